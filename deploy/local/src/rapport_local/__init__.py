@@ -1,0 +1,1 @@
+"""The rapport command: the whole suite on one machine, no container."""

@@ -1,0 +1,1 @@
+"""The chassis every Rapport service is built on."""

@@ -1,0 +1,1 @@
+"""The consent gate and the participant side of privacy requests."""

@@ -1,0 +1,1 @@
+"""Real PostgreSQL and NATS, a test clock and a process harness for Rapport's tests."""

@@ -1,0 +1,1 @@
+"""Purposes, the consent ledger and its receipts."""
