@@ -42,7 +42,7 @@ TOOLS = Path(sys.executable).parent
 VALIDATE = "buf/validate/validate.proto"
 VALIDATE_NOTICE = """\
 // Copyright 2023-2026 Buf Technologies, Inc. Licensed under the Apache License, Version 2.0.
-// Written from the descriptor in the protovalidate package; the commented original is at github.com/bufbuild/protovalidate.
+// Written from the descriptor in the protovalidate package; the commented original: github.com/bufbuild/protovalidate
 
 """
 PACKAGES = ("buf", "rapport")
@@ -88,8 +88,8 @@ class Contracts:
         self._imports = scratch / "imports.binpb"
         self._imports.write_bytes(imported_files().SerializeToString(deterministic=True))
 
-    def _protoc(self, *arguments: str) -> None:
-        line = ["protoc", f"--descriptor_set_in={self._imports}", f"--proto_path={self.proto}", *arguments]
+    def _protoc(self, *arguments: str, path: Path | None = None) -> None:
+        line = ["protoc", f"--descriptor_set_in={self._imports}", f"--proto_path={path or self.proto}", *arguments]
         if grpc_protoc.main(line) != 0:
             raise ToolError("protoc refused the contracts (see above)")
 
@@ -115,8 +115,7 @@ class Contracts:
         services = self._with_services()
         if services:
             self._protoc(*plugins, f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *services)
-        folders = {path.parent for path in out.rglob("*_pb2.py")}
-        for folder in folders | {parent for folder in folders for parent in folder.parents if out in parent.parents}:
+        for folder in [path for path in out.rglob("*") if path.is_dir()]:
             (folder / "__init__.py").touch()
         for package in PACKAGES:
             (out / package / "py.typed").touch()
@@ -220,7 +219,7 @@ def imported_files() -> FileDescriptorSet:
 
 def google_source(name: str) -> bytes:
     """Return the source of a file of googleapis, as its package ships it beside the generated module."""
-    path = Path(money_pb2.__file__).parents[2] / name
+    path = Path(str(money_pb2.__file__)).parents[2] / name
     beside = path.with_name(f"{path.stem}_proto.proto")  # where google/longrunning/operations.proto is found
     return (path if path.exists() else beside).read_bytes()
 

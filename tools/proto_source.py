@@ -36,7 +36,7 @@ class _Source:
         self._file = file
         self._pool = DescriptorPool()
         for known in (*imports, file):
-            self._pool.Add(known)  # type: ignore[no-untyped-call]
+            self._pool.Add(known)
 
     def lines(self) -> Iterator[str]:
         yield f'syntax = "{self._file.syntax or "proto2"}";'
