@@ -1,0 +1,69 @@
+# Rapport. Needs Python 3.11 and make; everything else is installed into folders of this checkout.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash -euo pipefail
+MAKEFLAGS += --no-print-directory
+
+UV := .venv/bin/uv
+INSTALL := pip install --quiet --constraint requirements.lock --no-build-isolation
+TOX := .venv/bin/tox
+RAPPORT := .venv-run/bin/rapport
+MEMBERS := contracts chassis privacy testing consent local
+GATES := lint types imports
+SCALE ?= small
+SEPARATE := ,
+
+.PHONY: help demo up test check prove bench proto lock format dev clean
+
+help: ## Lists what make can do.
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv-run/ready ## Runs the main job on real PostgreSQL and NATS and shows what happened.
+	@$(RAPPORT) demo
+
+up: .venv-run/ready ## Starts the whole suite on this machine; Ctrl-C stops it.
+	@$(RAPPORT) up
+
+test: $(addprefix test-,$(MEMBERS)) ## Runs every test, each member alone in its own environment.
+
+test-%: .venv/ready ## Runs one member's tests, for example test-consent.
+	@$(TOX) run -q -e $* -- --scale=$(SCALE)
+
+check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
+	@$(TOX) run -q -e lint,types,imports,$(subst $() ,$(SEPARATE),$(MEMBERS)),e2e
+
+prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
+	@$(TOX) run -q -e $(subst $() ,$(SEPARATE),$(MEMBERS)) -- --scale=full -m heavy -n 0 --timeout=0
+
+bench: bench-consent ## Measures speed against floors in the same run; tables, and build/bench.
+
+bench-%: .venv/ready ## Measures one service, for example bench-consent.
+	@$(TOX) run -q -e bench-$*
+
+proto: .venv/ready ## Generates the stubs in libs/contracts from proto/.
+	@$(TOX) run -q -e proto
+
+lock: .venv/ready ## Resolves every dependency again into requirements.lock.
+	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-build-isolation \
+	  $(addprefix --no-emit-package rapport-,$(MEMBERS)) --output-file requirements.lock requirements.in
+
+format: .venv/ready ## Formats the code and mends what lint can mend.
+	@$(TOX) run -q -e format
+
+dev: .venv/ready ## Installs every member and tool into .venv, for an editor.
+	@$(UV) $(INSTALL) --python .venv --requirement requirements.in
+
+clean: ## Removes what was built, installed or left behind.
+	@rm -rf .venv .venv-run .tox build .rapport .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/ready: requirements.lock tools/uv
+	@tools/uv .venv
+	@$(UV) $(INSTALL) --python .venv tox tox-uv hatchling editables
+	@touch $@
+
+.venv-run/ready: requirements.lock tools/uv $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
+	@echo "installing (once) ..."
+	@tools/uv .venv
+	@$(UV) venv --quiet --allow-existing .venv-run
+	@$(UV) $(INSTALL) --python .venv-run hatchling editables
+	@$(UV) $(INSTALL) --python .venv-run --editable deploy/local $(addprefix --editable ,$(wildcard libs/* services/consent))
+	@touch $@
