@@ -4,13 +4,15 @@ SHELL := /bin/bash -euo pipefail
 MAKEFLAGS += --no-print-directory
 
 UV := .venv/bin/uv
-INSTALL := pip install --quiet --constraint requirements.lock --no-build-isolation
+INSTALL := pip install --quiet
 TOX := .venv/bin/tox
 RAPPORT := .venv-run/bin/rapport
 MEMBERS := contracts chassis privacy testing consent local
-GATES := lint types imports
 SCALE ?= small
-SEPARATE := ,
+COMMA := ,
+
+export UV_CONSTRAINT := $(CURDIR)/requirements.lock
+export UV_BUILD_CONSTRAINT := $(CURDIR)/requirements.lock
 
 .PHONY: help demo up test check prove bench proto lock format dev clean
 
@@ -29,10 +31,10 @@ test-%: .venv/ready ## Runs one member's tests, for example test-consent.
 	@$(TOX) run -q -e $* -- --scale=$(SCALE)
 
 check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
-	@$(TOX) run -q -e lint,types,imports,$(subst $() ,$(SEPARATE),$(MEMBERS)),e2e
+	@$(TOX) run -q -e lint,types,imports,$(subst $() ,$(COMMA),$(MEMBERS)),e2e
 
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
-	@$(TOX) run -q -e $(subst $() ,$(SEPARATE),$(MEMBERS)) -- --scale=full -m heavy -n 0 --timeout=0
+	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(MEMBERS)) -- --scale=full -m heavy -n 0 --timeout=0
 
 bench: bench-consent ## Measures speed against floors in the same run; tables, and build/bench.
 
@@ -43,8 +45,8 @@ proto: .venv/ready ## Generates the stubs in libs/contracts from proto/.
 	@$(TOX) run -q -e proto
 
 lock: .venv/ready ## Resolves every dependency again into requirements.lock.
-	@$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-build-isolation \
-	  $(addprefix --no-emit-package rapport-,$(MEMBERS)) --output-file requirements.lock requirements.in
+	@env -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	  --no-header $(foreach m,$(MEMBERS),--no-emit-package rapport-$m) --output-file requirements.lock requirements.in
 
 format: .venv/ready ## Formats the code and mends what lint can mend.
 	@$(TOX) run -q -e format
@@ -57,13 +59,12 @@ clean: ## Removes what was built, installed or left behind.
 
 .venv/ready: requirements.lock tools/uv
 	@tools/uv .venv
-	@$(UV) $(INSTALL) --python .venv tox tox-uv hatchling editables
+	@$(UV) $(INSTALL) --python .venv tox tox-uv
 	@touch $@
 
 .venv-run/ready: requirements.lock tools/uv $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
 	@echo "installing (once) ..."
 	@tools/uv .venv
 	@$(UV) venv --quiet --allow-existing .venv-run
-	@$(UV) $(INSTALL) --python .venv-run hatchling editables
 	@$(UV) $(INSTALL) --python .venv-run --editable deploy/local $(addprefix --editable ,$(wildcard libs/* services/consent))
 	@touch $@
