@@ -153,7 +153,8 @@ class Contracts:
             raise ToolError("\n".join(["the stubs in libs/contracts are stale; run `make proto`:", *stale]))
 
     def lint(self) -> None:
-        """Raise ToolError unless buf finds the contracts in order."""
+        """Raise ToolError unless buf finds the contracts formatted and in order."""
+        self._buf("format", "--diff", "--exit-code", str(self.proto))
         self._buf("lint", str(self.image(with_comments=True)))
 
     def breaking(self) -> None:
