@@ -1,0 +1,117 @@
+"""Tables of the consent service. Hot paths use SQL on them (ledger.py); declarations here keep schema and code equal."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from rapport_chassis.database.tables import chassis_tables, service_base
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, LargeBinary, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+Base = service_base("consent")
+ChassisTables = chassis_tables(Base)
+
+ROW_KINDS = (
+    "grant",
+    "refuse",
+    "withdraw",
+    "object",
+    "opt_out",
+    "restrict",
+    "lift",
+    "merge",
+    "split",
+    "fence",
+    "purpose",
+    "blank",
+)
+
+
+def _time(*, nullable: bool = True) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+class LedgerRowTable(Base, table=True):
+    """One row a ledger write, append-only: the run-time role may insert and read, nothing else."""
+
+    __tablename__ = "ledger"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint(f"kind IN {ROW_KINDS}", name="kind"),
+        Index(None, "named_id", "position"),
+        Index(None, "recorded_at"),
+        Index("uq_ledger_receipt_id", "receipt_id", unique=True, postgresql_where="receipt_id IS NOT NULL"),
+    )
+
+    position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    epoch: str = Field(sa_column=Column(Text, nullable=False))
+    recorded_at: datetime = Field(sa_column=_time(nullable=False))
+    reference: str = Field(sa_column=Column(Text, nullable=False))
+    receipt_id: str | None = Field(sa_column=Column(Text))
+    named_id: str = Field(sa_column=Column(Text, nullable=False))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    purpose_id: str = Field(sa_column=Column(Text, nullable=False, server_default=""))
+    brand_id: str = Field(sa_column=Column(Text, nullable=False, server_default=""))
+    occurred_at: datetime | None = Field(sa_column=_time())
+    expires_at: datetime | None = Field(sa_column=_time())
+    reask_not_before: datetime | None = Field(sa_column=_time())
+    details: dict[str, Any] | None = Field(sa_column=Column(JSONB))
+    change: bytes | None = Field(sa_column=Column(LargeBinary))
+    """The LedgerChange as published; null once blanked."""
+
+
+class LedgerHeadTable(Base, table=True):
+    """The one row every ledger write locks: positions are gap-free and in commit order."""
+
+    __tablename__ = "ledger_head"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(default=True, primary_key=True)
+    epoch: str = Field(sa_column=Column(Text, nullable=False))
+    timeline: str = Field(sa_column=Column(Text, nullable=False))
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    recorded_at: datetime = Field(sa_column=_time(nullable=False))
+
+
+class ProfileTable(Base, table=True):
+    """Where each id that was ever merged or split stands now. An id without a row stands for itself."""
+
+    __tablename__ = "profiles"
+
+    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
+    current_id: str = Field(sa_column=Column(Text, nullable=False))
+    version: int = Field(sa_column=Column(BigInteger, nullable=False))
+    family: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    """Names all ids that were ever together; their rows are read together."""
+
+
+class SubjectStateTable(Base, table=True):
+    """The whole present SubjectState of each profile: what a snapshot streams."""
+
+    __tablename__ = "subject_states"
+
+    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
+    state: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class FenceTable(Base, table=True):
+    """Fenced ids. Kept for ever."""
+
+    __tablename__ = "fences"
+    __table_args__: ClassVar[Any] = (CheckConstraint("kind IN ('erased')", name="kind"),)
+
+    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
+    kind: str = Field(sa_column=Column(Text, nullable=False))
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    privacy_request_id: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class ImportedRowTable(Base, table=True):
+    """Rows imported before, so that a repeated import is answered and not repeated.
+
+    The key is a digest: what a source calls its rows may be somebody's address.
+    """
+
+    __tablename__ = "imported_rows"
+
+    row_key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    reference: str = Field(sa_column=Column(Text, nullable=False, index=True))
