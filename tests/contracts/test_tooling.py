@@ -1,0 +1,129 @@
+"""What tools/proto.py promises: fresh stubs, lint, and a breaking check that sees what it must."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from grpc_tools import protoc
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+FRESHNESS = "rapport/common/v1/freshness.proto"
+
+
+def test_committed_stubs_are_what_the_contracts_generate(checkout):
+    result = checkout.tool("check")
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_changed_contract_makes_the_check_fail_and_name_the_stub(copied):
+    copied.edit(FRESHNESS, "uint64 position = 2;", "uint64 position = 2;\n  // Added.\n  bool added = 3;")
+    (copied.root / "libs/contracts/src/rapport/surplus_pb2.py").touch()
+    result = copied.tool("check")
+    assert result.returncode == 1
+    assert "differs  rapport/common/v1/freshness_pb2.py" in result.stderr
+    assert "surplus  rapport/surplus_pb2.py" in result.stderr
+    assert "event_pb2" not in result.stderr
+
+
+def test_generate_makes_stale_stubs_fresh_and_then_changes_nothing(copied):
+    copied.edit(FRESHNESS, "uint64 position = 2;", "uint64 position = 2;\n  // Added.\n  bool added = 3;")
+    (copied.root / "libs/contracts/src/rapport/surplus_pb2.py").touch()
+    assert copied.tool("generate").stdout.startswith("3 stub files")
+    assert copied.tool("check").returncode == 0
+    assert copied.tool("generate").stdout.startswith("0 stub files")
+
+
+def test_contracts_pass_lint(checkout):
+    result = checkout.tool("lint")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("  // Position inside the epoch; gap-free and in commit order.\n", "", "comment"),
+        ("uint64 position = 2;", "uint64 Position = 2;", "lower_snake_case"),
+        ("uint64 position = 2;", "uint64  position = 2;", "-  uint64  position = 2;"),
+    ],
+)
+def test_lint_refuses_what_the_rules_forbid(copied, old, new, complaint):
+    copied.edit(FRESHNESS, old, new)
+    result = copied.tool("lint")
+    assert result.returncode == 1
+    assert complaint in result.stdout
+
+
+def test_contracts_do_not_break_the_saved_image(checkout):
+    result = checkout.tool("breaking")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("new", "complaint"),
+    [
+        ("", 'field "2" with name "position"'),
+        ("uint64 position = 3;", 'field "2" with name "position"'),
+        ("uint32 position = 2;", "changed type"),
+        ("uint64 place = 2;", "changed name"),
+    ],
+)
+def test_breaking_sees_a_field_removed_renumbered_retyped_or_renamed(copied, new, complaint):
+    assert copied.tool("save-image").returncode == 0
+    copied.edit(FRESHNESS, "  // Position inside the epoch; gap-free and in commit order.\n", "")
+    copied.edit(FRESHNESS, "uint64 position = 2;", new)
+    result = copied.tool("breaking")
+    assert result.returncode == 1
+    assert complaint in result.stdout
+
+
+def test_breaking_lets_contracts_grow(copied):
+    assert copied.tool("save-image").returncode == 0
+    copied.edit(FRESHNESS, "uint64 position = 2;", "uint64 position = 2;\n  // Added.\n  bool added = 3;")
+    result = copied.tool("breaking")
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_release_compiles_with_nothing_but_itself(copied, tmp_path):
+    descriptors, archive = copied.tool("release").stdout.split()
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path / "release", filter="data")
+    (folder,) = (tmp_path / "release").iterdir()
+    sources = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.proto"))
+    assert "buf/validate/validate.proto" in sources
+    out = tmp_path / "compiled.binpb"
+    well_known = f"{protoc.__file__.removesuffix('protoc.py')}_proto"
+    line = ["protoc", f"-I{folder}", f"-I{well_known}", "--include_imports", f"--descriptor_set_out={out}", *sources]
+    assert protoc.main(line) == 0
+    compiled = {file.name: file for file in FileDescriptorSet.FromString(out.read_bytes()).file}
+    for file in FileDescriptorSet.FromString(Path(descriptors).read_bytes()).file:
+        file.ClearField("source_code_info")
+        if not file.name.startswith("google/protobuf/"):
+            assert compiled[file.name] == file
+
+
+def test_a_release_is_the_same_bytes_each_time(copied):
+    _, archive = copied.tool("release").stdout.split()
+    content = Path(archive).read_bytes()
+    copied.tool("release")
+    assert Path(archive).read_bytes() == content
+
+
+def test_stubs_ask_for_no_newer_runtime_than_the_package_declares(checkout):
+    stubs = (checkout.root / "libs/contracts/src").rglob("*.py")
+    text = "\n".join(path.read_text() for path in stubs)
+    asked = {
+        "protobuf": set(re.findall(r"Protobuf Python Version: ([\d.]+)", text)),
+        "grpcio": set(re.findall(r"GRPC_GENERATED_VERSION = '([\d.]+)'", text)),
+    }
+    declared = {one.name: one for one in map(Requirement, requires("rapport-contracts") or [])}
+    for package, versions in asked.items():
+        assert versions
+        floors = [Version(rule.version) for rule in declared[package].specifier if rule.operator == ">="]
+        assert floors
+        assert max(map(Version, versions)) <= max(floors)
