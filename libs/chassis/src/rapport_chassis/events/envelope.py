@@ -1,0 +1,358 @@
+"""The envelope of an event: subject, partition, CloudEvents headers, and what a reader gets of them.
+
+Nothing here names a person: the payload alone may hold a profile id.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, TypeVar, cast
+
+import protovalidate
+from google.protobuf.message import DecodeError, Message
+
+from rapport.common.v1 import event_pb2
+from rapport_chassis.errors import FieldViolation
+from rapport_chassis.events.errors import EVENT_ERRORS
+from rapport_chassis.ids import new_id, partition
+
+MAX_PAYLOAD_BYTES: Final = 900 * 1024
+"""Largest payload that is taken into the outbox and published; the broker's own limit is 1 MiB, headers included."""
+
+EVENT_ID: Final = "ce-id"
+MESSAGE_ID: Final = "Nats-Msg-Id"
+TRACEPARENT: Final = "traceparent"
+
+_PACKAGE: Final = re.compile(r"rapport\.(?P<context>[a-z]+)\.(?P<version>v[0-9]+)")
+_SUBJECT: Final = re.compile(
+    r"rapport\.(?P<context>[a-z]+)\.(?P<version>v[0-9]+)\.(?P<name>[a-z][a-z0-9_]*)\.(?P<partition>[0-9]{2})"
+)
+_CONTEXT: Final = re.compile(r"[a-z]+")
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_SHARED_CONTEXT: Final = "common"
+
+M = TypeVar("M", bound=Message)
+_Path = Callable[[Message], list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class EventDescription:
+    """What a contract says of an event message, ready for use.
+
+    Attributes:
+        name: The event's name, in the past participle.
+        context: The context it belongs to; None if every context may publish it.
+        version: Major version of its contract, for example "v1".
+        schema: Full name of the message.
+        key: Reads the value that chooses the partition.
+        profiles: Reads the ids of the profiles concerned.
+    """
+
+    name: str
+    context: str | None
+    version: str
+    schema: str
+    key: Callable[[Message], str]
+    profiles: Callable[[Message], tuple[str, ...]]
+
+
+@functools.cache
+def describe(message_class: type[Message]) -> EventDescription:
+    """Return what the contract says of this event message.
+
+    Raises:
+        TypeError: The message is not an event: its contract has no event option.
+    """
+    descriptor = message_class.DESCRIPTOR
+    options = descriptor.GetOptions()
+    package = _PACKAGE.fullmatch(descriptor.file.package)
+    if package is None or not options.HasExtension(event_pb2.event):
+        raise TypeError(f"{descriptor.full_name} is not an event")
+    event = options.Extensions[event_pb2.event]
+    key = _path(event.key)
+    profiles = [_path(path) for path in event.profiles]
+
+    def read_key(message: Message) -> str:
+        values = key(message)
+        if len(values) != 1 or not values[0]:
+            raise ValueError(f"{descriptor.full_name}.{event.key} is empty: an event needs its key")
+        return values[0]
+
+    def read_profiles(message: Message) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(value for read in profiles for value in read(message) if value))
+
+    return EventDescription(
+        name=event.name,
+        context=None if package["context"] == _SHARED_CONTEXT else package["context"],
+        version=package["version"],
+        schema=descriptor.full_name,
+        key=read_key,
+        profiles=read_profiles,
+    )
+
+
+def _path(path: str) -> _Path:
+    """Return a reader of all strings at a path such as "profiles.redirect_ids"; it passes through repeated fields."""
+    name, _, rest = path.partition(".")
+    deeper = _path(rest) if rest else None
+
+    def read(message: Message) -> list[str]:
+        value = getattr(message, name)
+        values = [value] if isinstance(value, (str, Message)) else list(value)
+        if deeper is None:
+            return cast("list[str]", values)
+        return [found for each in values for found in deeper(each)]
+
+    return read
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened, ready for the outbox.
+
+    Attributes:
+        id: Identity of the event, also the broker's message id.
+        message: The payload.
+        key: Chooses the partition: one key's events stay together.
+        profile_ids: Profiles concerned; erasing one of them deletes the event from the stream.
+        source: The context that publishes it.
+        occurred_at: When it happened, in the world.
+        urgent: Whether it is a negative (a withdrawal, an objection, a fence), which the relay lets pass others.
+    """
+
+    id: str
+    message: Message
+    key: str
+    profile_ids: tuple[str, ...]
+    source: str
+    occurred_at: datetime
+    urgent: bool = False
+
+    @property
+    def type(self) -> str:
+        """The CloudEvents type, for example "rapport.consent.v1.consent_granted"."""
+        description = describe(type(self.message))
+        return f"rapport.{self.source}.{description.version}.{description.name}"
+
+    @property
+    def subject(self) -> str:
+        """Where it is published: the type and the partition."""
+        return f"{self.type}.{partition(self.key):02d}"
+
+    def headers(self, traceparent: str | None = None) -> dict[str, str]:
+        """Return the CloudEvents headers (binary mode), the broker's message id and the trace it was written in.
+
+        Raises:
+            ValueError: The trace context is malformed.
+        """
+        headers = {
+            "ce-specversion": "1.0",
+            EVENT_ID: self.id,
+            "ce-type": self.type,
+            "ce-source": f"rapport/{self.source}",
+            "ce-time": self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "ce-dataschema": f"proto:{describe(type(self.message)).schema}",
+            MESSAGE_ID: self.id,
+        }
+        if traceparent is not None:
+            if not _TRACEPARENT.fullmatch(traceparent):
+                raise ValueError("malformed trace context")
+            headers[TRACEPARENT] = traceparent
+        return headers
+
+    def payload(self) -> bytes:
+        """Return the payload's bytes.
+
+        Raises:
+            RapportError: EVENT_TOO_LARGE.
+        """
+        payload = self.message.SerializeToString()
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise EVENT_ERRORS.error(
+                "EVENT_TOO_LARGE",
+                f"{self.type} has {len(payload)} bytes, more than {MAX_PAYLOAD_BYTES}",
+                metadata={"type": self.type, "bytes": str(len(payload)), "limit": str(MAX_PAYLOAD_BYTES)},
+            )
+        return payload
+
+
+def event_of(
+    message: Message, *, source: str, occurred_at: datetime, event_id: str | None = None, urgent: bool = False
+) -> Event:
+    """Return the event that tells of `message`, with key and profiles as its contract says.
+
+    Args:
+        message: A message whose contract has the event option.
+        source: The context that publishes it, for example "consent".
+        occurred_at: When it happened, aware.
+        event_id: Its id, where it has one already; else a new one.
+        urgent: Whether it is a negative.
+
+    Raises:
+        TypeError: The message is not an event.
+        ValueError: It belongs to another context, has no key, its time is naive or its id malformed.
+    """
+    description = describe(type(message))
+    if not _CONTEXT.fullmatch(source) or description.context not in (None, source):
+        raise ValueError(f"{description.schema} is not published by {source!r}")
+    if occurred_at.tzinfo is None:
+        raise ValueError("occurred_at must be aware")
+    identity = event_id or new_id("event")
+    if not _ID.fullmatch(identity):
+        raise ValueError("malformed event id")
+    return Event(
+        id=identity,
+        message=message,
+        key=description.key(message),
+        profile_ids=description.profiles(message),
+        source=source,
+        occurred_at=occurred_at,
+        urgent=urgent,
+    )
+
+
+@dataclass(slots=True)
+class Received:
+    """An event as a reader gets it. Its headers were checked, its payload was not read yet.
+
+    Attributes:
+        id: Identity of the event: the same however often it is delivered or replayed.
+        type: CloudEvents type.
+        context: The context that published it.
+        name: The event's name.
+        source: CloudEvents source.
+        time: When it happened, in the world.
+        data: The payload.
+        headers: All headers.
+        stream: The stream it was read from.
+        sequence: Its place there.
+        delivered: Which delivery this is, from 1.
+    """
+
+    id: str
+    type: str
+    context: str
+    name: str
+    source: str
+    time: datetime
+    data: bytes
+    headers: Mapping[str, str]
+    stream: str
+    sequence: int
+    delivered: int = 1
+    _parsed: Message | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        subject: str,
+        headers: Mapping[str, str] | None,
+        data: bytes,
+        *,
+        stream: str,
+        sequence: int,
+        delivered: int = 1,
+    ) -> Received:
+        """Read the envelope of a message.
+
+        Raises:
+            RapportError: EVENT_MALFORMED: headers are missing, malformed, or say other than the subject. A message that
+                did not come from the context's own relay is found out here.
+        """
+        headers = headers or {}
+        place = _SUBJECT.fullmatch(subject)
+        time = _time(headers.get("ce-time", ""))
+        wrong = [
+            name
+            for name, right in (
+                ("subject", place is not None),
+                ("ce-specversion", headers.get("ce-specversion") == "1.0"),
+                (EVENT_ID, _ID.fullmatch(headers.get(EVENT_ID, "")) is not None),
+                ("ce-type", place is not None and headers.get("ce-type") == subject.rpartition(".")[0]),
+                ("ce-source", place is not None and headers.get("ce-source") == f"rapport/{place['context']}"),
+                ("ce-time", time is not None),
+            )
+            if not right
+        ]
+        if place is None or time is None or wrong:
+            raise EVENT_ERRORS.error(
+                "EVENT_MALFORMED",
+                f"unusable envelope: {', '.join(wrong)}",
+                fields=[FieldViolation(name, "missing or malformed") for name in wrong],
+                metadata={"headers": ",".join(wrong)},
+            )
+        return cls(
+            id=headers[EVENT_ID],
+            type=headers["ce-type"],
+            context=place["context"],
+            name=place["name"],
+            source=headers["ce-source"],
+            time=time,
+            data=data,
+            headers=headers,
+            stream=stream,
+            sequence=sequence,
+            delivered=delivered,
+        )
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace in which the event was written, if it was and is well formed."""
+        value = self.headers.get(TRACEPARENT, "")
+        return value if _TRACEPARENT.fullmatch(value) else None
+
+    def parse(self, message_class: type[M]) -> M:
+        """Return the payload, read and held against the rules of its contract; read once, however often asked for.
+
+        Raises:
+            RapportError: EVENT_MALFORMED: this is another event, or the bytes are not one. EVENT_INVALID: it breaks a
+                rule of the contract.
+        """
+        if isinstance(self._parsed, message_class):
+            return self._parsed
+        if describe(message_class).name != self.name:
+            raise EVENT_ERRORS.error("EVENT_MALFORMED", f"{self.type} is not {describe(message_class).schema}")
+        message = message_class()
+        try:
+            message.ParseFromString(self.data)
+        except DecodeError:
+            raise EVENT_ERRORS.error(
+                "EVENT_MALFORMED", f"the payload is not {describe(message_class).schema}"
+            ) from None
+        validate(message)
+        self._parsed = message
+        return message
+
+
+def validate(message: Message) -> None:
+    """Hold a message against the rules of its contract.
+
+    Raises:
+        RapportError: EVENT_INVALID, with the paths and rules at fault, never the values.
+    """
+    try:
+        protovalidate.validate(message)
+    except protovalidate.ValidationError as error:
+        raise EVENT_ERRORS.error(
+            "EVENT_INVALID", f"{type(message).DESCRIPTOR.full_name} breaks a rule", fields=_violations(error.violations)
+        ) from None
+
+
+def _violations(violations: Iterable[protovalidate.Violation]) -> list[FieldViolation]:
+    return [
+        FieldViolation(".".join(each.field_name for each in one.proto.field.elements), one.proto.rule_id)
+        for one in violations
+    ]
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo is not None else None

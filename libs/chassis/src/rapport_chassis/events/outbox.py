@@ -1,0 +1,76 @@
+"""The outbox: events written in the same transaction as the state they tell of, and published from there.
+
+A row leaves when the broker has confirmed it; `published` then remembers where it went.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from typing import Any, Final, LiteralString
+
+from psycopg import AsyncConnection
+
+from rapport_chassis.events.envelope import TRACEPARENT, Event
+from rapport_chassis.telemetry import propagation
+
+CHANNEL: Final = "rapport_outbox"
+"""Where a transaction that wrote events gives a hint; the relay looks once a second without one."""
+
+_COPY_FROM: Final = 8
+_COLUMNS: Final = "event_id, subject, type, payload, headers, profile_ids, urgent"
+_COPY: Final = f"COPY outbox ({_COLUMNS}) FROM STDIN"
+_HINT: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+
+
+async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> None:
+    """Write events to be published once the transaction commits: one statement, or a COPY where they are many.
+
+    The trace of the current span goes with them.
+
+    Raises:
+        RapportError: EVENT_TOO_LARGE; nothing was written.
+    """
+    if not events:
+        return
+    traceparent = propagation.inject().get(TRACEPARENT)
+    rows = [
+        (
+            event.id,
+            event.subject,
+            event.type,
+            event.payload(),
+            json.dumps(event.headers(traceparent)),
+            list(event.profile_ids),
+            event.urgent,
+        )
+        for event in events
+    ]
+    if len(rows) < _COPY_FROM:
+        await connection.execute(_insert(len(rows)), [value for row in rows for value in row])
+        return
+    async with connection.cursor() as cursor:
+        async with cursor.copy(_COPY) as copy:
+            for row in rows:
+                await copy.write_row(row)
+        await cursor.execute(_HINT)
+
+
+@functools.cache
+def _insert(rows: int) -> LiteralString:
+    """Return the statement that writes this many events and gives the hint."""
+    values = ", ".join(["(%s, %s, %s, %b, %s::jsonb, %s::text[], %s)"] * rows)
+    return f"WITH written AS (INSERT INTO outbox ({_COLUMNS}) VALUES {values}) {_HINT}"  # noqa: S608 - no value in it
+
+
+async def oldest_unpublished_s(connection: AsyncConnection[Any]) -> float:
+    """Return for how many seconds the oldest event has waited to be published; 0 if none waits.
+
+    Imports pause while this is above 0.5.
+    """
+    cursor = await connection.execute(
+        "SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox ORDER BY seq LIMIT 1"
+    )
+    row = await cursor.fetchone()
+    return max(0.0, row[0]) if row is not None else 0.0
