@@ -1,0 +1,1 @@
+"""Traces, metrics and logs: declared names, cheap recording, OTLP or local files."""
