@@ -5,18 +5,17 @@ Nothing here names a person: the payload alone may hold a profile id.
 
 from __future__ import annotations
 
-import functools
+import builtins
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar
 
-import protovalidate
 from google.protobuf.message import DecodeError, Message
 
-from rapport.common.v1 import event_pb2
 from rapport_chassis.errors import FieldViolation
+from rapport_chassis.events.contract import describe, validate
 from rapport_chassis.events.errors import EVENT_ERRORS
 from rapport_chassis.ids import new_id, partition
 
@@ -27,88 +26,15 @@ EVENT_ID: Final = "ce-id"
 MESSAGE_ID: Final = "Nats-Msg-Id"
 TRACEPARENT: Final = "traceparent"
 
-_PACKAGE: Final = re.compile(r"rapport\.(?P<context>[a-z]+)\.(?P<version>v[0-9]+)")
 _SUBJECT: Final = re.compile(
     r"rapport\.(?P<context>[a-z]+)\.(?P<version>v[0-9]+)\.(?P<name>[a-z][a-z0-9_]*)\.(?P<partition>[0-9]{2})"
 )
 _CONTEXT: Final = re.compile(r"[a-z]+")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_SHARED_CONTEXT: Final = "common"
 
 M = TypeVar("M", bound=Message)
-_Path = Callable[[Message], list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class EventDescription:
-    """What a contract says of an event message, ready for use.
-
-    Attributes:
-        name: The event's name, in the past participle.
-        context: The context it belongs to; None if every context may publish it.
-        version: Major version of its contract, for example "v1".
-        schema: Full name of the message.
-        key: Reads the value that chooses the partition.
-        profiles: Reads the ids of the profiles concerned.
-    """
-
-    name: str
-    context: str | None
-    version: str
-    schema: str
-    key: Callable[[Message], str]
-    profiles: Callable[[Message], tuple[str, ...]]
-
-
-@functools.cache
-def describe(message_class: type[Message]) -> EventDescription:
-    """Return what the contract says of this event message.
-
-    Raises:
-        TypeError: The message is not an event: its contract has no event option.
-    """
-    descriptor = message_class.DESCRIPTOR
-    options = descriptor.GetOptions()
-    package = _PACKAGE.fullmatch(descriptor.file.package)
-    if package is None or not options.HasExtension(event_pb2.event):
-        raise TypeError(f"{descriptor.full_name} is not an event")
-    event = options.Extensions[event_pb2.event]
-    key = _path(event.key)
-    profiles = [_path(path) for path in event.profiles]
-
-    def read_key(message: Message) -> str:
-        values = key(message)
-        if len(values) != 1 or not values[0]:
-            raise ValueError(f"{descriptor.full_name}.{event.key} is empty: an event needs its key")
-        return values[0]
-
-    def read_profiles(message: Message) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(value for read in profiles for value in read(message) if value))
-
-    return EventDescription(
-        name=event.name,
-        context=None if package["context"] == _SHARED_CONTEXT else package["context"],
-        version=package["version"],
-        schema=descriptor.full_name,
-        key=read_key,
-        profiles=read_profiles,
-    )
-
-
-def _path(path: str) -> _Path:
-    """Return a reader of all strings at a path such as "profiles.redirect_ids"; it passes through repeated fields."""
-    name, _, rest = path.partition(".")
-    deeper = _path(rest) if rest else None
-
-    def read(message: Message) -> list[str]:
-        value = getattr(message, name)
-        values = [value] if isinstance(value, (str, Message)) else list(value)
-        if deeper is None:
-            return cast("list[str]", values)
-        return [found for each in values for found in deeper(each)]
-
-    return read
+MessageClass: TypeAlias = builtins.type[M]
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +232,7 @@ class Received:
         value = self.headers.get(TRACEPARENT, "")
         return value if _TRACEPARENT.fullmatch(value) else None
 
-    def parse(self, message_class: type[M]) -> M:
+    def parse(self, message_class: MessageClass[M]) -> M:
         """Return the payload, read and held against the rules of its contract; read once, however often asked for.
 
         Raises:
@@ -327,27 +253,6 @@ class Received:
         validate(message)
         self._parsed = message
         return message
-
-
-def validate(message: Message) -> None:
-    """Hold a message against the rules of its contract.
-
-    Raises:
-        RapportError: EVENT_INVALID, with the paths and rules at fault, never the values.
-    """
-    try:
-        protovalidate.validate(message)
-    except protovalidate.ValidationError as error:
-        raise EVENT_ERRORS.error(
-            "EVENT_INVALID", f"{type(message).DESCRIPTOR.full_name} breaks a rule", fields=_violations(error.violations)
-        ) from None
-
-
-def _violations(violations: Iterable[protovalidate.Violation]) -> list[FieldViolation]:
-    return [
-        FieldViolation(".".join(each.field_name for each in one.proto.field.elements), one.proto.rule_id)
-        for one in violations
-    ]
 
 
 def _time(text: str) -> datetime | None:
