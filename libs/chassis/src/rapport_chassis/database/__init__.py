@@ -1,0 +1,1 @@
+"""PostgreSQL: connections and transactions, the chassis' own tables, migrations and roles."""

@@ -1,0 +1,206 @@
+"""Connections to a service's database: a pool for the hot path, a session for plain use cases, a direct line."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from rapport_chassis.database.errors import translated
+from rapport_chassis.settings import DatabaseSettings
+
+Connection = AsyncConnection[tuple[Any, ...]]
+
+_CONNECT_TIMEOUT_S: Final = 5
+_RECONNECT_TIMEOUT_S: Final = 3.0
+_POOL_WAIT_S: Final = 5.0
+_PREPARE_AFTER: Final = 2
+_KEEPALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15000}
+
+
+class Database:
+    """One service's database, as its run-time role sees it.
+
+    The pool recovers by itself when the server was away: dead connections are noticed without a round trip before they
+    are given out. Faults that pass leave every context manager here as NOT_READY (see `database.errors`).
+
+    Args:
+        settings: Where the database is; both connection strings name the run-time role.
+        service: Name of the service, which the server shows as `application_name`.
+    """
+
+    def __init__(self, settings: DatabaseSettings, *, service: str) -> None:
+        self._settings = settings
+        self._service = service
+        self._pool: AsyncConnectionPool[Connection] | None = None
+        self._engine: AsyncEngine | None = None
+
+    async def open(self) -> None:
+        """Begin to connect in the background; return at once, whether or not the server is there."""
+        self._pool = AsyncConnectionPool(
+            self._settings.dsn.get_secret_value(),
+            kwargs=self._options(),
+            min_size=self._settings.pool_min,
+            max_size=self._settings.pool_max,
+            timeout=_POOL_WAIT_S,
+            reconnect_timeout=_RECONNECT_TIMEOUT_S,
+            check=self._refuse_dead,
+            name=f"rapport-{self._service}",
+            open=False,
+        )
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close all connections; those in use are closed when their block ends."""
+        pool, self._pool = self._pool, None
+        engine, self._engine = self._engine, None
+        if pool is not None:
+            await pool.close()
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Give a connection whose statements form one READ COMMITTED transaction: the hot path.
+
+        Committed at the end of the block, rolled back on an error or a cancellation. Two round trips are added to
+        those of the statements (BEGIN goes out with the first of them, COMMIT at the end). Over a network, statements
+        that do not need one another's rows are best put in `async with connection.pipeline()`, which sends them and
+        the BEGIN in one go; on a local socket that costs more than it saves.
+
+        Raises:
+            RapportError: NOT_READY. If the COMMIT was on its way, its outcome is unknown: repeat with the same
+                request id.
+        """
+        pool = self._opened_pool()
+        with translated():
+            connection = await pool.getconn()
+            try:
+                try:
+                    yield connection
+                except BaseException:
+                    await _roll_back(connection)
+                    raise
+                await connection.commit()
+            finally:
+                if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+                    await connection.close()
+                await pool.putconn(connection)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Give a SQLModel session for one unit of work, committed at the end, rolled back on an error.
+
+        For plain use cases: it costs several times what `transaction` costs. Nothing expires at the commit, so that
+        what was loaded can be returned.
+
+        Raises:
+            RapportError: NOT_READY, as for `transaction`.
+        """
+        with translated():
+            async with AsyncSession(self._opened_engine(), expire_on_commit=False) as session:
+                yield session
+                await session.commit()
+
+    @asynccontextmanager
+    async def direct(self) -> AsyncIterator[Connection]:
+        """Give a connection of its own, in autocommit, that no pooler stands before: LISTEN, session advisory locks.
+
+        It ends with the block. A lock or a LISTEN dies with the connection: whoever holds one must expect that.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        with translated():
+            dsn = self._settings.direct.get_secret_value()
+            connection = await AsyncConnection.connect(dsn, autocommit=True, **self._options())
+            try:
+                yield connection
+            finally:
+                await connection.close()
+
+    async def check(self) -> None:
+        """Ask the server a trivial question, for health.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        async with self.transaction() as connection:
+            await connection.execute("SELECT 1")
+
+    async def _refuse_dead(self, connection: Connection) -> None:
+        if _is_dead(connection):
+            # What ended this one most likely ended all; the pool would find them one by one, waiting in between.
+            await self._opened_pool().drain()
+            raise psycopg.OperationalError("the connection is closed")
+
+    def _opened_pool(self) -> AsyncConnectionPool[Connection]:
+        if self._pool is None:
+            raise RuntimeError("the database is not open")
+        return self._pool
+
+    def _opened_engine(self) -> AsyncEngine:
+        self._opened_pool()
+        if self._engine is None:
+            dsn, options = self._settings.dsn.get_secret_value(), self._options()
+            self._engine = create_async_engine(
+                "postgresql+psycopg://",
+                connect_args={"async_creator_fn": lambda: AsyncConnection.connect(dsn, **options)},
+                pool_size=max(self._settings.pool_min, 1),
+                max_overflow=max(self._settings.pool_max - max(self._settings.pool_min, 1), 0),
+                pool_timeout=_POOL_WAIT_S,
+                pool_pre_ping=True,
+            )
+        return self._engine
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "application_name": f"rapport-{self._service}",
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "prepare_threshold": _PREPARE_AFTER if self._settings.prepared_statements else None,
+            **_KEEPALIVE,
+        }
+        if self._settings.prepared_statements:
+            # A pooler that cannot keep statements does not take start-up options either; there the role's hold.
+            timeout_ms = round(self._settings.statement_timeout_s * 1000)
+            options["options"] = f"-c statement_timeout={timeout_ms} -c timezone=UTC"
+        return options
+
+
+async def driver_connection(session: AsyncSession) -> Connection:
+    """Return the driver's connection under a session: same transaction, for SQL such as the outbox's.
+
+    It is the session's: do not commit, close or keep it.
+    """
+    raw = await (await session.connection()).get_raw_connection()
+    connection = raw.driver_connection
+    if not isinstance(connection, AsyncConnection):
+        raise TypeError(f"not a connection of psycopg: {type(connection)}")
+    return connection
+
+
+async def _roll_back(connection: Connection) -> None:
+    try:
+        await connection.rollback()
+    except psycopg.Error:
+        await connection.close()
+
+
+def _is_dead(connection: Connection) -> bool:
+    """Whether the server has ended an idle connection: its socket can then be read, which costs no round trip."""
+    readable = select.poll()
+    readable.register(connection.fileno(), select.POLLIN)
+    if readable.poll(0):
+        try:
+            connection.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+    return connection.closed
