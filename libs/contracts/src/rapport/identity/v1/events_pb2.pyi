@@ -180,9 +180,9 @@ Global___ProfileState: _TypeAlias = ProfileState  # noqa: Y015
 
 @_typing.final
 class ResultingProfile(_message.Message):
-    """A profile as a merge or split leaves it. Its version is higher than that of every profile it was made from, and so is
-    that of each profile a split makes higher than that of the profile it left: a reader that keeps, for every id, the
-    assignment of the highest version ends in the same state in whatever order events arrive.
+    """A profile as a merge or split leaves it. Its version is higher than that of every profile it was made from; in a split
+    that is the profile that was split. So a reader that keeps, for each id, the assignment of the highest version ends in
+    the same state in whatever order events arrive.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
