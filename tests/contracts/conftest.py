@@ -7,13 +7,13 @@ import pkgutil
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import rapport
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from rapport.common.v1 import event_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,18 +86,3 @@ def copied(tmp_path: Path) -> Checkout:
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "libs" / "contracts", tmp_path / "libs" / "contracts", ignore=ignored)
     return Checkout(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def resolve() -> Callable[[Descriptor, str], list[FieldDescriptor]]:
-    """Follow a dotted path of field names and return the fields on it; KeyError where it ends nowhere."""
-
-    def follow(message: Descriptor, path: str) -> list[FieldDescriptor]:
-        found: list[FieldDescriptor] = []
-        for name in path.split("."):
-            field = message.fields_by_name[name]
-            found.append(field)
-            message = field.message_type
-        return found
-
-    return follow

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pool, json_format
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protovalidate import Validator
 from rapport.identity.v1 import touchpoint_pb2
 from rapport.notification.v1 import events_pb2 as notification_pb2
 
-EXAMPLES = json.loads((Path(__file__).parent / "examples.json").read_text())
+EXAMPLES: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "examples.json").read_text())
 VALIDATOR = Validator()
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "notification_id": "ntf_00000001",
     "recipient_id": "prf_00000001",
     "class": "MESSAGE_CLASS_MARKETING",
@@ -27,13 +30,13 @@ MESSAGE = {
     "decision_id": "dec_00000001",
     "decision_ids": ["dec_00000002"],
 }
-OWNED = {
+OWNED: dict[str, Any] = {
     "fact": {"fact_id": "f1", "profile_id": "prf_00000001", "owner_version": 1},
     "notification": MESSAGE,
     "occurred_at": "2026-01-02T03:04:05Z",
     "recorded_at": "2026-01-02T03:04:06Z",
 }
-OF_A_MESSAGE = {
+OF_A_MESSAGE: dict[str, dict[str, Any]] = {
     "NotificationAccepted": {"expires_at": "2026-01-03T00:00:00Z"},
     "NotificationHeld": {"reason": "HOLD_REASON_QUIET_HOURS", "held_until": "2026-01-02T08:00:00Z"},
     "NotificationSent": {"attempt": 1, "provider": "relay-a"},
@@ -45,8 +48,8 @@ OF_A_MESSAGE = {
 EXAMPLES |= {f"rapport.notification.v1.{name}": OWNED | fields for name, fields in OF_A_MESSAGE.items()}
 ITEM = {"product_id": "prd_00000001"}
 LINE = {"item": ITEM, "quantity": 2}
-EUROS = {"currency_code": "EUR", "units": 20}
-TOUCHPOINTS = {
+EUROS: dict[str, Any] = {"currency_code": "EUR", "units": 20}
+TOUCHPOINTS: dict[str, Any] = {
     "viewed": {"item": ITEM, "dwell": "2.5s"},
     "searched": {"category": "shoes", "result_count": 12},
     "cart_changed": {"cart_id": "crt_00000001", "change": "CART_CHANGE_ADDED", "lines": [LINE]},
@@ -72,40 +75,40 @@ TOUCHPOINTS = {
 }
 
 
-def example(name):
+def example(name: str) -> Message:
     kind = GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
     return json_format.ParseDict(EXAMPLES[name], kind())
 
 
-def touchpoint(**given):
+def touchpoint(**given: Any) -> touchpoint_pb2.Touchpoint:
     base = EXAMPLES["rapport.identity.v1.TouchpointRecorded"]["touchpoint"]
     fields = {name: value for name, value in base.items() if name not in TOUCHPOINTS} | given
     return json_format.ParseDict(fields, touchpoint_pb2.Touchpoint())
 
 
-def faults(message):
+def faults(message: Message) -> set[str]:
     """Paths of the fields at fault, and ids of the rules of messages."""
     found = [violation.proto for violation in VALIDATOR.collect_violations(message)]
     return {".".join(part.field_name for part in one.field.elements) if one.field else one.rule_id for one in found}
 
 
-def test_there_is_an_example_of_every_event_outside_consent(events):
+def test_there_is_an_example_of_every_event_outside_consent(events: dict[Descriptor, Any]) -> None:
     names = {message.full_name for message in events}
     assert {name for name in names if not name.startswith("rapport.consent.")} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_a_good_event_passes(name):
+def test_a_good_event_passes(name: str) -> None:
     assert faults(example(name)) == set()
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_an_empty_event_is_refused(name):
+def test_an_empty_event_is_refused(name: str) -> None:
     assert faults(type(example(name))())
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_an_event_is_refused_where_an_id_loses_its_prefix(name):
+def test_an_event_is_refused_where_an_id_loses_its_prefix(name: str) -> None:
     message = example(name)
     ids = [field for field, _ in message.ListFields() if field.name.endswith("_id") and field.name != "source_event_id"]
     for field in ids:
@@ -116,7 +119,7 @@ def test_an_event_is_refused_where_an_id_loses_its_prefix(name):
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
-def test_an_event_without_its_time_is_refused(name):
+def test_an_event_without_its_time_is_refused(name: str) -> None:
     message = example(name)
     times = {"recorded_at", "completed_at"} & {field.name for field, _ in message.ListFields()}
     assert times
@@ -125,13 +128,13 @@ def test_an_event_without_its_time_is_refused(name):
         assert field in faults(message)
 
 
-def test_the_vocabulary_is_the_one_that_has_examples():
+def test_the_vocabulary_is_the_one_that_has_examples() -> None:
     (types,) = touchpoint_pb2.Touchpoint.DESCRIPTOR.oneofs
     assert {field.name for field in types.fields} == set(TOUCHPOINTS)
 
 
 @pytest.mark.parametrize("name", sorted(TOUCHPOINTS))
-def test_a_good_touchpoint_of_each_type_passes(name):
+def test_a_good_touchpoint_of_each_type_passes(name: str) -> None:
     assert faults(touchpoint(**{name: TOUCHPOINTS[name]})) == set()
 
 
@@ -157,11 +160,11 @@ def test_a_good_touchpoint_of_each_type_passes(name):
         ({"feedback_given": TOUCHPOINTS["feedback_given"] | {"highest": 0}}, "feedback_given"),
     ],
 )
-def test_a_touchpoint_outside_the_vocabulary_is_refused_by_field(given, fault):
+def test_a_touchpoint_outside_the_vocabulary_is_refused_by_field(given: dict[str, Any], fault: str) -> None:
     assert faults(touchpoint(**given)) == {fault}
 
 
-def test_a_reader_takes_channels_and_types_of_a_later_release():
+def test_a_reader_takes_channels_and_types_of_a_later_release() -> None:
     later = touchpoint(channel=99, viewed={})
     later.ClearField("viewed")
     assert faults(later) == set()
@@ -183,7 +186,7 @@ def test_a_reader_takes_channels_and_types_of_a_later_release():
         ("notification.v1.NotificationFailed", {"status_code": "mailbox of Ann is full"}, "status_code"),
     ],
 )
-def test_an_event_that_contradicts_itself_is_refused(name, change, fault):
+def test_an_event_that_contradicts_itself_is_refused(name: str, change: dict[str, Any], fault: str) -> None:
     message = example(f"rapport.{name}")
     for field in change:
         message.ClearField(field)
@@ -201,7 +204,9 @@ def test_an_event_that_contradicts_itself_is_refused(name, change, fault):
         ("req_00000001", "prf_00000001", {"fact.owner"}),
     ],
 )
-def test_a_message_belongs_to_its_recipient_and_one_to_a_privacy_request_to_nobody(recipient, owner, fault):
+def test_a_message_belongs_to_its_recipient_and_one_to_a_privacy_request_to_nobody(
+    recipient: str, owner: str | None, fault: set[str]
+) -> None:
     message = example("rapport.notification.v1.NotificationSent")
     assert isinstance(message, notification_pb2.NotificationSent)
     message.notification.recipient_id = recipient

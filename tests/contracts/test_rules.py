@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from buf.validate import validate_pb2
 from google.protobuf import descriptor_pool, message_factory
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor, ServiceDescriptor
 from protovalidate import Validator
 from rapport.common.v1 import access_pb2, event_pb2
+
+Events = dict[Descriptor, event_pb2.EventType]
 
 # The table of events that the design fixes: context, then the events it publishes.
 EVENTS = {
@@ -37,9 +40,10 @@ KEPT = ("privacy_", "fence_raised", "consents_", "profile_erased")
 SAME_AS_OWNER = "notification.recipient_id"
 
 
-def reachable(message):
+def reachable(message: Descriptor) -> set[Descriptor]:
     """A message and all messages of the contracts in it."""
-    found, waiting = set(), [message]
+    found: set[Descriptor] = set()
+    waiting = [message]
     while waiting:
         current = waiting.pop()
         if current not in found and current.file.package.startswith("rapport."):
@@ -48,28 +52,38 @@ def reachable(message):
     return found
 
 
-def context(message):
-    return message.file.package.split(".")[1]
+def resolve(message: Descriptor, path: str) -> list[FieldDescriptor]:
+    """The fields on a dotted path; KeyError where it ends nowhere."""
+    name, _, rest = path.partition(".")
+    field = message.fields_by_name[name]
+    if not rest:
+        return [field]
+    assert field.message_type, field.full_name
+    return [field, *resolve(field.message_type, rest)]
 
 
-def test_events_are_those_of_the_table(events):
+def context(declared: Descriptor | ServiceDescriptor) -> str:
+    return declared.file.package.split(".")[1]
+
+
+def test_events_are_those_of_the_table(events: Events) -> None:
     stated = {(context(message), event.name) for message, event in events.items()}
     assert stated == {(name, event) for name, listed in EVENTS.items() for event in listed.split()}
     assert len(events) == len(stated)
 
 
-def test_an_event_is_called_like_its_message(events):
+def test_an_event_is_called_like_its_message(events: Events) -> None:
     for message, event in events.items():
         assert re.sub(r"(?<!^)(?=[A-Z])", "_", message.name).lower() == event.name
 
 
-def test_state_and_fact_events_are_those_of_the_design(events):
+def test_state_and_fact_events_are_those_of_the_design(events: Events) -> None:
     for event in events.values():
         expected = event_pb2.EVENT_KIND_FACT if event.name in FACTS else event_pb2.EVENT_KIND_STATE
         assert event.kind == expected, event.name
 
 
-def test_keys_lead_to_one_string_and_profile_paths_to_strings(events, resolve):
+def test_keys_lead_to_one_string_and_profile_paths_to_strings(events: Events) -> None:
     for message, event in events.items():
         *way, key = resolve(message, event.key)
         assert key.type == FieldDescriptor.TYPE_STRING, message.full_name
@@ -78,7 +92,7 @@ def test_keys_lead_to_one_string_and_profile_paths_to_strings(events, resolve):
             assert resolve(message, path)[-1].type == FieldDescriptor.TYPE_STRING, message.full_name
 
 
-def test_state_events_carry_a_version_or_a_position(events):
+def test_state_events_carry_a_version_or_a_position(events: Events) -> None:
     for message, event in events.items():
         if event.kind == event_pb2.EVENT_KIND_STATE:
             versions = {
@@ -90,16 +104,16 @@ def test_state_events_carry_a_version_or_a_position(events):
             assert versions, message.full_name
 
 
-def test_facts_about_a_profile_open_with_their_owner(events):
+def test_facts_about_a_profile_open_with_their_owner(events: Events) -> None:
     for message, event in events.items():
         if event.kind == event_pb2.EVENT_KIND_FACT and not event.name.startswith("privacy_"):
             first = message.fields_by_number[1]
             assert first.name == "fact"
-            assert first.message_type.full_name == "rapport.common.v1.Fact"
+            assert first.message_type is event_pb2.Fact.DESCRIPTOR
             assert "fact.profile_id" in event.profiles
 
 
-def profile_paths(message, way=()):
+def profile_paths(message: Descriptor, way: tuple[str, ...] = ()) -> Iterator[str]:
     """Paths of the fields that hold a profile id, known by their pattern."""
     for field in message.fields:
         rules = field.GetOptions().Extensions[validate_pb2.field]
@@ -109,7 +123,7 @@ def profile_paths(message, way=()):
             yield from profile_paths(field.message_type, (*way, field.name))
 
 
-def test_every_profile_id_of_an_event_is_found_when_its_profile_is_erased(events):
+def test_every_profile_id_of_an_event_is_found_when_its_profile_is_erased(events: Events) -> None:
     for message, event in events.items():
         if event.name.startswith(KEPT):
             assert not event.profiles, message.full_name
@@ -117,7 +131,7 @@ def test_every_profile_id_of_an_event_is_found_when_its_profile_is_erased(events
             assert set(profile_paths(message)) - {SAME_AS_OWNER} <= set(event.profiles), message.full_name
 
 
-def test_positioned_events_begin_with_the_same_field(events):
+def test_positioned_events_begin_with_the_same_field(events: Events) -> None:
     opening = descriptor_pool.Default().FindMessageTypeByName("rapport.consent.v1.PositionedEvent").fields_by_number[1]
     for message, event in events.items():
         if context(message) == "consent" and not event.name.startswith("privacy_"):
@@ -125,7 +139,7 @@ def test_positioned_events_begin_with_the_same_field(events):
             assert (first.name, first.message_type) == (opening.name, opening.message_type)
 
 
-def test_no_event_has_a_field_that_could_name_a_person_or_hold_free_text(events):
+def test_no_event_has_a_field_that_could_name_a_person_or_hold_free_text(events: Events) -> None:
     for message in events:
         inside = reachable(message)
         for inner in inside:
@@ -134,7 +148,7 @@ def test_no_event_has_a_field_that_could_name_a_person_or_hold_free_text(events)
                     assert not any(map(TELLTALE.fullmatch, field.name.split("_"))), field.full_name
 
 
-def test_every_method_says_who_may_call_it(files):
+def test_every_method_says_who_may_call_it(files: list[FileDescriptor]) -> None:
     methods = [method for file in files for service in file.services_by_name.values() for method in service.methods]
     assert methods
     for method in methods:
@@ -143,7 +157,7 @@ def test_every_method_says_who_may_call_it(files):
         assert access.permission.split(".")[0] == context(method.containing_service), method.full_name
 
 
-def test_every_file_says_what_it_is_called_in_other_languages(files):
+def test_every_file_says_what_it_is_called_in_other_languages(files: list[FileDescriptor]) -> None:
     for file in files:
         options, (_, name, version) = file.GetOptions(), file.package.split(".")
         assert options.java_multiple_files
@@ -152,13 +166,13 @@ def test_every_file_says_what_it_is_called_in_other_languages(files):
         assert options.csharp_namespace == f"Rapport.{name.capitalize()}.{version.upper()}"
 
 
-def test_enums_begin_with_unspecified(files):
+def test_enums_begin_with_unspecified(files: list[FileDescriptor]) -> None:
     for file in files:
         for enum in file.enum_types_by_name.values():
             assert enum.values_by_number[0].name.endswith("_UNSPECIFIED")
 
 
-def test_rules_of_every_message_compile(messages):
+def test_rules_of_every_message_compile(messages: list[Descriptor]) -> None:
     validator = Validator()
     for message in messages:
         validator.collect_violations(message_factory.GetMessageClass(message)())

@@ -6,6 +6,7 @@ import re
 import tarfile
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
@@ -16,12 +17,12 @@ from packaging.version import Version
 FRESHNESS = "rapport/common/v1/freshness.proto"
 
 
-def test_committed_stubs_are_what_the_contracts_generate(checkout):
+def test_committed_stubs_are_what_the_contracts_generate(checkout: Any) -> None:
     result = checkout.tool("check")
     assert result.returncode == 0, result.stderr
 
 
-def test_a_changed_contract_makes_the_check_fail_and_name_the_stub(copied):
+def test_a_changed_contract_makes_the_check_fail_and_name_the_stub(copied: Any) -> None:
     copied.edit(FRESHNESS, "uint64 position = 2;", "uint64 position = 2;\n  // Added.\n  bool added = 3;")
     (copied.root / "libs/contracts/src/rapport/surplus_pb2.py").touch()
     result = copied.tool("check")
@@ -31,7 +32,7 @@ def test_a_changed_contract_makes_the_check_fail_and_name_the_stub(copied):
     assert "event_pb2" not in result.stderr
 
 
-def test_generate_makes_stale_stubs_fresh_and_then_changes_nothing(copied):
+def test_generate_makes_stale_stubs_fresh_and_then_changes_nothing(copied: Any) -> None:
     copied.edit(FRESHNESS, "uint64 position = 2;", "uint64 position = 2;\n  // Added.\n  bool added = 3;")
     (copied.root / "libs/contracts/src/rapport/surplus_pb2.py").touch()
     assert copied.tool("generate").stdout.startswith("3 stub files")
@@ -39,7 +40,7 @@ def test_generate_makes_stale_stubs_fresh_and_then_changes_nothing(copied):
     assert copied.tool("generate").stdout.startswith("0 stub files")
 
 
-def test_contracts_pass_lint(checkout):
+def test_contracts_pass_lint(checkout: Any) -> None:
     result = checkout.tool("lint")
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -52,14 +53,14 @@ def test_contracts_pass_lint(checkout):
         ("uint64 position = 2;", "uint64  position = 2;", "-  uint64  position = 2;"),
     ],
 )
-def test_lint_refuses_what_the_rules_forbid(copied, old, new, complaint):
+def test_lint_refuses_what_the_rules_forbid(copied: Any, old: str, new: str, complaint: str) -> None:
     copied.edit(FRESHNESS, old, new)
     result = copied.tool("lint")
     assert result.returncode == 1
     assert complaint in result.stdout
 
 
-def test_contracts_do_not_break_the_saved_image(checkout):
+def test_contracts_do_not_break_the_saved_image(checkout: Any) -> None:
     result = checkout.tool("breaking")
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -73,7 +74,7 @@ def test_contracts_do_not_break_the_saved_image(checkout):
         ("uint64 place = 2;", "changed name"),
     ],
 )
-def test_breaking_sees_a_field_removed_renumbered_retyped_or_renamed(copied, new, complaint):
+def test_breaking_sees_a_field_removed_renumbered_retyped_or_renamed(copied: Any, new: str, complaint: str) -> None:
     assert copied.tool("save-image").returncode == 0
     copied.edit(FRESHNESS, "  // Position inside the epoch; gap-free and in commit order.\n", "")
     copied.edit(FRESHNESS, "uint64 position = 2;", new)
@@ -82,14 +83,14 @@ def test_breaking_sees_a_field_removed_renumbered_retyped_or_renamed(copied, new
     assert complaint in result.stdout
 
 
-def test_breaking_lets_contracts_grow(copied):
+def test_breaking_lets_contracts_grow(copied: Any) -> None:
     assert copied.tool("save-image").returncode == 0
     copied.edit(FRESHNESS, "uint64 position = 2;", "uint64 position = 2;\n  // Added.\n  bool added = 3;")
     result = copied.tool("breaking")
     assert result.returncode == 0, result.stdout
 
 
-def test_a_release_compiles_with_nothing_but_itself(copied, tmp_path):
+def test_a_release_compiles_with_nothing_but_itself(copied: Any, tmp_path: Path) -> None:
     descriptors, archive = copied.tool("release").stdout.split()
     with tarfile.open(archive) as opened:
         opened.extractall(tmp_path / "release", filter="data")
@@ -107,14 +108,14 @@ def test_a_release_compiles_with_nothing_but_itself(copied, tmp_path):
             assert compiled[file.name] == file
 
 
-def test_a_release_is_the_same_bytes_each_time(copied):
+def test_a_release_is_the_same_bytes_each_time(copied: Any) -> None:
     _, archive = copied.tool("release").stdout.split()
     content = Path(archive).read_bytes()
     copied.tool("release")
     assert Path(archive).read_bytes() == content
 
 
-def test_stubs_ask_for_no_newer_runtime_than_the_package_declares(checkout):
+def test_stubs_ask_for_no_newer_runtime_than_the_package_declares(checkout: Any) -> None:
     stubs = (checkout.root / "libs/contracts/src").rglob("*.py")
     text = "\n".join(path.read_text() for path in stubs)
     asked = {
