@@ -1,0 +1,130 @@
+"""What a process tells about itself, kept in memory: spans, metrics and log lines; and what must not be in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+class HasText(Protocol):
+    """Anything captured that can be searched."""
+
+    def text(self) -> str:
+        """Return everything captured."""
+        ...
+
+
+class TelemetryCapture:
+    """Tracer and meter providers of a test, whose spans are kept as they end and whose metrics can be read any time."""
+
+    def __init__(self) -> None:
+        self.span_exporter = InMemorySpanExporter()
+        self.metric_reader = InMemoryMetricReader()
+        self.tracer_provider = TracerProvider(shutdown_on_exit=False)
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.span_exporter))
+        self.meter_provider = MeterProvider(metric_readers=[self.metric_reader], shutdown_on_exit=False)
+
+    def spans(self, name: str | None = None) -> list[ReadableSpan]:
+        """Return the ended spans, oldest first, all or those of one name."""
+        return [span for span in self.span_exporter.get_finished_spans() if name is None or span.name == name]
+
+    def metrics(self) -> dict[str, list[dict[str, Any]]]:
+        """Return for each metric its points, each with its attributes and its value, or its count and sum."""
+        data = self.metric_reader.get_metrics_data()
+        if data is None:
+            return {}
+        document = json.loads(data.to_json())
+        return {
+            metric["name"]: metric["data"]["data_points"]
+            for resource in document["resource_metrics"]
+            for scope in resource["scope_metrics"]
+            for metric in scope["metrics"]
+        }
+
+    def text(self) -> str:
+        """Return all spans and metrics as they would be exported, for a search."""
+        lines = [span.to_json(indent=None) for span in self.spans()]
+        lines += [json.dumps({name: points}, ensure_ascii=False) for name, points in self.metrics().items()]
+        return "\n".join(lines)
+
+    def shutdown(self) -> None:
+        """Let go of the providers."""
+        self.tracer_provider.shutdown()
+        self.meter_provider.shutdown()
+
+
+class LogCapture:
+    """Structured log events, as they are just before they are written as a line: filtered and completed."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def __call__(self, _logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Keep the event and hand it on: this object is a processor of structlog."""
+        self.events.append(dict(event))
+        return event
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of one name."""
+        return [event for event in self.events if event.get("event") == name]
+
+    def text(self) -> str:
+        """Return all events as JSON lines, for a search."""
+        return "\n".join(json.dumps(event, default=str, ensure_ascii=False) for event in self.events)
+
+
+@contextlib.contextmanager
+def captured_logs() -> Iterator[LogCapture]:
+    """Capture what is logged through structlog in this block, with the processors that are configured."""
+    capture = LogCapture()
+    # The list itself is changed, because loggers that have been used hold on to it.
+    processors = structlog.get_config()["processors"]
+    processors.insert(max(len(processors) - 1, 0), capture)
+    try:
+        yield capture
+    finally:
+        processors.remove(capture)
+
+
+def assert_absent(canary: str, *captures: HasText | str | bytes | Path) -> None:
+    """Assert that a planted text is nowhere in what was captured: texts, bytes, files, whole folders, captures.
+
+    It is looked for as it is and as JSON escapes it.
+
+    Raises:
+        AssertionError: It was found, or there was nothing at all to search, which would prove nothing.
+    """
+    forms = {canary.encode(), json.dumps(canary)[1:-1].encode()}
+    searched = 0
+    for place, content in _contents(captures):
+        searched += len(content)
+        for form in forms:
+            at = content.find(form)
+            if at >= 0:
+                around = content[max(at - 80, 0) : at + len(form) + 80].decode(errors="replace")
+                raise AssertionError(f"{canary!r} was found in {place}: …{around}…")
+    assert searched, "nothing was captured, so nothing can be absent"
+
+
+def _contents(captures: tuple[HasText | str | bytes | Path, ...]) -> Iterator[tuple[str, bytes]]:
+    for capture in captures:
+        if isinstance(capture, bytes):
+            yield "bytes", capture
+        elif isinstance(capture, str):
+            yield "a text", capture.encode()
+        elif isinstance(capture, Path):
+            for path in [capture] if capture.is_file() else sorted(capture.rglob("*")):
+                if path.is_file():
+                    yield str(path), path.read_bytes()
+        else:
+            yield type(capture).__name__, capture.text().encode()
