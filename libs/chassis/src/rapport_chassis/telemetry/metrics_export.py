@@ -1,7 +1,6 @@
 """Carrying metrics away every few seconds: the loop that does it, and a local file for where there is no collector."""
 
 import json
-import logging
 import os
 import threading
 import time
@@ -9,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import HistogramSeries, Meter, Sample
 
 SUFFIX = ".metrics.json"
-
-_log = logging.getLogger(__name__)
 
 
 class MetricsSink(Protocol):
@@ -55,7 +53,7 @@ class MetricsExport:
         try:
             self._sink.write(_yielding(self._meter.samples()))
         except OSError as error:
-            _log.warning("metrics_not_written", extra={"reason": type(error).__name__})
+            get_logger().warning("metrics_not_written", error=error)
 
 
 def _yielding(samples: Iterator[Sample]) -> Iterator[Sample]:

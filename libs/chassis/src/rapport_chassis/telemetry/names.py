@@ -91,9 +91,10 @@ _KINDS: dict[type, str] = {SpanName: "span", CounterName: "counter", GaugeName: 
 
 def declared_in(*modules: ModuleType) -> list[Declared]:
     """Every declaration the modules hold, spans first, then by name."""
-    found: set[Declared] = {
-        item for module in modules for item in vars(module).values() if isinstance(item, tuple(_KINDS))
-    }
+    found: set[Declared] = set()
+    for value in (value for module in modules for value in vars(module).values()):
+        if isinstance(value, SpanName | CounterName | GaugeName | HistogramName):
+            found.add(value)
     return sorted(found, key=lambda item: (not isinstance(item, SpanName), item.name))
 
 

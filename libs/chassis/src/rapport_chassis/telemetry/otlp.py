@@ -1,11 +1,16 @@
-"""Sending spans and metrics to an OTLP collector, with the SDK's exporters and the standard variables."""
+"""Sending spans, metrics and logs to an OTLP collector, with the SDK's exporters and the standard variables."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -27,6 +32,13 @@ from rapport_chassis.telemetry.names import CounterName, HistogramName
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _SCOPE = InstrumentationScope("rapport_chassis")
+_SEVERITIES = {
+    "debug": SeverityNumber.DEBUG,
+    "info": SeverityNumber.INFO,
+    "warning": SeverityNumber.WARN,
+    "error": SeverityNumber.ERROR,
+    "critical": SeverityNumber.FATAL,
+}
 _BATCH = 32
 """Spans encoded at once: about 1 ms of interpreter time, taken from the calls being served."""
 
@@ -35,6 +47,32 @@ def otlp_spans() -> BatchSpanProcessor:
     """A processor that sends spans in small batches from its own thread."""
     exporter = OTLPSpanExporter()
     return BatchSpanProcessor(exporter, max_queue_size=8192, schedule_delay_millis=200, max_export_batch_size=_BATCH)
+
+
+class OtlpLogs:
+    """Sends log lines, as they were filtered for standard output."""
+
+    def __init__(self, resource: Resource) -> None:
+        self._provider = LoggerProvider(resource, shutdown_on_exit=False)
+        processor = BatchLogRecordProcessor(OTLPLogExporter(), schedule_delay_millis=500, max_export_batch_size=_BATCH)
+        self._provider.add_log_record_processor(processor)
+        self._logger = self._provider.get_logger(_SCOPE.name)
+
+    def emit(self, level: str, event: str, values: Mapping[str, Any]) -> None:
+        """Queue one line with the current trace; the exporters' own lines are left out, they would feed themselves."""
+        if str(values.get("library", "")).startswith("opentelemetry"):
+            return
+        self._logger.emit(
+            timestamp=time.time_ns(),
+            severity_number=_SEVERITIES[level],
+            severity_text=level,
+            event_name=event,
+            attributes=values,
+        )
+
+    def close(self) -> None:
+        """Send what waits and close the connection."""
+        self._provider.shutdown()
 
 
 class OtlpMetrics:

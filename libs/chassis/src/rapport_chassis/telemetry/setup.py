@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from rapport_chassis.settings import TelemetrySettings
 from rapport_chassis.telemetry.metrics import Meter
 from rapport_chassis.telemetry.metrics_export import MetricsExport, SnapshotFile
-from rapport_chassis.telemetry.otlp import OtlpMetrics, otlp_spans
+from rapport_chassis.telemetry.otlp import OtlpLogs, OtlpMetrics, otlp_spans
 from rapport_chassis.telemetry.span_file import SpanFile
 from rapport_chassis.telemetry.tracing import Tracer
 
@@ -29,12 +29,20 @@ class Telemetry:
     """The tracer and the meter of one process, with what carries their data away."""
 
     def __init__(
-        self, tracer: Tracer, meter: Meter, *, service: str, version: str, closers: tuple[Callable[[], None], ...] = ()
+        self,
+        tracer: Tracer,
+        meter: Meter,
+        *,
+        service: str,
+        version: str,
+        log_sink: OtlpLogs | None = None,
+        closers: tuple[Callable[[], None], ...] = (),
     ) -> None:
         self.tracer = tracer
         self.meter = meter
         self.service = service
         self.version = version
+        self.log_sink = log_sink
         self._closers = closers
 
     @classmethod
@@ -70,10 +78,11 @@ class Telemetry:
         )
         processor: SpanProcessor | None = None
         metrics: MetricsExport | None = None
+        logs: OtlpLogs | None = None
         if span_exporter is not None:
             processor = SimpleSpanProcessor(span_exporter)
         elif os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-            processor = otlp_spans()
+            processor, logs = otlp_spans(), OtlpLogs(resource)
             metrics = MetricsExport(OtlpMetrics(resource), meter)
         elif settings.folder is not None:
             processor = SpanFile(settings.folder, service=service, version=version)
@@ -95,7 +104,9 @@ class Telemetry:
         if metrics is not None:
             metrics.start()
             closers.append(metrics.stop)
-        return cls(tracer, meter, service=service, version=version, closers=tuple(closers))
+        if logs is not None:
+            closers.append(logs.close)
+        return cls(tracer, meter, service=service, version=version, log_sink=logs, closers=tuple(closers))
 
     def shutdown(self) -> None:
         """Write or send what waits and stop. Blocks for as long as a collector takes to answer, at most 10 s."""
