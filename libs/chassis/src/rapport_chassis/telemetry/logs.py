@@ -11,13 +11,13 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import structlog
-from structlog.typing import FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from rapport_chassis.telemetry.log_filter import LOG_KEYS, described, event_code, filtered
 from rapport_chassis.telemetry.names import Attribute, CounterName
@@ -58,10 +58,10 @@ def configure_logging(
         keys: the service's own keys, beside those of the chassis.
         stream: where lines go instead of standard output.
     """
-    line = _Line(service, version, frozenset((*LOG_KEYS, *keys)), telemetry)
+    complete = _Completion(service, version, frozenset((*LOG_KEYS, *keys)), telemetry)
     output = stream or sys.stdout
     structlog.configure(
-        processors=[line],
+        processors=[complete, _render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
         logger_factory=structlog.WriteLoggerFactory(output),
@@ -102,8 +102,8 @@ def guard_loop(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(failed)
 
 
-class _Line:
-    """The one structlog processor: event and values in, JSON line out."""
+class _Completion:
+    """The structlog processor that filters an event and adds what every line says."""
 
     def __init__(self, service: str, version: str, allowed: frozenset[str], telemetry: Telemetry | None) -> None:
         self._service = service
@@ -112,7 +112,7 @@ class _Line:
         self._dropped = telemetry.meter.counter(DROPPED_KEYS).of() if telemetry else None
         self._sink = telemetry.log_sink if telemetry else None
 
-    def __call__(self, logger: WrappedLogger, level: str, event: MutableMapping[str, Any]) -> str:
+    def __call__(self, logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
         code = event_code(event.pop("event", None))
         error = _exception(event.pop("exc_info", None))
         for implied in ("stack_info", "level"):
@@ -138,7 +138,11 @@ class _Line:
                 self._dropped.add(dropped)
         if self._sink is not None:
             self._sink.emit(level, code, values)
-        return _FORMAT(line)
+        return line
+
+
+def _render(_: WrappedLogger, __: str, event: EventDict) -> str:
+    return _FORMAT(event)
 
 
 class _LibraryHandler(logging.Handler):

@@ -18,14 +18,17 @@ _VALID = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(
 _FLAGS = tuple(TraceFlags(value) for value in range(256))
 
 
-def extract(carrier: Mapping[str, str]) -> SpanContext | None:
+def extract(carrier: Mapping[str, str | bytes]) -> SpanContext | None:
     """The caller's span context, or None when there is none or it is malformed (a malformed one is never an error).
 
     Args:
         carrier: headers with lower-case names.
     """
     header = carrier.get(TRACEPARENT)
-    return parse_traceparent(header, carrier.get(TRACESTATE)) if header else None
+    if not isinstance(header, str):
+        return None
+    state = carrier.get(TRACESTATE)
+    return parse_traceparent(header, state if isinstance(state, str) else None)
 
 
 def parse_traceparent(traceparent: str, tracestate: str | None = None) -> SpanContext | None:

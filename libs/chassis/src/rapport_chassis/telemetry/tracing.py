@@ -17,6 +17,7 @@ from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.conventions import ERROR_TYPE
 from rapport_chassis.telemetry.names import Attribute, AttributeValue, SpanName
 
+_UNSAMPLED = tuple(TraceFlags(flags & ~TraceFlags.SAMPLED) for flags in range(256))
 _UNSAMPLED_ROOT = TraceFlags(TraceFlags.RANDOM_TRACE_ID)
 _ERROR = Status(StatusCode.ERROR)
 _ids = RandomIdGenerator()
@@ -143,6 +144,7 @@ class Tracer:
 
 def _unsampled(parent: SpanContext) -> SpanContext:
     if parent.is_valid:
-        flags = TraceFlags(parent.trace_flags & ~TraceFlags.SAMPLED)
-        return SpanContext(parent.trace_id, _ids.generate_span_id(), False, flags, parent.trace_state)
+        return SpanContext(
+            parent.trace_id, _ids.generate_span_id(), False, _UNSAMPLED[parent.trace_flags], parent.trace_state
+        )
     return SpanContext(_ids.generate_trace_id(), _ids.generate_span_id(), False, _UNSAMPLED_ROOT)
