@@ -7,6 +7,7 @@ them only logger, place and exception class are kept, since their messages may h
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
@@ -59,12 +60,11 @@ def configure_logging(
         stream: where lines go instead of standard output.
     """
     complete = _Completion(service, version, frozenset((*LOG_KEYS, *keys)), telemetry)
-    output = stream or sys.stdout
     structlog.configure(
         processors=[complete, _render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
-        logger_factory=structlog.WriteLoggerFactory(output),
+        logger_factory=lambda *_: _Output(stream or sys.stdout),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -143,6 +143,20 @@ class _Completion:
 
 def _render(_: WrappedLogger, __: str, event: EventDict) -> str:
     return _FORMAT(event)
+
+
+class _Output:
+    """Writes lines. A reader that has gone away must not fail the call that logs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write
 
 
 class _LibraryHandler(logging.Handler):

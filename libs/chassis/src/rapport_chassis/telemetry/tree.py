@@ -44,7 +44,8 @@ def render_tree(spans: Sequence[SpanRecord]) -> list[str]:
         return []
     total = max(row.offset_ms + row.span.duration_ms for row in rows)
     services = {row.span.service for row in rows}
-    heading = f"trace {rows[0].span.trace_id}: {_counted(len(rows), 'span')} in {_counted(len(services), 'service')}, {total:.1f} ms"
+    counts = f"{_counted(len(rows), 'span')} in {_counted(len(services), 'service')}"
+    heading = f"trace {rows[0].span.trace_id}: {counts}, {total:.1f} ms"
     cells = [("offset ms", "took ms", "service", "operation")] + [
         (f"{row.offset_ms:.1f}", f"{row.span.duration_ms:.1f}", row.span.service, row.branch + row.span.name)
         for row in rows
