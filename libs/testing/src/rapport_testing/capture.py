@@ -104,7 +104,8 @@ def assert_absent(canary: str, *captures: HasText | str | bytes | Path) -> None:
     Raises:
         AssertionError: It was found, or there was nothing at all to search, which would prove nothing.
     """
-    forms = {canary.encode(), json.dumps(canary)[1:-1].encode()}
+    escaped = (json.dumps(canary, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+    forms = {form.encode() for form in (canary, *escaped)}
     searched = 0
     for place, content in _contents(captures):
         searched += len(content)

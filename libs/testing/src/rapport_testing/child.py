@@ -66,6 +66,13 @@ def _runs(process: psutil.Process) -> bool:
         return False
 
 
+def _is_stopped(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return True
+
+
 class ChildProcess:
     """One program, in its own process group, with its output appended to a log file.
 
@@ -195,10 +202,18 @@ class ChildProcess:
         return self.wait(_GONE_TIMEOUT_S)
 
     def suspend(self) -> None:
-        """Stop the program and everything it started in mid-step (SIGSTOP); `resume` lets it go on."""
-        for process in self._family():
+        """Stop the program and everything it started in mid-step (SIGSTOP); `resume` lets it go on.
+
+        Raises:
+            ProcessError: A process did not stop.
+        """
+        family = self._family()
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.suspend()
+        # The signal takes effect a moment after it was sent.
+        if not becomes_true(lambda: all(not _runs(each) or _is_stopped(each) for each in family), _GONE_TIMEOUT_S):
+            raise ProcessError(f"{self._argv[0]} did not stop")
 
     def resume(self) -> None:
         """Let a suspended program go on (SIGCONT)."""

@@ -35,7 +35,7 @@ def main() -> None:
         _checked(_libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
         if os.getppid() != options["parent_pid"]:
             sys.exit("the starting process has already ended")
-    os.execv(program[0], program)  # noqa: S606 - the command line comes from our own parent
+    os.execvp(program[0], program)  # noqa: S606 - the command line comes from our own parent
 
 
 def _enter_user_namespace(uid: int) -> None:

@@ -179,8 +179,13 @@ class NatsServer:
         self._write_configuration()
         if self._child is None or before is None:
             raise ProcessError("this NATS server is not running")
+        log_size = self.log_path.stat().st_size
         self._child.send(signal.SIGHUP)
-        if not becomes_true(lambda: self._load_time() not in (None, before), _STOP_TIMEOUT_S):
+
+        def decided() -> bool:
+            return self._load_time() not in (None, before) or self._has_refused_since(log_size)
+
+        if not becomes_true(decided, _STOP_TIMEOUT_S) or self._has_refused_since(log_size):
             raise ProcessError(f"NATS did not take up its configuration; its log ends:\n{end_of_file(self.log_path)}")
 
     def stop_left_over(self) -> bool:
@@ -211,6 +216,11 @@ class NatsServer:
 
     def _is_healthy(self) -> bool:
         return self._monitored("/healthz") is not None
+
+    def _has_refused_since(self, log_size: int) -> bool:
+        with self.log_path.open("rb") as log:
+            log.seek(log_size)
+            return b"Failed to reload server configuration" in log.read()
 
     def _load_time(self) -> str | None:
         status = self._monitored("/varz")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -155,7 +156,8 @@ def prove(pytestconfig: pytest.Config, scale: Scale) -> Prove:
 def progress(pytestconfig: pytest.Config, scale: Scale) -> MakeProgress:
     """Bars for long tests: called with the total and what is counted, then advanced by the test."""
     write = _terminal_writer(pytestconfig) if scale.is_full else None
-    return lambda total, label: Progress(total, label, write)
+    is_terminal = sys.__stdout__ is not None and sys.__stdout__.isatty()
+    return lambda total, label: Progress(total, label, write, is_terminal=is_terminal)
 
 
 @pytest.fixture

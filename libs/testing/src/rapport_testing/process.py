@@ -207,6 +207,11 @@ class RandomKiller:
         self._thread = threading.Thread(target=self._run, name="random killer", daemon=True)
         self.kills = 0
 
+    @property
+    def is_killing(self) -> bool:
+        """Whether it goes on: not once stopped, nor after a victim has not come back."""
+        return self._thread.is_alive()
+
     def __enter__(self) -> RandomKiller:
         self._thread.start()
         return self

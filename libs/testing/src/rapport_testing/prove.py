@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,11 +56,15 @@ class Progress:
     Args:
         total: How many steps there are.
         label: What is counted.
-        write: Writes to the terminal; None for no bar at all.
+        write: Shows a piece of text; None for no bar at all.
+        is_terminal: Whether what is shown can be painted over.
     """
 
-    def __init__(self, total: int, label: str, write: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, total: int, label: str, write: Callable[[str], None] | None, *, is_terminal: bool = False
+    ) -> None:
         self.done = 0
+        self._is_terminal = is_terminal
         self._total = total
         self._label = label
         self._write = write
@@ -75,7 +78,7 @@ class Progress:
         if self._write is None:
             return
         finished = self.done >= self._total
-        if sys.__stderr__ is not None and sys.__stderr__.isatty():
+        if self._is_terminal:
             if finished or time.monotonic() - self._painted >= _REPAINT_S:
                 self._painted = time.monotonic()
                 self._write(f"\r{self._line()}" + ("\n" if finished else ""))

@@ -6,14 +6,22 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
 async def eventually(
-    predicate: Callable[[], T | Awaitable[T]], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
-) -> T:
+    predicate: Callable[[], Awaitable[T]], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
+) -> T: ...
+@overload
+async def eventually(
+    predicate: Callable[[], T], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
+) -> T: ...
+async def eventually(
+    predicate: Callable[[], Any], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
+) -> Any:
     """Return the first true value of `predicate`, which may be a plain or an async function.
 
     An AssertionError of the predicate counts as not yet true, so that several expectations may be stated as asserts;
