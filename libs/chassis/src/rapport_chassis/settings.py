@@ -1,15 +1,15 @@
 """What a service can be told from outside: one frozen class per service, built from these groups.
 
 Values come from environment variables (`RAPPORT_<SERVICE>_GROUP__FIELD`), from secret files (a folder named by
-`RAPPORT_<SERVICE>_SECRETS_FOLDER` with files called like `database__dsn`) and, for telemetry, from standard `OTEL_*`
-variables. Environment variables win over files, files over `OTEL_*`, those over the defaults.
+`RAPPORT_<SERVICE>_SECRETS_FOLDER` with files called like `database__dsn`); environment variables win. Telemetry also
+honours the standard `OTEL_*` variables.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
@@ -117,13 +117,9 @@ class TelemetrySettings(SettingsGroup):
     """Traces, metrics and logs."""
 
     folder: Path | None = None
-    """Folder for span files where there is no collector; absent: spans are dropped."""
-    sampling: Annotated[float, Field(ge=0, le=1)] = 0.05
-    """Share of traces begun here that are kept (`OTEL_TRACES_SAMPLER_ARG`); a caller's choice is respected."""
-    otlp_endpoint: str | None = None
-    """OTLP collector (`OTEL_EXPORTER_OTLP_ENDPOINT`); absent: the span file."""
-    metrics_interval_s: PositiveSeconds = 10.0
-    """How often metrics are exported."""
+    """Folder for spans and metrics where no collector is set (`OTEL_EXPORTER_OTLP_ENDPOINT`); absent: none are kept."""
+    sampling: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of traces begun here that are recorded; absent: `OTEL_TRACES_SAMPLER_ARG`, else by environment."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severity logged."""
 
@@ -205,17 +201,4 @@ class ServiceSettings(BaseSettings):
         secrets = NestedSecretsSettingsSource(
             file_secret_settings, secrets_dir=folder, secrets_dir_missing="error", secrets_prefix=""
         )
-        return init_settings, env_settings, secrets, _StandardTelemetryVariables(settings_cls)
-
-
-class _StandardTelemetryVariables(PydanticBaseSettingsSource):
-    """Standard `OTEL_*` variables, for the fields that have one."""
-
-    _FIELDS = (("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"), ("OTEL_TRACES_SAMPLER_ARG", "sampling"))
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        values = {field: os.environ[name] for name, field in self._FIELDS if os.environ.get(name)}
-        return {"telemetry": values} if values else {}
+        return init_settings, env_settings, secrets

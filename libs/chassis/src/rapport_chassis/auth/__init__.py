@@ -1,0 +1,1 @@
+"""Who calls, who stands behind the call, and what they may do."""

@@ -1,0 +1,1 @@
+"""The gRPC server and client of every service."""
