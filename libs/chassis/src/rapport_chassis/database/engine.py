@@ -5,17 +5,19 @@ from __future__ import annotations
 import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 from psycopg_pool import AsyncConnectionPool
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from rapport_chassis.database.errors import translated
 from rapport_chassis.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlmodel.ext.asyncio.session import AsyncSession
 
 Connection = AsyncConnection[tuple[Any, ...]]
 
@@ -105,6 +107,8 @@ class Database:
         Raises:
             RapportError: NOT_READY, as for `transaction`.
         """
+        from sqlmodel.ext.asyncio.session import AsyncSession  # a service without plain use cases never pays for it
+
         with translated():
             async with AsyncSession(self._opened_engine(), expire_on_commit=False) as session:
                 yield session
@@ -150,6 +154,8 @@ class Database:
     def _opened_engine(self) -> AsyncEngine:
         self._opened_pool()
         if self._engine is None:
+            from sqlalchemy.ext.asyncio import create_async_engine
+
             dsn, options = self._settings.dsn.get_secret_value(), self._options()
             self._engine = create_async_engine(
                 "postgresql+psycopg://",
