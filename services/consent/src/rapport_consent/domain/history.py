@@ -19,7 +19,7 @@ class PurposeTraits:
     direct_marketing: bool
 
 
-_PLAIN: Final = PurposeTraits(brand_scoped=False, direct_marketing=False)
+_OTHER: Final = PurposeTraits(brand_scoped=True, direct_marketing=False)  # the class of direct marketing has brands
 _RESTRICTIONS: Final = frozenset({RowKind.RESTRICT, RowKind.LIFT})
 _DECISIONS: Final = NEGATIVES | {RowKind.GRANT}
 
@@ -27,28 +27,24 @@ _DECISIONS: Final = NEGATIVES | {RowKind.GRANT}
 class Scope(NamedTuple):
     """The rows that a key listens to.
 
-    A grant of a purpose without brands serves every brand, so a key that such a purpose has for one brand (for a
-    negative that holds there alone) hears the grant without brand.
+    A purpose without brands has one key, which hears what was said of it, or of direct marketing, at any brand: it
+    cannot be refused in part.
     """
 
     purpose_id: str
     brand_id: str
-    granted_brand_id: str
+    brand_scoped: bool
     direct_marketing: bool
 
     def hears(self, row: LedgerRow) -> bool:
         """True if a decision bears on the key."""
-        brand_id = row.brand_id
-        if row.purpose_id == self.purpose_id:
-            if row.kind is RowKind.GRANT:
-                return brand_id == self.granted_brand_id
-            return brand_id == self.brand_id or not brand_id
-        return (
-            self.direct_marketing
-            and row.purpose_id == DIRECT_MARKETING
-            and row.kind is RowKind.OBJECT
-            and (brand_id == self.brand_id or not brand_id)
-        )
+        if row.purpose_id != self.purpose_id and not (
+            self.direct_marketing and row.purpose_id == DIRECT_MARKETING and row.kind is RowKind.OBJECT
+        ):
+            return False
+        if not self.brand_scoped or row.brand_id == self.brand_id:
+            return True
+        return not row.brand_id and row.kind is not RowKind.GRANT
 
 
 class History:
@@ -103,17 +99,16 @@ class History:
         """Return the fence around an id; it stands around every profile that the id is part of."""
         return self._fences.get(profile_id)
 
-    def traits(self, purpose_id: str) -> PurposeTraits:
-        """Return the traits of a purpose."""
-        return self._traits.get(purpose_id, _PLAIN)
+    def key_of(self, row: LedgerRow) -> Key:
+        """Return the key that a decision is about."""
+        return Key(row.purpose_id, row.brand_id if self._traits.get(row.purpose_id, _OTHER).brand_scoped else "")
 
     def scope(self, key: Key) -> Scope:
         """Return the rows that a key listens to."""
         scope = self._scopes.get(key)
         if scope is None:
-            traits = self.traits(key.purpose_id)
-            granted_brand_id = key.brand_id if traits.brand_scoped else ""
-            scope = Scope(*key, granted_brand_id, traits.direct_marketing)
+            traits = self._traits.get(key.purpose_id, _OTHER)
+            scope = Scope(*key, traits.brand_scoped, traits.direct_marketing)
             self._scopes[key] = scope
         return scope
 

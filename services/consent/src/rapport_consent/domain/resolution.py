@@ -62,29 +62,13 @@ def resolve_subject(history: History, profile_id: str) -> SubjectState:
 
 
 def existing_keys(history: History, profile_id: str) -> set[Key]:
-    """Return the keys that have a state of their own over the closure of a profile.
-
-    An objection to direct marketing at one brand gives a purpose without brands a key for that brand: there it is
-    objected to, elsewhere its grant stands.
-    """
+    """Return the keys that have a state of their own over the closure of a profile."""
     partition = history.partition
     closure = partition.closure_of(profile_id)
     if any(map(partition.ever_parted, closure)):
         against, grants = _weighed(history, closure, history.decisions)
-        rows: Iterable[LedgerRow] = [*(claim.row for claim in against), *grants]
-    else:
-        rows = (row for i in closure for row in history.decisions(i))
-    keys = {Key(row.purpose_id, row.brand_id) for row in rows}
-    objected_brands = [key.brand_id for key in keys if key.purpose_id == DIRECT_MARKETING and key.brand_id]
-    if objected_brands:
-        unbranded = [key.purpose_id for key in keys if not key.brand_id and history.scope(key).direct_marketing]
-        keys.update(
-            Key(purpose_id, brand_id)
-            for purpose_id in unbranded
-            if not history.traits(purpose_id).brand_scoped
-            for brand_id in objected_brands
-        )
-    return keys
+        return {history.key_of(row) for row in (*(claim.row for claim in against), *grants)}
+    return {history.key_of(row) for i in closure for row in history.decisions(i)}
 
 
 def touched_keys(history: History, row: LedgerRow) -> list[Key]:
@@ -92,8 +76,9 @@ def touched_keys(history: History, row: LedgerRow) -> list[Key]:
 
     A wide negative touches every narrower key that exists.
     """
-    if row.brand_id and row.purpose_id != DIRECT_MARKETING:
-        return [Key(row.purpose_id, row.brand_id)]
+    key = history.key_of(row)
+    if row.kind is _GRANT or (key.brand_id and key.purpose_id != DIRECT_MARKETING):
+        return [key]
     return sorted(key for key in existing_keys(history, row.named_id) if history.scope(key).hears(row))
 
 
@@ -125,21 +110,17 @@ def _resolve_alone(profile_id: str, rows: Sequence[LedgerRow], scope: Scope) -> 
     """Resolve one id that was never joined to another: the hot path, with the outcome of the general one."""
     grant = grant_by_person = None
     negatives = []
-    purpose_id, brand_id, granted_brand_id, direct_marketing = scope
+    purpose_id = scope.purpose_id
     for row in rows:
-        if row.purpose_id == purpose_id:
-            if row.kind is _GRANT:
-                if row.brand_id == granted_brand_id:
-                    if grant is None or row.occurred_at >= grant.occurred_at:
-                        grant = row
-                    if not is_declared(row) and (
-                        grant_by_person is None or row.occurred_at >= grant_by_person.occurred_at
-                    ):
-                        grant_by_person = row
-            elif row.brand_id == brand_id or not row.brand_id:
-                negatives.append(row)
-        elif direct_marketing and scope.hears(row):
+        if (row.purpose_id != purpose_id and not scope.direct_marketing) or not scope.hears(row):
+            continue
+        if row.kind is not _GRANT:
             negatives.append(row)
+            continue
+        if grant is None or row.occurred_at >= grant.occurred_at:
+            grant = row
+        if not is_declared(row) and (grant_by_person is None or row.occurred_at >= grant_by_person.occurred_at):
+            grant_by_person = row
     standing = []
     for row in negatives:
         lifting = grant_by_person if row.kind is _OBJECT else grant
