@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -124,6 +125,33 @@ def test_root_can_run_it_in_a_folder_closed_to_others(tmp_path: Path, privilege:
     # What one way has made, the other takes over.
     with PostgresServer(closed / "data", durable=False) as server:
         assert server.execute("SELECT n FROM t") == [(1,)]
+
+
+def test_sockets_of_a_killed_server_go_when_it_is_stopped_or_its_data_is_gone(tmp_path: Path) -> None:
+    killed = PostgresServer(tmp_path / "killed", durable=False)
+    killed.start()
+    killed.kill()
+    assert list(killed.socket_folder.iterdir())
+    killed.stop()
+    assert not killed.socket_folder.exists()
+
+    killed.start()
+    killed.kill()
+    shutil.rmtree(killed.data_folder)
+    with PostgresServer(tmp_path / "next", durable=False) as following:
+        assert not killed.socket_folder.exists()
+        assert following.socket_folder.exists()
+    assert not following.socket_folder.exists()
+
+
+def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    server = PostgresServer(tmp_path / "data", durable=False)
+    server.socket_folder.symlink_to(tmp_path)
+    try:
+        with pytest.raises(ProcessError, match="belongs to somebody else"):
+            server.start()
+    finally:
+        server.socket_folder.unlink()
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ The wheel's own Python interface is not used: run as root it creates a system us
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
+import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -22,6 +21,7 @@ from rapport_testing.files import end_of_file
 from rapport_testing.free_ports import free_port
 from rapport_testing.postgres_access import PostgresAccess
 from rapport_testing.postgres_binaries import Privilege, binary, choose_user
+from rapport_testing.postgres_sockets import make_private, remove_abandoned_folders, socket_folder_of
 from rapport_testing.waiting import becomes_true
 
 __all__ = ["PostgresServer", "Privilege", "StopMode", "binary"]
@@ -30,7 +30,6 @@ StopMode = Literal["smart", "fast", "immediate"]
 
 _SUPERUSER = "postgres"
 _SOCKET_ONLY_PORT = 5432
-_MAX_SOCKET_PATH = 99
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _START_TIMEOUT_S = 60.0
 
@@ -69,7 +68,7 @@ class PostgresServer:
     ) -> None:
         self.data_folder = data_folder.absolute()
         self.log_path = log_path or self.data_folder.with_name(self.data_folder.name + ".log")
-        self.socket_folder = _socket_folder(self.data_folder)
+        self.socket_folder = socket_folder_of(self.data_folder)
         self._tcp = tcp or port is not None
         self._port = port or (free_port() if tcp else _SOCKET_ONLY_PORT)
         self._require_passwords = require_passwords
@@ -143,7 +142,8 @@ class PostgresServer:
         if self.is_running:
             raise ProcessError("this PostgreSQL server is already running")
         run_as = choose_user(self._privilege)
-        _make_private(self.socket_folder)
+        remove_abandoned_folders()
+        make_private(self.socket_folder)
         self._initialise(run_as)
         self._clear_left_overs()
         for folder in (self.data_folder, self.socket_folder):
@@ -158,14 +158,14 @@ class PostgresServer:
         self._child.start()
         if not becomes_true(lambda: self._is_ready() or not self.is_running, _START_TIMEOUT_S) or not self.is_running:
             self._child.kill()
+            self.stop()
             raise ProcessError(f"PostgreSQL did not start; its log ends:\n{end_of_file(self.log_path)}")
 
     def stop(self, mode: StopMode = "fast", timeout_s: float = 30.0) -> None:
         """Stop the server as `pg_ctl stop -m` does and wait until it is gone; kill it after `timeout_s` seconds."""
         if self._child is not None and self._child.is_running:
             self._child.terminate(timeout_s, number=_STOP_SIGNALS[mode])
-        with contextlib.suppress(OSError):
-            self.socket_folder.rmdir()
+        shutil.rmtree(self.socket_folder, ignore_errors=True)
 
     def kill(self) -> None:
         """Kill the server and all its backends at once (SIGKILL), as a lost machine would."""
@@ -195,6 +195,8 @@ class PostgresServer:
             process.resume()
             process.send_signal(_STOP_SIGNALS["fast"])
         wait_until_gone(left_over, _START_TIMEOUT_S)
+        if left_over:
+            shutil.rmtree(self.socket_folder, ignore_errors=True)
         return bool(left_over)
 
     def _initialise(self, run_as: RunAs) -> None:
@@ -258,22 +260,6 @@ class PostgresServer:
                 if process.cwd() == folder and process.name().startswith("postgres"):
                     found.append(process)
         return found
-
-
-def _socket_folder(data_folder: Path) -> Path:
-    """A folder short enough for a socket, whose name follows from the data folder: every run finds it."""
-    digest = hashlib.sha256(os.fsencode(data_folder)).hexdigest()[:12]
-    folder = Path(tempfile.gettempdir()) / f"rapport-{digest}"
-    return folder if len(str(folder / ".s.PGSQL.65535.lock")) <= _MAX_SOCKET_PATH else Path("/tmp") / folder.name  # noqa: S108
-
-
-def _make_private(folder: Path) -> None:
-    """Create the socket folder; refuse one that another user has put in its place."""
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    mine = status.st_uid == os.geteuid() or os.geteuid() == 0
-    if folder.is_symlink() or not mine or status.st_mode & 0o077:
-        raise ProcessError(f"{folder} belongs to somebody else; remove it")
 
 
 def _give_to(run_as: RunAs, folder: Path) -> None:
