@@ -62,10 +62,10 @@ class PublishRed:
         self._durations = meter.histogram(PUBLISH_DURATION)
         self._sent = meter.counter(SENT_MESSAGES)
 
-    def done(self, destination: str, seconds: float, reason: str = "") -> None:
-        """Count an event the broker confirmed, or refused for `reason`."""
+    def done(self, destination: str, seconds: float, reason: str = "", *, count: int = 1) -> None:
+        """Count a batch of events the broker confirmed, or refused for `reason`."""
         self._durations.of(destination, reason).record(seconds)
-        self._sent.of(destination, reason).add()
+        self._sent.of(destination, reason).add(count)
 
 
 class RedMetrics:

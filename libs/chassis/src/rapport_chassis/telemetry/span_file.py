@@ -134,7 +134,7 @@ def read_spans(folders: Iterable[Path], trace_id: str) -> list[SpanRecord]:
     lines = list(_lines(folders))
     prefix = trace_id.lower().encode()
     wanted = {line[2:34] for _, line in lines if line.startswith(prefix, 2)}
-    news = set(wanted)
+    news = wanted | ({prefix} if len(prefix) == 32 else set())
     while news:
         followers = {line[2:34] for _, line in lines if not line.endswith(b"[]]") and any(n in line for n in news)}
         news = followers - wanted
