@@ -9,6 +9,7 @@ from rapport_chassis.rpc.middleware.authentication import authentication
 from rapport_chassis.rpc.middleware.authorization import authorization
 from rapport_chassis.rpc.middleware.deadline import deadline
 from rapport_chassis.rpc.middleware.errors import errors
+from rapport_chassis.rpc.middleware.log_context import log_context
 from rapport_chassis.rpc.middleware.telemetry import telemetry
 from rapport_chassis.rpc.middleware.validation import validation
 from rapport_chassis.rpc.pipeline import Middleware
@@ -22,6 +23,7 @@ def chain(
     """Return the middlewares. Telemetry stands outside the error mapping, so that it sees the mapped status."""
     return [
         telemetry(process),
+        log_context,
         errors,
         authentication(policy, tokens),
         authorization,

@@ -129,6 +129,11 @@ class Call:
         value = self.metadata.get(name, "")
         return value if isinstance(value, str) else ""
 
+    def log_values(self) -> dict[str, str]:
+        """Return what log lines say about the call."""
+        values = {"method": self.method.full_name}
+        return values | {"caller": self.caller} if self.caller else values
+
     def admit(self, caller: str, thumbprint: str, grants: Grants | None, policy: PermissionPolicy) -> None:
         """Note who calls, by which grants."""
         self.caller, self.thumbprint = caller, thumbprint

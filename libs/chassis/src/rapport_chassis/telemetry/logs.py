@@ -35,6 +35,14 @@ _NOISY = ("uvicorn.access",)
 """Loggers that write one line per request with the peer's address: RED metrics and spans say the same without it."""
 
 
+_context: ContextVar[Callable[[], Mapping[str, Any]] | None] = ContextVar("rapport_log_context", default=None)
+
+
+def set_log_context(values: Callable[[], Mapping[str, Any]]) -> None:
+    """Add values to every line the running task logs from now on; they are asked for only when a line is written."""
+    _context.set(values)
+
+
 def get_logger() -> FilteringBoundLogger:
     """The logger of the process; call it where it is used, it keeps nothing."""
     return cast(FilteringBoundLogger, structlog.get_logger())
@@ -117,6 +125,9 @@ class _Completion:
         error = _exception(event.pop("exc_info", None))
         for implied in ("stack_info", "level"):
             event.pop(implied, None)
+        context_values = _context.get()
+        if context_values is not None:
+            event = {**context_values(), **event}
         values, dropped = filtered(event, self._allowed)
         if error is not None:
             values |= described(error)

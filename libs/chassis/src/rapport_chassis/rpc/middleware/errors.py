@@ -29,12 +29,12 @@ def errors(method: Method, handler: Handler) -> Handler:
         except RemoteError as remote:
             error = _of_dependency(remote)
             if error.reason.name == "INTERNAL":
-                get_logger().error("dependency_refused", method=method.full_name, exc_info=remote)
+                get_logger().error("dependency_refused", exc_info=remote)
         except RapportError as known:
             error = known
         except Exception as unknown:
             error = CHASSIS_ERRORS.error("INTERNAL", "internal error")
-            get_logger().error("call_failed", method=method.full_name, exc_info=unknown)
+            get_logger().error("call_failed", exc_info=unknown)
         call.status, call.reason = error.reason.code, error.reason.name
         context = current_context()
         await abort(call.context, error, f"{context.trace_id:032x}" if context else "")

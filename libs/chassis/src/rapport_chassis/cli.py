@@ -1,0 +1,159 @@
+"""The commands of a service: `python -m rapport_<name> serve | migrate | provision | check-config`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from rapport_chassis.errors import ErrorTable
+from rapport_chassis.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from rapport_chassis.process import Assembly
+    from rapport_chassis.rpc.health import Role
+    from rapport_chassis.telemetry.names import Attribute
+
+SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+EXIT_CONFIGURATION = 78
+"""Exit code for settings that cannot be used (EX_CONFIG of sysexits.h)."""
+
+
+@dataclass(frozen=True)
+class ServiceDefinition(Generic[SettingsT]):
+    """What the commands must know of a service.
+
+    Attributes:
+        name: Its name, for example "consent".
+        distribution: The installed package, which has its version.
+        settings_class: Its settings.
+        build: Puts its process together, called in the loop that will run it.
+        errors: Its reasons.
+        migrations: Folder of its migrations; None for a service without a database.
+        topology: Folder of the declared streams, consumers and users; None where nothing is provisioned.
+        log_keys: Keys its logs may have, beside the chassis's.
+    """
+
+    name: str
+    distribution: str
+    settings_class: type[SettingsT]
+    build: Callable[[SettingsT, tuple[Role, ...]], Assembly]
+    errors: ErrorTable
+    migrations: Path | None = None
+    topology: Path | None = None
+    log_keys: tuple[Attribute, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """The installed release; "unknown" where it is run without being installed."""
+        try:
+            return version(self.distribution)
+        except PackageNotFoundError:
+            return "unknown"
+
+
+def main(service: ServiceDefinition[Any], arguments: Sequence[str] | None = None) -> int:
+    """Run the command named by the arguments and return the exit code."""
+    options = _parser(service).parse_args(arguments)
+    try:
+        settings = service.settings_class()
+    except ValidationError as error:
+        sys.stderr.write(f"{_problems(service, error)}\n")
+        return EXIT_CONFIGURATION
+    command: Callable[[ServiceDefinition[Any], Any, argparse.Namespace], int] = options.command
+    return command(service, settings, options)
+
+
+def _parser(service: ServiceDefinition[Any]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m rapport_{service.name}", description=f"Rapport: {service.name}")
+    parser.add_argument("--version", action="version", version=service.version)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    serve = commands.add_parser("serve", help="run the service until SIGTERM")
+    serve.add_argument("--only", choices=("api", "events", "relay"), help="have one role alone")
+    serve.set_defaults(command=_serve)
+    migrate = commands.add_parser("migrate", help="bring the database to the newest schema")
+    migrate.set_defaults(command=_migrate)
+    provision = commands.add_parser("provision", help="apply the declared streams and consumers")
+    provision.add_argument("--check", action="store_true", help="change nothing; fail where something differs")
+    provision.set_defaults(command=_provision)
+    check = commands.add_parser("check-config", help="print the effective settings, secrets masked")
+    check.add_argument("--json", action="store_true", help="as JSON")
+    check.set_defaults(command=_check_config)
+    return parser
+
+
+def _serve(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:
+    import uvloop
+
+    from rapport_chassis.failpoints import arm_from_environment
+    from rapport_chassis.process import serve
+    from rapport_chassis.rpc.health import ROLES
+    from rapport_chassis.telemetry.logs import configure_logging, guard_process
+
+    level = settings.telemetry.log_level
+    configure_logging(service.name, service.version, level=level, keys=service.log_keys)
+    guard_process()
+    arm_from_environment(settings.environment)
+    roles: tuple[Role, ...] = (options.only,) if options.only else ROLES
+
+    async def run() -> int:
+        assembly = service.build(settings, roles)
+        configure_logging(
+            service.name, service.version, telemetry=assembly.telemetry, level=level, keys=service.log_keys
+        )
+        return await serve(assembly)
+
+    return uvloop.run(run())
+
+
+def _migrate(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:
+    from rapport_chassis.database.migrate import upgrade
+
+    if service.migrations is None:
+        sys.stderr.write(f"{service.name} has no database\n")
+        return 2
+    done = upgrade(settings.database, service.migrations)
+    sys.stdout.write("".join(f"migrated {name}\n" for name in done) or "nothing to migrate\n")
+    return 0
+
+
+def _provision(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:
+    from rapport_chassis.events.provision import provision
+
+    if service.topology is None:
+        sys.stderr.write(f"{service.name} declares no streams\n")
+        return 2
+    lines = asyncio.run(provision(settings.nats, service.topology, check=options.check))
+    sys.stdout.write("".join(f"{line}\n" for line in lines) or "nothing differs\n")
+    return 1 if options.check and lines else 0
+
+
+def _check_config(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:
+    from rapport_chassis.settings_report import masked
+
+    rows = masked(settings)
+    if options.json:
+        sys.stdout.write(f"{json.dumps(dict(rows), indent=2)}\n")
+    else:
+        width = max(len(row.variable) for row in rows)
+        sys.stdout.write("".join(f"{row.variable:<{width}}  {row.value}\n" for row in rows))
+    return 0
+
+
+def _problems(service: ServiceDefinition[Any], error: ValidationError) -> str:
+    """Name the variables at fault and what is wrong with them, never their values."""
+    prefix = service.settings_class.model_config.get("env_prefix", "")
+    lines = [
+        f"  {prefix}{'__'.join(str(part).upper() for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+    return "\n".join(["these settings cannot be used:", *lines])
