@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
 import protovalidate
+from google.protobuf import symbol_database
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from rapport.common.v1 import event_pb2
@@ -81,6 +84,21 @@ def _describe(descriptor: Descriptor) -> EventDescription:
     )
 
 
+def event_class(schema: str) -> type[Message] | None:
+    """Return the class of an event message by its full name, or None if there is no such contract here."""
+    package, _, _ = schema.rpartition(".")
+    if not _PACKAGE.fullmatch(package):
+        return None
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module(f"{package}.events_pb2")
+    try:
+        found: type[Message] = symbol_database.Default().GetSymbol(schema)
+        describe(found)
+    except (KeyError, TypeError):
+        return None
+    return found
+
+
 def _path(path: str) -> _Path:
     """Return a reader of all strings at a path such as "profiles.redirect_ids"; it passes through repeated fields."""
     name, _, rest = path.partition(".")
@@ -91,7 +109,7 @@ def _path(path: str) -> _Path:
         values = [value] if isinstance(value, (str, Message)) else list(value)
         if deeper is None:
             return cast("list[str]", values)
-        return [found for each in values for found in deeper(each)]
+        return [found for each in cast("list[Message]", values) for found in deeper(each)]
 
     return read
 

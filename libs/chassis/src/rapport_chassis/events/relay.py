@@ -1,0 +1,299 @@
+"""The relay: moves events from the outbox to the context's stream. One is active per service, others stand by.
+
+It holds a session lock of the database and tells the broker, with each message, which one must come before it: a relay
+that lost its lock without noticing is refused, and nothing is published twice. Before it publishes it reads what is in
+the stream beyond its index, because an earlier relay may have died between the broker's answer and its note of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import psycopg
+from opentelemetry.trace import SpanContext
+
+from rapport_chassis.clock import Clock, SystemClock
+from rapport_chassis.database.engine import Connection, Database
+from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
+from rapport_chassis.events import telemetry as names
+from rapport_chassis.events.catch_up import catch_up
+from rapport_chassis.events.envelope import TRACEPARENT
+from rapport_chassis.events.jetstream import JetStreamError
+from rapport_chassis.events.names import stream_name
+from rapport_chassis.events.outbox import CHANNEL, oldest_unpublished_s
+from rapport_chassis.events.published import PublishedIndex, Waiting
+from rapport_chassis.events.wire import Request, Wire, WireError
+from rapport_chassis.failpoints import failpoint
+from rapport_chassis.settings import NatsSettings
+from rapport_chassis.telemetry.conventions import BATCH_COUNT, DESTINATION, MESSAGE_PUBLISH
+from rapport_chassis.telemetry.logs import get_logger
+from rapport_chassis.telemetry.propagation import parse_traceparent
+from rapport_chassis.telemetry.red import RedMetrics
+from rapport_chassis.telemetry.setup import Telemetry
+
+_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('rapport'), hashtext('relay'))"
+_STANDBY_POLL_S: Final = 0.25
+_POLL_S: Final = 1.0
+_LOCK_CHECK_S: Final = 2.0
+_ANSWER_TIMEOUT_S: Final = 5.0
+_BACKOFF_S: Final = (0.1, 5.0)
+_HOUSEKEEPING_S: Final = 60.0
+_LINKS: Final = 64
+_ANOTHER_LAST_SEQUENCE: Final = 10071  # error code of JetStream
+_WAITING: Final = {"STREAM_MISSING": "waiting_for_stream", "BROKER_UNAVAILABLE": "waiting_for_broker"}
+_TROUBLE: Final = frozenset({"waiting_for_database", "waiting_for_broker", "refused_by_stream", "failed"})
+_CONFIRMED: Final = re.compile(rb'"seq": ?([0-9]+)')
+_REFUSED: Final = b'"error"'
+
+
+class Relay:
+    """Publishes one service's events, as a component of its process.
+
+    Args:
+        context: The context whose stream is written, which is the service's name.
+        database: Holds the outbox; its direct connection holds the lock.
+        nats: Where the broker is; the service's certificate is its user.
+        telemetry: Records what goes out.
+        clock: Paces retries.
+        batch: Most events in flight at once.
+    """
+
+    name = "relay"
+    role = "relay"
+
+    def __init__(
+        self,
+        context: str,
+        *,
+        database: Database,
+        nats: NatsSettings,
+        telemetry: Telemetry,
+        clock: Clock | None = None,
+        batch: int = 500,
+    ) -> None:
+        self._context = context
+        self._stream = stream_name(nats.stream_prefix, context)
+        self._database = database
+        self._nats = nats
+        self._clock = clock or SystemClock()
+        self._batch = batch
+        self._index = PublishedIndex(database, self._stream)
+        self._tracer = telemetry.tracer
+        self._span = MESSAGE_PUBLISH.fill(destination=self._stream)
+        self._red = RedMetrics(telemetry.meter).publisher()
+        self._age = telemetry.meter.gauge(names.OUTBOX_AGE).of(self._stream)
+        self._active = telemetry.meter.gauge(names.RELAY_ACTIVE).of(self._stream)
+        self._refused = telemetry.meter.gauge(names.OUTBOX_REFUSED).of()
+        self._hint = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._failures = 0
+        self._max_age = timedelta()
+        self.state = "starting"
+        """What it does now, as a code: "publishing", "standby", "waiting_for_broker" …"""
+        self.detail = ""
+        """Why it waits, for health detail."""
+
+    async def start(self) -> None:
+        """Begin in the background, whether or not the database and the broker are there."""
+        self._task = asyncio.create_task(self._run(), name="relay")
+
+    async def stop(self) -> None:
+        """Stop publishing and release the lock; what the broker has not confirmed stays in the outbox."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._change("stopped")
+
+    async def check(self) -> None:
+        """Say, for health, whether events go out from here or from the relay that this one stands by for.
+
+        Raises:
+            RapportError: NOT_READY, with what it waits for.
+        """
+        if self.state not in ("publishing", "standby"):
+            raise CHASSIS_ERRORS.error("NOT_READY", f"the relay is not publishing: {self.state} {self.detail}".rstrip())
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with self._database.direct() as lock:
+                    await self._acquire(lock)
+                    await self._lead(lock)
+            except* (RapportError, psycopg.Error, TimeoutError, OSError):
+                self._change("waiting_for_database")
+            except* Exception as failed:
+                self._change("failed")
+                get_logger().error("relay_failed", stream=self._stream, exc_info=failed.exceptions[0])
+            self._active.set(0)
+            await self._back_off()
+
+    async def _acquire(self, lock: Connection) -> None:
+        while True:
+            row = await (await lock.execute(_LOCK)).fetchone()
+            if row is not None and row[0]:
+                return
+            self._failures = 0
+            self._change("standby")
+            await self._clock.sleep(_STANDBY_POLL_S)
+
+    async def _lead(self, lock: Connection) -> None:
+        """Publish for as long as the lock's connection stands: the end of one task ends the other at once."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(lock))
+            group.create_task(self._publish())
+            group.create_task(self._keep_house())
+
+    async def _watch(self, lock: Connection) -> None:
+        await lock.execute(f"LISTEN {CHANNEL}")
+        while True:
+            async for _ in lock.notifies(timeout=_POLL_S):
+                self._hint.set()
+            self._hint.set()
+            async with asyncio.timeout(_LOCK_CHECK_S):
+                self._age.set(await oldest_unpublished_s(lock))
+
+    async def _publish(self) -> None:
+        while True:
+            try:
+                wire = await Wire.open(self._nats, user=self._context)
+                try:
+                    await self._publish_through(wire)
+                finally:
+                    wire.close()
+            except WireError as error:
+                self._change("waiting_for_broker", str(error))
+            except JetStreamError as error:
+                if error.error_code != _ANOTHER_LAST_SEQUENCE:
+                    self._change("refused_by_stream", str(error))
+            except RapportError as error:
+                self._change(_WAITING.get(error.reason.name, "waiting_for_database"), error.message)
+            await self._back_off()
+
+    async def _publish_through(self, wire: Wire) -> None:
+        """Publish batch after batch; while one is on its way to the broker, the one before is marked."""
+        self._change("reading_stream")
+        stream = await catch_up(wire, self._index, self._stream, domain=self._nats.domain)
+        last, self._max_age = stream.last, stream.max_age
+        self._change("publishing")
+        self._active.set(1)
+        marking: asyncio.Task[None] | None = None
+        held: list[int] = []
+        try:
+            while wire.is_open:
+                self._hint.clear()
+                batch = await self._index.take(self._batch, held)
+                sent = await self._send(wire, batch, last) if batch else None
+                if marking is not None:
+                    await marking
+                    marking, held = None, []
+                if sent is None:
+                    await self._hint.wait()
+                    continue
+                marking = asyncio.create_task(self._mark(sent))
+                if sent.refusal is not None:
+                    await marking
+                    raise sent.refusal
+                last, held = sent.last, [waiting.seq for waiting, _ in sent.confirmed]
+                self._failures = 0
+        finally:
+            if marking is not None:
+                marking.cancel()
+                await asyncio.gather(marking, return_exceptions=True)
+        raise WireError(wire.problem)
+
+    async def _send(self, wire: Wire, batch: Sequence[Waiting], last: int) -> _Sent:
+        """Publish a batch, each message on condition that the one before it is the stream's last."""
+        began = self._clock.boottime()
+        requests = [
+            Request(
+                each.subject,
+                each.payload,
+                {**each.headers, "Nats-Expected-Stream": self._stream, "Nats-Expected-Last-Sequence": str(place)},
+            )
+            for place, each in enumerate(batch, last)
+        ]
+        links = _links(batch)
+        span = self._tracer.span(self._span, links=links) if links else None
+        try:
+            answers = await wire.exchange(requests, timeout_s=_ANSWER_TIMEOUT_S)
+        finally:
+            if span is not None:
+                span.set(DESTINATION, self._stream)
+                span.set(BATCH_COUNT, len(batch))
+                span.end()
+        failpoint("relay.published")
+        sent = _sent(batch, answers, last, wire.problem)
+        elapsed = self._clock.boottime() - began
+        self._red.done(self._stream, elapsed, count=len(sent.confirmed))
+        if sent.refusal is not None:
+            self._red.done(self._stream, elapsed, "REFUSED", count=len(batch) - len(sent.confirmed))
+        return sent
+
+    async def _mark(self, sent: _Sent) -> None:
+        if sent.confirmed:
+            await self._index.mark(sent.confirmed, progress=sent.last)
+            failpoint("relay.marked")
+
+    async def _keep_house(self) -> None:
+        while True:
+            self._refused.set(await self._index.refused())
+            while self._max_age and await self._index.sweep(self._max_age):
+                self._hint.set()
+            await self._clock.sleep(_HOUSEKEEPING_S)
+
+    async def _back_off(self) -> None:
+        shortest, longest = _BACKOFF_S
+        delay = min(longest, shortest * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        await self._clock.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, no secret
+
+    def _change(self, state: str, detail: str = "") -> None:
+        self.detail = detail
+        # Reading the stream again and again while it refuses is no change worth a line.
+        if state != self.state and (state, self.state) != ("reading_stream", "refused_by_stream"):
+            level = logging.WARNING if state in _TROUBLE else logging.INFO
+            get_logger().log(level, "relay_state", stream=self._stream, previous=self.state, state=state)
+            self.state = state
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What became of a batch.
+
+    Attributes:
+        confirmed: The events the broker has, each with its sequence.
+        last: The last sequence up to which all is known; behind a refusal others may be stored without an answer.
+        refusal: Why the first of those that are not confirmed is not; None if all are.
+    """
+
+    confirmed: list[tuple[Waiting, int]]
+    last: int
+    refusal: JetStreamError | WireError | None
+
+
+def _sent(batch: Sequence[Waiting], answers: Sequence[bytes | None], last: int, problem: str) -> _Sent:
+    confirmed: list[tuple[Waiting, int]] = []
+    refusal: JetStreamError | WireError | None = None
+    for waiting, answer in zip(batch, answers, strict=True):
+        taken = _CONFIRMED.search(answer) if answer and _REFUSED not in answer else None
+        if taken is not None:
+            confirmed.append((waiting, int(taken[1])))
+        elif refusal is None:
+            refusal = JetStreamError(json.loads(answer)["error"]) if answer else WireError(problem)
+    end = last if refusal is not None else max(sequence for _, sequence in confirmed)
+    return _Sent(confirmed, end, refusal)
+
+
+def _links(batch: Sequence[Waiting]) -> list[SpanContext]:
+    """The spans that wrote these events, as far as they are recorded."""
+    sampled = [each.headers[TRACEPARENT] for each in batch if each.headers.get(TRACEPARENT, "").endswith("1")]
+    contexts = (parse_traceparent(traceparent) for traceparent in dict.fromkeys(sampled[:_LINKS]))
+    return [context for context in contexts if context is not None]
