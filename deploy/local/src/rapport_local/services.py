@@ -1,0 +1,154 @@
+"""The services of the suite, as data: another service is another entry of the table.
+
+What an entry does not say follows from the service's name: its module, its database and roles, its certificate, its
+permissions (`<name>.*`), the prefix of its settings and its port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from rapport_testing.files import replace_file
+from rapport_testing.pki import IssuedFiles, LocalAuthority
+
+from rapport_local.environment import HOST, Environment
+
+PROVISIONER: Final = "provision"
+"""The holder of the only certificate with which streams and consumers can be created."""
+
+
+@dataclass(frozen=True)
+class LocalService:
+    """A service as the local environment runs it.
+
+    Attributes:
+        name: Its name, for example `consent`.
+        folders: Settings that name a folder of its own -> that folder's name; made before the start.
+        settings: Further settings, without the prefix of the service.
+        roles: What operators may do in it: role -> permissions. Administrators may do everything.
+        examples: Calls worth showing to a new client: method -> request, as JSON.
+    """
+
+    name: str
+    folders: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    examples: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def module(self) -> str:
+        """What `python -m` runs."""
+        return f"rapport_{self.name}"
+
+    @property
+    def prefix(self) -> str:
+        """How its environment variables begin."""
+        return f"RAPPORT_{self.name.upper()}_"
+
+
+SERVICES: Final = (
+    LocalService(
+        "consent",
+        folders={"SIGNING_FOLDER": "signing"},
+        settings={
+            "CONTROLLER__NAME": "Example Shop Ltd",
+            "CONTROLLER__ADDRESS": "1 Example Street, Exampletown",
+            "CONTROLLER__CONTACT": "privacy@example.com",
+        },
+        roles={
+            "officer": ("consent.*",),
+            "analyst": (
+                "consent.checks.read",
+                "consent.ledger.read",
+                "consent.purposes.read",
+                "consent.receipts.read",
+            ),
+        },
+    ),
+)
+"""Every service that `rapport up` starts."""
+
+
+def service_named(name: str) -> LocalService | None:
+    """Return the service of this name, None if there is none."""
+    return next((service for service in SERVICES if service.name == name), None)
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Where a service finds the servers.
+
+    Attributes:
+        dsn: Connection string of its run-time role.
+        owner_dsn: Connection string of the role that migrates.
+        nats_url: Address of NATS.
+        port: The port it serves on.
+    """
+
+    dsn: str
+    owner_dsn: str
+    nats_url: str
+    port: int
+
+
+def prepare_files(service: LocalService, environment: Environment, connections: Connections) -> None:
+    """Make the folders of a service and write its secrets, so that only what must know one can read it."""
+    for name in service.folders.values():
+        (environment.service_folder(service.name) / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    run, migrate = _secrets_folders(service, environment)
+    for path, secret in (
+        (run / "database__dsn", connections.dsn),
+        (migrate / "database__dsn", connections.dsn),
+        (migrate / "database__owner_dsn", connections.owner_dsn),
+    ):
+        replace_file(path, secret.encode(), mode=0o600)
+
+
+def variables(
+    service: LocalService, environment: Environment, connections: Connections, *, command: str = "serve"
+) -> dict[str, str]:
+    """Return the environment variables that a service's process is configured with.
+
+    Args:
+        service: The service.
+        environment: Where its files are.
+        connections: Where the servers are.
+        command: What the process does: only `migrate` may know the owner role's password, and only `provision` is the
+            user who may create streams.
+    """
+    run, migrate = _secrets_folders(service, environment)
+    authority = LocalAuthority(environment.certificates)
+    own = authority.files(service.name)
+    nats = authority.files(PROVISIONER) if command == "provision" else own
+    settings = {
+        "ENVIRONMENT": "local",
+        "SECRETS_FOLDER": str(migrate if command == "migrate" else run),
+        "GRPC__HOST": HOST,
+        "GRPC__PORT": str(connections.port),
+        "GRPC__DRAIN_S": "0",  # nobody balances load here
+        **_tls("GRPC__TLS", own),
+        "NATS__URL": connections.nats_url,
+        **_tls("NATS__TLS", nats),
+        "AUTH__POLICY_FILE": str(environment.policy_file),
+        "AUTH__ISSUERS_FILE": str(environment.issuers_file),
+        "TELEMETRY__FOLDER": str(environment.telemetry),
+        **{name: str(environment.service_folder(service.name) / folder) for name, folder in service.folders.items()},
+        **service.settings,
+    }
+    return {service.prefix + name: value for name, value in settings.items()}
+
+
+def _tls(group: str, files: IssuedFiles) -> dict[str, str]:
+    return {
+        f"{group}__CERTIFICATE": str(files.certificate),
+        f"{group}__KEY": str(files.key),
+        f"{group}__AUTHORITIES": str(files.authorities),
+    }
+
+
+def _secrets_folders(service: LocalService, environment: Environment) -> tuple[Path, Path]:
+    folder = environment.secrets / service.name
+    return folder / "run", folder / "migrate"

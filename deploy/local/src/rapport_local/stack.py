@@ -1,0 +1,193 @@
+"""What an environment consists of, and the order in which it is started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from typing import Final, Literal
+
+from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
+from rapport_testing.nats import NatsServer
+from rapport_testing.pki import LocalAuthority
+from rapport_testing.postgres import PostgresServer
+
+from rapport_local import access, operators
+from rapport_local.concurrency import in_thread
+from rapport_local.environment import HOST, Environment
+from rapport_local.leftovers import stop_left_over
+from rapport_local.nats_users import nats_users
+from rapport_local.probe import RoleProbe
+from rapport_local.processes import Nats, Postgres, Service, run_once
+from rapport_local.progress import Progress
+from rapport_local.services import SERVICES, Connections, LocalService, prepare_files, variables
+from rapport_local.status import EnvironmentStatus, ProcessStatus, write_status
+from rapport_local.supervisor import Supervisor
+
+_READY_TIMEOUT_S: Final = 60.0
+
+
+class Stack:
+    """PostgreSQL, NATS and every service, as processes of one environment that this process holds.
+
+    Args:
+        environment: Where; held by the caller.
+        progress: Gets the steps of the start and the stop.
+        changed: Called after each change of a process.
+    """
+
+    def __init__(self, environment: Environment, progress: Progress, changed: Callable[[ProcessStatus], None]) -> None:
+        self._environment = environment
+        self._progress = progress
+        self._changed = changed
+        self._phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
+        self._ready_after_s: float | None = None
+        self._supervisor = Supervisor(self._note)
+        self._services: list[Service] = []
+        self._postgres: PostgresServer | None = None
+
+    def status(self) -> EnvironmentStatus:
+        """Return what is known of everything."""
+        return EnvironmentStatus(
+            folder=str(self._environment.folder),
+            pid=os.getpid(),
+            phase=self._phase,
+            ready_after_s=self._ready_after_s,
+            processes=self._supervisor.statuses(),
+        )
+
+    async def start(self) -> bool:
+        """Start everything and say whether all of it is ready; what is not goes on trying.
+
+        Raises:
+            Failure: A migration or the provisioning failed.
+            ProcessError: PostgreSQL or NATS did not start.
+        """
+        with self._progress.step("certificates, secrets and permissions"):
+            await in_thread(self._prepare)
+        try:
+            async with asyncio.TaskGroup() as group:
+                postgres = group.create_task(self._start_postgres())
+                nats = group.create_task(self._start_nats())
+                for service in SERVICES:
+                    group.create_task(self._start_service(service, postgres, nats))
+        except ExceptionGroup as errors:
+            raise _first(errors) from None
+        ready = await self._supervisor.ready([process.name for process in self._supervisor.statuses()], 1.0)
+        self._phase = "running"
+        self._ready_after_s = self._progress.elapsed_s if ready else None
+        self._write()
+        return ready
+
+    async def stop(self) -> None:
+        """Stop the services first, then the servers they need; nothing is left when it returns."""
+        self._phase = "stopping"
+        names = [status.name for status in self._supervisor.statuses()]
+        services = [name for name in names if name not in ("postgres", "nats")]
+        if services:
+            with self._progress.step("services stopped"):
+                await self._supervisor.stop(services)
+                for service in self._services:
+                    await service.close()
+        with self._progress.step("NATS and PostgreSQL stopped"):
+            await self._supervisor.stop(name for name in names if name not in services)
+        self._phase = "stopped"
+        self._write()
+
+    async def kill(self) -> None:
+        """End everything at once, for a person who does not want to wait."""
+        await self._supervisor.kill()
+
+    def _prepare(self) -> None:
+        stop_left_over(self._environment)
+        access.issue_certificates(self._environment)
+        access.write_policy(self._environment)
+        operators.make_issuer(self._environment)
+
+    async def _start_postgres(self) -> PostgresServer:
+        data, log = self._environment.data / "postgres", self._environment.log_of("postgres")
+        initialised = self._environment.data / "postgres.initialised"
+        if data.exists() and not initialised.exists():
+            # The first start was killed half way: nothing was stored yet, and the rest cannot be used.
+            await in_thread(shutil.rmtree, data)
+        title = "PostgreSQL started" if initialised.exists() else "PostgreSQL initialised and started"
+        server = PostgresServer(data, require_passwords=True, log_path=log)
+        self._supervisor.add(Postgres(server))
+        with self._progress.step(title):
+            await self._supervisor.start("postgres")
+            initialised.touch(mode=0o600)
+        return server
+
+    async def _start_nats(self) -> NatsServer:
+        authority = LocalAuthority(self._environment.certificates)
+        server = NatsServer(
+            self._environment.data / "nats",
+            users=nats_users(),
+            tls=authority.files("nats"),
+            port=self._environment.take_port("nats"),
+            monitoring_port=self._environment.take_port("nats monitoring"),
+            log_path=self._environment.log_of("nats"),
+        )
+        self._supervisor.add(Nats(server))
+        with self._progress.step("NATS started, with JetStream, TLS and one user per service"):
+            await self._supervisor.start("nats")
+        return server
+
+    async def _start_service(
+        self, service: LocalService, postgres: asyncio.Task[PostgresServer], nats: asyncio.Task[NatsServer]
+    ) -> None:
+        environment = self._environment
+        port = environment.take_port(service.name)
+        connections = await in_thread(self._create_database, service, await postgres, (await nats).url, port)
+        async with asyncio.TaskGroup() as group:
+            for command, title in (("migrate", "migrated"), ("provision", "streams and consumers provisioned")):
+                group.create_task(self._run_once(service, command, f"{service.name}: {title}", connections))
+        address = f"{HOST}:{port}"
+        process = Service(
+            service.name,
+            service.module,
+            variables(service, environment, connections),
+            address,
+            environment.log_of(service.name),
+            RoleProbe(address, access.tls_files(environment, access.CLI)),
+        )
+        self._services.append(process)
+        self._supervisor.add(process)
+        with self._progress.step(f"{service.name}: serving and ready"):
+            await self._supervisor.start(service.name)
+            await self._supervisor.ready([service.name], _READY_TIMEOUT_S)
+
+    def _create_database(self, service: LocalService, server: PostgresServer, nats_url: str, port: int) -> Connections:
+        # New at each start: nobody but the service's own files needs to know them.
+        owner, runtime = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        create_service_database(server.dsn(), service.name, RolePasswords(owner=owner, runtime=runtime))
+        names = ServiceDatabase.of(service.name)
+        connections = Connections(
+            dsn=server.dsn(names.name, names.runtime_role, runtime),
+            owner_dsn=server.dsn(names.name, names.owner_role, owner),
+            nats_url=nats_url,
+            port=port,
+        )
+        prepare_files(service, self._environment, connections)
+        return connections
+
+    async def _run_once(self, service: LocalService, command: str, title: str, connections: Connections) -> None:
+        given = variables(service, self._environment, connections, command=command)
+        log = self._environment.log_of(f"{service.name}-{command}")
+        with self._progress.step(title):
+            await in_thread(run_once, f"`{service.module} {command}`", service.module, command, given, log)
+
+    def _note(self, status: ProcessStatus) -> None:
+        self._write()
+        self._changed(status)
+
+    def _write(self) -> None:
+        write_status(self._environment, self.status())
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to tell: all others follow from a start that was broken off, or say the same."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
