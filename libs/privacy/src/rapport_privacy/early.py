@@ -21,29 +21,28 @@ class EarlyNegatives:
 
     The contents stay what the ledger held at the prefix, so a lower position of the same key can neither undo an early
     negative nor be lost under it.
+
+    Attributes:
+        changes: What is kept, by position; the gate looks only whether there is any.
     """
 
-    __slots__ = ("_changes", "_restrictions", "_states")
+    __slots__ = ("_restrictions", "_states", "changes")
 
     def __init__(self) -> None:
-        self._changes: dict[int, ledger_pb2.LedgerChange] = {}
+        self.changes: dict[int, ledger_pb2.LedgerChange] = {}
         self._states: dict[str, dict[Key, tuple[int, KeyState]]] = {}
         self._restrictions: dict[str, int] = {}
 
-    def __len__(self) -> int:
-        """How many changes are kept."""
-        return len(self._changes)
-
     def add(self, change: ledger_pb2.LedgerChange) -> None:
         """Keep an early negative."""
-        self._changes[change.position] = change
+        self.changes[change.position] = change
         for subject in change.subjects:
             for profile_id in _ids(change, subject):
                 self._add(profile_id, subject, change.position)
 
     def passed(self, position: int) -> None:
         """Forget the change of a position: the contents hold it now."""
-        change = self._changes.pop(position, None)
+        change = self.changes.pop(position, None)
         if change is None:
             return
         for subject in change.subjects:
@@ -52,7 +51,7 @@ class EarlyNegatives:
 
     def clear(self) -> None:
         """Forget all."""
-        self._changes.clear()
+        self.changes.clear()
         self._states.clear()
         self._restrictions.clear()
 

@@ -52,7 +52,7 @@ def verify_receipt(document: bytes, signature: bytes, public_key: bytes) -> dict
         raise SignatureError("the signature does not belong to this document and key") from error
     try:
         fields = json.loads(document)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedDocumentError("not JSON") from error
     if not isinstance(fields, dict):
         raise MalformedDocumentError("not a JSON object")

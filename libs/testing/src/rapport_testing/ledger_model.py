@@ -21,6 +21,7 @@ Key = tuple[str, str]
 DIRECT_MARKETING = "direct_marketing.*"
 BEGINNING = datetime(2030, 1, 1, tzinfo=UTC)
 _CHUNK = 2
+_GROUND = "ACCURACY_DISPUTED"
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class LedgerModel:
     def restrict(self, named_id: str, *, in_force: bool = True) -> None:
         """Place a restriction, or lift it."""
         current = self.state.current(named_id)
-        restriction = ledger_pb2.Restriction(in_force=in_force, ground="ACCURACY_DISPUTED")
+        restriction = ledger_pb2.Restriction(in_force=in_force, ground=_GROUND)
         subject = ledger_pb2.SubjectState(profile_id=current, restriction=restriction)
         restricted = self.state.restricted | {current} if in_force else self.state.restricted - {current}
         self._write(named_id, replace(self.state, restricted=restricted), subjects=[subject])
@@ -171,6 +172,7 @@ class LedgerModel:
             fences=self.state.fences | ids,
         )
         self._write(named_id, state, fences=fences)
+        self.changes[:-1] = [_blanked(change, fences) for change in self.changes[:-1]]
 
     def restore(self, position: int, epoch: str) -> None:
         """Go back to an earlier position and on in a new epoch, as after the restore of a backup."""
@@ -258,7 +260,7 @@ class LedgerModel:
 
 def whole(state: LedgerState, profile_id: str) -> ledger_pb2.SubjectState:
     """The whole state of a profile."""
-    restriction = ledger_pb2.Restriction(in_force=True) if profile_id in state.restricted else None
+    restriction = ledger_pb2.Restriction(in_force=True, ground=_GROUND) if profile_id in state.restricted else None
     return ledger_pb2.SubjectState(
         profile_id=profile_id,
         whole=True,
@@ -266,6 +268,23 @@ def whole(state: LedgerState, profile_id: str) -> ledger_pb2.SubjectState:
         states=state.keys.get(profile_id, {}).values(),
         restriction=restriction,
     )
+
+
+def _blanked(change: ledger_pb2.LedgerChange, fences: list[ledger_pb2.Fence]) -> ledger_pb2.LedgerChange:
+    """The change without what it says of erased ids; their fences stand in its place."""
+    ids = {fence.profile_id for fence in fences}
+    kept = [subject for subject in change.subjects if subject.profile_id not in ids]
+    if len(kept) == len(change.subjects):
+        return change
+    blanked = ledger_pb2.LedgerChange()
+    blanked.CopyFrom(change)
+    del blanked.subjects[:]
+    blanked.subjects.extend(kept)
+    blanked.fences.extend(fence for fence in fences if fence.profile_id == change.current_id)
+    if change.current_id in ids:
+        blanked.ClearField("named_id")
+        blanked.ClearField("current_id")
+    return blanked
 
 
 def _negatives(states: dict[Key, ledger_pb2.KeyState]) -> dict[Key, ledger_pb2.KeyState]:
