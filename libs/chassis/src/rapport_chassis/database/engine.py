@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import select
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.pq import TransactionStatus
-from psycopg_pool import AsyncConnectionPool
 
 from rapport_chassis.database.errors import translated
+from rapport_chassis.database.pool import Connection, ConnectionPool
 from rapport_chassis.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlmodel.ext.asyncio.session import AsyncSession
 
-Connection = AsyncConnection[tuple[Any, ...]]
-
 _CONNECT_TIMEOUT_S: Final = 5
-_RECONNECT_TIMEOUT_S: Final = 3.0
 _POOL_WAIT_S: Final = 5.0
 _PREPARE_AFTER: Final = 2
 _KEEPALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15000}
@@ -31,8 +26,8 @@ _KEEPALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalive
 class Database:
     """One service's database, as its run-time role sees it.
 
-    The pool recovers by itself when the server was away: dead connections are noticed without a round trip before they
-    are given out. Faults that pass leave every context manager here as NOT_READY (see `database.errors`).
+    It recovers by itself when the server was away. Faults that pass leave every context manager here as NOT_READY (see
+    `database.errors`).
 
     Args:
         settings: Where the database is; both connection strings name the run-time role.
@@ -42,23 +37,18 @@ class Database:
     def __init__(self, settings: DatabaseSettings, *, service: str) -> None:
         self._settings = settings
         self._service = service
-        self._pool: AsyncConnectionPool[Connection] | None = None
+        self._pool: ConnectionPool | None = None
         self._engine: AsyncEngine | None = None
 
     async def open(self) -> None:
         """Begin to connect in the background; return at once, whether or not the server is there."""
-        self._pool = AsyncConnectionPool(
-            self._settings.dsn.get_secret_value(),
-            kwargs=self._options(),
-            min_size=self._settings.pool_min,
-            max_size=self._settings.pool_max,
-            timeout=_POOL_WAIT_S,
-            reconnect_timeout=_RECONNECT_TIMEOUT_S,
-            check=self._refuse_dead,
-            name=f"rapport-{self._service}",
-            open=False,
+        dsn, options = self._settings.dsn.get_secret_value(), self._options()
+        self._pool = ConnectionPool(
+            lambda: AsyncConnection.connect(dsn, **options),
+            minimum=self._settings.pool_min,
+            maximum=self._settings.pool_max,
         )
-        await self._pool.open()
+        self._pool.open()
 
     async def close(self) -> None:
         """Close all connections; those in use are closed when their block ends."""
@@ -84,18 +74,15 @@ class Database:
         """
         pool = self._opened_pool()
         with translated():
-            connection = await pool.getconn()
+            connection = await pool.acquire()
             try:
-                try:
-                    yield connection
-                except BaseException:
-                    await _roll_back(connection)
-                    raise
+                yield connection
                 await connection.commit()
+            except BaseException:
+                await _roll_back(connection)
+                raise
             finally:
-                if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                    await connection.close()
-                await pool.putconn(connection)
+                pool.release(connection)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -140,13 +127,7 @@ class Database:
         async with self.transaction() as connection:
             await connection.execute("SELECT 1")
 
-    async def _refuse_dead(self, connection: Connection) -> None:
-        if _is_dead(connection):
-            # What ended this one most likely ended all; the pool would find them one by one, waiting in between.
-            await self._opened_pool().drain()
-            raise psycopg.OperationalError("the connection is closed")
-
-    def _opened_pool(self) -> AsyncConnectionPool[Connection]:
+    def _opened_pool(self) -> ConnectionPool:
         if self._pool is None:
             raise RuntimeError("the database is not open")
         return self._pool
@@ -159,7 +140,7 @@ class Database:
             dsn, options = self._settings.dsn.get_secret_value(), self._options()
             self._engine = create_async_engine(
                 "postgresql+psycopg://",
-                connect_args={"async_creator_fn": lambda: AsyncConnection.connect(dsn, **options)},
+                connect_args={"async_creator_fn": lambda *_, **more: AsyncConnection.connect(dsn, **options, **more)},
                 pool_size=max(self._settings.pool_min, 1),
                 max_overflow=max(self._settings.pool_max - max(self._settings.pool_min, 1), 0),
                 pool_timeout=_POOL_WAIT_S,
@@ -194,19 +175,6 @@ async def driver_connection(session: AsyncSession) -> Connection:
 
 
 async def _roll_back(connection: Connection) -> None:
-    try:
+    # Where it fails or is cancelled, the pool finds the connection in a transaction and closes it.
+    with suppress(psycopg.Error):
         await connection.rollback()
-    except psycopg.Error:
-        await connection.close()
-
-
-def _is_dead(connection: Connection) -> bool:
-    """Whether the server has ended an idle connection: its socket can then be read, which costs no round trip."""
-    readable = select.poll()
-    readable.register(connection.fileno(), select.POLLIN)
-    if readable.poll(0):
-        try:
-            connection.pgconn.consume_input()
-        except psycopg.OperationalError:
-            return True
-    return connection.closed
