@@ -7,6 +7,9 @@ from rapport_chassis.telemetry.names import Attribute, CounterName, HistogramNam
 ERROR_TYPE = Attribute("error.type", "Reason of a known error, else the exception's class.")
 RPC_METHOD = Attribute("rpc.method", "Full name of the method: package.Service/Method.")
 RPC_STATUS = Attribute("rpc.response.status_code", "gRPC status code, as a name.")
+HTTP_METHOD = Attribute("http.request.method", "HTTP method; `_OTHER` when it is none of the usual ones.")
+HTTP_ROUTE = Attribute("http.route", "Template of the path; never the path.")
+HTTP_STATUS = Attribute("http.response.status_code", "HTTP status.")
 CONSUMER = Attribute("messaging.consumer.group.name", "Durable consumer.")
 DESTINATION = Attribute("messaging.destination.template", "Stream and event, without partition; never the subject.")
 EVENT_ID = Attribute("messaging.message.id", "Event id.")
@@ -14,6 +17,12 @@ BATCH_COUNT = Attribute("messaging.batch.message_count", "Messages handled toget
 
 RPC_SERVER = SpanName("{method}", "A call being answered.", SpanKind.SERVER, (RPC_METHOD, RPC_STATUS, ERROR_TYPE))
 RPC_CLIENT = SpanName("{method}", "A call being made.", SpanKind.CLIENT, (RPC_METHOD, RPC_STATUS, ERROR_TYPE))
+HTTP_SERVER = SpanName(
+    "{method} {route}",
+    "An HTTP request being answered; always a trace of its own, as callers are not trusted.",
+    SpanKind.SERVER,
+    (HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, ERROR_TYPE),
+)
 MESSAGE_PUBLISH = SpanName(
     "publish {destination}",
     "Events going out to the broker.",
@@ -32,6 +41,12 @@ RPC_SERVER_DURATION = HistogramName(
 )
 RPC_CLIENT_DURATION = HistogramName(
     "rpc.client.call.duration", "s", "Time until a call was answered.", (RPC_METHOD, RPC_STATUS, ERROR_TYPE)
+)
+HTTP_DURATION = HistogramName(
+    "http.server.request.duration",
+    "s",
+    "Time to answer an HTTP request.",
+    (HTTP_METHOD, HTTP_ROUTE, HTTP_STATUS, ERROR_TYPE),
 )
 PROCESS_DURATION = HistogramName(
     "messaging.process.duration", "s", "Time to handle an event.", (CONSUMER, DESTINATION, ERROR_TYPE)

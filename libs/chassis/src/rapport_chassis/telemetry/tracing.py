@@ -62,6 +62,10 @@ class Span:
         """Attach a declared attribute."""
         self._span.set_attribute(attribute, value)
 
+    def rename(self, name: SpanName) -> None:
+        """Take another declared name: the member of a family, known only once the work has begun."""
+        self._span.update_name(name.name)
+
     def link(self, context: SpanContext) -> None:
         """Name another span this work stems from."""
         self._span.add_link(context)

@@ -1,0 +1,1 @@
+"""HTTP entrances: an ASGI server with its own listener, and signed single-purpose links."""
