@@ -15,6 +15,8 @@ EVENT_ERRORS: Final = ErrorTable(
         Reason("STREAM_MISSING", "UNAVAILABLE", True, "The stream does not exist yet: its context is not deployed."),
         Reason("CONSUMER_MISSING", "UNAVAILABLE", True, "The durable consumer was not provisioned yet."),
         Reason("CONSUMER_DRIFTED", "FAILED_PRECONDITION", False, "The durable consumer is not what the code expects."),
+        Reason("CONSUMER_PAUSED", "UNAVAILABLE", False, "Too many failures in a row: a person looks and resumes it."),
+        Reason("STREAM_REFUSES", "RESOURCE_EXHAUSTED", True, "The stream refuses events, as a full one does."),
         Reason("ORIGINAL_ERASED", "NOT_FOUND", False, "The event referred to was erased from its stream."),
         Reason("ORIGINAL_AGED_OUT", "NOT_FOUND", False, "The event referred to is older than the stream keeps."),
         Reason("DEAD_LETTER_UNKNOWN", "NOT_FOUND", False, "There is no dead letter with this number."),

@@ -8,15 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from rapport_chassis.errors import RapportError
 from rapport_chassis.events.errors import EVENT_ERRORS
 
 _NOT_FOUND: Final = 404
+_STREAM_NOT_FOUND: Final = 10059
 
 
 class Requester(Protocol):
     """Whatever sends one request to the broker and returns its answer."""
 
-    async def request(self, subject: str, payload: bytes = b"", *, timeout_s: float = 5.0) -> bytes:
+    async def request(
+        self, subject: str, payload: bytes = b"", *, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> bytes:
         """Send one request and return its answer.
 
         Raises:
@@ -74,6 +78,18 @@ class JetStreamApi:
             raise JetStreamError(answer["error"])
         return answer
 
+    async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> int:
+        """Publish a message and return its sequence, once the stream has it.
+
+        Raises:
+            JetStreamError: The stream refused it.
+            RapportError: BROKER_UNAVAILABLE; whether it was stored is unknown: publish again with the same message id.
+        """
+        answer = json.loads(await self._requester.request(subject, payload, headers=headers))
+        if "error" in answer:
+            raise JetStreamError(answer["error"])
+        return int(answer["seq"])
+
     async def stream_info(self, stream: str) -> dict[str, Any]:
         """Return configuration and state of a stream.
 
@@ -84,20 +100,20 @@ class JetStreamApi:
             return await self.call(f"STREAM.INFO.{stream}")
         except JetStreamError as error:
             if error.code == _NOT_FOUND:
-                raise EVENT_ERRORS.error(
-                    "STREAM_MISSING", f"stream {stream} does not exist yet", metadata={"stream": stream}
-                ) from None
+                raise _stream_missing(stream) from None
             raise
 
     async def consumer_info(self, stream: str, consumer: str) -> dict[str, Any]:
         """Return configuration and state of a consumer.
 
         Raises:
-            RapportError: CONSUMER_MISSING (also where its stream is missing), BROKER_UNAVAILABLE.
+            RapportError: STREAM_MISSING, CONSUMER_MISSING, BROKER_UNAVAILABLE.
         """
         try:
             return await self.call(f"CONSUMER.INFO.{stream}.{consumer}")
         except JetStreamError as error:
+            if error.error_code == _STREAM_NOT_FOUND:
+                raise _stream_missing(stream) from None
             if error.code == _NOT_FOUND:
                 raise EVENT_ERRORS.error(
                     "CONSUMER_MISSING",
@@ -124,6 +140,10 @@ class JetStreamApi:
                 return False
             raise
         return True
+
+
+def _stream_missing(stream: str) -> RapportError:
+    return EVENT_ERRORS.error("STREAM_MISSING", f"stream {stream} does not exist yet", metadata={"stream": stream})
 
 
 def api_prefix(domain: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Mapping
 from typing import Any, Final
 
 import nats.errors
@@ -70,7 +71,9 @@ class NatsConnection:
             raise RuntimeError("the connection was stopped")
         return self._client
 
-    async def request(self, subject: str, payload: bytes = b"", *, timeout_s: float = 5.0) -> bytes:
+    async def request(
+        self, subject: str, payload: bytes = b"", *, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> bytes:
         """Send one request and return its answer.
 
         Raises:
@@ -79,7 +82,9 @@ class NatsConnection:
         try:
             async with asyncio.timeout(timeout_s):
                 client = await self.client()
-                answer = await client.request(subject, payload, timeout=timeout_s)
+                answer = await client.request(
+                    subject, payload, timeout=timeout_s, headers=dict(headers) if headers else None
+                )
         except (TimeoutError, nats.errors.Error) as error:
             problem = "no answer in time" if isinstance(error, TimeoutError) else type(error).__name__
             raise EVENT_ERRORS.error("BROKER_UNAVAILABLE", problem) from error

@@ -21,7 +21,8 @@ import psycopg
 from opentelemetry.trace import SpanContext
 
 from rapport_chassis.clock import Clock, SystemClock
-from rapport_chassis.database.engine import Connection, Database
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.catch_up import catch_up

@@ -116,13 +116,15 @@ class Wire(asyncio.Protocol):
         answers, self._answers, self._missing = self._answers, [], 0
         return answers
 
-    async def request(self, subject: str, payload: bytes = b"", *, timeout_s: float = 5.0) -> bytes:
+    async def request(
+        self, subject: str, payload: bytes = b"", *, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> bytes:
         """Send one request and return its answer.
 
         Raises:
             RapportError: BROKER_UNAVAILABLE: none came, or nobody listens.
         """
-        (answer,) = await self.exchange([Request(subject, payload)], timeout_s=timeout_s)
+        (answer,) = await self.exchange([Request(subject, payload, headers or {})], timeout_s=timeout_s)
         if not answer:
             problem = "nobody listens on the subject" if answer is not None else self._last_error
             raise EVENT_ERRORS.error("BROKER_UNAVAILABLE", problem)
