@@ -4,30 +4,37 @@ from pathlib import Path
 
 import pytest
 import structlog
+from rapport_chassis.telemetry.names import Attribute, CounterName, HistogramName, SpanName
 from rapport_testing.capture import LogCapture, TelemetryCapture, assert_absent, captured_logs
 
+OUTER, INNER = SpanName("outer", "An outer span."), SpanName("inner", "An inner span.")
+ANSWER = Attribute("answer", "What was answered.")
+CHECKS = CounterName("checks", "{check}", "Checks answered.", (ANSWER,))
+TOOK = HistogramName("took", "s", "Time it took.")
 CANARY = 'Zoë "O\'Canary"'
 
 
 def test_spans_are_kept_with_everything_in_them(telemetry_capture: TelemetryCapture) -> None:
-    tracer = telemetry_capture.tracer_provider.get_tracer("test")
-    with tracer.start_as_current_span("outer") as outer, tracer.start_as_current_span("inner"):
-        outer.add_event("noted", {"detail": CANARY})
+    tracer = telemetry_capture.telemetry.tracer
+    with tracer.span(OUTER) as outer, tracer.span(INNER):
+        outer.set(ANSWER, CANARY)
     assert [span.name for span in telemetry_capture.spans()] == ["inner", "outer"]
     (inner,) = telemetry_capture.spans("inner")
     assert inner.parent is not None
-    assert inner.parent.span_id == outer.get_span_context().span_id
+    assert inner.parent.span_id == outer.context.span_id
     with pytest.raises(AssertionError, match="TelemetryCapture"):
         assert_absent(CANARY, telemetry_capture)
 
 
 def test_metrics_are_read_with_their_attributes(telemetry_capture: TelemetryCapture) -> None:
-    counter = telemetry_capture.meter_provider.get_meter("test").create_counter("checks")
-    counter.add(2, {"answer": "deny"})
-    counter.add(1, {"answer": "deny"})
-    (point,) = telemetry_capture.metrics()["checks"]
-    assert (point["value"], point["attributes"]) == (3, {"answer": "deny"})
-    counter.add(1, {"answer": CANARY})
+    meter = telemetry_capture.telemetry.meter
+    meter.counter(CHECKS).of("deny").add(2)
+    meter.counter(CHECKS).of("deny").add()
+    meter.histogram(TOOK).of().record(0.5)
+    metrics = telemetry_capture.metrics()
+    assert metrics["checks"] == [{"attributes": {"answer": "deny"}, "value": 3}]
+    assert metrics["took"] == [{"attributes": {}, "count": 1, "sum": 0.5}]
+    meter.counter(CHECKS).of(CANARY).add()
     with pytest.raises(AssertionError, match="was found"):
         assert_absent(CANARY, telemetry_capture)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from rapport_chassis.settings import TelemetrySettings
+from rapport_chassis.telemetry.metrics import HistogramSeries
+from rapport_chassis.telemetry.setup import Telemetry
 
 
 class HasText(Protocol):
@@ -25,31 +25,30 @@ class HasText(Protocol):
 
 
 class TelemetryCapture:
-    """Tracer and meter providers of a test, whose spans are kept as they end and whose metrics can be read any time."""
+    """Telemetry of a test, whose spans are kept as they end and whose metrics can be read any time."""
 
     def __init__(self) -> None:
-        self.span_exporter = InMemorySpanExporter()
-        self.metric_reader = InMemoryMetricReader()
-        self.tracer_provider = TracerProvider(shutdown_on_exit=False)
-        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.span_exporter))
-        self.meter_provider = MeterProvider(metric_readers=[self.metric_reader], shutdown_on_exit=False)
+        self._exporter = InMemorySpanExporter()
+        self.telemetry = Telemetry.start(
+            TelemetrySettings(sampling=1), service="test", version="0", environment="test", span_exporter=self._exporter
+        )
 
     def spans(self, name: str | None = None) -> list[ReadableSpan]:
         """Return the ended spans, oldest first, all or those of one name."""
-        return [span for span in self.span_exporter.get_finished_spans() if name is None or span.name == name]
+        return [span for span in self._exporter.get_finished_spans() if name is None or span.name == name]
 
     def metrics(self) -> dict[str, list[dict[str, Any]]]:
         """Return for each metric its points, each with its attributes and its value, or its count and sum."""
-        data = self.metric_reader.get_metrics_data()
-        if data is None:
-            return {}
-        document = json.loads(data.to_json())
-        return {
-            metric["name"]: metric["data"]["data_points"]
-            for resource in document["resource_metrics"]
-            for scope in resource["scope_metrics"]
-            for metric in scope["metrics"]
-        }
+        points: dict[str, list[dict[str, Any]]] = {}
+        for sample in self.telemetry.meter.samples():
+            series = sample.series
+            measured = (
+                {"count": sum(series.counts), "sum": series.total}
+                if isinstance(series, HistogramSeries)
+                else {"value": series.value}
+            )
+            points.setdefault(sample.name.name, []).append({"attributes": sample.attributes, **measured})
+        return points
 
     def text(self) -> str:
         """Return all spans and metrics as they would be exported, for a search."""
@@ -58,9 +57,8 @@ class TelemetryCapture:
         return "\n".join(lines)
 
     def shutdown(self) -> None:
-        """Let go of the providers."""
-        self.tracer_provider.shutdown()
-        self.meter_provider.shutdown()
+        """Let go of what was captured."""
+        self.telemetry.shutdown()
 
 
 class LogCapture:

@@ -170,7 +170,7 @@ def test_clock() -> TestClock:
 
 @pytest.fixture
 def telemetry_capture() -> Iterator[TelemetryCapture]:
-    """Providers whose spans and metrics stay in memory."""
+    """Telemetry whose spans and metrics stay in memory."""
     from rapport_testing.capture import TelemetryCapture
 
     capture = TelemetryCapture()
