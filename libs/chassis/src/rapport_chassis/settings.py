@@ -100,6 +100,10 @@ class NatsSettings(SettingsGroup):
     """First part of every stream's name: installations may share an account."""
     domain: str | None = None
     """JetStream domain."""
+    replicas: Annotated[int, Field(ge=1, le=5)] | None = None
+    """Copies of each stream, when provisioning; absent: as declared."""
+    stream_max_bytes: Annotated[int, Field(gt=0)] | None = None
+    """Byte cap of each context's stream, when provisioning; absent: as declared."""
 
 
 class AuthSettings(SettingsGroup):

@@ -119,7 +119,7 @@ class Consumer:
 
     @property
     def state(self) -> str:
-        """What it does now, as a code: "running", "CONSUMER_PAUSED", "STREAM_MISSING", "CONSUMER_DRIFTED", and so on."""
+        """What it does now, as a code: "running", "CONSUMER_PAUSED", "STREAM_MISSING", "CONSUMER_DRIFTED"; see `events.errors`."""
         return self._states[self._stream]
 
     async def start(self) -> None:

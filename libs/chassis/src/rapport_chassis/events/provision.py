@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events.jetstream import JetStreamApi
-from rapport_chassis.events.topology import ConsumerSpec, StreamSpec, Topology
+from rapport_chassis.events.topology import ConsumerSpec, StreamSpec, Topology, load
+from rapport_chassis.events.wire import Wire
+from rapport_chassis.settings import NatsSettings
+
+PROVISION_USER: Final = "provision"
+"""The user who may create streams and consumers, as `deploy/nats/users.yaml` calls it."""
 
 _ABSENT: Final = "absent"
 # What the broker leaves out of its answer where it has the value that means nothing.
@@ -85,6 +91,33 @@ async def apply(api: JetStreamApi, topology: Topology) -> list[Difference]:
             )
         mended += found
     return mended
+
+
+async def provision(nats: NatsSettings, folder: Path, *, check: bool) -> list[str]:
+    """Apply what a folder declares, or with `check` change nothing, and return the differences found, for a person.
+
+    Args:
+        nats: Where the broker is, with the certificate of the user `provision`.
+        folder: Where the declarations are.
+        check: Whether to look only.
+
+    Raises:
+        WireError: The broker cannot be reached.
+        TopologyError: What is declared cannot be.
+    """
+    topology = load(
+        folder,
+        prefix=nats.stream_prefix,
+        domain=nats.domain,
+        replicas=nats.replicas,
+        max_bytes=nats.stream_max_bytes,
+    )
+    wire = await Wire.open(nats, user=PROVISION_USER)
+    try:
+        api = JetStreamApi(wire, domain=nats.domain)
+        return [each.describe() for each in await (drift if check else apply)(api, topology)]
+    finally:
+        wire.close()
 
 
 async def _stream(api: JetStreamApi, stream: StreamSpec) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Streams, consumers and users as `deploy/nats/*.yaml` declare them, with the settings of one installation filled in."""
+"""Streams, consumers and users as `deploy/nats/*.yaml` declare them, filled in for one installation."""
 
 from __future__ import annotations
 
@@ -100,19 +100,19 @@ def load(
         domain: JetStream domain.
         trust_domain: Of the certificates' URIs, if not the declared one.
         replicas: Copies of each stream, if not as declared.
-        max_bytes: Largest byte cap of a stream, on a machine with less room than declared.
+        max_bytes: Byte cap of each context's stream, if not the declared one.
 
     Raises:
         TopologyError: Something in them cannot be.
     """
     streams, consumers, users = (_read(folder / f"{name}.yaml") for name in ("streams", "consumers", "users"))
     names = {"prefix": prefix, "api": api_prefix(domain), "trust_domain": trust_domain or users["trust_domain"]}
+    defaults = dict(streams["defaults"])
+    if max_bytes is not None:
+        defaults["max_bytes"] = max_bytes
     durables = _consumers(consumers, prefix)
     return Topology(
-        streams=tuple(
-            _stream({**streams["defaults"], **each}, names, replicas=replicas, max_bytes=max_bytes)
-            for each in streams["streams"]
-        ),
+        streams=tuple(_stream({**defaults, **each}, names, replicas) for each in streams["streams"]),
         consumers=durables,
         users=_users(users, names, durables),
     )
@@ -128,10 +128,7 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _stream(
-    declared: Mapping[str, Any], names: Mapping[str, str], *, replicas: int | None, max_bytes: int | None
-) -> StreamSpec:
-    cap = _size(declared["max_bytes"])
+def _stream(declared: Mapping[str, Any], names: Mapping[str, str], replicas: int | None) -> StreamSpec:
     name = _fill(declared["name"], names)
     return StreamSpec(
         name,
@@ -144,7 +141,7 @@ def _stream(
             "discard": declared["discard"],
             "compression": declared["compression"],
             "max_age": _nanoseconds(declared["max_age"]),
-            "max_bytes": cap if max_bytes is None else min(cap, max_bytes),
+            "max_bytes": _size(declared["max_bytes"]),
             "max_msg_size": _size(declared["max_msg_size"]),
             "duplicate_window": _nanoseconds(declared["duplicate_window"]),
             "num_replicas": replicas or declared["replicas"],
@@ -233,8 +230,8 @@ def _nanoseconds(text: str) -> int:
     return _quantity(text, _UNITS) * _NANOSECONDS
 
 
-def _size(text: str) -> int:
-    return _quantity(text, _SIZES)
+def _size(text: str | int) -> int:
+    return text if isinstance(text, int) else _quantity(text, _SIZES)
 
 
 def _quantity(text: str, units: Mapping[str, int]) -> int:
