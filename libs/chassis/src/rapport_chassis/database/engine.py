@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+__all__ = ["Connection", "Database", "driver_connection"]
+
 _CONNECT_TIMEOUT_S: Final = 5
 _POOL_WAIT_S: Final = 5.0
 _PREPARE_AFTER: Final = 2
