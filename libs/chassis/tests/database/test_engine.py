@@ -78,6 +78,15 @@ async def test_a_broken_constraint_is_not_taken_for_an_absent_database(service_d
     assert await _count(service_database) == 0
 
 
+async def test_a_text_that_cannot_be_stored_is_a_fault_of_the_request(service_database: Database) -> None:
+    with pytest.raises(RapportError) as caught:
+        async with service_database.transaction() as connection:
+            await connection.execute(INSERT, ["c", "secret\0"])
+    assert caught.value.reason.name == "INVALID_REQUEST"
+    assert "secret" not in str(caught.value)
+    await service_database.check()
+
+
 async def test_a_session_and_its_driver_connection_share_one_transaction(service_database: Database) -> None:
     counted = select(func.count()).select_from(Inbox)
 

@@ -31,6 +31,8 @@ _CONFLICT_CODES: Final = frozenset({"40001", "40P01"})
 def as_rapport_error(error: BaseException) -> RapportError | None:
     """Return NOT_READY for a fault that passes by itself, None for anything else (a bug, a broken constraint).
 
+    A text that cannot be stored (it holds U+0000) is INVALID_REQUEST.
+
     Passing faults are a lost or refused connection, an exhausted pool, a server that starts, stops or was demoted, a
     statement or lock past its time, and a conflict with another transaction. The text of the database is left out: it
     may quote values.
@@ -42,6 +44,8 @@ def as_rapport_error(error: BaseException) -> RapportError | None:
         return None
     code = original.sqlstate
     if code is None:
+        if isinstance(original, psycopg.DataError):
+            return CHASSIS_ERRORS.error("INVALID_REQUEST", "a text holds a character that cannot be stored")
         if isinstance(original, psycopg.OperationalError):
             return _not_ready("the database cannot be reached", _RETRY_AFTER_S)
         return None
@@ -54,7 +58,7 @@ def as_rapport_error(error: BaseException) -> RapportError | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise passing faults of the database in this block as NOT_READY, and leave every other error alone."""
+    """Raise faults of the database in this block as `as_rapport_error` says, and leave every other error alone."""
     try:
         yield
     except (psycopg.Error, DBAPIError, PoolWaitError) as error:
