@@ -7,6 +7,8 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import SpanContext
 from rapport_chassis.settings import TelemetrySettings
+from rapport_chassis.telemetry.conventions import DROPPED_SPANS
+from rapport_chassis.telemetry.metrics import Meter
 from rapport_chassis.telemetry.names import Attribute, SpanName
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_chassis.telemetry.span_file import SpanFile, read_spans, recent_traces
@@ -76,7 +78,7 @@ def test_each_event_loop_of_a_process_writes(tmp_path: Path) -> None:
 
 
 def test_old_files_make_room_and_what_remains_is_readable(tmp_path: Path) -> None:
-    file = SpanFile(tmp_path, service="sample", version="1", file_bytes=2000, files=3)
+    file = SpanFile(tmp_path, Meter(), service="sample", version="1", file_bytes=2000, files=3)
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(file)
     tracer = Tracer(provider.get_tracer("test"), 1)
@@ -91,6 +93,22 @@ def test_old_files_make_room_and_what_remains_is_readable(tmp_path: Path) -> Non
     assert len(files) == 3
     assert sum(path.stat().st_size for path in files) < 3 * 2500
     assert read_spans([tmp_path], hexadecimal(span.context))
+
+
+def test_a_file_removed_by_another_process_of_the_service_is_begun_anew(tmp_path: Path) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    idle = SpanFile(tmp_path, Meter(), service="sample", version="1")
+    provider.add_span_processor(idle)
+    tracer = Tracer(provider.get_tracer("test"), 1)
+    with tracer.span(WORK):
+        pass
+    idle.force_flush()
+    for path in tmp_path.glob("*.spans"):
+        path.unlink()
+    with tracer.span(WORK) as span:
+        pass
+    provider.shutdown()
+    assert len(read_spans([tmp_path], hexadecimal(span.context))) == 1
 
 
 def test_a_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
@@ -135,10 +153,11 @@ def test_a_trace_is_found_by_its_first_characters_with_the_traces_that_stem_from
 
 def test_a_folder_that_cannot_be_written_costs_spans_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    file = SpanFile(tmp_path / "taken", service="sample", version="1")
+    meter = Meter()
+    file = SpanFile(tmp_path / "taken", meter, service="sample", version="1")
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(file)
     with Tracer(provider.get_tracer("test"), 1).span(WORK):
         pass
     provider.shutdown()
-    assert file.dropped == 1
+    assert meter.counter(DROPPED_SPANS).of().value == 1

@@ -58,3 +58,7 @@ SENT_MESSAGES = CounterName("messaging.client.sent.messages", "{message}", "Even
 CONSUMED_MESSAGES = CounterName(
     "messaging.client.consumed.messages", "{message}", "Events delivered to a consumer.", (CONSUMER, DESTINATION)
 )
+DROPPED_KEYS = CounterName("rapport.log.dropped_keys", "{key}", "Log values dropped for an undeclared key.")
+DROPPED_SPANS = CounterName(
+    "rapport.telemetry.dropped_spans", "{span}", "Spans lost because the disk or the loop did not keep up."
+)

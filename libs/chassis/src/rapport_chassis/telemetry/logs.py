@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
+from rapport_chassis.telemetry.conventions import DROPPED_KEYS
 from rapport_chassis.telemetry.log_filter import LOG_KEYS, described, event_code, filtered
-from rapport_chassis.telemetry.names import Attribute, CounterName
+from rapport_chassis.telemetry.names import Attribute
 from rapport_chassis.telemetry.tracing import current_context
 
 if TYPE_CHECKING:
     from rapport_chassis.telemetry.setup import Telemetry
-
-DROPPED_KEYS = CounterName("rapport.log.dropped_keys", "{key}", "Log values dropped for an undeclared key.")
 
 _FORMAT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

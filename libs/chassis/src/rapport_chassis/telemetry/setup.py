@@ -85,7 +85,7 @@ class Telemetry:
             processor, logs = otlp_spans(), OtlpLogs(resource)
             metrics = MetricsExport(OtlpMetrics(resource), meter)
         elif settings.folder is not None:
-            processor = SpanFile(settings.folder, service=service, version=version)
+            processor = SpanFile(settings.folder, meter, service=service, version=version)
             metrics = MetricsExport(SnapshotFile(settings.folder, service), meter)
 
         closers: list[Callable[[], None]] = []

@@ -16,6 +16,8 @@ from pathlib import Path
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from rapport_chassis.telemetry.conventions import DROPPED_SPANS
+from rapport_chassis.telemetry.metrics import Meter
 from rapport_chassis.telemetry.span_record import SpanRecord, decode, encode
 
 SUFFIX = ".spans"
@@ -28,12 +30,13 @@ class SpanFile(SpanProcessor):
     """Appends ended spans to `<service>-<start>-<pid>-<n>.spans` in a folder; the service's oldest files make room."""
 
     def __init__(
-        self, folder: Path, *, service: str, version: str, file_bytes: int = 16 * 1024**2, files: int = 8
+        self, folder: Path, meter: Meter, *, service: str, version: str, file_bytes: int = 8 * 1024**2, files: int = 4
     ) -> None:
         """Prepare; nothing is opened before the first span.
 
         Args:
             folder: where the files go; made when missing. Services may share it.
+            meter: counts lost spans.
             service: name of the service, without a path separator.
             version: release of the service.
             file_bytes: size at which a new file is begun.
@@ -50,8 +53,7 @@ class SpanFile(SpanProcessor):
         self._written = 0
         self._opened = 0
         self._start = f"{time.time_ns() // 1_000_000:013d}-{os.getpid()}"
-        self.dropped = 0
-        """Spans lost because the disk or the loop did not keep up."""
+        self._dropped = meter.counter(DROPPED_SPANS).of()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Nothing is kept of a running span."""
@@ -59,7 +61,7 @@ class SpanFile(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Queue the span; the running loop writes it within 50 ms, outside a loop it is written by `force_flush`."""
         if len(self._queue) >= QUEUE_LIMIT:
-            self.dropped += 1
+            self._dropped.add()
             return
         self._queue.append(span)
         try:
@@ -103,11 +105,11 @@ class SpanFile(SpanProcessor):
         try:
             self._append(b"\n".join(lines))
         except OSError:
-            self.dropped += len(lines) - 1
+            self._dropped.add(len(lines) - 1)
 
     def _append(self, block: bytes) -> None:
-        if self._descriptor < 0 or self._written >= self._file_bytes:
-            self._open()
+        if self._descriptor < 0 or self._written >= self._file_bytes or os.fstat(self._descriptor).st_nlink == 0:
+            self._open()  # the last: another process of the service has made room
         os.write(self._descriptor, block)
         self._written += len(block)
 
@@ -120,8 +122,16 @@ class SpanFile(SpanProcessor):
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._opened += 1
         self._written = os.write(self._descriptor, self._header)
-        for old in sorted(self._folder.glob(f"{self._service}-[0-9]*{SUFFIX}"))[: -self._files]:
+        others = [other for other in self._folder.glob(f"{self._service}-[0-9]*{SUFFIX}") if other != path]
+        for old in sorted(others, key=_last_written)[: max(0, len(others) + 1 - self._files)]:
             old.unlink(missing_ok=True)
+
+
+def _last_written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0  # gone meanwhile
 
 
 def read_spans(folders: Iterable[Path], trace_id: str) -> list[SpanRecord]:
