@@ -97,6 +97,7 @@ def _serve(service: ServiceDefinition[Any], settings: ServiceSettings, options: 
     from rapport_chassis.failpoints import arm_from_environment
     from rapport_chassis.process import serve
     from rapport_chassis.rpc.health import ROLES
+    from rapport_chassis.rpc.registration import RegistrationError
     from rapport_chassis.telemetry.logs import configure_logging, guard_process
 
     level = settings.telemetry.log_level
@@ -112,7 +113,11 @@ def _serve(service: ServiceDefinition[Any], settings: ServiceSettings, options: 
         )
         return await serve(assembly)
 
-    return uvloop.run(run())
+    try:
+        return uvloop.run(run())
+    except (RegistrationError, OSError) as error:  # their texts hold names of methods and files, nothing else
+        sys.stderr.write(f"{service.name} cannot be served: {error}\n")
+        return EXIT_CONFIGURATION
 
 
 def _migrate(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from rapport_chassis.telemetry.logs import get_logger
 T = TypeVar("T")
 
 CHECK_EVERY_S: Final = 0.2
-"""How often files are looked at, at most: a look costs one `stat` per file."""
+"""How often files are looked at, at most, where calls ask for them: a look costs one `stat` per file."""
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -22,17 +22,19 @@ _Stamp = tuple[tuple[int, int, int] | None, ...]
 class Reloaded(Generic[T]):
     """A value read from files and read again after one of them changed; the last good value while they are bad.
 
-    Nothing runs in the background: `current` looks at the files, at most every `CHECK_EVERY_S`. May be asked from any
-    thread.
+    Nothing runs in the background: `current` looks at the files. May be asked from any thread.
     """
 
-    def __init__(self, what: str, paths: Sequence[Path], read: Callable[[], T]) -> None:
+    def __init__(
+        self, what: str, paths: Sequence[Path], read: Callable[[], T], *, check_every_s: float = CHECK_EVERY_S
+    ) -> None:
         """Read the value for the first time.
 
         Args:
-            what: Name of the value in logs.
+            what: Name of the value in logs, one word.
             paths: The files it is made of.
             read: Reads them; whatever it raises here is raised, and later logged.
+            check_every_s: How often to look at the files, at most; 0 for each time it is asked.
         """
         self._what = what
         self._paths = tuple(paths)
@@ -40,7 +42,8 @@ class Reloaded(Generic[T]):
         self._lock = threading.Lock()
         self._stamp = self._look()
         self._value = read()
-        self._next_look = time.monotonic() + CHECK_EVERY_S
+        self._check_every_s = check_every_s
+        self._next_look = time.monotonic() + check_every_s
         self.generation = 1
 
     def current(self) -> T:
@@ -51,7 +54,7 @@ class Reloaded(Generic[T]):
 
     def _refresh(self) -> None:
         with self._lock:
-            self._next_look = time.monotonic() + CHECK_EVERY_S
+            self._next_look = time.monotonic() + self._check_every_s
             stamp = self._look()
             if stamp == self._stamp:
                 return

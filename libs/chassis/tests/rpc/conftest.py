@@ -101,7 +101,7 @@ class ProbeContract:
             name: getattr(grpc, f"{_SHAPES[many, answers]}_rpc_method_handler")(getattr(servicer, name))
             for name, (many, answers, _, _) in _METHODS.items()
         }
-        server.add_registered_method_handlers(SERVICE, handlers)
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
     def stub(self, channel: Any) -> Any:
         calls = {
@@ -299,7 +299,8 @@ async def serve_probe(
 
     async def serve(**settings: Any) -> Probe:
         servicer = ProbeServicer()
-        builder = new_builder(telemetry=telemetry, stop_grace_s=0.2, **settings)
+        settings.setdefault("stop_grace_s", 0.2)
+        builder = new_builder(telemetry=telemetry, **settings)
         server = builder.add(contract.add_to_server, servicer, contract.service).build()
         await server.start()
         closing.push_async_callback(server.stop)

@@ -147,7 +147,8 @@ class TestBuilder:
     async def test_refuses_a_method_without_an_access_rule(self, new_builder: Any) -> None:
         def add(servicer: Any, server: Any) -> None:
             handler = grpc.unary_unary_rpc_method_handler(servicer.Answer)
-            server.add_registered_method_handlers("rapport.probe.v1.OpenService", {"Answer": handler})
+            generic = grpc.method_handlers_generic_handler("rapport.probe.v1.OpenService", {"Answer": handler})
+            server.add_generic_rpc_handlers((generic,))
 
         file = descriptor_pb2.FileDescriptorProto(
             name="open.proto", package="rapport.probe.v1", dependency=["rapport/probe/v1/probe.proto"], syntax="proto3"

@@ -105,7 +105,7 @@ class ActorTokenVerifier:
         """
         self._audience = audience
         self._clock = clock or SystemClock()
-        self._keys = Reloaded("token issuers", [issuers_file], lambda: _read(issuers_file))
+        self._keys = Reloaded("issuers", [issuers_file], lambda: _read(issuers_file))
         self._remembered_of = self._keys.generation
         self._signed = lru_cache(_REMEMBERED)(self._check_signature)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -51,11 +51,17 @@ def registrations(add: AddToServer, servicer: object, service: ServiceDescriptor
     """
     recorder = _Recorder()
     add(servicer, recorder)
-    behaviours = recorder.services.get(service.full_name)
-    if behaviours is None or len(recorder.services) != 1:
-        raise RegistrationError(f"{service.full_name} is not what was added: {sorted(recorder.services)}")
+    names = [handler.service_name() for handler in recorder.handlers]
+    if names != [service.full_name]:
+        raise RegistrationError(f"{service.full_name} is not what was added: {names}")
     for descriptor in service.methods:
-        yield _registration(descriptor, behaviours[descriptor.name])
+        details = _Details(f"/{service.full_name}/{descriptor.name}")
+        registered = recorder.handlers[0].service(details)
+        if registered is None:
+            raise RegistrationError(
+                f"{service.full_name}/{descriptor.name} is in the descriptor, but not in the generated code"
+            )
+        yield _registration(descriptor, registered)
 
 
 def method_of(descriptor: MethodDescriptor) -> Method:
@@ -117,16 +123,22 @@ def _streaming(behaviour: Callable[..., Any]) -> Handler:
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Details(grpc.HandlerCallDetails):
+    """Asks a generated handler for one of its methods."""
+
+    method: str
+    invocation_metadata: tuple[()] = ()
+
+
 class _Recorder:
     """Stands in for the server while generated code registers, and keeps what it is given."""
 
     def __init__(self) -> None:
-        self.services: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        self.handlers: list[grpc.ServiceRpcHandler] = []
 
-    def add_generic_rpc_handlers(self, handlers: object) -> None:
-        """Ignored: the same methods are registered below, by name."""
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.ServiceRpcHandler]) -> None:
+        self.handlers += handlers
 
-    def add_registered_method_handlers(
-        self, service: str, handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
-    ) -> None:
-        self.services[service] = handlers
+    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
+        """Ignored: the same handlers as above, which older generated code gives alone."""

@@ -8,7 +8,7 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from rapport_chassis.reloading import Reloaded
+from rapport_chassis.reloading import CHECK_EVERY_S, Reloaded
 from rapport_chassis.settings import TlsFiles
 
 
@@ -38,15 +38,19 @@ class TlsMaterial:
         return material
 
 
-def watched(files: TlsFiles) -> Reloaded[TlsMaterial]:
+def watched(files: TlsFiles, *, check_every_s: float = CHECK_EVERY_S) -> Reloaded[TlsMaterial]:
     """Return the files' content, read again when they change.
+
+    Args:
+        files: The files.
+        check_every_s: How often to look at them, at most.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: They do not fit together.
     """
     paths = [files.certificate, files.key, files.authorities]
-    return Reloaded("TLS files", paths, lambda: TlsMaterial.read(files))
+    return Reloaded("tls", paths, lambda: TlsMaterial.read(files), check_every_s=check_every_s)
 
 
 def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
@@ -56,7 +60,7 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
         OSError: A file cannot be read.
         ValueError: They do not fit together.
     """
-    material = watched(files)
+    material = watched(files, check_every_s=0)  # a handshake costs far more than a look
     used = material.generation
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
