@@ -127,3 +127,8 @@ def test_the_names_of_a_module_are_rendered_as_a_table() -> None:
     lines = names_table([CHECKS]).splitlines()
     assert lines[2] == "| `checks` | counter | {check} | `answer` | Checks answered. |"
     assert json.dumps({ANSWER: 1}) == '{"answer": 1}'
+
+
+def test_the_reference_holds_every_name_the_chassis_declares() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    assert names_table(declared_in(conventions)) in readme.read_text(encoding="utf-8")
