@@ -12,7 +12,6 @@ from typing import Final
 
 import click
 from rapport_testing.child import ProcessError
-from rapport_testing.files import end_of_file
 from rich.console import Console
 
 from rapport_local.environment import Environment
@@ -136,16 +135,18 @@ def _detach(environment: Environment) -> None:
             env=child_environment({}),
         )
     deadline = time.monotonic() + _DETACHED_TIMEOUT_S
-    with log.open("rb") as lines:
-        while child.poll() is None and time.monotonic() < deadline:
-            click.echo(lines.read(), nl=False)
-            status = live_status(environment)
-            if status is not None and status.phase == "running":
-                click.echo(lines.read(), nl=False)
-                if not status.all_ready:
-                    raise Failure("not everything is ready", hint="`rapport doctor` says why; `rapport down` stops it")
-                return
-            time.sleep(0.05)
+    shown = 0
+    while child.poll() is None and time.monotonic() < deadline:
+        status = live_status(environment)
+        text = log.read_bytes()
+        click.echo(text[shown:], nl=False)
+        shown = len(text)
+        if status is not None and status.phase == "running":
+            if not status.all_ready:
+                raise Failure("not everything is ready", hint="`rapport doctor` says why; `rapport down` stops it")
+            return
+        time.sleep(0.05)
     if child.poll() is None:
         raise Failure("it has not started in time", hint=f"see {log}; `rapport down` stops it")
-    raise Failure("it has ended again", details=end_of_file(log))
+    click.echo(log.read_bytes()[shown:], nl=False)
+    raise Failure("it has ended again", hint=f"its output is kept in {log}")
