@@ -95,7 +95,7 @@ def declared_in(*modules: ModuleType) -> list[Declared]:
     for value in (value for module in modules for value in vars(module).values()):
         if isinstance(value, SpanName | CounterName | GaugeName | HistogramName):
             found.add(value)
-    return sorted(found, key=lambda item: (not isinstance(item, SpanName), item.name))
+    return sorted(found, key=lambda item: (not isinstance(item, SpanName), item.name, item.description))
 
 
 def names_table(declarations: Iterable[Declared]) -> str:
