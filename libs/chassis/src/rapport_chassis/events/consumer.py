@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import nats.errors
 from google.protobuf.message import Message
@@ -59,7 +59,7 @@ class Consumer:
         clock: Paces everything.
     """
 
-    role = "events"
+    role: Literal["events"] = "events"
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Consumer:
 
     @property
     def state(self) -> str:
-        """What it does now, as a code: "running", "CONSUMER_PAUSED", "STREAM_MISSING", "CONSUMER_DRIFTED"; see `events.errors`."""
+        """What it does now, as a code: "running", or a reason such as "CONSUMER_PAUSED" or "STREAM_MISSING"."""
         return self._states[self._stream]
 
     async def start(self) -> None:

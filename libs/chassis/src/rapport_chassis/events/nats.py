@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import nats.errors
 from nats.aio.client import Client
@@ -36,7 +36,7 @@ class NatsConnection:
     """
 
     name = "nats"
-    role = "all"
+    role: Literal["all"] = "all"
 
     def __init__(self, settings: NatsSettings, *, user: str, clock: Clock | None = None) -> None:
         self.settings = settings

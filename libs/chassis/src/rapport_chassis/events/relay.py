@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 from opentelemetry.trace import SpanContext
@@ -27,6 +27,7 @@ from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.catch_up import catch_up
 from rapport_chassis.events.envelope import TRACEPARENT
+from rapport_chassis.events.errors import EVENT_ERRORS
 from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.names import stream_name
 from rapport_chassis.events.outbox import CHANNEL, oldest_unpublished_s
@@ -50,6 +51,11 @@ _HOUSEKEEPING_S: Final = 60.0
 _LINKS: Final = 64
 _ANOTHER_LAST_SEQUENCE: Final = 10071  # error code of JetStream
 _WAITING: Final = {"STREAM_MISSING": "waiting_for_stream", "BROKER_UNAVAILABLE": "waiting_for_broker"}
+_REASONS: Final = {
+    "waiting_for_broker": "BROKER_UNAVAILABLE",
+    "waiting_for_stream": "STREAM_MISSING",
+    "refused_by_stream": "STREAM_REFUSES",
+}
 _TROUBLE: Final = frozenset({"waiting_for_database", "waiting_for_broker", "refused_by_stream", "failed"})
 _CONFIRMED: Final = re.compile(rb'"seq": ?([0-9]+)')
 _REFUSED: Final = b'"error"'
@@ -68,7 +74,7 @@ class Relay:
     """
 
     name = "relay"
-    role = "relay"
+    role: Literal["relay"] = "relay"
 
     def __init__(
         self,
@@ -97,6 +103,7 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._failures = 0
         self._max_age = timedelta()
+        self._knows_stream = asyncio.Event()
         self.state = "starting"
         """What it does now, as a code: "publishing", "standby", "waiting_for_broker" …"""
         self.detail = ""
@@ -117,10 +124,13 @@ class Relay:
         """Say, for health, whether events go out from here or from the relay that this one stands by for.
 
         Raises:
-            RapportError: NOT_READY, with what it waits for.
+            RapportError: BROKER_UNAVAILABLE, STREAM_MISSING, STREAM_REFUSES, else NOT_READY.
         """
-        if self.state not in ("publishing", "standby"):
-            raise CHASSIS_ERRORS.error("NOT_READY", f"the relay is not publishing: {self.state} {self.detail}".rstrip())
+        if self.state in ("publishing", "standby"):
+            return
+        reason = _REASONS.get(self.state)
+        what = f"the relay is not publishing: {self.state} {self.detail}".rstrip()
+        raise EVENT_ERRORS.error(reason, what) if reason else CHASSIS_ERRORS.error("NOT_READY", what)
 
     async def _run(self) -> None:
         while True:
@@ -183,6 +193,7 @@ class Relay:
         self._change("reading_stream")
         stream = await catch_up(wire, self._index, self._stream, domain=self._nats.domain)
         last, self._max_age = stream.last, stream.max_age
+        self._knows_stream.set()
         self._change("publishing")
         self._active.set(1)
         marking: asyncio.Task[None] | None = None
@@ -244,6 +255,7 @@ class Relay:
             failpoint("relay.marked")
 
     async def _keep_house(self) -> None:
+        await self._knows_stream.wait()
         while True:
             self._refused.set(await self._index.refused())
             while self._max_age and await self._index.sweep(self._max_age):
