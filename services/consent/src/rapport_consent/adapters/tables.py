@@ -1,15 +1,18 @@
-"""Tables of the consent service. Hot paths use SQL on them (ledger.py); declarations here keep schema and code equal."""
+"""Tables of the consent service. Hot paths use SQL on them; the declarations keep schema and code equal."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Index, LargeBinary, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field
+from sqlmodel import Field, SQLModel
 
-Base = service_base("consent")
-ChassisTables = chassis_tables(Base)
+if TYPE_CHECKING:
+    Base = SQLModel
+else:
+    Base = service_base("consent")
+chassis_tables(Base)
 
 ROW_KINDS = (
     "grant",
@@ -65,11 +68,13 @@ class LedgerHeadTable(Base, table=True):
     __tablename__ = "ledger_head"
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
-    singleton: bool = Field(default=True, primary_key=True)
+    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
     epoch: str = Field(sa_column=Column(Text, nullable=False))
     timeline: str = Field(sa_column=Column(Text, nullable=False))
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     recorded_at: datetime = Field(sa_column=_time(nullable=False))
+    purposes_at: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """Position of the last row about a purpose: tells a cached catalogue whether it is current."""
 
 
 class ProfileTable(Base, table=True):
@@ -79,7 +84,6 @@ class ProfileTable(Base, table=True):
 
     profile_id: str = Field(sa_column=Column(Text, primary_key=True))
     current_id: str = Field(sa_column=Column(Text, nullable=False))
-    version: int = Field(sa_column=Column(BigInteger, nullable=False))
     family: str = Field(sa_column=Column(Text, nullable=False, index=True))
     """Names all ids that were ever together; their rows are read together."""
 

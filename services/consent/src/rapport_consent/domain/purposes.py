@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import Final
 
-from rapport_chassis.errors import FieldViolation
+from rapport_chassis.errors import FieldViolation, RapportError
 from rapport_privacy.vocabulary import Basis
 
 from rapport_consent.domain.errors import ERRORS
@@ -139,10 +139,15 @@ def find_purpose(purposes: Purposes, purpose_id: str, field: str) -> Purpose:
     """
     purpose = purposes.get(purpose_id)
     if purpose is None:
-        near = ", ".join(get_close_matches(purpose_id, purposes, n=3))
-        message = f"no such purpose; near names: {near}" if near else "no such purpose"
-        raise ERRORS.error("UNKNOWN_PURPOSE", message, field=field, metadata={"near": near} if near else {})
+        raise unknown_purpose(purpose_id, purposes, field)
     return purpose
+
+
+def unknown_purpose(purpose_id: str, known: Iterable[str], field: str) -> RapportError:
+    """Return the refusal of a purpose that does not exist, with near names."""
+    near = ", ".join(get_close_matches(purpose_id, known, n=3))
+    message = f"no such purpose; near names: {near}" if near else "no such purpose"
+    return ERRORS.error("UNKNOWN_PURPOSE", message, field=field, metadata={"near": near} if near else {})
 
 
 def validate_terms(terms: PurposeTerms, earlier: Sequence[PurposeTerms] = ()) -> None:

@@ -1,6 +1,7 @@
 """The consent ledger, its head, its projections and the chassis tables."""
 
-from alembic import context, op
+from alembic import op
+from rapport_chassis.database.migrate import runtime_role
 from rapport_chassis.database.schema_v1 import create_chassis_tables_v1
 
 revision = "0001"
@@ -36,6 +37,7 @@ CREATE TABLE ledger_head (
     timeline text NOT NULL,
     position bigint NOT NULL,
     recorded_at timestamptz NOT NULL,
+    purposes_at bigint NOT NULL DEFAULT 0,
     CONSTRAINT pk_ledger_head PRIMARY KEY (singleton),
     CONSTRAINT ck_ledger_head_singleton CHECK (singleton)
 );
@@ -45,7 +47,6 @@ VALUES (gen_random_uuid()::text, substr(pg_walfile_name(pg_current_wal_lsn()), 1
 CREATE TABLE profiles (
     profile_id text NOT NULL,
     current_id text NOT NULL,
-    version bigint NOT NULL,
     family text NOT NULL,
     CONSTRAINT pk_profiles PRIMARY KEY (profile_id)
 );
@@ -105,7 +106,7 @@ GRANT EXECUTE ON FUNCTION blank_erased(text) TO {role};
 
 
 def upgrade() -> None:
-    role = context.config.attributes["runtime_role"]
+    role = runtime_role(op)
     create_chassis_tables_v1(op, role)
     op.execute(TABLES)
     op.execute(BLANK)

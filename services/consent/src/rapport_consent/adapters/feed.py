@@ -1,0 +1,124 @@
+"""Feeds the replica of this process from the ledger table: it needs no broker, so checks are answered without one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Literal
+
+from psycopg import OperationalError
+from rapport.consent.v1 import consent_pb2, ledger_pb2
+from rapport_chassis.clock import Clock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.errors import RapportError
+from rapport_privacy.ports import ForeignEpochError
+
+from rapport_consent.adapters import head
+from rapport_consent.adapters.catalogue import CatalogueCache
+from rapport_consent.adapters.ledger import CHANNEL
+from rapport_consent.app.ledger import Token
+from rapport_consent.domain.states import Fence
+from rapport_consent.translate import blank_change, fence_message, position_message, purpose_state
+
+_CHUNK: Final = 2_000
+_LISTEN_RETRY_S: Final = 1.0
+
+_AFTER: Final = """
+SELECT ledger.position, ledger.recorded_at, named_id, change, fences.position
+FROM ledger LEFT JOIN fences ON change IS NULL AND profile_id = named_id
+WHERE ledger.position > %s ORDER BY ledger.position LIMIT %s
+"""
+
+
+class LedgerReader:
+    """Reads changes and snapshots for replicas, here and elsewhere."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._catalogue = CatalogueCache()
+
+    async def after(self, position: int, limit: int, epoch: str) -> list[ledger_pb2.LedgerChange]:
+        """Return at most `limit` changes that follow a position, gap-free; an erased row as bare position and fence.
+
+        Raises:
+            ForeignEpochError: The ledger is in another epoch than `epoch`; never where that is empty.
+            RapportError: NOT_READY.
+        """
+        async with self._database.transaction() as connection:
+            present = await head.read(connection)
+            if epoch and epoch != present.epoch:
+                raise ForeignEpochError
+            rows = await (await connection.execute(_AFTER, (position, limit))).fetchall()
+        return [_change_of(present.epoch, row) for row in rows]
+
+    async def stream(self) -> AsyncIterator[consent_pb2.StreamSnapshotResponse]:
+        """Iterate over a snapshot: header, purposes, fences and states, trailer. One moment of the ledger throughout.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        subjects = fences = 0
+        async with self._database.transaction() as connection:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            present = await head.read(connection)
+            position = position_message(Token(*present))
+            yield consent_pb2.StreamSnapshotResponse(header=consent_pb2.SnapshotHeader(position=position))
+            catalogue = await self._catalogue.read(connection)
+            purposes = [purpose_state(purpose) for purpose in catalogue.purposes.values() if purpose.versions]
+            yield consent_pb2.StreamSnapshotResponse(chunk=consent_pb2.SnapshotChunk(purposes=purposes))
+            async with connection.cursor("fences") as cursor:
+                await cursor.execute("SELECT profile_id, position FROM fences")
+                while rows := await cursor.fetchmany(_CHUNK):
+                    fences += len(rows)
+                    fenced = [fence_message(Fence(*row)) for row in rows]
+                    yield consent_pb2.StreamSnapshotResponse(chunk=consent_pb2.SnapshotChunk(fences=fenced))
+            async with connection.cursor("subjects") as cursor:
+                await cursor.execute("SELECT state FROM subject_states")
+                while rows := await cursor.fetchmany(_CHUNK):
+                    subjects += len(rows)
+                    states = [ledger_pb2.SubjectState.FromString(state) for (state,) in rows]
+                    yield consent_pb2.StreamSnapshotResponse(chunk=consent_pb2.SnapshotChunk(subjects=states))
+        trailer = consent_pb2.SnapshotTrailer(subjects=subjects, fences=fences)
+        yield consent_pb2.StreamSnapshotResponse(trailer=trailer)
+
+
+class LedgerHints:
+    """The component that passes the database's hints on. A hint missed costs one head interval, nothing else."""
+
+    name = "ledger-hints"
+    role: Literal["api"] = "api"
+
+    def __init__(self, database: Database, hint: Callable[[], None], clock: Clock) -> None:
+        self._database = database
+        self._hint = hint
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to listen, in the background."""
+        self._task = asyncio.create_task(self._listen(), name=self.name)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen(self) -> None:
+        while True:
+            with contextlib.suppress(RapportError, OperationalError):
+                async with self._database.direct() as connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    self._hint()
+                    async for _ in connection.notifies():
+                        self._hint()
+            await self._clock.sleep(_LISTEN_RETRY_S)
+
+
+def _change_of(epoch: str, row: tuple[Any, ...]) -> ledger_pb2.LedgerChange:
+    position, recorded_at, named_id, change, fenced_at = row
+    if change is not None:
+        return ledger_pb2.LedgerChange.FromString(change)
+    return blank_change(epoch, position, recorded_at, Fence(named_id, fenced_at))

@@ -1,0 +1,64 @@
+"""Tells metrics, logs and health how the replica is doing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final, Literal
+
+from rapport_chassis.clock import Clock
+from rapport_chassis.errors import CHASSIS_ERRORS
+from rapport_chassis.telemetry.logs import get_logger
+from rapport_chassis.telemetry.metrics import Meter
+from rapport_privacy.follower import Occurrence
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
+
+from rapport_consent.telemetry import GATE_LAG, GATE_STALENESS
+
+_EVERY_S: Final = 1.0
+
+
+class GateWatch:
+    """The component that looks at the gate once a second."""
+
+    name = "gate-watch"
+    role: Literal["api"] = "api"
+
+    def __init__(self, gate: Gate, replica: Replica, meter: Meter, clock: Clock) -> None:
+        self._gate = gate
+        self._replica = replica
+        self._clock = clock
+        self._lag = meter.gauge(GATE_LAG).of()
+        self._staleness = meter.gauge(GATE_STALENESS).of()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.create_task(self._look(), name=self.name)
+
+    async def stop(self) -> None:
+        """Stop looking."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def check(self) -> None:
+        """Return if the replica has loaded the ledger. A stale one still answers: DENY_STALE.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        if not self._replica.warm:
+            raise CHASSIS_ERRORS.error("NOT_READY", "the replica has not loaded the ledger yet")
+
+    def report(self, occurrence: Occurrence) -> None:
+        """Log what the follower reports."""
+        get_logger().info("gate", occurrence=occurrence.value)
+
+    async def _look(self) -> None:
+        while True:
+            self._lag.set(self._gate.lag_positions)
+            self._staleness.set(min(self._gate.staleness_s, 1e9))
+            await self._clock.sleep(_EVERY_S)

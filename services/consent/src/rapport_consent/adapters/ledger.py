@@ -1,0 +1,153 @@
+"""The ledger in PostgreSQL: one transaction per write, positions from the one row that every writer locks.
+
+Inside a transaction: first all that needs no position, then the head row, then state is read, rows are written, commit.
+READ COMMITTED: what is read after the lock is what earlier positions left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Final
+
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
+from rapport_chassis.events import outbox
+from rapport_chassis.failpoints import failpoint
+
+from rapport_consent.adapters import head, notices, projections
+from rapport_consent.adapters.catalogue import CatalogueCache
+from rapport_consent.adapters.rows import READ_COLUMNS, WRITE_COLUMNS, columns_of, row_of
+from rapport_consent.app.catalogue import Catalogue
+from rapport_consent.app.ledger import Known
+from rapport_consent.domain.changes import LedgerChange
+from rapport_consent.domain.history import History
+from rapport_consent.domain.notices import Notice
+from rapport_consent.domain.rows import LedgerRow, RowKind
+from rapport_consent.translate import change_message, event_of
+
+CHANNEL: Final = "consent_ledger"
+"""Where a commit gives replicas a hint."""
+
+_COPY_FROM: Final = 16
+
+_WANTED: Final = """
+WITH wanted AS MATERIALIZED (
+    SELECT unnest(%(ids)s::text[]) AS profile_id
+    UNION
+    SELECT relative.profile_id FROM profiles AS named JOIN profiles AS relative USING (family)
+    WHERE named.profile_id = ANY (%(ids)s::text[])
+)
+"""
+_ROWS: Final = f"{_WANTED} SELECT {READ_COLUMNS} FROM wanted JOIN ledger ON named_id = profile_id ORDER BY position"  # noqa: S608
+_INSERT: Final = f"INSERT INTO ledger ({WRITE_COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"  # noqa: S608
+_IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%s::bytea[])"
+_REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%s::bytea[], %s::text[])"
+_COPY: Final = f"COPY ledger ({WRITE_COLUMNS}) FROM STDIN"
+_ADVANCE: Final = f"""
+WITH advanced AS (
+    UPDATE ledger_head SET position = %s, recorded_at = %s, purposes_at = greatest(purposes_at, %s)
+)
+SELECT pg_notify('{CHANNEL}', '')
+"""  # noqa: S608
+
+
+class LedgerUnit:
+    """One transaction on the ledger."""
+
+    def __init__(self, connection: Connection, catalogue: CatalogueCache) -> None:
+        self.connection = connection
+        self._catalogue = catalogue
+
+    async def catalogue(self) -> Catalogue:
+        """Return purposes as they are now."""
+        return await self._catalogue.read(self.connection)
+
+    async def notice(self, notice_id: str, version: int, locale: str) -> Notice | None:
+        """Return a published notice, in any language if none is given."""
+        return await notices.read(self.connection, notice_id, version, locale)
+
+    async def lock(self, profile_ids: Collection[str]) -> Known:
+        """Take the head of the ledger and return what is known of these ids."""
+        locked = await head.lock(self.connection)
+        failpoint("ledger.locked")
+        catalogue = await self._catalogue.at(self.connection, locked.purposes_at)
+        rows = await read_rows(self.connection, profile_ids)
+        return Known(locked.epoch, locked.position, locked.recorded_at, catalogue, History(catalogue.traits, rows))
+
+    async def write(self, known: Known, changes: Sequence[LedgerChange]) -> None:
+        """Insert rows, projections and events, and advance the head."""
+        if not changes:
+            return
+        told = [change_message(change, known.epoch) for change in changes]
+        rows = [
+            columns_of(change.row, known.epoch, message.SerializeToString())
+            for change, message in zip(changes, told, strict=True)
+        ]
+        await _insert(self.connection, rows)
+        failpoint("ledger.inserted")
+        await projections.follow(self.connection, changes, told)
+        events = [event_of(change.row, message) for change, message in zip(changes, told, strict=True)]
+        await outbox.append(self.connection, events)
+        purposes_at = max((c.row.position for c in changes if c.row.kind is RowKind.PURPOSE), default=0)
+        await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at))
+        failpoint("ledger.written")
+
+    async def blank(self, profile_ids: Collection[str]) -> None:
+        """Blank the rows that name these ids, which have a recorded erasure, and drop what was kept beside them."""
+        ids = list(profile_ids)
+        await self.connection.execute("SELECT blank_erased(id) FROM unnest(%s::text[]) AS id", (ids,))
+        await self.connection.execute("DELETE FROM subject_states WHERE profile_id = ANY (%s::text[])", (ids,))
+
+    async def imported(self, source: str, external_ids: Collection[str]) -> dict[str, str]:
+        """Return the ledger event ids of rows imported before, by external id."""
+        keys = {_row_key(source, external_id): external_id for external_id in external_ids}
+        async with self.connection.cursor() as cursor:
+            await cursor.execute(_IMPORTED, (list(keys),))
+            return {keys[key]: reference for key, reference in await cursor.fetchall()}
+
+    async def remember_imported(self, source: str, references: Mapping[str, str]) -> None:
+        """Remember rows just imported."""
+        keys = [_row_key(source, external_id) for external_id in references]
+        await self.connection.execute(_REMEMBER, (keys, list(references.values())))
+
+
+class LedgerStore:
+    """Opens transactions on the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._catalogue = CatalogueCache()
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[LedgerUnit]:
+        """Give a transaction: committed at the end of the block, rolled back on an error."""
+        async with self._database.transaction() as connection:
+            yield LedgerUnit(connection, self._catalogue)
+
+    def unit_on(self, connection: Connection) -> LedgerUnit:
+        """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
+        return LedgerUnit(connection, self._catalogue)
+
+
+async def read_rows(connection: Connection, profile_ids: Collection[str]) -> list[LedgerRow]:
+    """Return the rows of the families of these ids, in order of position."""
+    async with connection.cursor() as cursor:
+        await cursor.execute(_ROWS, {"ids": list(profile_ids)})
+        return [row_of(columns) for columns in await cursor.fetchall()]
+
+
+async def _insert(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+    async with connection.cursor() as cursor:
+        if len(rows) < _COPY_FROM:
+            await cursor.executemany(_INSERT, rows) if len(rows) > 1 else await cursor.execute(_INSERT, rows[0])
+            return
+        async with cursor.copy(_COPY) as copy:
+            for row in rows:
+                await copy.write_row(row)
+
+
+def _row_key(source: str, external_id: str) -> bytes:
+    """A digest, since a source may call its rows by somebody's address."""
+    return sha256(f"{source}\0{external_id}".encode()).digest()

@@ -1,0 +1,22 @@
+"""Use case: record what a person answered to a notice."""
+
+from datetime import datetime
+
+from rapport_consent.app.ledger import LedgerWrite, Unit, write
+from rapport_consent.domain.answers import Answers, draft_answers
+
+
+async def record_consent(
+    unit: Unit, profile_id: str, answers: Answers, *, now: datetime, production: bool
+) -> LedgerWrite:
+    """Record the answers as one bundle.
+
+    Raises:
+        RapportError: Why they cannot be recorded, with the path of the field.
+    """
+    catalogue = await unit.catalogue()
+    notice = None
+    if answers.notice_id:
+        notice = await unit.notice(answers.notice_id, answers.notice_version, answers.locale)
+    drafts = draft_answers(answers, notice, catalogue.purposes, now=now, production=production)
+    return await write(unit, await unit.lock([profile_id]), profile_id, drafts)

@@ -1,0 +1,151 @@
+"""Puts the consent service together: the only place that chooses real adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
+from rapport_chassis.audit import AuditTrail
+from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
+from rapport_chassis.auth.permissions import PermissionPolicy
+from rapport_chassis.cli import ServiceDefinition
+from rapport_chassis.clock import SystemClock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.events.consumer import Consumer
+from rapport_chassis.events.nats import NatsConnection
+from rapport_chassis.events.relay import Relay
+from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.process import Assembly
+from rapport_chassis.rpc.health import Role
+from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.signing import SigningKeys
+from rapport_chassis.telemetry.setup import Telemetry
+from rapport_privacy.follower import Follower, Timing
+from rapport_privacy.freshness import Freshness
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
+
+from rapport_consent.adapters.authority import Authority
+from rapport_consent.adapters.feed import LedgerHints, LedgerReader
+from rapport_consent.adapters.gate_watch import GateWatch
+from rapport_consent.adapters.head import SharedHeads
+from rapport_consent.adapters.ledger import LedgerStore
+from rapport_consent.adapters.purposes import PurposeStore
+from rapport_consent.adapters.receipts import Receipts
+from rapport_consent.domain.errors import ERRORS
+from rapport_consent.domain.receipts import Controller
+from rapport_consent.entrypoints.grpc import ConsentServicer
+from rapport_consent.entrypoints.grpc_purposes import PurposeServicer
+from rapport_consent.entrypoints.imports import Imports
+from rapport_consent.entrypoints.once import Once
+from rapport_consent.entrypoints.subscriptions import CONSUMER, PROFILE_EVENTS, Profiles
+from rapport_consent.settings import ConsentSettings
+from rapport_consent.telemetry import LOG_KEYS
+
+SERVICE = "consent"
+
+
+def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
+    """Return the process with these roles, nothing started yet."""
+    clock = SystemClock()
+    telemetry = Telemetry.start(
+        settings.telemetry, service=SERVICE, version=DEFINITION.version, environment=settings.environment
+    )
+    database = Database(settings.database, service=SERVICE)
+    nats = NatsConnection(settings.nats, user=SERVICE, clock=clock)
+    policy = PermissionPolicy.load(settings.auth.policy_file)
+    issuers = settings.auth.issuers_file
+    tokens = ActorTokenVerifier(issuers, SERVICE, clock) if issuers else None
+
+    store = LedgerStore(database)
+    ledger, heads = LedgerReader(database), SharedHeads(database)
+    replica, freshness = Replica(), Freshness(bound_s=settings.gate.bound_s)
+    gate = Gate(replica, freshness, clock)
+    watch = GateWatch(gate, replica, telemetry.meter, clock)
+    follower = Follower(
+        replica,
+        freshness,
+        heads=heads,
+        changes=ledger,
+        snapshots=ledger,
+        clock=clock,
+        timing=Timing(head_every_s=settings.gate.head_every_s, fill_after_s=0),
+        report=watch.report,
+    )
+
+    once = Once(store, RequestLog(), AuditTrail(clock))
+    server = ServerBuilder(
+        settings.grpc,
+        service=SERVICE,
+        telemetry=telemetry,
+        policy=policy,
+        tokens=tokens,
+        clock=clock,
+        roles=roles,
+    )
+    if "api" in roles:
+        servicer = ConsentServicer(
+            once=once,
+            imports=Imports(store, database, clock, settings.import_pause_s),
+            gate=gate,
+            replica=replica,
+            authority=Authority(database, clock),
+            heads=heads,
+            ledger=ledger,
+            receipts=Receipts(
+                database,
+                SigningKeys.load(settings.signing_folder, clock),
+                Controller(**settings.controller.model_dump()),
+            ),
+            clock=clock,
+            production=settings.environment == "production",
+        )
+        server.add(
+            consent_pb2_grpc.add_ConsentServiceServicer_to_server,
+            servicer,
+            consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
+        )
+        server.add(
+            purpose_pb2_grpc.add_PurposeServiceServicer_to_server,
+            PurposeServicer(once, PurposeStore(database), clock),
+            purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
+        )
+        server.health.register("api", "database", database.check)
+        server.health.register("api", "consent replica", watch.check)
+    consumer = Consumer(
+        CONSUMER,
+        "identity",
+        Profiles(store).handle,
+        context=SERVICE,
+        events=PROFILE_EVENTS,
+        nats=nats,
+        database=database,
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
+    relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
+    server.health.register("events", consumer.name, consumer.check)
+    server.health.register("relay", relay.name, relay.check)
+    return Assembly(
+        telemetry=telemetry,
+        server=server.build(),
+        roles=roles,
+        drain_s=settings.grpc.drain_s,
+        database=database,
+        nats=nats,
+        components=[follower, LedgerHints(database, follower.hint, clock), watch, consumer, relay],
+    )
+
+
+DEFINITION = ServiceDefinition(
+    name=SERVICE,
+    distribution="rapport-consent",
+    settings_class=ConsentSettings,
+    build=build,
+    errors=ERRORS,
+    migrations=Path(__file__).parents[2] / "migrations",
+    topology=Path(__file__).parents[4] / "deploy" / "nats",
+    log_keys=LOG_KEYS,
+)
+"""What the commands know of the service."""
