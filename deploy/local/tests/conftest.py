@@ -1,0 +1,46 @@
+"""Fixtures: environments in folders of their own, and the command as a real process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from rapport_local import access, operators
+from rapport_local.environment import Environment
+from rapport_local.main import main
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    """An environment that was prepared as `rapport up` does, and does not run."""
+    made = Environment.at(tmp_path / "environment")
+    made.create()
+    access.issue_certificates(made)
+    access.write_policy(made)
+    operators.make_issuer(made)
+    return made
+
+
+@pytest.fixture
+def rapport(environment: Environment) -> Callable[..., Result]:
+    """Runs a command on the prepared environment inside this process."""
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, list(arguments), env={"RAPPORT_FOLDER": str(environment.folder)})
+
+    return run
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Makes the command line of a Python program from its text."""
+
+    def make(text: str) -> list[str]:
+        path = tmp_path / f"program{len(list(tmp_path.glob('program*')))}.py"
+        path.write_text(text, encoding="utf-8")
+        return [sys.executable, "-u", str(path)]
+
+    return make
