@@ -204,6 +204,10 @@ CHASSIS_ERRORS: Final = ErrorTable(
         Reason("NOT_READY", "UNAVAILABLE", True, "Something the call needs is not available yet."),
         Reason("UNAVAILABLE", "UNAVAILABLE", True, "The server cannot be reached."),
         Reason("NOT_FOUND", "NOT_FOUND", False, "The resource named does not exist."),
+        Reason("VERSION_NOT_FOUND", "NOT_FOUND", False, "There is no such version."),
+        Reason("VERSION_STATE_INVALID", "FAILED_PRECONDITION", False, "The version is in a state that forbids it."),
+        Reason("OPERATION_RUNNING", "FAILED_PRECONDITION", False, "The operation has not ended yet: cancel it first."),
+        Reason("OPERATION_CANCELLED", "CANCELLED", False, "The operation was cancelled."),
         Reason("INTERNAL", "INTERNAL", False, "A fault of the service. The trace id finds it."),
     ],
 )
