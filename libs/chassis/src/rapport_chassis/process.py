@@ -7,10 +7,10 @@ import random
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from rapport_chassis.errors import CHASSIS_ERRORS
-from rapport_chassis.rpc.health import Health, Role
+from rapport_chassis.rpc.health import ROLES, Health, Role
 from rapport_chassis.rpc.server import Server
 from rapport_chassis.telemetry.logs import get_logger, guard_loop
 from rapport_chassis.telemetry.setup import Telemetry
@@ -30,8 +30,8 @@ class Component(Protocol):
         ...
 
     @property
-    def role(self) -> Role | Literal["all"]:
-        """The role it belongs to: a process without that role leaves it out. "all": every process has it."""
+    def role(self) -> str:
+        """The role it belongs to ("api", "events", "relay"), or "all" for one that every process has."""
         ...
 
     async def start(self) -> None:
@@ -159,11 +159,11 @@ class _Starting:
         self._health = health
         self._tasks: list[asyncio.Task[None]] = []
 
-    def begin(self, name: str, role: Role | Literal["all"], start: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-        """Start a part; until it has started, its role is not ready. Of "all", its own checks decide."""
+    def begin(self, name: str, role: str, start: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+        """Start a part; until it has started, its role is not ready; one of "all" roles holds up none."""
         task = asyncio.create_task(self._until_started(name, start), name=f"start {name}")
         self._tasks.append(task)
-        if role != "all":
+        if role in ROLES:
 
             async def started() -> None:
                 if not task.done():

@@ -135,7 +135,7 @@ class ProbeServicer:
         return await self._one("Decide", request, context)
 
     async def Expand(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        behaviour = self.behaviours.get("Expand", _parts)
+        behaviour: Behaviour = self.behaviours.get("Expand", _parts)
         async for part in behaviour(request, context):
             yield part
 

@@ -34,7 +34,7 @@ async def decide(probe: Any, actor_token: str | None, name: str = "caller") -> A
 
 
 async def test_an_operator_with_the_role_gets_through_and_is_known_to_the_handler(probe: Any) -> None:
-    actors = []
+    actors: list[Any] = []
 
     async def note(request: Any, context: Any) -> Any:
         actors.append(current_call().actor)

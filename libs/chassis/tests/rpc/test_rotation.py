@@ -59,7 +59,7 @@ def reloaded(probe: Any, times: int) -> bool:
 
 async def test_leaves_and_authorities_rotate_twice_under_load_without_a_failed_call(probe: Any) -> None:
     """`Write` is never retried, so a single refused connection would show."""
-    seen_by_server: set[str] = set()
+    seen_by_server: set[bytes] = set()
 
     async def note(request: Any, context: Any) -> Any:
         seen_by_server.add(context.auth_context()["x509_pem_cert"][0])

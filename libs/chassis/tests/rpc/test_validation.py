@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import pytest
@@ -19,7 +19,7 @@ CANARY = "+49 170 5550123, Zoë Kanarienvogel"
 
 
 def everything_recorded(probe: Any) -> str:
-    return probe.log.getvalue() + "".join(span.to_json() for span in probe.spans.get_finished_spans())
+    return str(probe.log.getvalue()) + "".join(span.to_json() for span in probe.spans.get_finished_spans())
 
 
 async def collect(answers: Any, into: list[str]) -> None:
@@ -79,7 +79,8 @@ async def test_the_rule_of_the_contract_reaches_a_foreign_client(probe: Any) -> 
 
 
 def test_keys_of_maps_are_content_and_not_shown() -> None:
-    variables = FieldPathElement(field_name="variables", subscript=Oneof("string_key", CANARY))
+    key: Oneof[Literal["string_key"], str] = Oneof("string_key", CANARY)
+    variables = FieldPathElement(field_name="variables", subscript=key)
     assert field_path(Violation(field=FieldPath(elements=[variables]))) == "variables[*]"
 
 
