@@ -198,12 +198,18 @@ def _users(
     for service in CONTEXTS:
         own = {**names, "service": service, "stream": stream_name(names["prefix"], service)}
         readers = [spec for spec in consumers if spec.service == service]
-        pulls = [
+        more = [
             _fill(subject, {**own, "source": spec.stream, "consumer": spec.name})
             for spec in readers
             for subject in content["service"]["consumer_publish"]
         ]
-        users.append(_user(service, content["service"], own, pulls))
+        sources = dict.fromkeys(spec.stream for spec in readers if spec.stream != retry_stream(names["prefix"]))
+        more += [
+            _fill(subject, {**own, "source": source})
+            for source in sources
+            for subject in content["service"]["source_publish"]
+        ]
+        users.append(_user(service, content["service"], own, more))
         users.append(_user(f"{service}-eraser", content["eraser"], own))
     users += [_user(other["name"], other, names) for other in content["others"]]
     return tuple(users)
