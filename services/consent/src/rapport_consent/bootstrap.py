@@ -30,7 +30,6 @@ from rapport_consent.adapters.feed import LedgerHints, LedgerReader
 from rapport_consent.adapters.gate_watch import GateWatch
 from rapport_consent.adapters.head import SharedHeads
 from rapport_consent.adapters.ledger import LedgerStore
-from rapport_consent.adapters.purposes import PurposeStore
 from rapport_consent.adapters.receipts import Receipts
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.receipts import Controller
@@ -86,7 +85,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     if "api" in roles:
         servicer = ConsentServicer(
             once=once,
-            imports=Imports(store, database, clock, settings.import_pause_s),
+            imports=Imports(store, clock, settings.import_pause_s),
             gate=gate,
             replica=replica,
             authority=Authority(database, clock),
@@ -107,7 +106,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         )
         server.add(
             purpose_pb2_grpc.add_PurposeServiceServicer_to_server,
-            PurposeServicer(once, PurposeStore(database), clock),
+            PurposeServicer(once, store, clock),
             purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
         )
         server.health.register("api", "database", database.check)

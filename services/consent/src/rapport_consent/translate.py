@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, events_pb2, ledger_pb2, purpose_pb2
 from rapport.identity.v1 import events_pb2 as identity_events_pb2
+from rapport_chassis.authored import Version
 from rapport_chassis.events import envelope
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.signing import PublicKey
@@ -21,6 +22,7 @@ from rapport_privacy.vocabulary import Basis
 from rapport_consent.app.ledger import LedgerWrite, Token
 from rapport_consent.domain.answers import Answer, Answers
 from rapport_consent.domain.changes import LedgerChange, SubjectChange
+from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.evidence import (
     CapturedEvidence,
     CaptureMethod,
@@ -431,3 +433,43 @@ def signing_key_message(key: PublicKey) -> consent_pb2.SigningKey:
     if key.retired_at is not None:
         message.retired_at.CopyFrom(stamp(key.retired_at))
     return message
+
+
+# --- authored versions of purposes ------------------------------------------------------------------------------------
+
+_VERSION_STATES: Final = {
+    "draft": purpose_pb2.VERSION_STATE_DRAFT,
+    "active": purpose_pb2.VERSION_STATE_ACTIVE,
+    "retired": purpose_pb2.VERSION_STATE_RETIRED,
+}
+
+
+def purpose_message(version: Version) -> purpose_pb2.Purpose:
+    """Return a version of a purpose as a message."""
+    message = purpose_pb2.Purpose(
+        purpose_id=version.id,
+        version=version.version,
+        state=_VERSION_STATES[version.state],
+        terms=purpose_pb2.PurposeTerms.FromString(version.body),
+        created_at=stamp(version.created_at),
+        decided_by=version.retired_by or version.decided_by or "",
+        reason=version.retire_reason or version.reason or "",
+    )
+    if version.active_from is not None:
+        message.active_from.CopyFrom(stamp(version.active_from))
+    return message
+
+
+def merged_terms(request: purpose_pb2.UpsertPurposeRequest, latest: PurposeTerms | None) -> purpose_pb2.PurposeTerms:
+    """Return the terms a request wants: all of them, or with a mask only the fields named, the others as they were.
+
+    Raises:
+        RapportError: TERMS_INVALID: the mask names a field that terms do not have (AIP-134).
+    """
+    if not request.HasField("update_mask") or latest is None:
+        return request.terms
+    if not request.update_mask.IsValidForDescriptor(purpose_pb2.PurposeTerms.DESCRIPTOR):
+        raise ERRORS.error("TERMS_INVALID", "the mask names a field that terms do not have", field="update_mask")
+    merged = terms_message(latest)
+    request.update_mask.MergeMessage(request.terms, merged, True, True)
+    return merged

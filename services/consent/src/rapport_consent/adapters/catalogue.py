@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final
 
 from rapport.consent.v1 import purpose_pb2
 from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app.catalogue import Catalogue
-from rapport_consent.domain.purposes import Purpose, PurposeTerms, PurposeVersion
+from rapport_consent.domain.purposes import Purpose, PurposeVersion
 from rapport_consent.translate import terms_of
 
 KIND: Final = "purpose"
 
 _POSITION: Final = "SELECT purposes_at FROM ledger_head"
 _VERSIONS: Final = """
-SELECT id, version, body, active_from, retired_from FROM authored_versions
-WHERE kind = 'purpose' AND state <> 'draft' ORDER BY id, active_from, version
+SELECT id, version, body, active_from, state = 'active' FROM authored_versions
+WHERE kind = 'purpose' AND state <> 'draft' AND (retired_from IS NULL OR retired_from > active_from)
+    AND (%(id)s = '' OR id = %(id)s)
+ORDER BY id, active_from, version
 """
 
 
@@ -26,7 +27,6 @@ class CatalogueCache:
 
     def __init__(self) -> None:
         self._catalogue: Catalogue | None = None
-        self._terms: dict[tuple[str, int], PurposeTerms] = {}
 
     async def read(self, connection: Connection) -> Catalogue:
         """Return the catalogue as it is now."""
@@ -35,27 +35,27 @@ class CatalogueCache:
 
     async def at(self, connection: Connection, position: int) -> Catalogue:
         """Return the catalogue as of the last ledger row about a purpose, whose position the caller has just read."""
-        if self._catalogue is None or self._catalogue.position != position:
-            rows = await (await connection.execute(_VERSIONS)).fetchall()
-            self._catalogue = Catalogue(self._purposes(rows), position)
-        return self._catalogue
-
-    def _purposes(self, rows: list[tuple[Any, ...]]) -> dict[str, Purpose]:
-        versions: dict[str, list[PurposeVersion]] = {}
-        latest_retired: dict[str, bool] = {}
-        for purpose_id, version, body, active_from, retired_from in rows:
-            terms = self._parsed(purpose_id, version, body)
-            versions.setdefault(purpose_id, []).append(PurposeVersion(version, active_from, terms))
-            latest_retired[purpose_id] = _is_retired(retired_from)
-        return {i: Purpose(i, tuple(each), retired=latest_retired[i]) for i, each in versions.items()}
-
-    def _parsed(self, purpose_id: str, version: int, body: bytes) -> PurposeTerms:
-        terms = self._terms.get((purpose_id, version))
-        if terms is None:
-            terms = terms_of(purpose_pb2.PurposeTerms.FromString(body))
-            self._terms[purpose_id, version] = terms
-        return terms
+        catalogue = self._catalogue
+        if catalogue is None or catalogue.position != position:
+            rows = await (await connection.execute(_VERSIONS, {"id": ""})).fetchall()
+            catalogue = Catalogue(_purposes(rows), position)
+            self._catalogue = catalogue
+        return catalogue
 
 
-def _is_retired(retired_from: datetime | None) -> bool:
-    return retired_from is not None
+async def read_purpose(connection: Connection, purpose_id: str) -> Purpose:
+    """Return a purpose as the transaction leaves it, one without versions if none was ever in force."""
+    rows = await (await connection.execute(_VERSIONS, {"id": purpose_id})).fetchall()
+    return _purposes(rows).get(purpose_id, Purpose(purpose_id, retired=True))
+
+
+def _purposes(rows: list[tuple[Any, ...]]) -> dict[str, Purpose]:
+    """Purposes from their versions: the active ones, or where none is active any more the retired ones."""
+    active: dict[str, list[PurposeVersion]] = {}
+    retired: dict[str, list[PurposeVersion]] = {}
+    for purpose_id, version, body, active_from, is_active in rows:
+        terms = terms_of(purpose_pb2.PurposeTerms.FromString(body))
+        versions = active if is_active else retired
+        versions.setdefault(purpose_id, []).append(PurposeVersion(version, active_from, terms))
+    gone = {i: Purpose(i, tuple(each), retired=True) for i, each in retired.items()}
+    return gone | {i: Purpose(i, tuple(each)) for i, each in active.items()}

@@ -18,6 +18,7 @@ from rapport_chassis.failpoints import failpoint
 
 from rapport_consent.adapters import head, notices, projections
 from rapport_consent.adapters.catalogue import CatalogueCache
+from rapport_consent.adapters.purposes import PurposeVersions
 from rapport_consent.adapters.rows import READ_COLUMNS, WRITE_COLUMNS, columns_of, row_of
 from rapport_consent.app.catalogue import Catalogue
 from rapport_consent.app.ledger import Known
@@ -67,6 +68,15 @@ class LedgerUnit:
     async def notice(self, notice_id: str, version: int, locale: str) -> Notice | None:
         """Return a published notice, in any language if none is given."""
         return await notices.read(self.connection, notice_id, version, locale)
+
+    @property
+    def versions(self) -> PurposeVersions:
+        """Versions of purposes."""
+        return PurposeVersions(self.connection)
+
+    async def publish(self, notice: Notice, *, reason: str) -> Notice:
+        """Publish the next version of a notice and return it with its number."""
+        return await notices.publish(self.connection, notice, reason)
 
     async def lock(self, profile_ids: Collection[str]) -> Known:
         """Take the head of the ledger and return what is known of these ids."""
@@ -129,6 +139,11 @@ class LedgerStore:
     def unit_on(self, connection: Connection) -> LedgerUnit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
         return LedgerUnit(connection, self._catalogue)
+
+    async def oldest_unpublished_s(self) -> float:
+        """Return for how many seconds the oldest event has waited to be published; 0 if none waits."""
+        async with self._database.transaction() as connection:
+            return await outbox.oldest_unpublished_s(connection)
 
 
 async def read_rows(connection: Connection, profile_ids: Collection[str]) -> list[LedgerRow]:

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import rfc8785
+from rapport.consent.v1 import purpose_pb2
+from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
 from rapport_chassis.signing import PublicKey, SigningKeys
 
 from rapport_consent.adapters import notices
-from rapport_consent.adapters.catalogue import CatalogueCache
+from rapport_consent.adapters.catalogue import KIND as PURPOSE
 from rapport_consent.adapters.rows import READ_COLUMNS, row_of
-from rapport_consent.app.catalogue import Catalogue
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.purposes import PurposeTerms
 from rapport_consent.domain.receipts import Controller, receipt_document
 from rapport_consent.domain.rows import LedgerRow
+from rapport_consent.translate import terms_of
 
 _READ: Final = f"SELECT {READ_COLUMNS}, epoch FROM ledger WHERE receipt_id = %s"  # noqa: S608 - made of constants
 
@@ -38,7 +41,6 @@ class Receipts:
         self._database = database
         self._keys = keys
         self._controller = controller
-        self._catalogue = CatalogueCache()
 
     async def signed(self, receipt_id: str) -> SignedReceipt:
         """Return a receipt.
@@ -51,11 +53,11 @@ class Receipts:
             if found is None:
                 raise ERRORS.error("RECEIPT_NOT_FOUND", "there is no such receipt", field="receipt_id")
             row, epoch = row_of(found[:-1]), found[-1]
-            catalogue = await self._catalogue.read(connection)
+            terms = await _terms(connection, row)
             notice = None
             if row.notice_id:
                 notice = await notices.read(connection, row.notice_id, row.notice_version, "")
-        fields = receipt_document(row, epoch, _terms(catalogue, row), notice, self._controller)
+        fields = receipt_document(row, epoch, terms, notice, self._controller)
         document = rfc8785.dumps(fields)
         kid, signature = self._keys.sign(document)
         return SignedReceipt(document, signature, kid)
@@ -65,7 +67,9 @@ class Receipts:
         return self._keys.public_keys()
 
 
-def _terms(catalogue: Catalogue, row: LedgerRow) -> PurposeTerms | None:
-    purpose = catalogue.purposes.get(row.purpose_id)
-    versions = purpose.versions if purpose else ()
-    return next((each.terms for each in versions if each.version == row.purpose_version), None)
+async def _terms(connection: Connection, row: LedgerRow) -> PurposeTerms | None:
+    """The terms of the version that was in force; None for direct marketing as a whole."""
+    if not row.purpose_version:
+        return None
+    version = await AuthoredStore(PURPOSE).get(connection, row.purpose_id, row.purpose_version)
+    return terms_of(purpose_pb2.PurposeTerms.FromString(version.body))

@@ -31,8 +31,6 @@ ERRORS: Final = ErrorTable(
         Reason("SUBJECT_NOT_TOLD", "FAILED_PRECONDITION", False, "The person must be told before it is lifted."),
         Reason("PROFILE_ERASED", "NOT_FOUND", False, "The person was erased, for ever."),
         Reason("TERMS_INVALID", "INVALID_ARGUMENT", False, "The terms contradict themselves or an earlier version."),
-        Reason("VERSION_NOT_FOUND", "NOT_FOUND", False, "There is no such version."),
-        Reason("VERSION_STATE_INVALID", "FAILED_PRECONDITION", False, "The version is not in a state that allows it."),
         Reason("NOTICE_NOT_FOUND", "NOT_FOUND", False, "There is no such notice in this version and language."),
         Reason("RECEIPT_NOT_FOUND", "NOT_FOUND", False, "There is no such receipt, or its person was erased."),
         Reason("EPOCH_UNKNOWN", "FAILED_PRECONDITION", False, "The position belongs to another life of the ledger."),

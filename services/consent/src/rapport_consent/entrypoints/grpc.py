@@ -19,11 +19,6 @@ from rapport_privacy.ports import ForeignEpochError
 from rapport_privacy.replica import Replica
 from rapport_privacy.vocabulary import Reason
 
-from rapport_consent.adapters.authority import Authority
-from rapport_consent.adapters.feed import LedgerReader
-from rapport_consent.adapters.head import SharedHeads
-from rapport_consent.adapters.ledger import LedgerUnit
-from rapport_consent.adapters.receipts import Receipts
 from rapport_consent.app.get_consent_state import consent_state
 from rapport_consent.app.ledger import LedgerWrite, Token
 from rapport_consent.app.lift_restriction import lift_restriction
@@ -38,6 +33,7 @@ from rapport_consent.domain.purposes import unknown_purpose
 from rapport_consent.domain.signals import refuse_signal
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.once import Once
+from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
 from rapport_consent.translate import (
     answers_of,
     consent_state_message,
@@ -65,8 +61,8 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
     gate: Gate
     replica: Replica
     authority: Authority
-    heads: SharedHeads
-    ledger: LedgerReader
+    heads: Heads
+    ledger: LedgerFeed
     receipts: Receipts
     clock: Clock
     production: bool

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 from rapport.consent.v1 import consent_pb2
 from rapport_chassis.clock import Clock
-from rapport_chassis.database.engine import Database
-from rapport_chassis.events.outbox import oldest_unpublished_s
 from rapport_chassis.rpc.status import encode
 from rapport_privacy.vocabulary import Status
 
-from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.app.import_consents import Imported, ImportedBatch, ImportRow, import_consents
 from rapport_consent.domain.answers import PastDecision
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.evidence import ImportedEvidence
+from rapport_consent.entrypoints.ports import LedgerStore
 from rapport_consent.translate import imported_evidence_of, moment, position_message
 
 _LOOK_EVERY_S = 0.05
@@ -29,7 +27,6 @@ class Imports:
     """Imports decisions of the past, no faster than their events are published."""
 
     store: LedgerStore
-    database: Database
     clock: Clock
     pause_s: float
 
@@ -60,10 +57,7 @@ class Imports:
 
     async def _wait_for_relay(self) -> None:
         """Withdrawals must not wait behind an import: pause while the oldest event is too old."""
-        while True:
-            async with self.database.transaction() as connection:
-                if await oldest_unpublished_s(connection) <= self.pause_s:
-                    return
+        while await self.store.oldest_unpublished_s() > self.pause_s:
             await self.clock.sleep(_LOOK_EVERY_S)
 
 

@@ -10,7 +10,7 @@ from rapport_chassis.audit import AuditTrail
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.rpc.pipeline import current_call
 
-from rapport_consent.adapters.ledger import LedgerStore, LedgerUnit
+from rapport_consent.entrypoints.ports import LedgerStore, LedgerUnit
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 

@@ -8,9 +8,9 @@ from rapport.identity.v1 import events_pb2
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Received
 
-from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.app.follow_profiles import follow_profiles
 from rapport_consent.domain.rows import RowKind
+from rapport_consent.entrypoints.ports import LedgerStore
 from rapport_consent.translate import merge_of, moment, split_of
 
 CONSUMER: Final = "consent-profiles"
