@@ -11,18 +11,19 @@ import yaml
 from cryptography import x509
 from pydantic import ValidationError
 from rapport_chassis.auth.permissions import PolicyFile
+from rapport_chassis.events.provision import PROVISION_USER
 from rapport_testing.files import replace_file
 from rapport_testing.pki import TRUST_DOMAIN, IssuedFiles, LocalAuthority
 
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
-from rapport_local.services import PROVISIONER, SERVICES, LocalService
+from rapport_local.services import SERVICES, LocalService
 
 CLI: Final = "cli"
 """The client that the command itself is, which may do everything a certificate can allow."""
 
 _RENEW_BEFORE: Final = timedelta(days=10)
-_RESERVED: Final = frozenset({CLI, PROVISIONER, "nats", "authority"})
+_RESERVED: Final = frozenset({CLI, PROVISION_USER, "nats", "authority"})
 
 
 def caller(name: str) -> str:
@@ -45,7 +46,7 @@ def tls_files(environment: Environment, name: str) -> IssuedFiles:
 def issue_certificates(environment: Environment) -> None:
     """Issue the certificates that are missing, and renew those that end within days."""
     authority = LocalAuthority(environment.certificates)
-    names = [CLI, PROVISIONER, "nats", *(service.name for service in SERVICES)]
+    names = [CLI, PROVISION_USER, "nats", *(service.name for service in SERVICES)]
     for name in (*names, *(holder for holder in holders(environment) if holder not in names)):
         certificate = authority.files(name).certificate
         if not certificate.exists() or expiry(certificate) < datetime.now(UTC) + _RENEW_BEFORE:

@@ -21,8 +21,9 @@ from rapport_local.leftovers import left_over
 from rapport_local.services import SERVICES
 from rapport_local.status import EnvironmentStatus, last_status, live_status
 
-_LEAST_DISK: Final = 2 * 1024**3
-_LEAST_DISK_TO_RUN: Final = 200 * 1024**2
+# The streams reserve 1.8 GB, and NATS takes at most three quarters of what is free.
+_LEAST_DISK: Final = 5 * 1024**3
+_LEAST_DISK_TO_RUN: Final = 3 * 1024**3
 _EXPIRES_SOON: Final = timedelta(days=3)
 
 

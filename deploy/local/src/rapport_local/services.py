@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +16,6 @@ from rapport_testing.files import replace_file
 from rapport_testing.pki import IssuedFiles, LocalAuthority
 
 from rapport_local.environment import HOST, Environment
-
-PROVISIONER: Final = "provision"
-"""The holder of the only certificate with which streams and consumers can be created."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,18 @@ class LocalService:
     def module(self) -> str:
         """What `python -m` runs."""
         return f"rapport_{self.name}"
+
+    @property
+    def migrations(self) -> Path:
+        """Folder of its migrations, which lie beside its source.
+
+        Raises:
+            ModuleNotFoundError: The service is not installed.
+        """
+        found = find_spec(self.module)
+        if found is None or found.origin is None:
+            raise ModuleNotFoundError(self.module)
+        return Path(found.origin).parents[2] / "migrations"
 
     @property
     def prefix(self) -> str:
@@ -98,7 +108,7 @@ def prepare_files(service: LocalService, environment: Environment, connections: 
     """Make the folders of a service and write its secrets, so that only what must know one can read it."""
     for name in service.folders.values():
         (environment.service_folder(service.name) / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    run, migrate = _secrets_folders(service, environment)
+    run, migrate = secrets_folders(service, environment)
     for path, secret in (
         (run / "database__dsn", connections.dsn),
         (migrate / "database__dsn", connections.dsn),
@@ -108,7 +118,7 @@ def prepare_files(service: LocalService, environment: Environment, connections: 
 
 
 def variables(
-    service: LocalService, environment: Environment, connections: Connections, *, command: str = "serve"
+    service: LocalService, environment: Environment, connections: Connections, *, migrating: bool = False
 ) -> dict[str, str]:
     """Return the environment variables that a service's process is configured with.
 
@@ -116,22 +126,19 @@ def variables(
         service: The service.
         environment: Where its files are.
         connections: Where the servers are.
-        command: What the process does: only `migrate` may know the owner role's password, and only `provision` is the
-            user who may create streams.
+        migrating: Whether it may know the password of the role that owns the database; the serving process may not.
     """
-    run, migrate = _secrets_folders(service, environment)
-    authority = LocalAuthority(environment.certificates)
-    own = authority.files(service.name)
-    nats = authority.files(PROVISIONER) if command == "provision" else own
+    run, migrate = secrets_folders(service, environment)
+    own = LocalAuthority(environment.certificates).files(service.name)
     settings = {
         "ENVIRONMENT": "local",
-        "SECRETS_FOLDER": str(migrate if command == "migrate" else run),
+        "SECRETS_FOLDER": str(migrate if migrating else run),
         "GRPC__HOST": HOST,
         "GRPC__PORT": str(connections.port),
         "GRPC__DRAIN_S": "0",  # nobody balances load here
         **_tls("GRPC__TLS", own),
         "NATS__URL": connections.nats_url,
-        **_tls("NATS__TLS", nats),
+        **_tls("NATS__TLS", own),
         "AUTH__POLICY_FILE": str(environment.policy_file),
         "AUTH__ISSUERS_FILE": str(environment.issuers_file),
         "TELEMETRY__FOLDER": str(environment.telemetry),
@@ -149,6 +156,7 @@ def _tls(group: str, files: IssuedFiles) -> dict[str, str]:
     }
 
 
-def _secrets_folders(service: LocalService, environment: Environment) -> tuple[Path, Path]:
+def secrets_folders(service: LocalService, environment: Environment) -> tuple[Path, Path]:
+    """Return where the secrets of a service's serving process are, and those of its migrations."""
     folder = environment.secrets / service.name
     return folder / "run", folder / "migrate"

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Final, Literal
 
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
+from rapport_chassis.events.provision import PROVISION_USER, provision
 from rapport_testing.nats import NatsServer
 from rapport_testing.pki import LocalAuthority
 from rapport_testing.postgres import PostgresServer
 
-from rapport_local import access, operators
+from rapport_local import access, broker, operators
 from rapport_local.concurrency import in_thread
 from rapport_local.environment import HOST, Environment
 from rapport_local.leftovers import stop_left_over
-from rapport_local.nats_users import nats_users
 from rapport_local.probe import RoleProbe
 from rapport_local.processes import Nats, Postgres, Service, run_once
 from rapport_local.progress import Progress
@@ -124,7 +124,7 @@ class Stack:
         authority = LocalAuthority(self._environment.certificates)
         server = NatsServer(
             self._environment.data / "nats",
-            users=nats_users(),
+            users=broker.users(),
             tls=authority.files("nats"),
             port=self._environment.take_port("nats"),
             monitoring_port=self._environment.take_port("nats monitoring"),
@@ -133,6 +133,9 @@ class Stack:
         self._supervisor.add(Nats(server))
         with self._progress.step("NATS started, with JetStream, TLS and one user per service"):
             await self._supervisor.start("nats")
+        with self._progress.step("streams and consumers provisioned"):
+            settings = broker.settings_for(self._environment, server.url, PROVISION_USER)
+            await provision(settings, broker.TOPOLOGY_FOLDER, check=False)
         return server
 
     async def _start_service(
@@ -141,9 +144,7 @@ class Stack:
         environment = self._environment
         port = environment.take_port(service.name)
         connections = await in_thread(self._create_database, service, await postgres, (await nats).url, port)
-        async with asyncio.TaskGroup() as group:
-            for command, title in (("migrate", "migrated"), ("provision", "streams and consumers provisioned")):
-                group.create_task(self._run_once(service, command, f"{service.name}: {title}", connections))
+        await self._migrate(service, connections)
         address = f"{HOST}:{port}"
         process = Service(
             service.name,
@@ -173,11 +174,11 @@ class Stack:
         prepare_files(service, self._environment, connections)
         return connections
 
-    async def _run_once(self, service: LocalService, command: str, title: str, connections: Connections) -> None:
-        given = variables(service, self._environment, connections, command=command)
-        log = self._environment.log_of(f"{service.name}-{command}")
-        with self._progress.step(title):
-            await in_thread(run_once, f"`{service.module} {command}`", service.module, command, given, log)
+    async def _migrate(self, service: LocalService, connections: Connections) -> None:
+        given = variables(service, self._environment, connections, migrating=True)
+        log = self._environment.log_of(f"{service.name}-migrate")
+        with self._progress.step(f"{service.name}: database migrated"):
+            await in_thread(run_once, f"`{service.module} migrate`", service.module, "migrate", given, log)
 
     def _note(self, status: ProcessStatus) -> None:
         self._write()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import click
 from rich.console import Console
 from rich.text import Text
 
 from rapport_local.doctor import LOOKS, Finding
+from rapport_local.doctor_live import live_findings
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
 from rapport_local.options import environment_option, existing
@@ -24,10 +27,9 @@ def doctor(environment: Environment) -> None:
     existing(environment)
     console = Console(soft_wrap=True, highlight=False)
     bad = 0
-    for look in LOOKS:
-        for finding in look(environment):
-            _print(console, finding)
-            bad += finding.state == "bad"
+    for finding in chain.from_iterable([*(look(environment) for look in LOOKS), live_findings(environment)]):
+        _print(console, finding)
+        bad += finding.state == "bad"
     if bad:
         raise Failure(f"{bad} {'thing needs' if bad == 1 else 'things need'} mending")
 
