@@ -5,7 +5,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from rapport.consent.v1 import ledger_pb2, purpose_pb2
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
@@ -15,6 +22,7 @@ from rapport_privacy.vocabulary import Answer
 from rapport_testing.clock import TestClock
 from rapport_testing.ledger_model import BEGINNING, DIRECT_MARKETING, LedgerModel, LedgerState
 from rapport_testing.ledger_sources import portrait
+from rapport_testing.prove import Scale
 
 PEOPLE = ("prf_a", "prf_b", "prf_c", "prf_d")
 BRANDS = ("", "alba", "boreal")
@@ -97,46 +105,46 @@ class ReplicaHistory(RuleBasedStateMachine):
     @rule(person=people, purpose=purposes, brand=brands)
     def grant(self, person: str, purpose: str, brand: str) -> None:
         self.ledger.grant(person, purpose, brand)
-        self.sent.append(self.ledger.changes[-1])
+        self.sent.append(self.ledger.written[-1])
 
     @rule(person=people, purpose=refusable, brand=brands, status=st.sampled_from(DENIALS))
     def deny(self, person: str, purpose: str, brand: str, status: int) -> None:
         self.ledger.deny(person, purpose, status, brand)
-        self.sent.append(self.ledger.changes[-1])
+        self.sent.append(self.ledger.written[-1])
 
     @rule(person=people, in_force=st.booleans())
     def restrict(self, person: str, in_force: bool) -> None:
         self.ledger.restrict(person, in_force=in_force)
-        self.sent.append(self.ledger.changes[-1])
+        self.sent.append(self.ledger.written[-1])
 
     @rule(survivor=people, absorbed=people)
     def merge(self, survivor: str, absorbed: str) -> None:
         self.ledger.merge(survivor, absorbed)
-        self.sent.append(self.ledger.changes[-1])
+        self.sent.append(self.ledger.written[-1])
 
     @rule(person=people)
     def split(self, person: str) -> None:
         self.ledger.split(person)
-        self.sent.append(self.ledger.changes[-1])
+        self.sent.append(self.ledger.written[-1])
 
     @rule(person=people, rarely=st.integers(0, 9))
     def erase(self, person: str, rarely: int) -> None:
         if rarely == 0:
             self.ledger.fence(person)
-            self.sent.append(self.ledger.changes[-1])
+            self.sent.append(self.ledger.written[-1])
 
     @rule(purpose=purposes, rarely=st.integers(0, 9))
     def retire(self, purpose: str, rarely: int) -> None:
         if rarely == 0:
             self.ledger.retire(purpose)
-            self.sent.append(self.ledger.changes[-1])
+            self.sent.append(self.ledger.written[-1])
 
     @rule(back=st.integers(0, 5), rarely=st.integers(0, 9))
     def restore(self, back: int, rarely: int) -> None:
         """Another epoch: the ledger has gone back, and the head has told the replica."""
         if rarely == 0:
             position = max(len(PURPOSES), self.ledger.position - back)
-            self.ledger.restore(position, f"epoch-{len(self.sent)}")
+            self.ledger.restore(position, f"restored-{len(self.ledger.epochs)}")
             self.replica.chill()
 
     # What reaches the replica.
@@ -254,11 +262,14 @@ class ReplicaHistory(RuleBasedStateMachine):
             assert (answer == Answer.PERMIT) == (permits(self.ledger.state, *question) and not fenced)
 
 
-ReplicaHistory.TestCase.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
-    deadline=None,
-    phases=set(Phase) - {Phase.explain},
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestReplicaHistory = ReplicaHistory.TestCase
+def test_no_history_in_any_order_makes_the_replica_wrong_in_the_dangerous_direction(scale: Scale) -> None:
+    run_state_machine_as_test(
+        ReplicaHistory,
+        settings=settings(
+            max_examples=scale.pick(small=100, full=2000),
+            stateful_step_count=40,
+            deadline=None,
+            phases=set(Phase) - {Phase.explain},
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

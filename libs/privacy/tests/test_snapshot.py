@@ -20,6 +20,13 @@ def ledger() -> LedgerModel:
     return model
 
 
+def load(replica: Replica, messages: Messages) -> None:
+    snapshot = SnapshotLoad()
+    for message in messages:
+        snapshot.take(message)
+    replica.load(snapshot)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -35,34 +42,30 @@ def ledger() -> LedgerModel:
     ids=["no trailer", "no header", "two headers", "two trailers", "chunk lost", "chunk twice", "fences lost", "empty"],
 )
 def test_a_damaged_snapshot_is_refused_and_leaves_the_replica_cold(damage: Callable[[Messages], Messages]) -> None:
-    replica, load = Replica(), SnapshotLoad()
+    replica = Replica()
     with pytest.raises(SnapshotIncompleteError):
-        for message in damage(list(ledger().snapshot())):
-            load.take(message)
-        replica.load(load)
+        load(replica, damage(list(ledger().snapshot())))
     assert not replica.warm
 
 
 def test_what_arrived_before_and_during_the_load_is_applied_after_it() -> None:
-    model, replica, load = ledger(), Replica(), SnapshotLoad()
+    model, replica, loading = ledger(), Replica(), SnapshotLoad()
     old = model.changes[-1]
     snapshot = list(model.snapshot())
     for _ in range(2):
         model.grant("prf_a", "mail")
     assert [replica.apply(change) for change in (model.changes[-1], old)] == [Applied.KEPT] * 2
     for message in snapshot:
-        load.take(message)
+        loading.take(message)
     assert replica.apply(model.changes[-2]) is Applied.KEPT
-    replica.load(load)
+    replica.load(loading)
     assert (replica.position, replica.lag_positions) == (model.position, 0)
 
 
 def test_changes_beyond_what_can_be_kept_are_left_to_the_filling_of_the_gap() -> None:
     model = ledger()
-    replica, load = Replica(most_aside=1), SnapshotLoad()
-    for message in model.snapshot():
-        load.take(message)
-    replica.load(load)
+    replica = Replica(most_aside=1)
+    load(replica, list(model.snapshot()))
     for _ in range(3):
         model.grant("prf_a", "mail")
     missing, kept, left_out = model.changes[-3:]

@@ -7,7 +7,7 @@ copies the negatives and no grant.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,21 +49,32 @@ class LedgerModel:
 
     Attributes:
         epoch: The present epoch.
-        changes: Every change of the present epoch, in order.
+        epochs: Every epoch there ever was.
+        written: Every change of the present epoch as it was written, in order.
         states: The state after each position, from 0 on.
         reachable: Whether its sources answer.
     """
 
     def __init__(self, epoch: str = "epoch-1") -> None:
         self.epoch = epoch
-        self.changes: list[ledger_pb2.LedgerChange] = []
+        self.epochs = [epoch]
+        self.written: list[ledger_pb2.LedgerChange] = []
         self.states = [LedgerState()]
         self.reachable = True
 
     @property
     def position(self) -> int:
         """The last position."""
-        return len(self.changes)
+        return len(self.written)
+
+    @property
+    def changes(self) -> list[ledger_pb2.LedgerChange]:
+        """Every change of the present epoch as it is read now: without what it said of people erased since."""
+        changes = list(self.written)
+        for index, erasure in enumerate(self.written):
+            if erasure.fences:
+                changes[:index] = [_blanked(change, erasure.fences) for change in changes[:index]]
+        return changes
 
     @property
     def state(self) -> LedgerState:
@@ -172,17 +183,23 @@ class LedgerModel:
             fences=self.state.fences | ids,
         )
         self._write(named_id, state, fences=fences)
-        self.changes[:-1] = [_blanked(change, fences) for change in self.changes[:-1]]
 
     def restore(self, position: int, epoch: str) -> None:
-        """Go back to an earlier position and on in a new epoch, as after the restore of a backup."""
-        kept, self.changes, self.epoch = self.changes[:position], [], epoch
+        """Go back to an earlier position and on in a new epoch, as after the restore of a backup.
+
+        Raises:
+            ValueError: The epoch is not new.
+        """
+        if epoch in self.epochs:
+            raise ValueError("an epoch is never used twice")
+        self.epochs.append(epoch)
+        kept, self.written, self.epoch = self.written[:position], [], epoch
         del self.states[position + 1 :]
         for earlier in kept:
             change = ledger_pb2.LedgerChange()
             change.CopyFrom(earlier)
             change.epoch = epoch
-            self.changes.append(change)
+            self.written.append(change)
 
     def snapshot(self, position: int | None = None) -> Iterator[consent_pb2.StreamSnapshotResponse]:
         """The messages of a snapshot of the present or an earlier position."""
@@ -191,7 +208,7 @@ class LedgerModel:
         header = consent_pb2.SnapshotHeader()
         header.position.epoch, header.position.position = self.epoch, at
         yield consent_pb2.StreamSnapshotResponse(header=header)
-        survivors = {state.current(each) for each in (*state.keys, *state.redirects, *state.restricted)} - state.fences
+        survivors = {state.current(each) for each in (*state.keys, *state.redirects, *state.restricted)}
         subjects = [whole(state, survivor) for survivor in sorted(survivors)]
         for start in range(0, len(subjects), _CHUNK):
             chunk = consent_pb2.SnapshotChunk(subjects=subjects[start : start + _CHUNK])
@@ -254,7 +271,7 @@ class LedgerModel:
             purposes=purposes,
             fences=fences,
         )
-        self.changes.append(change)
+        self.written.append(change)
         self.states.append(state)
 
 
@@ -270,7 +287,7 @@ def whole(state: LedgerState, profile_id: str) -> ledger_pb2.SubjectState:
     )
 
 
-def _blanked(change: ledger_pb2.LedgerChange, fences: list[ledger_pb2.Fence]) -> ledger_pb2.LedgerChange:
+def _blanked(change: ledger_pb2.LedgerChange, fences: Sequence[ledger_pb2.Fence]) -> ledger_pb2.LedgerChange:
     """The change without what it says of erased ids; their fences stand in its place."""
     ids = {fence.profile_id for fence in fences}
     kept = [subject for subject in change.subjects if subject.profile_id not in ids]
