@@ -1,5 +1,7 @@
 """Receipts verified offline."""
 
+from typing import Any
+
 import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,7 +17,11 @@ from rapport_privacy.receipts import (
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
-FIELDS = {"schema_version": "27560", "receipt_id": "rcp_1", "events": [{"state": "given", "time": "2030-01-01"}]}
+FIELDS: dict[str, Any] = {
+    "schema_version": "27560",
+    "receipt_id": "rcp_1",
+    "events": [{"state": "given", "time": "2030-01-01"}],
+}
 DOCUMENT = rfc8785.dumps(FIELDS)
 
 

@@ -81,7 +81,7 @@ def test_consent_needs_a_grant_and_an_interest_only_no_negative(
 
 
 @pytest.mark.parametrize("terms", [{"explicit": True}, {"separate": True}])
-def test_declared_evidence_never_carries_explicit_or_separate_consent(terms: dict[str, bool]) -> None:
+def test_declared_evidence_never_carries_explicit_or_separate_consent(terms: dict[str, Any]) -> None:
     asked = purpose(**terms)
     assert answer(asked, subject((MAIL, granted(DECLARED)))) == (DENY, Reason.EVIDENCE_INSUFFICIENT)
     assert answer(asked, subject((MAIL, granted(IMPORTED)))) == (PERMIT, Reason.GRANTED)
@@ -180,7 +180,7 @@ def test_a_category_without_any_rule_does_not_apply() -> None:
     ],
 )
 def test_a_purpose_applies_only_to_its_brands_and_markets(
-    terms: dict[str, Any], more: dict[str, str], applies: bool
+    terms: dict[str, Any], more: dict[str, Any], applies: bool
 ) -> None:
     expected = (PERMIT, Reason.BASIS) if applies else (DENY, Reason.NOT_APPLICABLE)
     assert answer(purpose(Basis.CONTRACT, **terms), **more) == expected

@@ -25,19 +25,23 @@ Portrait = tuple[
 
 
 class SuppliedLedger(Protocol):
-    """A ledger under test: its sources, and a way to write to it.
+    """A ledger under test: its sources, and a way to write to it."""
 
-    Attributes:
-        heads: Source of its head.
-        changes: Source of its changes.
-        snapshots: Source of its snapshot.
-        person: An id that may be granted for and erased.
-    """
+    @property
+    def heads(self) -> HeadSource:
+        """Source of its head."""
 
-    heads: HeadSource
-    changes: ChangeSource
-    snapshots: SnapshotSource
-    person: str
+    @property
+    def changes(self) -> ChangeSource:
+        """Source of its changes."""
+
+    @property
+    def snapshots(self) -> SnapshotSource:
+        """Source of its snapshot."""
+
+    @property
+    def person(self) -> str:
+        """An id that may be granted for and erased."""
 
     async def write(self) -> None:
         """Commit at least one positioned change."""
