@@ -42,6 +42,11 @@ from rapport_consent.settings import ConsentSettings
 from rapport_consent.telemetry import LOG_KEYS
 
 SERVICE = "consent"
+SERVICES = (
+    consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
+    purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
+)
+"""What it serves."""
 
 
 def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
@@ -81,6 +86,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         tokens=tokens,
         clock=clock,
         roles=roles,
+        declared=SERVICES if "api" in roles else (),
     )
     if "api" in roles:
         servicer = ConsentServicer(
@@ -102,12 +108,12 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         server.add(
             consent_pb2_grpc.add_ConsentServiceServicer_to_server,
             servicer,
-            consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
+            SERVICES[0],
         )
         server.add(
             purpose_pb2_grpc.add_PurposeServiceServicer_to_server,
             PurposeServicer(once, store, clock),
-            purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
+            SERVICES[1],
         )
         server.health.register("api", "database", database.check)
         server.health.register("api", "consent replica", watch.check)

@@ -1,0 +1,105 @@
+"""Writes the generated tables of a service's README: methods, events, errors, settings, telemetry.
+
+    python tools/tables.py consent            writes them
+    python tools/tables.py consent --check    fails if they are not what the code says
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from rapport.common.v1 import event_pb2
+from rapport_chassis.rpc.foreign import access_of
+from rapport_chassis.settings_report import settings_table
+from rapport_chassis.telemetry.names import declared_in, names_table
+
+ROOT = Path(__file__).resolve().parents[1]
+_TABLE = re.compile(r"<!-- table: (?P<name>[a-z]+) -->\n.*?<!-- end -->", re.DOTALL)
+_COMMENT = re.compile(r"((?:^ *//.*\n)+) *(?:rpc|message) (\w+)", re.MULTILINE)
+
+
+def main() -> int:
+    """Write or check the README of one service."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("service")
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    readme = ROOT / "services" / options.service / "README.md"
+    written = readme.read_text(encoding="utf-8")
+    tables = _tables(options.service)
+    fresh = _TABLE.sub(lambda found: _framed(found["name"], tables[found["name"]]()), written)
+    if not options.check:
+        readme.write_text(fresh, encoding="utf-8")
+    elif fresh != written:
+        print(f"{readme.relative_to(ROOT)} is not what the code says: python tools/tables.py {options.service}")
+        return 1
+    return 0
+
+
+def _tables(service: str) -> Mapping[str, Callable[[], str]]:
+    bootstrap = importlib.import_module(f"rapport_{service}.bootstrap")
+    names = importlib.import_module(f"rapport_{service}.telemetry")
+    definition = bootstrap.DEFINITION
+    said = _comments(service)
+    return {
+        "methods": lambda: _methods(bootstrap.SERVICES, said),
+        "events": lambda: _events(service, said),
+        "errors": definition.errors.markdown,
+        "settings": lambda: settings_table(definition.settings_class),
+        "telemetry": lambda: names_table(declared_in(names)),
+    }
+
+
+def _methods(services: Iterable[ServiceDescriptor], said: Mapping[str, str]) -> str:
+    rows = [
+        f"| `{service.name}/{method.name}` | {said[method.name]} | {_rule(method)} |"
+        for service in services
+        for method in service.methods
+    ]
+    return "\n".join(["| Method | What it does | Needs |", "|---|---|---|", *rows])
+
+
+def _rule(method: MethodDescriptor) -> str:
+    access = access_of(method)
+    if access is None:
+        raise ValueError(f"{method.full_name} has no access rule")
+    return f"`{access.permission}`" + (" and an operator" if access.human else "")
+
+
+def _events(service: str, said: Mapping[str, str]) -> str:
+    importlib.import_module(f"rapport.{service}.v1.events_pb2")
+    file = descriptor_pool.Default().FindFileByName(f"rapport/{service}/v1/events.proto")
+    rows = []
+    for message in file.message_types_by_name.values():
+        event: Any = message.GetOptions().Extensions[event_pb2.event]
+        if event.name:
+            kind = event_pb2.EventKind.Name(event.kind).removeprefix("EVENT_KIND_").lower()
+            rows.append(f"| `{event.name}` | {kind} | {said[message.name].partition(': ')[2]} |")
+    return "\n".join(["| Event | Kind | When |", "|---|---|---|", *rows])
+
+
+def _comments(service: str) -> dict[str, str]:
+    """What the contract says of each method and message."""
+    said = {}
+    for path in sorted((ROOT / "proto" / "rapport" / service / "v1").glob("*.proto")):
+        for comment, name in _COMMENT.findall(path.read_text(encoding="utf-8")):
+            said[name] = " ".join(line.strip().removeprefix("//").strip() for line in comment.splitlines())
+    return said
+
+
+def _framed(name: str, table: str) -> str:
+    return f"<!-- table: {name} -->\n{table}\n<!-- end -->"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
