@@ -41,6 +41,7 @@ class Reloaded(Generic[T]):
         self._read = read
         self._lock = threading.Lock()
         self._stamp = self._look()
+        self._bad_stamp: _Stamp | None = None
         self._value = read()
         self._check_every_s = check_every_s
         self._next_look = time.monotonic() + check_every_s
@@ -61,7 +62,9 @@ class Reloaded(Generic[T]):
             try:
                 value = self._read()
             except Exception as error:
-                get_logger().warning("file_not_usable", file=self._what, error=error)
+                if stamp != self._bad_stamp:
+                    get_logger().warning("file_not_usable", file=self._what, error=error)
+                self._bad_stamp = stamp
                 return
             # Taken before the read: a change in between is seen at the next look.
             self._stamp, self._value = stamp, value

@@ -264,7 +264,12 @@ def new_builder(authority: LocalAuthority, tmp_path: Path) -> Callable[..., Serv
     tls = TlsFiles(certificate=files.certificate, key=files.key, authorities=files.authorities)
 
     def make(
-        *, telemetry: Telemetry | None = None, tokens: bool = True, declared: Sequence[Any] = (), **settings: Any
+        *,
+        telemetry: Telemetry | None = None,
+        tokens: bool = True,
+        audience: str = "probe",
+        declared: Sequence[Any] = (),
+        **settings: Any,
     ) -> ServerBuilder:
         settings.setdefault("drain_s", 0)
         return ServerBuilder(
@@ -272,7 +277,7 @@ def new_builder(authority: LocalAuthority, tmp_path: Path) -> Callable[..., Serv
             service="probe",
             telemetry=telemetry or Telemetry.off(),
             policy=PermissionPolicy.load(policy_file),
-            tokens=ActorTokenVerifier(operators.file, "probe") if tokens else None,
+            tokens=ActorTokenVerifier(operators.file, audience) if tokens else None,
             clock=SystemClock(),
             declared=declared,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,8 @@ async def test_a_missing_permission_is_named(probe: Any) -> None:
         await probe.stub("reader").Decide(probe.new())
     assert (caught.value.reason.name, caught.value.reason.code) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
     assert caught.value.metadata == {"permission": "probe.decisions.make"}
+    (line,) = [json.loads(line) for line in probe.log.getvalue().splitlines() if "call_refused" in line]
+    assert (line["reason"], line["caller"]) == ("PERMISSION_DENIED", "spiffe://rapport.local/reader")
 
 
 async def test_who_is_refused_is_not_told_whether_the_request_was_well_formed(probe: Any) -> None:
@@ -174,6 +177,10 @@ class TestBuilder:
     ) -> None:
         with pytest.raises(RegistrationError, match=r"Decide asks for a human operator"):
             new_builder(tokens=False).add(contract.add_to_server, _AnyServicer(), contract.service)
+
+    async def test_refuses_tokens_meant_for_another_service(self, new_builder: Any) -> None:
+        with pytest.raises(RegistrationError, match="meant for pricing"):
+            new_builder(audience="pricing")
 
     async def test_refuses_blocking_methods(self, new_builder: Any, contract: Any) -> None:
         class Blocking(_AnyServicer):

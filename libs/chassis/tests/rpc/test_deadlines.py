@@ -79,17 +79,17 @@ async def test_a_call_past_its_deadline_is_cancelled_on_both_sides(probe: Any) -
 
 async def test_a_call_onwards_gets_what_the_caller_left_less_a_margin(probe: Any, remaining: dict[str, float]) -> None:
     onwards = probe.client("reader").stub(probe.contract.stub)
-    margins: list[float] = []
+    bounds: list[tuple[float, float, float]] = []
 
     async def call_on(request: Any, context: Any) -> Any:
+        before_s = current_call().remaining_s()
         onward_s = outgoing_timeout(None)
-        assert onward_s is not None
-        margins.append(current_call().remaining_s() - onward_s)
+        bounds.append((current_call().remaining_s(), (onward_s or 0) + 0.020, before_s))
         return await onwards.Write(request)
 
     probe.servicer.behaviours["Answer"] = call_on
     await probe.stub().Answer(probe.new(), timeout=2)
-    assert margins[0] == pytest.approx(0.020, abs=0.010)
+    assert bounds[0] == tuple(sorted(bounds[0]))
     assert 1 < remaining["Write"] <= 2 + ROUNDING_S
 
 

@@ -89,7 +89,11 @@ class _Verified:
 
 
 class ActorTokenVerifier:
-    """Verifies actor tokens for one service; issuers and keys are read again when their file changes."""
+    """Verifies actor tokens for one service; issuers and keys are read again when their file changes.
+
+    Attributes:
+        audience: Name of the service.
+    """
 
     def __init__(self, issuers_file: Path, audience: str, clock: Clock | None = None) -> None:
         """Read the issuers.
@@ -103,7 +107,7 @@ class ActorTokenVerifier:
             OSError: The file cannot be read.
             ValueError: It does not have the form, or holds a key that cannot verify.
         """
-        self._audience = audience
+        self.audience = audience
         self._clock = clock or SystemClock()
         self._keys = Reloaded("issuers", [issuers_file], lambda: _read(issuers_file))
         self._remembered_of = self._keys.generation
@@ -147,7 +151,7 @@ class ActorTokenVerifier:
                 jwt.decode(
                     token,
                     key,
-                    audience=self._audience,
+                    audience=self.audience,
                     issuer=issuer,
                     options={
                         "require": ["exp", "iat", "aud", "iss", "sub"],

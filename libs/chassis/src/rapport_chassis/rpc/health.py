@@ -23,6 +23,8 @@ Role = Literal["api", "events", "relay"]
 ROLES: Final[tuple[Role, ...]] = ("api", "events", "relay")
 LIVENESS: Final = "liveness"
 
+_LOOK_AGAIN_S: Final = 0.5
+
 Check = Callable[[], Awaitable[object]]
 """Returns when what it looks at is well, and raises when it is not."""
 
@@ -72,7 +74,8 @@ class Health:
     def register(self, role: Role, name: str, check: Check, every_s: float = 5.0) -> None:
         """Make a role's readiness depend on a check, run every so many seconds; ignored for a role not run here.
 
-        A check that takes longer than `every_s` counts as failed.
+        A check that takes longer than `every_s` counts as failed. One that failed is run again sooner, so that what is
+        well again turns ready at once.
 
         Raises:
             ValueError: The role already has a check of that name.
@@ -148,7 +151,7 @@ class Health:
             except Exception as error:
                 problem = type(error).__qualname__
             self._note(CheckState(role, name, not problem, problem))
-            await self._clock.sleep(every_s)
+            await self._clock.sleep(min(every_s, _LOOK_AGAIN_S) if problem else every_s)
 
     def _note(self, state: CheckState) -> None:
         before = self._states[state.role, state.name]

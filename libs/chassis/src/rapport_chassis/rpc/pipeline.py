@@ -134,8 +134,8 @@ class Call:
         values = {"method": self.method.full_name}
         return values | {"caller": self.caller} if self.caller else values
 
-    def admit(self, caller: str, thumbprint: str, grants: Grants | None, policy: PermissionPolicy) -> None:
-        """Note who calls, by which grants."""
+    def identify(self, caller: str, thumbprint: str, grants: Grants | None, policy: PermissionPolicy) -> None:
+        """Note who calls, by which grants; None for somebody unknown, who holds no permission."""
         self.caller, self.thumbprint = caller, thumbprint
         self._grants, self._policy = grants, policy
 

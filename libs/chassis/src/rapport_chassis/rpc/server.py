@@ -52,16 +52,20 @@ class ServerBuilder:
 
         Args:
             settings: The listener.
-            service: Name of this service, for logs.
+            service: Name of this service.
             telemetry: Records every call.
             policy: Who may do what.
             tokens: Reads actor tokens; None: no method may ask for a human operator.
             clock: Times the health checks.
             roles: The roles this process has.
             declared: Services that must have been added by the end.
+
+        Raises:
+            RegistrationError: The tokens are read for another service.
         """
         self._settings = settings
-        self._service = service
+        if tokens is not None and tokens.audience != service:
+            raise RegistrationError(f"{service} was given a reader of tokens meant for {tokens.audience}")
         self._middlewares = chain(settings, telemetry, policy, tokens)
         self._humans = tokens is not None
         self._declared = {descriptor.full_name for descriptor in declared}
@@ -111,7 +115,7 @@ class ServerBuilder:
             self._add_reflection()
         handlers = {name: [self._wrapped(each) for each in found] for name, found in self._registered.items()}
         _, unknown = self._wrapped(unknown_method())
-        return Server(self._settings, self._service, self.health, handlers, unknown)
+        return Server(self._settings, self.health, handlers, unknown)
 
     def _add_reflection(self) -> None:
         from grpc_reflection.v1alpha import _async, reflection_pb2, reflection_pb2_grpc
@@ -133,14 +137,12 @@ class Server:
     def __init__(
         self,
         settings: GrpcSettings,
-        service: str,
         health: Health,
         handlers: dict[str, list[tuple[Method, Handler]]],
         unknown: Handler,
     ) -> None:
         self.health = health
         self._settings = settings
-        self._service = service
         self._address = ""
         # Above our own limit, so that a message somewhat too large gets a typed refusal.
         self._server = grpc.aio.server(

@@ -26,6 +26,7 @@ def authentication(policy: PermissionPolicy, tokens: ActorTokenVerifier | None) 
         async def authenticated(call: Call, request: Any) -> bytes | None:
             peer = peers.of(call.context.auth_context())
             grants = policy.grants_of(peer.uri) if peer.uri else None
+            call.identify(peer.uri, peer.thumbprint, grants, policy)
             if grants is None and not open_to_all:
                 if not peer.uri:
                     raise CHASSIS_ERRORS.error(
@@ -34,7 +35,6 @@ def authentication(policy: PermissionPolicy, tokens: ActorTokenVerifier | None) 
                 raise CHASSIS_ERRORS.error(
                     "CALLER_UNKNOWN", f"no permission is configured for {peer.uri}", metadata={"caller": peer.uri}
                 )
-            call.admit(peer.uri, peer.thumbprint, grants, policy)
             token = call.metadata.get(METADATA_KEY)
             if token is not None and tokens is not None:
                 call.actor = tokens.verify(call.text(METADATA_KEY), peer.thumbprint)

@@ -13,6 +13,8 @@ from rapport_chassis.rpc.status import RemoteError, abort
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.tracing import current_context
 
+_REFUSALS = ("UNAUTHENTICATED", "PERMISSION_DENIED")
+
 
 def errors(method: Method, handler: Handler) -> Handler:
     """Answer errors of the service as they are, any other exception as INTERNAL with the trace id and no text of it."""
@@ -36,6 +38,8 @@ def errors(method: Method, handler: Handler) -> Handler:
             error = CHASSIS_ERRORS.error("INTERNAL", "internal error")
             get_logger().error("call_failed", exc_info=unknown)
         call.status, call.reason = error.reason.code, error.reason.name
+        if call.status in _REFUSALS:
+            get_logger().warning("call_refused", reason=call.reason)
         context = current_context()
         await abort(call.context, error, f"{context.trace_id:032x}" if context else "")
         return None
