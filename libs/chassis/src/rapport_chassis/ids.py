@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
@@ -44,11 +44,12 @@ PREFIXES: Final = MappingProxyType(
 PARTITIONS: Final = 16
 """How many partitions the events of a context are spread over."""
 
-_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_PAIRS: Final = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_LETTERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LETTERS: Final = 22  # 131 bits
-_SPACE: Final = 62**_RANDOM_LETTERS
-_PAIR_SPACE: Final = 62**2
+_FAIR: Final = 256 - 256 % len(_LETTERS)  # bytes below it fall on each letter equally often, the others are dropped
+_LETTER_OF_BYTE: Final = bytes(_LETTERS[byte % len(_LETTERS)] for byte in range(256))
+_UNFAIR_BYTES: Final = bytes(range(_FAIR, 256))
+_DRAWN: Final = 30  # nearly always enough
 
 
 def new_id(kind: str) -> str:
@@ -61,12 +62,10 @@ def new_id(kind: str) -> str:
         KeyError: The kind is not in the table.
     """
     prefix = PREFIXES[kind]
-    number = secrets.randbelow(_SPACE)
-    pairs: list[str] = []
-    for _ in range(_RANDOM_LETTERS // 2):
-        number, pair = divmod(number, _PAIR_SPACE)
-        pairs.append(_PAIRS[pair])
-    return f"{prefix}_{''.join(pairs)}"
+    letters = b""
+    while len(letters) < _RANDOM_LETTERS:
+        letters += os.urandom(_DRAWN).translate(_LETTER_OF_BYTE, _UNFAIR_BYTES)
+    return f"{prefix}_{letters[:_RANDOM_LETTERS].decode()}"
 
 
 def partition(key: str) -> int:
