@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,17 +19,22 @@ from rapport_chassis.auth.certificates import thumbprint_of
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
 from rapport_chassis.events import topology
+from rapport_chassis.events.provision import provision
 from rapport_chassis.rpc.client import Client
 from rapport_chassis.rpc.deadlines import DeadlineTable
-from rapport_chassis.settings import ClientSettings, DatabaseSettings, TlsFiles
+from rapport_chassis.settings import ClientSettings, DatabaseSettings, NatsSettings, TlsFiles
 from rapport_chassis.telemetry.setup import Telemetry
 
+from rapport_testing.events import Broker
 from rapport_testing.files import replace_file
 from rapport_testing.nats import NatsServer
 from rapport_testing.nats_configuration import NatsUser
 from rapport_testing.pki import TRUST_DOMAIN, IssuedFiles, LocalAuthority
 from rapport_testing.postgres import PostgresServer
 from rapport_testing.process import ServiceProcess
+
+OBSERVER = "observer"
+"""The NATS user of the test itself, who may do everything; no service has the like."""
 
 _ISSUER = "test"
 
@@ -53,17 +59,24 @@ class TestedService:
 
 
 class Installation:
-    """Servers, files and processes of one service under one folder. Durable: what it commits outlives a SIGKILL."""
+    """Servers, files and processes of one service under one folder. What is committed outlives a SIGKILL.
 
-    def __init__(self, service: TestedService, folder: Path) -> None:
+    Args:
+        service: The service.
+        folder: Where everything lives.
+        durable: Whether commits reach the disk; False is faster, and loses nothing to a killed process either.
+    """
+
+    def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
         self.service = service
         self.folder = folder
         self.authority = LocalAuthority(folder / "certificates")
-        self.postgres = PostgresServer(folder / "postgres")
-        declared = topology.load(service.topology)
+        self.postgres = PostgresServer(folder / "postgres", durable=durable)
+        self._topology = topology.load(service.topology)
+        users = [NatsUser(user.uri, user.publish, user.subscribe) for user in self._topology.users]
         self.nats = NatsServer(
             folder / "nats",
-            users=[NatsUser(user.uri, user.publish, user.subscribe) for user in declared.users],
+            users=[*users, NatsUser(_uri(OBSERVER), [">"], [">"])],
             tls=self.authority.issue("nats"),
         )
         self.database = ServiceDatabase.of(service.name)
@@ -75,7 +88,10 @@ class Installation:
         replace_file(folder / "issuers.json", _issuers(self._issuing_key))
 
     def start(self) -> None:
-        """Start the servers, migrate and provision. The service itself is started with `process`."""
+        """Start the servers, migrate and provision. The service itself is started with `process`.
+
+        Not to be called while an event loop runs.
+        """
         self.postgres.start()
         self.nats.start()
         create_service_database(self.postgres.dsn("postgres"), self.service.name, RolePasswords())
@@ -88,12 +104,16 @@ class Installation:
         self.postgres.stop()
 
     def provision(self) -> None:
-        """Apply the declared streams and consumers, by the service's own command."""
-        variables = self.variables() | _tls(self._variable("NATS__TLS"), self.authority.issue("provision"))
-        command = ServiceProcess([*self._command(), "provision"], variables, self.folder / "provision.log")
-        command.start(wait=False)
-        if command.wait() != 0:
-            raise RuntimeError(command.logs())
+        """Create the declared streams and consumers, as the command `provision` does."""
+        asyncio.run(provision(self.nats_settings("provision"), self.service.topology, check=False))
+
+    def nats_settings(self, user: str) -> NatsSettings:
+        """Return how a user reaches the broker."""
+        return NatsSettings(url=self.nats.url, tls=tls_files(self.certificate(user)))
+
+    def broker(self) -> Broker:
+        """Return the broker as the observer sees it: every message of every stream."""
+        return Broker(self.nats, self.nats_settings(OBSERVER), self._topology)
 
     def database_settings(self) -> DatabaseSettings:
         """Return how the database is reached, by the run-time role and by the owner."""
@@ -141,7 +161,7 @@ class Installation:
 
     def grant(self, caller: str, permissions: Sequence[str]) -> None:
         """Let a caller's certificate hold these permissions."""
-        self._certificates[f"spiffe://{TRUST_DOMAIN}/{caller}"] = list(permissions)
+        self._certificates[_uri(caller)] = list(permissions)
         self._write_policy()
 
     def grant_role(self, role: str, permissions: Sequence[str]) -> None:
@@ -196,6 +216,10 @@ class Installation:
     def _write_policy(self) -> None:
         policy = {"certificates": self._certificates, "roles": self._roles}
         replace_file(self.folder / "policy.yaml", yaml.safe_dump(policy).encode())
+
+
+def _uri(holder: str) -> str:
+    return f"spiffe://{TRUST_DOMAIN}/{holder}"
 
 
 def tls_files(files: IssuedFiles) -> TlsFiles:
