@@ -169,7 +169,7 @@ class _Starting:
                 if not task.done():
                     raise CHASSIS_ERRORS.error("NOT_READY", f"{name} has not started", metadata={"component": name})
 
-            self._health.register(role, f"{name} started", started, every_s=0.5)
+            self._health.register(role, f"{name}.started", started, every_s=0.5)
         return task
 
     async def cancel(self) -> None:

@@ -116,7 +116,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             SERVICES[1],
         )
         server.health.register("api", "database", database.check)
-        server.health.register("api", "consent replica", watch.check)
+        server.health.register("api", "consent_replica", watch.check)
     consumer = Consumer(
         CONSUMER,
         "identity",

@@ -124,7 +124,7 @@ class DeadLetters:
         """Return all dead letters, oldest first; what the broker reported only where the consumer itself did not."""
         info = await self._api.stream_info(self._stream)
         first, last = info["state"]["first_seq"], info["state"]["last_seq"]
-        stored = [await self._api.get(self._stream, sequence) for sequence in range(first, last + 1)]
+        stored = [await self._api.get(self._stream, sequence) for sequence in range(max(first, 1), last + 1)]
         letters = [letter for message in stored if message is not None and (letter := _letter(message)) is not None]
         own = {_event(letter) for letter in letters if letter.context}
         return [letter for letter in letters if letter.context or _event(letter) not in own]
@@ -189,7 +189,7 @@ class DeadLetters:
         """
         discarded = await self.get(number)
         info = await self._api.stream_info(self._stream)
-        for sequence in range(info["state"]["first_seq"], info["state"]["last_seq"] + 1):
+        for sequence in range(max(info["state"]["first_seq"], 1), info["state"]["last_seq"] + 1):
             stored = await self._api.get(self._stream, sequence)
             letter = _letter(stored) if stored is not None else None
             if letter is not None and (
