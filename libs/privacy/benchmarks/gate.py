@@ -48,7 +48,7 @@ def main() -> None:
         for row in rows:
             file.write(json.dumps(row) + "\n")
             name, value, floor = row["bench"], f"{row['value']:.3f} {row['unit']}", f"{row['floor']:.3f}"
-            print(f"{name:<24}{value:>18}   floor {floor:>8}   x{row['ratio']:.1f}")  # noqa: T201
+            print(f"{name:<24}{value:>18}   floor {floor:>8}   x{row['ratio']:.1f}")
 
 
 def measure(subjects: int, keys: int, rounds: int) -> Iterator[dict[str, Any]]:
@@ -62,7 +62,7 @@ def measure(subjects: int, keys: int, rounds: int) -> Iterator[dict[str, Any]]:
     freshness = Freshness(bound_s=BOUND_S, continuation_s=BOUND_S)
     freshness.head_read(clock.boottime(), replica.position, replica.position, clock.boottime())
     gate = Gate(replica, freshness, clock)
-    chosen = random.Random(1).sample(range(subjects), min(keys, subjects))  # noqa: S311
+    chosen = random.Random(1).sample(range(subjects), min(keys, subjects))
     known = replica.contents.subjects
     cold, hot = chosen, chosen[:16] * (len(chosen) // 16)
     for name, sample, hashed in (("cold", cold, False), ("cold.hashed", cold, True), ("hot", hot, False)):

@@ -1,7 +1,7 @@
 """The follower: what keeps a replica complete and fresh, on a clock that the test moves."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
@@ -22,7 +22,7 @@ TURNS = 30
 
 
 class Ledger(LedgerModel):
-    """The model with faults: heads that hang or lie, changes that are withheld, snapshots that break off."""
+    """The model with faults: heads that hang or lie, changes that are withheld, snapshots that are damaged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +32,7 @@ class Ledger(LedgerModel):
         self.head_answer: LedgerHead | None = None
         self.withheld = False
         self.broken_snapshots = 0
+        self.open_snapshots = 0
         since = BEGINNING - timedelta(days=1)
         self.define("mail", purpose_pb2.LEGAL_BASIS_CONSENT, active_from=since)
         self.define("orders", purpose_pb2.LEGAL_BASIS_CONTRACT, active_from=since)
@@ -47,13 +48,17 @@ class Ledger(LedgerModel):
         changes = await super().after(position, limit, epoch)
         return [] if self.withheld else changes
 
-    async def stream(self) -> AsyncIterator[consent_pb2.StreamSnapshotResponse]:
+    async def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
         messages = [message async for message in super().stream()]
         if self.broken_snapshots:
             self.broken_snapshots -= 1
-            del messages[-1]
-        for message in messages:
-            yield message
+            messages.insert(1, messages[0])
+        self.open_snapshots += 1
+        try:
+            for message in messages:
+                yield message
+        finally:
+            self.open_snapshots -= 1
 
 
 class World:
@@ -134,12 +139,13 @@ async def test_a_ledger_that_cannot_be_reached_delays_no_start_and_is_asked_unti
     await world.follower.stop()
 
 
-async def test_a_snapshot_that_breaks_off_is_asked_for_again() -> None:
+async def test_a_damaged_snapshot_is_closed_and_asked_for_again() -> None:
     world = World()
     world.ledger.broken_snapshots = 2
     await world.follower.start()
     await world.settle()
     assert world.reason() == Reason.COLD
+    assert world.ledger.open_snapshots == 0
     await world.pass_time(2)
     assert world.answer() == Answer.PERMIT
     assert world.reports.count(Occurrence.CHANGES_UNREADABLE) == 2
@@ -201,6 +207,7 @@ async def test_a_replica_fed_by_filling_alone_fills_as_soon_as_the_head_moves() 
     world.ledger.deny(ANNA, "mail", WITHDRAWN)
     await world.pass_time(Timing().head_every_s + STEP_S)
     assert world.reason() == Reason.WITHDRAWN
+    assert world.reports == [Occurrence.LOADED]  # nothing was ever missing
     await world.follower.stop()
 
 

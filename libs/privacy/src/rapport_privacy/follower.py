@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -144,21 +145,30 @@ class Follower:
     async def _load_or_catch_up(self) -> None:
         if self._load_due:
             await self._load()
-        if not self._look_now.is_set():
-            known = self._replica.highest
-            if known == self._replica.position:
-                return
-            await self._until(self._look_now, self._timing.fill_after_s * (1 + self._chance() / 2))
-            if self._load_due or self._replica.position >= known:
-                self._work.set()
-                return
+        missing = not self._look_now.is_set()
+        if missing and not await self._is_still_missing():
+            return
         self._look_now.clear()
+        position = self._replica.position
         await self._fill()
+        if missing and self._timing.fill_after_s and self._replica.position > position:
+            self._report(Occurrence.GAP_FILLED)
+
+    async def _is_still_missing(self) -> bool:
+        """Give what is known to be missing its time to arrive by itself."""
+        known = self._replica.highest
+        if known == self._replica.position:
+            return False
+        await self._until(self._look_now, self._timing.fill_after_s * (1 + self._chance() / 2))
+        if self._load_due or self._replica.position >= known:
+            self._work.set()
+            return False
+        return True
 
     async def _load(self) -> None:
         load = SnapshotLoad()
-        async with asyncio.timeout(self._timing.call_s) as patience:
-            async for message in self._snapshots.stream():
+        async with asyncio.timeout(self._timing.call_s) as patience, aclosing(self._snapshots.stream()) as messages:
+            async for message in messages:
                 load.take(message)
                 patience.reschedule(asyncio.get_running_loop().time() + self._timing.call_s)
         self._replica.load(load)
@@ -168,7 +178,6 @@ class Follower:
 
     async def _fill(self) -> None:
         """Read what follows the prefix until nothing is known to be missing."""
-        filled = False
         while True:
             generation, position = self._replica.generation, self._replica.position
             async with asyncio.timeout(self._timing.call_s):
@@ -178,14 +187,10 @@ class Follower:
                 return
             for change in page:
                 self.offer(change)
-            if self._replica.position > position:
-                filled = True
-            elif self._replica.lag_positions:
-                raise GapUnfilledError
             if not self._replica.lag_positions and len(page) < self._timing.page:
-                break
-        if filled:
-            self._report(Occurrence.GAP_FILLED)
+                return
+            if self._replica.position == position:
+                raise GapUnfilledError
 
     async def _keep_fresh(self) -> None:
         while True:

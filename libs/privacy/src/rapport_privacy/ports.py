@@ -1,6 +1,6 @@
 """What a follower needs of a ledger. Each source ends a call that cannot succeed with an exception of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
 from rapport.consent.v1 import consent_pb2, ledger_pb2
@@ -42,6 +42,6 @@ class ChangeSource(Protocol):
 class SnapshotSource(Protocol):
     """Reads the whole state."""
 
-    def stream(self) -> AsyncIterator[consent_pb2.StreamSnapshotResponse]:
-        """Iterate over the messages of a snapshot: header, chunks, trailer."""
+    def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
+        """Iterate over the messages of a snapshot: header, chunks, trailer. Closed by its reader, also half-way."""
         ...

@@ -7,7 +7,7 @@ copies the negatives and no grant.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -231,7 +231,7 @@ class LedgerModel:
             raise ForeignEpochError
         return self.changes[position : position + limit]
 
-    async def stream(self) -> AsyncIterator[consent_pb2.StreamSnapshotResponse]:
+    async def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
         """Answer as a source of snapshots."""
         self._reach()
         for message in list(self.snapshot()):
