@@ -152,14 +152,14 @@ class TestBuilder:
         with pytest.raises(RegistrationError, match=r"declared but not added: rapport\.probe\.v1\.ProbeService"):
             new_builder(declared=[contract.service]).build()
 
-    async def test_refuses_a_method_without_an_access_rule(self, new_builder: Any) -> None:
+    async def test_refuses_a_method_without_an_access_rule(self, new_builder: Any, contract: Any) -> None:
         def add(servicer: Any, server: Any) -> None:
             handler: Any = grpc.unary_unary_rpc_method_handler(servicer.Answer)
             generic = grpc.method_handlers_generic_handler("rapport.probe.v1.OpenService", {"Answer": handler})
             server.add_generic_rpc_handlers((generic,))
 
         file = descriptor_pb2.FileDescriptorProto(
-            name="open.proto", package="rapport.probe.v1", dependency=["rapport/probe/v1/probe.proto"], syntax="proto3"
+            name="open.proto", package="rapport.probe.v1", dependency=[contract.service.file.name], syntax="proto3"
         )
         service = file.service.add(name="OpenService")
         service.method.add(name="Answer", input_type=".rapport.probe.v1.Probe", output_type=".rapport.probe.v1.Probe")
