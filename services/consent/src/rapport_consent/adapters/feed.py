@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Literal
 
 from psycopg import OperationalError
@@ -52,7 +52,7 @@ class LedgerReader:
             rows = await (await connection.execute(_AFTER, (position, limit))).fetchall()
         return [_change_of(present.epoch, row) for row in rows]
 
-    async def stream(self) -> AsyncIterator[consent_pb2.StreamSnapshotResponse]:
+    async def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
         """Iterate over a snapshot: header, purposes, fences and states, trailer. One moment of the ledger throughout.
 
         Raises:
