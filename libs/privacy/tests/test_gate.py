@@ -210,6 +210,29 @@ def test_an_early_negative_denies_every_id_of_the_person_and_yields_to_the_prefi
     assert world.check("insight").reason == Reason.BASIS
 
 
+def test_the_newest_early_negative_of_a_key_outlives_an_older_one_that_came_after_it(world: World) -> None:
+    position = world.ledger.position
+    world.ledger.deny(ANNA, "mail", WITHDRAWN)
+    world.ledger.deny(ANNA, "mail", OBJECTED)
+    world.ledger.grant(ANNA, "mail")
+    world.ledger.grant("prf_carl", "mail")
+    world.ledger.deny(ANNA, "mail", WITHDRAWN)
+    first, older, grant, _, newest = world.ledger.changes[position:]
+    for change in (newest, older, first, grant):
+        world.replica.apply(change)
+    assert world.replica.position == position + 3
+    assert world.check("mail").reason == Reason.WITHDRAWN
+
+
+def test_a_change_that_also_grants_is_not_applied_early(world: World) -> None:
+    world.ledger.grant("prf_carl", "mail")
+    world.ledger.deny(ANNA, "mail", WITHDRAWN)
+    mixed = world.ledger.changes[-1]
+    mixed.subjects[0].states.add(purpose_id="insight", status=ledger_pb2.CONSENT_STATUS_GRANTED)
+    world.replica.apply(mixed)
+    assert world.check("mail").reason == Reason.GRANTED
+
+
 def test_an_early_restriction_fences_until_the_prefix_has_lifted_it(world: World) -> None:
     world.ledger.grant("prf_carl", "mail")
     world.ledger.restrict(ANNA)

@@ -231,7 +231,8 @@ class ReplicaHistory(RuleBasedStateMachine):
             and change.epoch == self.ledger.epoch
             and change.position > self.replica.position
             and change.subjects
-            and not any(subject.whole for subject in change.subjects)
+            and not change.purposes
+            and all(subject.states or subject.HasField("restriction") for subject in change.subjects)
             and all(state.status in DENIALS for subject in change.subjects for state in subject.states)
             and all(subject.restriction.in_force for subject in change.subjects if subject.HasField("restriction"))
         ]

@@ -94,7 +94,7 @@ class EarlyNegatives:
 
 
 def _only_denies(subject: ledger_pb2.SubjectState) -> bool:
-    if subject.whole or not (subject.states or subject.HasField("restriction")):
+    if not (subject.states or subject.HasField("restriction")):
         return False
     restriction_denies = subject.restriction.in_force or not subject.HasField("restriction")
     return restriction_denies and all(is_negative(state.status) for state in subject.states)
