@@ -5,6 +5,7 @@ import random
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,18 @@ async def test_a_broken_constraint_is_not_taken_for_an_absent_database(service_d
     for insert in (insert_twice, insert_twice_in_one_go):
         with pytest.raises(psycopg.errors.UniqueViolation):
             await insert()
+    assert await _count(service_database) == 0
+
+
+async def test_a_swallowed_error_does_not_pass_for_a_commit(service_database: Database) -> None:
+    async def swallow() -> None:
+        async with service_database.transaction() as connection:
+            await connection.execute(INSERT, ["c", "1"])
+            with suppress(psycopg.errors.UniqueViolation):
+                await connection.execute(INSERT, ["c", "1"])
+
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        await swallow()
     assert await _count(service_database) == 0
 
 

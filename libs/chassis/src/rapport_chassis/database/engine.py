@@ -7,20 +7,21 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
+from psycopg.pq import TransactionStatus
 
 from rapport_chassis.database.errors import translated
 from rapport_chassis.database.pool import Connection, ConnectionPool
 from rapport_chassis.settings import DatabaseSettings
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from rapport_chassis.database.session import Sessions
 
 __all__ = ["Connection", "Database", "driver_connection"]
 
 _CONNECT_TIMEOUT_S: Final = 5
-_POOL_WAIT_S: Final = 5.0
 _PREPARE_AFTER: Final = 2
 _KEEPALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15000}
 
@@ -40,7 +41,7 @@ class Database:
         self._settings = settings
         self._service = service
         self._pool: ConnectionPool | None = None
-        self._engine: AsyncEngine | None = None
+        self._sessions: Sessions | None = None
 
     async def open(self) -> None:
         """Begin to connect in the background; return at once, whether or not the server is there."""
@@ -55,11 +56,11 @@ class Database:
     async def close(self) -> None:
         """Close all connections; those in use are closed when their block ends."""
         pool, self._pool = self._pool, None
-        engine, self._engine = self._engine, None
+        sessions, self._sessions = self._sessions, None
         if pool is not None:
             await pool.close()
-        if engine is not None:
-            await engine.dispose()
+        if sessions is not None:
+            await sessions.close()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -68,17 +69,21 @@ class Database:
         Committed at the end of the block, rolled back on an error or a cancellation. Two round trips are added to
         those of the statements (BEGIN goes out with the first of them, COMMIT at the end). Over a network, statements
         that do not need one another's rows are best put in `async with connection.pipeline()`, which sends them and
-        the BEGIN in one go; on a local socket that costs more than it saves.
+        the BEGIN in one go; on a local socket that saves nothing.
 
         Raises:
             RapportError: NOT_READY. If the COMMIT was on its way, its outcome is unknown: repeat with the same
                 request id.
+            psycopg.errors.InFailedSqlTransaction: A statement had failed and the block went on regardless.
         """
         pool = self._opened_pool()
         with translated():
             connection = await pool.acquire()
             try:
                 yield connection
+                if connection.pgconn.transaction_status == TransactionStatus.INERROR:
+                    # The server would answer COMMIT by rolling back, and nobody would be told.
+                    raise errors.InFailedSqlTransaction("an error of a statement was swallowed")
                 await connection.commit()
             except BaseException:
                 await _roll_back(connection)
@@ -96,12 +101,8 @@ class Database:
         Raises:
             RapportError: NOT_READY, as for `transaction`.
         """
-        from sqlmodel.ext.asyncio.session import AsyncSession  # a service without plain use cases never pays for it
-
-        with translated():
-            async with AsyncSession(self._opened_engine(), expire_on_commit=False) as session:
-                yield session
-                await session.commit()
+        async with self._opened_sessions().session() as session:
+            yield session
 
     @asynccontextmanager
     async def direct(self) -> AsyncIterator[Connection]:
@@ -134,21 +135,18 @@ class Database:
             raise RuntimeError("the database is not open")
         return self._pool
 
-    def _opened_engine(self) -> AsyncEngine:
+    def _opened_sessions(self) -> Sessions:
         self._opened_pool()
-        if self._engine is None:
-            from sqlalchemy.ext.asyncio import create_async_engine
+        if self._sessions is None:
+            from rapport_chassis.database.session import Sessions
 
-            dsn, options = self._settings.dsn.get_secret_value(), self._options()
-            self._engine = create_async_engine(
-                "postgresql+psycopg://",
-                connect_args={"async_creator_fn": lambda *_, **more: AsyncConnection.connect(dsn, **options, **more)},
-                pool_size=max(self._settings.pool_min, 1),
-                max_overflow=max(self._settings.pool_max - max(self._settings.pool_min, 1), 0),
-                pool_timeout=_POOL_WAIT_S,
-                pool_pre_ping=True,
+            self._sessions = Sessions(
+                self._settings.dsn.get_secret_value(),
+                self._options(),
+                minimum=self._settings.pool_min,
+                maximum=self._settings.pool_max,
             )
-        return self._engine
+        return self._sessions
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from typing import Final
 
 import psycopg
-from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.exc import TimeoutError as PoolWaitError
 
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 
@@ -37,16 +35,13 @@ def as_rapport_error(error: BaseException) -> RapportError | None:
     statement or lock past its time, and a conflict with another transaction. The text of the database is left out: it
     may quote values.
     """
-    if isinstance(error, PoolWaitError | InterfaceError):
-        return _not_ready("the database cannot be reached", _RETRY_AFTER_S)
-    original = error.orig if isinstance(error, DBAPIError) else error
-    if not isinstance(original, psycopg.Error):
+    if not isinstance(error, psycopg.Error):
         return None
-    code = original.sqlstate
+    code = error.sqlstate
     if code is None:
-        if isinstance(original, psycopg.DataError):
+        if isinstance(error, psycopg.DataError):
             return CHASSIS_ERRORS.error("INVALID_REQUEST", "a text holds a character that cannot be stored")
-        if isinstance(original, psycopg.OperationalError):
+        if isinstance(error, psycopg.OperationalError):
             return _not_ready("the database cannot be reached", _RETRY_AFTER_S)
         return None
     if code in _CONFLICT_CODES:
@@ -61,7 +56,7 @@ def translated() -> Iterator[None]:
     """Raise faults of the database in this block as `as_rapport_error` says, and leave every other error alone."""
     try:
         yield
-    except (psycopg.Error, DBAPIError, PoolWaitError) as error:
+    except psycopg.Error as error:
         translation = as_rapport_error(error)
         if translation is None:
             raise
