@@ -129,6 +129,13 @@ def test_word_of_the_operator_lifts_a_withdrawal_but_no_objection(ledger: Ledger
     assert ledger.status("a") is Status.GRANTED
 
 
+def test_word_of_the_operator_lifts_no_objection_over_a_closure(ledger: Ledger) -> None:
+    ledger.write("b", RowKind.OBJECT, 1)
+    ledger.merge("a b")
+    ledger.write("a", RowKind.GRANT, 2, evidence=DeclaredEvidence("paper-form"))
+    assert ledger.status("a") is Status.OBJECTED
+
+
 def test_negative_without_brand_holds_for_all_brands(ledger: Ledger) -> None:
     ledger.write("a", RowKind.GRANT, 1)
     ledger.write("a", RowKind.WITHDRAW, 2, Key("news", ""))

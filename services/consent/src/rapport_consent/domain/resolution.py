@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapport_privacy.vocabulary import DIRECT_MARKETING, EvidenceKind, Status
 
@@ -17,25 +17,42 @@ _OBJECT: Final = RowKind.OBJECT
 _IN_ORDER: Final = attrgetter("occurred_at", "position")
 
 
+class _Weighed(NamedTuple):
+    """What is to be weighed over a closure.
+
+    Attributes:
+        closure: Its ids.
+        claims: What speaks against it.
+        affirmatives: Grants, or lifts, of its ids: the legally latest first, which lifts most.
+    """
+
+    closure: frozenset[str]
+    claims: list[Claim]
+    affirmatives: list[LedgerRow]
+
+
 def resolve_key(history: History, profile_id: str, key: Key) -> KeyState | None:
     """Return the decision in force for one key over the closure of a profile; None if there is none."""
-    return _resolver(history, profile_id)(history.scope(key))
+    return next(iter(resolve_keys(history, profile_id, (key,))), None)
 
 
 def resolve_keys(history: History, profile_id: str, keys: Iterable[Key]) -> list[KeyState]:
     """Return the decisions in force for several keys, in their order; keys without one are left out."""
-    resolve = _resolver(history, profile_id)
-    return [state for key in keys if (state := resolve(history.scope(key))) is not None]
+    if _is_alone(history, profile_id):
+        rows = history.decisions(profile_id)
+        states = [_resolve_alone(profile_id, rows, history.scope(key)) for key in keys]
+    else:
+        weighed = _weigh(history, profile_id, history.decisions)
+        states = [_resolve_closure(history, profile_id, weighed, history.scope(key)) for key in keys]
+    return [state for state in states if state is not None]
 
 
 def resolve_restriction(history: History, profile_id: str) -> Restriction | None:
     """Return the restriction in force over the closure of a profile; None if there is none."""
-    partition = history.partition
-    closure = partition.closure_of(profile_id)
-    if not any(history.restrictions(i) for i in partition.family_of(profile_id)):
+    if _is_alone(history, profile_id) and not history.restrictions(profile_id):
         return None
-    against, lifts = _weighed(history, closure, history.restrictions)
-    standing = unlifted(against, lifts, partition)
+    _, claims, lifts = _weigh(history, profile_id, history.restrictions)
+    standing = unlifted(claims, lifts, history.partition)
     if not standing:
         return None
     row = max((claim.row for claim in standing), key=_IN_ORDER)
@@ -63,12 +80,10 @@ def resolve_subject(history: History, profile_id: str) -> SubjectState:
 
 def existing_keys(history: History, profile_id: str) -> set[Key]:
     """Return the keys that have a state of their own over the closure of a profile."""
-    partition = history.partition
-    closure = partition.closure_of(profile_id)
-    if any(map(partition.ever_parted, closure)):
-        against, grants = _weighed(history, closure, history.decisions)
-        return {history.key_of(row) for row in (*(claim.row for claim in against), *grants)}
-    return {history.key_of(row) for i in closure for row in history.decisions(i)}
+    if _is_alone(history, profile_id):
+        return {history.key_of(row) for row in history.decisions(profile_id)}
+    _, claims, grants = _weigh(history, profile_id, history.decisions)
+    return {history.key_of(row) for row in (*(claim.row for claim in claims), *grants)}
 
 
 def touched_keys(history: History, row: LedgerRow) -> list[Key]:
@@ -82,28 +97,22 @@ def touched_keys(history: History, row: LedgerRow) -> list[Key]:
     return sorted(key for key in existing_keys(history, row.named_id) if history.scope(key).hears(row))
 
 
-def _weighed(
-    history: History, closure: Iterable[str], rows_of: Callable[[str], Sequence[LedgerRow]]
-) -> tuple[list[Claim], list[LedgerRow]]:
-    """The claims on a closure, and the grants or lifts of its ids."""
-    partition = history.partition
-    closure = sorted(closure)
-    negatives = {
-        i: [row for row in rows_of(i) if row.kind not in _AFFIRMATIVES] for i in partition.family_of(closure[0])
-    }
-    claims = [claim for i in closure for claim in claims_on(i, negatives, partition)]
-    return claims, [row for i in closure for row in rows_of(i) if row.kind in _AFFIRMATIVES]
+def _is_alone(history: History, profile_id: str) -> bool:
+    """True if nothing but the rows that name an id bears on it."""
+    return len(history.partition.family_of(profile_id)) == 1
 
 
-def _resolver(history: History, profile_id: str) -> Callable[[Scope], KeyState | None]:
+def _weigh(history: History, profile_id: str, rows_of: Callable[[str], Sequence[LedgerRow]]) -> _Weighed:
     partition = history.partition
     closure = partition.closure_of(profile_id)
-    if len(closure) == 1 and not partition.ever_parted(profile_id):
-        (alone,) = closure
-        rows = history.decisions(alone)
-        return lambda scope: _resolve_alone(alone, rows, scope)
-    claims, grants = _weighed(history, closure, history.decisions)
-    return lambda scope: _resolve_closure(history, profile_id, closure, claims, grants, scope)
+    negatives = {}
+    for i in sorted(partition.family_of(profile_id)):
+        rows = [row for row in rows_of(i) if row.kind not in _AFFIRMATIVES]
+        if rows:
+            negatives[i] = rows
+    claims = [claim for i in sorted(closure) for claim in claims_on(i, negatives, partition)]
+    affirmatives = [row for i in closure for row in rows_of(i) if row.kind in _AFFIRMATIVES]
+    return _Weighed(closure, claims, sorted(affirmatives, key=_IN_ORDER, reverse=True))
 
 
 def _resolve_alone(profile_id: str, rows: Sequence[LedgerRow], scope: Scope) -> KeyState | None:
@@ -133,22 +142,15 @@ def _resolve_alone(profile_id: str, rows: Sequence[LedgerRow], scope: Scope) -> 
     return _granted(scope, grant, (GrantingId(profile_id, grant.expires_at),))
 
 
-def _resolve_closure(
-    history: History,
-    profile_id: str,
-    closure: frozenset[str],
-    all_claims: Sequence[Claim],
-    all_grants: Sequence[LedgerRow],
-    scope: Scope,
-) -> KeyState | None:
-    claims = [claim for claim in all_claims if scope.hears(claim.row)]
-    grants = [row for row in all_grants if scope.hears(row)]
+def _resolve_closure(history: History, profile_id: str, weighed: _Weighed, scope: Scope) -> KeyState | None:
+    claims = [claim for claim in weighed.claims if scope.hears(claim.row)]
+    grants = [row for row in weighed.affirmatives if scope.hears(row)]
     standing = unlifted(claims, grants, history.partition)
     if standing:
         return _negative(scope, [claim.row for claim in standing])
     if not grants:
         return None
-    return _granted(scope, max(grants, key=_IN_ORDER), _granting(history, profile_id, closure, claims, grants))
+    return _granted(scope, grants[0], _granting(history, profile_id, weighed.closure, claims, grants))
 
 
 def _granting(
@@ -157,12 +159,16 @@ def _granting(
     """The ids whose own rows grant, or that the survivor's decision covers, made after it was joined to them."""
     partition = history.partition
     survivor = partition.survivor(profile_id)
+    against: dict[str, list[Claim]] = {i: [] for i in closure}
+    for claim in claims:
+        against[claim.owner].append(claim)
+    own: dict[str, list[LedgerRow]] = {i: [] for i in closure}
+    for row in grants:
+        own[row.named_id].append(row)
 
     def grant_of(owner: str, rows: Sequence[LedgerRow]) -> LedgerRow | None:
-        against = [claim for claim in claims if claim.owner == owner]
-        return max(rows, key=_IN_ORDER) if rows and not unlifted(against, rows, partition) else None
+        return max(rows, key=_IN_ORDER) if rows and not unlifted(against[owner], rows, partition) else None
 
-    own = {i: [row for row in grants if row.named_id == i] for i in closure}
     decision = grant_of(survivor, own[survivor])
     found = []
     for i in sorted(closure):
