@@ -56,6 +56,8 @@ def row_of(columns: tuple[Any, ...]) -> LedgerRow:
 def columns_of(row: LedgerRow, epoch: str, change: bytes) -> tuple[Any, ...]:
     """Return the columns that hold a row and what it changed."""
     details: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(row, name))}
+    if row.carried_after is not None:  # 0 is a position like any other
+        details["carried_after"] = row.carried_after
     if row.evidence is not None:
         details["evidence"] = _evidence_json(row.evidence)
     if row.partition is not None:
