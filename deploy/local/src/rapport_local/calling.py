@@ -1,11 +1,12 @@
-"""One call to a running service, as a client of the local environment: certificate, actor token, trace, errors."""
+"""One call to a running service, as a client of the local environment: certificate, actor token, decoded errors."""
 
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import grpc
@@ -14,10 +15,7 @@ from google.protobuf.message import Message
 from rapport_chassis.auth.actor_tokens import METADATA_KEY
 from rapport_chassis.rpc.status import RemoteError, decode
 from rapport_chassis.rpc.tls import TlsMaterial, client_credentials
-from rapport_chassis.settings import TelemetrySettings, TlsFiles
-from rapport_chassis.telemetry.conventions import RPC_CLIENT, RPC_METHOD, RPC_STATUS
-from rapport_chassis.telemetry.propagation import TRACEPARENT, traceparent
-from rapport_chassis.telemetry.setup import Telemetry
+from rapport_chassis.settings import TlsFiles
 from rapport_testing.pki import IssuedFiles
 
 from rapport_local import access, operators
@@ -26,8 +24,7 @@ from rapport_local.failure import Failure
 from rapport_local.reflection import OfferedMethod, offered_methods
 from rapport_local.status import EnvironmentStatus
 
-TRACE_SERVICE: Final = "rapport-cli"
-_NEAR_FIELDS: Final = "Available Fields"
+_SHORT_ID: Final = 12
 
 
 @asynccontextmanager
@@ -60,7 +57,7 @@ async def methods_of(environment: Environment, status: EnvironmentStatus) -> lis
 
 
 class Caller:
-    """Calls methods as one client; each call is a trace of its own, kept beside those of the services.
+    """Calls methods as one client.
 
     Args:
         environment: Where the certificates and the login are.
@@ -72,7 +69,6 @@ class Caller:
         self._environment = environment
         self._files = access.tls_files(environment, client)
         self._timeout_s = timeout_s
-        self.trace_id = ""
 
     async def call(self, method: OfferedMethod, requests: list[Any]) -> AsyncIterator[Message]:
         """Yield the answers to one request, or to all of a stream.
@@ -86,43 +82,25 @@ class Caller:
             RemoteError: The service refused.
         """
         messages = [_message(method, request) for request in requests]
-        telemetry = Telemetry.start(
-            TelemetrySettings(folder=self._environment.telemetry, sampling=1.0),
-            service=TRACE_SERVICE,
-            version="",
-            environment="local",
-        )
-        async with AsyncExitStack() as stack:
-            stack.callback(telemetry.shutdown)
-            span = telemetry.tracer.span(RPC_CLIENT.fill(method=method.full_name))
-            stack.callback(span.end)
-            span.set(RPC_METHOD, method.full_name)
-            self.trace_id = f"{span.context.trace_id:032x}"
-            metadata = [(TRACEPARENT, traceparent(span.context)), *self._actor(method)]
-            channel = await stack.enter_async_context(channel_to(method.address, self._files))
+        async with channel_to(method.address, self._files) as channel:
             try:
-                async for answer in self._answers(channel, method, messages, metadata):
+                async for answer in self._answers(channel, method, messages):
                     yield answer
             except grpc.aio.AioRpcError as error:
-                remote = decode(error)
-                span.set(RPC_STATUS, remote.reason.code)
-                span.fail(remote.reason.name)
-                raise remote from None
-            span.set(RPC_STATUS, "OK")
+                raise decode(error) from None
 
-    def _actor(self, method: OfferedMethod) -> Iterable[tuple[str, str]]:
+    def _actor(self, method: OfferedMethod) -> tuple[tuple[str, str], ...]:
         login = operators.current_login(self._environment)
         if not method.human or login is None:
-            return []
+            return ()
         token = operators.token_for(self._environment, login, service=method.provider, presenter=self._files)
-        return [(METADATA_KEY, token)]
+        return ((METADATA_KEY, token),)
 
     async def _answers(
         self,
         channel: grpc.aio.Channel,
         method: OfferedMethod,
         messages: list[Message],
-        metadata: list[tuple[str, str]],
     ) -> AsyncIterator[Message]:
         descriptor = method.descriptor
         shape = "_".join(
@@ -134,7 +112,7 @@ class Caller:
             response_deserializer=message_factory.GetMessageClass(descriptor.output_type).FromString,
         )
         request: Any = iter(messages) if descriptor.client_streaming else messages[0]
-        answer = call(request, timeout=self._timeout_s, metadata=tuple(metadata))
+        answer = call(request, timeout=self._timeout_s, metadata=self._actor(method))
         if not descriptor.server_streaming:
             yield await answer
             return
@@ -181,7 +159,7 @@ def explain(error: RemoteError, *, client: str) -> Failure:
     return Failure(
         f"{error.reason.name}: {error.message}{retry}",
         details=fields,
-        hint=_advice(error, client) or (f"rapport trace {error.trace_id}" if error.trace_id else ""),
+        hint=_advice(error, client) or (f"rapport trace {error.trace_id[:_SHORT_ID]}" if error.trace_id else ""),
     )
 
 
@@ -234,10 +212,10 @@ def _message(method: OfferedMethod, request: Any) -> Message:
 
 
 def _first_sentence(text: str) -> str:
-    return text.splitlines()[0].strip().replace("Message type ", "")
+    return text.splitlines()[0].strip().rstrip(".").replace('Message type "rapport.', '"')
 
 
 def _fields_hint(text: str) -> str:
-    """What the library says on its second line: the names that exist."""
-    lines = text.splitlines()[1:]
-    return lines[0].strip().replace("(except extensions)", "").replace("'", "") if lines else ""
+    """What the library says of an unknown field: the names that exist."""
+    match = re.search(r"\[(.*)\]", text)
+    return f"its fields are {match[1]}" if match is not None and "Available Fields" in text else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -12,12 +11,10 @@ from typing import Protocol
 
 import psycopg
 from rapport_testing.child import ChildProcess, ProcessError
-from rapport_testing.files import end_of_file
 from rapport_testing.nats import NatsServer
 from rapport_testing.postgres import PostgresServer
 
 from rapport_local.concurrency import in_thread
-from rapport_local.failure import Failure
 from rapport_local.probe import RoleHealth, RoleProbe
 
 _SERVICE_STOP_TIMEOUT_S = 25.0
@@ -212,21 +209,6 @@ class Service:
     async def close(self) -> None:
         """Close the connection it is asked through."""
         await self._probe.close()
-
-
-def run_once(title: str, module: str, command: str, variables: Mapping[str, str], log_path: Path) -> None:
-    """Run a service's command to its end; it dies with this process.
-
-    Raises:
-        Failure: It ended with an error; the text ends with its log.
-    """
-    child = ChildProcess([sys.executable, "-m", module, command], log_path=log_path, env=child_environment(variables))
-    with contextlib.suppress(OSError):
-        log_path.unlink()
-    child.start()
-    code = child.wait()
-    if code != 0:
-        raise Failure(f"{title} failed with exit code {code}", details=end_of_file(log_path))
 
 
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from rapport.common.v1 import access_pb2
 
 from rapport_local.failure import Failure
+from rapport_local.probe import UNTRACED
 
 _TIMEOUT_S: Final = 10.0
 _FOREIGN: Final = ("grpc.",)
@@ -96,7 +97,7 @@ async def _ask(
     channel: grpc.aio.Channel, requests: Sequence[reflection_pb2.ServerReflectionRequest]
 ) -> list[reflection_pb2.ServerReflectionResponse]:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)  # type: ignore[no-untyped-call]
-    return [answer async for answer in stub.ServerReflectionInfo(iter(requests), timeout=_TIMEOUT_S)]
+    return [answer async for answer in stub.ServerReflectionInfo(iter(requests), timeout=_TIMEOUT_S, metadata=UNTRACED)]
 
 
 def _pool(serialised: Iterable[bytes]) -> descriptor_pool.DescriptorPool:

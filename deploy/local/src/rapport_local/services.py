@@ -59,6 +59,8 @@ class LocalService:
         return f"RAPPORT_{self.name.upper()}_"
 
 
+_SOMEBODY: Final = "prf_0000000000000000000000"
+
 SERVICES: Final = (
     LocalService(
         "consent",
@@ -75,6 +77,16 @@ SERVICES: Final = (
                 "consent.ledger.read",
                 "consent.purposes.read",
                 "consent.receipts.read",
+            ),
+        },
+        examples={
+            "consent.v1.ConsentService/BatchCheckConsent": (
+                f'{{"entries": [{{"profile_id": "{_SOMEBODY}", "purpose_id": "marketing.email"}}]}}'
+            ),
+            "consent.v1.ConsentService/GetConsentState": f'{{"profile_id": "{_SOMEBODY}"}}',
+            "consent.v1.ConsentService/WithdrawConsent": f'{{"profile_id": "{_SOMEBODY}"}}',
+            "consent.v1.PurposeService/UpsertPurpose": (
+                '{"purpose_id": "marketing.email", "terms": {"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}}'
             ),
         },
     ),

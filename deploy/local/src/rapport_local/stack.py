@@ -7,20 +7,25 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import Final, Literal
 
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
 from rapport_chassis.events.provision import PROVISION_USER, provision
+from rapport_chassis.settings import DatabaseSettings
 from rapport_testing.nats import NatsServer
 from rapport_testing.pki import LocalAuthority
 from rapport_testing.postgres import PostgresServer
 
 from rapport_local import access, broker, operators
 from rapport_local.concurrency import in_thread
+from rapport_local.databases import database_settings
 from rapport_local.environment import HOST, Environment
+from rapport_local.failure import Failure
 from rapport_local.leftovers import stop_left_over
 from rapport_local.probe import RoleProbe
-from rapport_local.processes import Nats, Postgres, Service, run_once
+from rapport_local.processes import Nats, Postgres, Service
 from rapport_local.progress import Progress
 from rapport_local.services import SERVICES, Connections, LocalService, prepare_files, variables
 from rapport_local.status import EnvironmentStatus, ProcessStatus, write_status
@@ -46,7 +51,7 @@ class Stack:
         self._ready_after_s: float | None = None
         self._supervisor = Supervisor(self._note)
         self._services: list[Service] = []
-        self._postgres: PostgresServer | None = None
+        self._migrating = asyncio.Lock()
 
     def status(self) -> EnvironmentStatus:
         """Return what is known of everything."""
@@ -71,6 +76,7 @@ class Stack:
             async with asyncio.TaskGroup() as group:
                 postgres = group.create_task(self._start_postgres())
                 nats = group.create_task(self._start_nats())
+                group.create_task(in_thread(import_module, "rapport_chassis.database.migrate"))
                 for service in SERVICES:
                     group.create_task(self._start_service(service, postgres, nats))
         except ExceptionGroup as errors:
@@ -144,7 +150,7 @@ class Stack:
         environment = self._environment
         port = environment.take_port(service.name)
         connections = await in_thread(self._create_database, service, await postgres, (await nats).url, port)
-        await self._migrate(service, connections)
+        await self._migrate(service)
         address = f"{HOST}:{port}"
         process = Service(
             service.name,
@@ -174,11 +180,15 @@ class Stack:
         prepare_files(service, self._environment, connections)
         return connections
 
-    async def _migrate(self, service: LocalService, connections: Connections) -> None:
-        given = variables(service, self._environment, connections, migrating=True)
-        log = self._environment.log_of(f"{service.name}-migrate")
+    async def _migrate(self, service: LocalService) -> None:
         with self._progress.step(f"{service.name}: database migrated"):
-            await in_thread(run_once, f"`{service.module} migrate`", service.module, "migrate", given, log)
+            settings = database_settings(self._environment, service)
+            # One service after another: Alembic keeps the migration that runs in global variables.
+            async with self._migrating:
+                try:
+                    await in_thread(_upgrade, settings, service.migrations)
+                except Exception as error:
+                    raise Failure(f"the migrations of {service.name} failed", details=str(error)) from error
 
     def _note(self, status: ProcessStatus) -> None:
         self._write()
@@ -186,6 +196,13 @@ class Stack:
 
     def _write(self) -> None:
         write_status(self._environment, self.status())
+
+
+def _upgrade(settings: DatabaseSettings, migrations: Path) -> None:
+    # Half a second of imports, which `Stack.start` has begun while PostgreSQL starts.
+    from rapport_chassis.database.migrate import upgrade
+
+    upgrade(settings, migrations)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

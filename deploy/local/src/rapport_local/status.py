@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rapport_testing.files import replace_file
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -106,9 +107,9 @@ def live_status(environment: Environment) -> EnvironmentStatus | None:
     return status if holder is not None and status is not None and status.pid == holder else None
 
 
-def status_table(status: EnvironmentStatus) -> Table:
-    """Return the table of all processes, at most 80 columns wide as long as names are short."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+def status_table(status: EnvironmentStatus) -> RenderableType:
+    """Return the table of all processes, at most 80 columns wide, and what a person should know."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for heading in ("process", "state", "pid", "roles", "address", "up", "restarts"):
         table.add_column(heading, justify="right" if heading in ("pid", "up", "restarts") else "left", no_wrap=True)
     for process in status.processes:
@@ -117,13 +118,12 @@ def status_table(status: EnvironmentStatus) -> Table:
             Text(process.state, _STYLES[process.state]),
             str(process.pid or ""),
             _roles(process),
-            Text(process.address, overflow="ellipsis"),
+            "a socket" if process.address.startswith("/") else process.address,
             _age(process),
             Text(str(process.restarts), "red" if process.restarts else "dim"),
         )
-        if process.note:
-            table.add_row("", Text(process.note, "red"))
-    return table
+    notes = [Text(f"{process.name}: {process.note}", "red") for process in status.processes if process.note]
+    return Group(table, *notes)
 
 
 def _roles(process: ProcessStatus) -> Text:

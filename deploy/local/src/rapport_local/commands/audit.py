@@ -9,17 +9,15 @@ from pathlib import Path
 import click
 from rapport_chassis.audit import AuditEntry, AuditFault, AuditHead, AuditTrail
 from rapport_testing.files import replace_file
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from rapport_local.aligned import columns
 from rapport_local.databases import database_of
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
 from rapport_local.options import environment_option, existing
 from rapport_local.services import SERVICES, LocalService
 
-_STYLES = {"allowed": "green", "refused": "yellow", "failed": "red"}
+_HEADINGS = ("time (UTC)", "service", "who", "action", "target", "outcome", "trace", "reason")
 
 
 @click.command()
@@ -36,31 +34,29 @@ def audit(environment: Environment, verifying: bool, limit: int) -> None:
     if verifying:
         asyncio.run(_verify(environment))
     else:
-        Console(soft_wrap=True).print(asyncio.run(_entries(environment, limit)))
+        for line in columns(_HEADINGS, asyncio.run(_entries(environment, limit))):
+            click.echo(line)
 
 
-async def _entries(environment: Environment, limit: int) -> Table:
+async def _entries(environment: Environment, limit: int) -> list[tuple[str, ...]]:
     found: list[tuple[str, AuditEntry]] = []
     for service in SERVICES:
         async with database_of(environment, service) as connection:
             found += [(service.name, entry) for entry in await AuditTrail().read(connection, limit=limit)]
     found.sort(key=lambda each: each[1].content.recorded_at)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("time (UTC)", "service", "actor", "action", "target", "reason", "outcome", "trace"):
-        table.add_column(heading, no_wrap=True)
-    for service_name, entry in found[-limit:]:
-        said = entry.content
-        table.add_row(
-            f"{said.recorded_at:%Y-%m-%d %H:%M:%S}",
+    return [
+        (
+            f"{entry.content.recorded_at:%Y-%m-%d %H:%M:%S}",
             service_name,
-            Text(said.actor or said.caller.rsplit("/", maxsplit=1)[-1]),
-            Text(said.action.rsplit("/", maxsplit=1)[-1]),
-            Text(said.target),
-            Text(said.reason),
-            Text(said.outcome, _STYLES[said.outcome]),
-            Text(said.trace_id[:8], "dim"),
+            entry.content.actor or entry.content.caller.rsplit("/", maxsplit=1)[-1],
+            entry.content.action.rsplit("/", maxsplit=1)[-1],
+            entry.content.target,
+            entry.content.outcome,
+            entry.content.trace_id[:8],
+            entry.content.reason,
         )
-    return table
+        for service_name, entry in found[-limit:]
+    ]
 
 
 async def _verify(environment: Environment) -> None:
@@ -70,7 +66,7 @@ async def _verify(environment: Environment) -> None:
         for fault in faults:
             click.secho(f"{service.name}: entry {fault.position}: {fault.what}", fg="red")
         if not faults:
-            click.echo(f"{service.name}: {length} entries, each in its place and unchanged")
+            click.echo(f"{service.name}: {length} {'entry' if length == 1 else 'entries'}, in place and unchanged")
         broken += bool(faults)
     if broken:
         raise Failure("an audit trail was tampered with")

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 from rapport_chassis.rpc.status import RemoteError
 from rich.console import Console
-from rich.table import Table
 
 from rapport_local import access
+from rapport_local.aligned import columns
 from rapport_local.calling import Caller, answer_json, error_document, explain, methods_of, read_requests
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
@@ -40,7 +40,8 @@ def call(
     """
     status = running(environment)
     if method is None:
-        Console(soft_wrap=True).print(_listed(asyncio.run(methods_of(environment, status))))
+        for line in columns(("method", "permission", ""), _listed(asyncio.run(methods_of(environment, status)))):
+            click.echo(line)
         return
     try:
         asyncio.run(_call(environment, status, method, _read(request_text), client, as_json, timeout_s))
@@ -61,12 +62,9 @@ async def _call(
     timeout_s: float,
 ) -> None:
     method = find_method(name, await methods_of(environment, status))
-    caller = Caller(environment, client, timeout_s)
-    answers = caller.call(method, read_requests(text, method))
-    async for answer in answers:
+    requests = read_requests(text, method)
+    async for answer in Caller(environment, client, timeout_s).call(method, requests):
         _print(answer_json(answer, method, indent=None if as_json else 2), as_json=as_json)
-    if not as_json and sys.stderr.isatty():
-        click.secho(f"rapport trace {caller.trace_id}", dim=True, err=True)
 
 
 def _print(text: str, *, as_json: bool) -> None:
@@ -88,10 +86,7 @@ def _read(given: str) -> str:
     return given
 
 
-def _listed(methods: list[OfferedMethod]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("method", "permission", ""):
-        table.add_column(heading, no_wrap=True)
-    for method in methods:
-        table.add_row(method.short_name, method.permission, "with a human operator" if method.human else "")
-    return table
+def _listed(methods: list[OfferedMethod]) -> list[tuple[str, str, str]]:
+    return [
+        (method.short_name, method.permission, "with a human operator" if method.human else "") for method in methods
+    ]

@@ -7,6 +7,7 @@ from shlex import quote
 
 import click
 from google.protobuf import message_factory
+from google.protobuf.descriptor import FileDescriptor
 from protovalidate import Validator
 from rapport_chassis.auth.permissions import Grants
 from rapport_testing.pki import IssuedFiles
@@ -49,7 +50,7 @@ def add(environment: Environment, name: str, permissions: tuple[str, ...]) -> No
     method, request = shown
     folder = "" if environment == Environment.at(DEFAULT_FOLDER) else f" --folder {quote(str(environment.folder))}"
     click.echo(f"\nTry it:\n  rapport call{folder} --as {name} {method.short_name} {quote(request)}")
-    click.echo(f"\nThe same from Python, with the stubs of rapport-contracts:\n{_in_python(method, files)}")
+    click.echo(f"\nThe same from Python, with the stubs of rapport-contracts:\n{_in_python(method, request, files)}")
 
 
 @client.command("list")
@@ -86,19 +87,24 @@ def _may_be_empty(method: OfferedMethod) -> bool:
     return not Validator().collect_violations(request)
 
 
-def _in_python(method: OfferedMethod, files: IssuedFiles) -> str:
+def _in_python(method: OfferedMethod, request: str, files: IssuedFiles) -> str:
     service = method.descriptor.containing_service
-    package = service.file.package
-    module = service.file.name.rsplit("/", maxsplit=1)[-1].removesuffix(".proto")
+    message = method.descriptor.input_type
+    module = _module(service.file)
     return f"""\
   import grpc
+  from google.protobuf import json_format
   from pathlib import Path
-  from {package} import {module}_pb2, {module}_pb2_grpc
+  from {service.file.package} import {_module(message.file)}_pb2, {module}_pb2_grpc
   credentials = grpc.ssl_channel_credentials(
       Path("{files.authorities}").read_bytes(),
       Path("{files.key}").read_bytes(),
       Path("{files.certificate}").read_bytes(),
   )
+  request = json_format.Parse({request!r}, {_module(message.file)}_pb2.{message.name}())
   with grpc.secure_channel("{method.address}", credentials) as channel:
-      stub = {module}_pb2_grpc.{service.name}Stub(channel)
-      print(stub.{method.descriptor.name}({module}_pb2.{method.descriptor.input_type.name}()))"""
+      print({module}_pb2_grpc.{service.name}Stub(channel).{method.descriptor.name}(request))"""
+
+
+def _module(file: FileDescriptor) -> str:
+    return file.name.rsplit("/", maxsplit=1)[-1].removesuffix(".proto")

@@ -17,15 +17,16 @@ from rapport_chassis.events.contract import event_class
 from rapport_chassis.events.dead_letters import DeadLetter, DeadLetters
 from rapport_chassis.events.jetstream import JetStreamError, StoredMessage
 from rapport_chassis.events.pausing import resume as resume_consumer
-from rich.console import Console
-from rich.table import Table
 
+from rapport_local.aligned import columns
 from rapport_local.broker import STREAM_PREFIX, connected, topology
 from rapport_local.databases import database_of
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
 from rapport_local.options import environment_option, running
 from rapport_local.services import service_named
+
+_HEADINGS = ("number", "time (UTC)", "consumer", "reason", "event", "where", "deliveries")
 
 
 @click.group()
@@ -48,7 +49,8 @@ def list_(environment: Environment, as_json: bool) -> None:
     elif not letters:
         click.echo("There are no dead letters.")
     else:
-        Console(soft_wrap=True).print(_table(letters))
+        for line in columns(_HEADINGS, [_row(letter) for letter in letters]):
+            click.echo(line)
 
 
 @dlq.command()
@@ -141,18 +143,13 @@ def _event(stored: StoredMessage) -> dict[str, Any]:
     return said
 
 
-def _table(letters: list[DeadLetter]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("number", "time (UTC)", "consumer", "reason", "event", "where", "deliveries"):
-        table.add_column(heading, no_wrap=True)
-    for letter in letters:
-        table.add_row(
-            str(letter.number),
-            f"{letter.time:%Y-%m-%d %H:%M:%S}",
-            letter.consumer,
-            letter.reason,
-            letter.headers.get("ce-type", "").rsplit(".", maxsplit=1)[-1],
-            f"{letter.stream} {letter.sequence}",
-            str(letter.deliveries),
-        )
-    return table
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    return (
+        str(letter.number),
+        f"{letter.time:%Y-%m-%d %H:%M:%S}",
+        letter.consumer,
+        letter.reason,
+        letter.headers.get("ce-type", "").rsplit(".", maxsplit=1)[-1],
+        f"{letter.stream} {letter.sequence}",
+        str(letter.deliveries),
+    )
