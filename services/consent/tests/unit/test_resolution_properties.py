@@ -352,20 +352,22 @@ def test_changes_told_row_by_row_add_up_to_the_state(world: World) -> None:
 
 
 @given(worlds(), st.data())
-def test_merge_then_split_restores_the_state_exactly(world: World, data: st.DataObject) -> None:
+def test_merges_then_a_split_restore_the_state_exactly(world: World, data: st.DataObject) -> None:
     history = History(TRAITS, world.rows)
     if len(world.profiles) < 2:
         world.split(min(world.profiles), [], issue=True)
         world.deliver(0)
         history.add(world.rows[-1])
     before = {i: resolve_subject(history, i) for i in world.ids}
-    one, other = data.draw(st.permutations(sorted(world.profiles)))[:2]
-    sides = world.profiles[one][1], world.profiles[other][1]
-    world.merge(one, other)
-    world.deliver(0)
-    history.add(world.rows[-1])
-    assert history.partition.closure_of(other) == sides[0] | sides[1]
-    world.announce(RowKind.SPLIT, {one: sides[0], other: sides[1]}, world.profiles[one][0] + 1, ())
+    survivor, *others = data.draw(st.permutations(sorted(world.profiles)))
+    others = others[: data.draw(st.integers(1, len(others)))]
+    sides = {i: world.profiles[i][1] for i in (survivor, *others)}
+    for other in others:
+        world.merge(survivor, other)
+        world.deliver(0)
+        history.add(world.rows[-1])
+    assert history.partition.closure_of(others[0]) == frozenset().union(*sides.values())
+    world.announce(RowKind.SPLIT, sides, world.profiles[survivor][0] + 1, ())
     world.deliver(0)
     history.add(world.rows[-1])
     assert {i: resolve_subject(history, i) for i in world.ids} == before
