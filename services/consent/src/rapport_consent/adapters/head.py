@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from psycopg import AsyncCursor
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_privacy.ports import LedgerHead
 
 _TIMELINE: Final = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 _READ: Final = f"SELECT epoch, position, timeline = {_TIMELINE} FROM ledger_head"  # noqa: S608 - made of constants
-_LOCK: Final = f"""
+LOCK: Final = f"""
 SELECT epoch, position, timeline = {_TIMELINE}, greatest(recorded_at, clock_timestamp()), purposes_at
 FROM ledger_head FOR UPDATE
 """  # noqa: S608 - made of constants
@@ -42,9 +43,14 @@ class LockedHead(NamedTuple):
     purposes_at: int
 
 
-async def lock(connection: Connection) -> LockedHead:
-    """Take the head: every other writer waits until this transaction ends."""
-    row = await (await connection.execute(_LOCK)).fetchone()
+async def locked(connection: Connection, cursor: AsyncCursor[tuple[Any, ...]]) -> LockedHead:
+    """Return the head that LOCK took: every other writer waits until this transaction ends.
+
+    Args:
+        connection: In the transaction.
+        cursor: The result of LOCK.
+    """
+    row = await cursor.fetchone()
     if row is None:
         raise RuntimeError("the ledger has no head: it was not migrated")
     epoch, position, same_timeline, recorded_at, purposes_at = row

@@ -7,10 +7,11 @@ READ COMMITTED: what is read after the lock is what earlier positions left.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from hashlib import sha256
 from typing import Final
 
+from rapport.consent.v1 import ledger_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
@@ -31,7 +32,7 @@ from rapport_consent.translate import change_message, event_of
 CHANNEL: Final = "consent_ledger"
 """Where a commit gives replicas a hint."""
 
-_COPY_FROM: Final = 16
+_COPY_FROM: Final = 8
 
 _WANTED: Final = """
 WITH wanted AS MATERIALIZED (
@@ -42,6 +43,7 @@ WITH wanted AS MATERIALIZED (
 )
 """
 _ROWS: Final = f"{_WANTED} SELECT {READ_COLUMNS} FROM wanted JOIN ledger ON named_id = profile_id ORDER BY position"  # noqa: S608
+_STATES: Final = f"{_WANTED} SELECT profile_id, state FROM wanted JOIN subject_states USING (profile_id)"  # noqa: S608
 _INSERT: Final = f"INSERT INTO ledger ({WRITE_COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"  # noqa: S608
 _IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%s::bytea[])"
 _REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%s::bytea[], %s::text[])"
@@ -60,6 +62,7 @@ class LedgerUnit:
     def __init__(self, connection: Connection, catalogue: CatalogueCache) -> None:
         self.connection = connection
         self._catalogue = catalogue
+        self._states: Mapping[str, bytes] = {}
 
     async def catalogue(self) -> Catalogue:
         """Return purposes as they are now."""
@@ -80,10 +83,16 @@ class LedgerUnit:
 
     async def lock(self, profile_ids: Collection[str]) -> Known:
         """Take the head of the ledger and return what is known of these ids."""
-        locked = await head.lock(self.connection)
+        wanted = {"ids": list(profile_ids)}
+        async with self.connection.pipeline():  # one trip to the server; each statement sees what the lock let through
+            locking = await self.connection.execute(head.LOCK)
+            reading = await self.connection.execute(_ROWS, wanted)
+            stating = await self.connection.execute(_STATES, wanted)
+            locked = await head.locked(self.connection, locking)
+            rows = [row_of(columns) for columns in await reading.fetchall()]
+            self._states = dict(await stating.fetchall())
         failpoint("ledger.locked")
         catalogue = await self._catalogue.at(self.connection, locked.purposes_at)
-        rows = await read_rows(self.connection, profile_ids)
         return Known(locked.epoch, locked.position, locked.recorded_at, catalogue, History(catalogue.traits, rows))
 
     async def write(self, known: Known, changes: Sequence[LedgerChange]) -> None:
@@ -91,18 +100,32 @@ class LedgerUnit:
         if not changes:
             return
         told = [change_message(change, known.epoch) for change in changes]
+        events = [event_of(change.row, message) for change, message in zip(changes, told, strict=True)]
+        states = projections.fold(self._states, told)
+        purposes_at = max((c.row.position for c in changes if c.row.kind is RowKind.PURPOSE), default=0)
+        # A COPY cannot be part of a pipeline; for few rows one trip to the server beats it.
+        async with self.connection.pipeline() if len(changes) < _COPY_FROM else nullcontext():
+            await self._insert(changes, told, known.epoch)
+            await projections.store(self.connection, changes, states)
+            await outbox.append(self.connection, events)
+            await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at))
+        failpoint("ledger.written")
+
+    async def _insert(
+        self, changes: Sequence[LedgerChange], told: Sequence[ledger_pb2.LedgerChange], epoch: str
+    ) -> None:
         rows = [
-            columns_of(change.row, known.epoch, message.SerializeToString())
+            columns_of(change.row, epoch, message.SerializeToString())
             for change, message in zip(changes, told, strict=True)
         ]
-        await _insert(self.connection, rows)
+        if len(rows) < _COPY_FROM:
+            for row in rows:
+                await self.connection.execute(_INSERT, row)
+        else:
+            async with self.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+                for row in rows:
+                    await copy.write_row(row)
         failpoint("ledger.inserted")
-        await projections.follow(self.connection, changes, told)
-        events = [event_of(change.row, message) for change, message in zip(changes, told, strict=True)]
-        await outbox.append(self.connection, events)
-        purposes_at = max((c.row.position for c in changes if c.row.kind is RowKind.PURPOSE), default=0)
-        await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at))
-        failpoint("ledger.written")
 
     async def blank(self, profile_ids: Collection[str]) -> None:
         """Blank the rows that name these ids, which have a recorded erasure, and drop what was kept beside them."""
@@ -151,16 +174,6 @@ async def read_rows(connection: Connection, profile_ids: Collection[str]) -> lis
     async with connection.cursor() as cursor:
         await cursor.execute(_ROWS, {"ids": list(profile_ids)})
         return [row_of(columns) for columns in await cursor.fetchall()]
-
-
-async def _insert(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    async with connection.cursor() as cursor:
-        if len(rows) < _COPY_FROM:
-            await cursor.executemany(_INSERT, rows) if len(rows) > 1 else await cursor.execute(_INSERT, rows[0])
-            return
-        async with cursor.copy(_COPY) as copy:
-            for row in rows:
-                await copy.write_row(row)
 
 
 def _row_key(source: str, external_id: str) -> bytes:

@@ -11,7 +11,6 @@ from rapport_chassis.database.pool import Connection
 from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.rows import RowKind
 
-_READ: Final = "SELECT profile_id, state FROM subject_states WHERE profile_id = ANY (%s::text[])"
 _STORE: Final = """
 INSERT INTO subject_states (profile_id, state) SELECT * FROM unnest(%s::text[], %s::bytea[])
 ON CONFLICT (profile_id) DO UPDATE SET state = excluded.state
@@ -30,20 +29,13 @@ UPDATE profiles SET family = %s WHERE family IN (SELECT family FROM profiles WHE
 """
 
 
-async def follow(
-    connection: Connection, changes: Sequence[LedgerChange], messages: Sequence[ledger_pb2.LedgerChange]
+async def store(
+    connection: Connection, changes: Sequence[LedgerChange], states: Mapping[str, ledger_pb2.SubjectState]
 ) -> None:
-    """Bring states, redirects and fences up to these changes."""
-    touched = dict.fromkeys(subject.profile_id for message in messages for subject in message.subjects)
-    stored: Mapping[str, bytes] = {}
-    if any(not subject.whole for message in messages for subject in message.subjects):
-        async with connection.cursor() as cursor:
-            await cursor.execute(_READ, (list(touched),))
-            stored = dict(await cursor.fetchall())
-    states = fold(stored, messages)
+    """Write the states that result, and the redirects and fences that changed."""
     if states:
         await connection.execute(_STORE, (list(states), [state.SerializeToString() for state in states.values()]))
-    absorbed = [i for message in messages for subject in message.subjects for i in subject.redirect_ids]
+    absorbed = [i for change in changes for subject in change.subjects for i in subject.redirect_ids]
     if absorbed:
         await connection.execute(_DROP, (absorbed,))
     for change in changes:
@@ -61,7 +53,8 @@ def fold(
     for message in messages:
         for subject in message.subjects:
             if subject.whole:
-                states[subject.profile_id] = subject
+                states[subject.profile_id] = ledger_pb2.SubjectState()
+                states[subject.profile_id].CopyFrom(subject)  # the message itself goes out as it is
                 continue
             whole = states.get(subject.profile_id)
             if whole is None:

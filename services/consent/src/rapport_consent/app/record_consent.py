@@ -14,9 +14,9 @@ async def record_consent(
     Raises:
         RapportError: Why they cannot be recorded, with the path of the field.
     """
-    catalogue = await unit.catalogue()
     notice = None
     if answers.notice_id:
         notice = await unit.notice(answers.notice_id, answers.notice_version, answers.locale)
-    drafts = draft_answers(answers, notice, catalogue.purposes, now=now, production=production)
-    return await write(unit, await unit.lock([profile_id]), profile_id, drafts)
+    known = await unit.lock([profile_id])
+    drafts = draft_answers(answers, notice, known.catalogue.purposes, now=now, production=production)
+    return await write(unit, known, profile_id, drafts)
