@@ -19,7 +19,8 @@ from typing import Final
 
 import grpc
 import psycopg
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2, purpose_pb2_grpc
 from rapport_chassis.ids import new_id
 from rapport_testing.bench import Figure, Report, latencies_us, p50, p99
@@ -83,11 +84,11 @@ async def _checks(
 ) -> None:
     chooser = random.Random(1)
     bare_server = grpc.aio.server()
-    health_pb2_grpc.add_HealthServicer_to_server(health.aio.HealthServicer(), bare_server)
+    health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), bare_server)  # type: ignore[no-untyped-call]
     port = bare_server.add_insecure_port("127.0.0.1:0")
     await bare_server.start()
     bare_channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-    bare = health_pb2_grpc.HealthStub(bare_channel)
+    bare = health_pb2_grpc.HealthStub(bare_channel)  # type: ignore[no-untyped-call]
     request = health_pb2.HealthCheckRequest()
 
     def check() -> consent_pb2.CheckConsentRequest:

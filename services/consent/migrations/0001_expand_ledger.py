@@ -89,7 +89,8 @@ BEGIN
         expires_at = NULL, reask_not_before = NULL, details = NULL, change = NULL
     WHERE named_id = erased_id AND kind NOT IN ('fence', 'merge', 'split', 'purpose', 'blank');
     GET DIAGNOSTICS blanked = ROW_COUNT;
-    DELETE FROM imported_rows WHERE reference IN (SELECT reference FROM ledger WHERE named_id = erased_id AND kind = 'blank');
+    DELETE FROM imported_rows
+    WHERE reference IN (SELECT reference FROM ledger WHERE named_id = erased_id AND kind = 'blank');
     RETURN blanked;
 END $$;
 REVOKE ALL ON FUNCTION blank_erased(text) FROM PUBLIC;
