@@ -245,6 +245,30 @@ def test_an_early_restriction_fences_until_the_prefix_has_lifted_it(world: World
     assert world.check("orders")
 
 
+def test_the_newest_early_restriction_outlives_an_older_one_that_came_after_it(world: World) -> None:
+    position = world.ledger.position
+    world.ledger.restrict(ANNA)
+    world.ledger.grant("prf_carl", "mail")
+    world.ledger.restrict(ANNA)
+    world.ledger.restrict(ANNA, in_force=False)
+    world.ledger.grant("prf_carl", "mail")
+    world.ledger.restrict(ANNA)
+    first, second, older, lifted, _, newest = world.ledger.changes[position:]
+    for change in (newest, older, first, second, lifted):
+        world.replica.apply(change)
+    assert world.replica.position == position + 4
+    assert world.check("mail").reason == Reason.RESTRICTED
+
+
+def test_nothing_is_kept_of_an_erased_person_under_any_id(world: World) -> None:
+    world.ledger.merge(ANNA, "prf_bert")
+    world.ledger.restrict(ANNA)
+    world.ledger.fence("prf_bert")
+    world.follow()
+    kept = [world.replica.contents.subjects.get(person) for person in (ANNA, "prf_bert")]
+    assert not any(subject.states or subject.restriction for subject in kept if subject is not None)
+
+
 def test_a_change_of_a_purpose_takes_hold_at_its_time(world: World) -> None:
     assert world.check("insight", "prf_nobody")
     world.ledger.define("insight", purpose_pb2.LEGAL_BASIS_CONSENT, active_from=BEGINNING + timedelta(seconds=1))

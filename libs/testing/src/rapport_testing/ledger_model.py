@@ -166,7 +166,7 @@ class LedgerModel:
         redirects = {each: to for each, to in self.state.redirects.items() if each != profile_id}
         keys = {**self.state.keys, profile_id: _negatives(self.state.keys.get(survivor, {}))}
         state = replace(self.state, keys=keys, redirects=redirects, restricted=restricted)
-        self._write(survivor, state, subjects=[whole(state, survivor), whole(state, profile_id)])
+        self._write(survivor, state, subjects=[whole(state, each) for each in sorted((survivor, profile_id))])
 
     def fence(self, named_id: str) -> None:
         """Erase a person: every id is fenced and nothing else about it is kept."""
