@@ -1,0 +1,74 @@
+"""Every command that a README shows is run, in the order it is shown, against a running environment."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rapport_local.environment import Environment
+from rapport_local.services import Connections, service_named, variables
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+STOPS_BY_ITSELF = re.compile(r"(serve|up)\b")
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def commands(readme: Path) -> list[str]:
+    blocks = BLOCK.findall(readme.read_text(encoding="utf-8"))
+    return [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def readmes() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "*README.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in listed.stdout.splitlines() if commands(ROOT / name)]
+
+
+@pytest.fixture(scope="module")
+def configured(environment_folder: Path) -> dict[str, str]:
+    """What a service is configured with in the running environment, as the owner of its database."""
+    environment, service = Environment.at(environment_folder), service_named("consent")
+    assert service is not None
+    ports = environment.remembered_ports()
+    connections = Connections(dsn="", owner_dsn="", nats_url=f"nats://127.0.0.1:{ports['nats']}", port=0)
+    return variables(service, environment, connections, migrating=True)
+
+
+@pytest.mark.parametrize("readme", readmes(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.timeout(300)
+def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dict[str, str]) -> None:
+    for command in commands(readme):
+        program, *rest = command.split()
+        if program == "make":
+            assert rest[0] in TARGETS, f"{command}: there is no such target"
+            continue
+        if program == "python":
+            command = command.replace("python", sys.executable, 1)
+            if "provision" in rest:
+                certificates = Path(configured["RAPPORT_CONSENT_NATS__TLS__CERTIFICATE"]).parents[1] / "provision"
+                configured = configured | {
+                    "RAPPORT_CONSENT_NATS__TLS__CERTIFICATE": str(certificates / "tls.crt"),
+                    "RAPPORT_CONSENT_NATS__TLS__KEY": str(certificates / "tls.key"),
+                }
+        if STOPS_BY_ITSELF.search(command):
+            command = f"timeout --preserve-status -s TERM 8 {command}"
+        done = run(command, configured if program == "python" else {})
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_demo_shows_the_main_job(run: Run, tmp_path: Path) -> None:
+    done = run("rapport demo", {"RAPPORT_FOLDER": str(tmp_path / "demo")}, timeout_s=180)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    for expected in ("PERMIT", "DENY", "WITHDRAWN", "verified", "WithdrawConsent"):
+        assert expected in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_help_lists_every_target_for_people() -> None:
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ})
+    for target in ("demo", "test", "check", "prove", "bench"):
+        assert f"make {target} " in done.stdout
