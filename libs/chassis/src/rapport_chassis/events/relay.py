@@ -307,6 +307,6 @@ def _sent(batch: Sequence[Waiting], answers: Sequence[bytes | None], last: int, 
 
 def _links(batch: Sequence[Waiting]) -> list[SpanContext]:
     """The spans that wrote these events, as far as they are recorded."""
-    sampled = [each.headers[TRACEPARENT] for each in batch if each.headers.get(TRACEPARENT, "").endswith("1")]
-    contexts = (parse_traceparent(traceparent) for traceparent in dict.fromkeys(sampled[:_LINKS]))
-    return [context for context in contexts if context is not None]
+    headers = dict.fromkeys(each.headers.get(TRACEPARENT, "") for each in batch)
+    contexts = (parse_traceparent(traceparent) for traceparent in headers if traceparent)
+    return [context for context in contexts if context is not None and context.trace_flags.sampled][:_LINKS]
