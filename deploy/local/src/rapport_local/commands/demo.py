@@ -1,0 +1,142 @@
+"""`rapport demo`: the main job on real servers, told in scenes that check what they show."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+from rapport_chassis.errors import RapportError
+from rapport_chassis.telemetry.logs import configure_logging
+from rapport_testing.child import ProcessError
+from rapport_testing.pki import LocalAuthority
+from rich.console import Console
+from rich.text import Text
+
+from rapport_local import access
+from rapport_local.demo import events, scenes
+from rapport_local.demo.report import Report
+from rapport_local.demo.shop import IDENTITY, SHOP, SHOP_MAY, Cast, cast, person
+from rapport_local.demo.throughput import throughput
+from rapport_local.environment import Environment
+from rapport_local.failure import Failure
+from rapport_local.progress import Progress, Step
+from rapport_local.stack import Stack
+
+_NEXT: Final = (
+    ("rapport up", "the same servers and services, to play with"),
+    ("rapport call", "every method there is; rapport call METHOD JSON calls one"),
+    ("rapport trace", "what happened lately, across services"),
+    ("rapport doctor", "what is wrong, and how to mend it"),
+    ("make help", "tests, benchmarks and proofs"),
+    ("README.md", "how it is built, and where everything is"),
+)
+
+
+@click.command()
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the environment here; else it is removed."
+)
+def demo(folder: Path | None) -> None:
+    """Show the main job: purposes, a grant, its receipt, a withdrawal, a merge, the trace of it, and how fast it is.
+
+    Starts an environment of its own and leaves nothing running. Exit code 1 if anything was not as it must be.
+    """
+    kept = folder is not None
+    environment = Environment.at(folder or Path(tempfile.mkdtemp(prefix="rapport-demo-")))
+    environment.create()
+    report = Report(Console(highlight=False))
+    with environment.held(), environment.log_of("demo").open("a") as log:
+        configure_logging("demo", "", stream=log)
+        asyncio.run(_until_told_or_stopped(environment, report))
+    if report.broken:
+        raise Failure(
+            f"{len(report.broken)} of {report.held + len(report.broken)} checks did not hold",
+            details="\n".join(report.broken),
+            hint=f"the logs are in {environment.logs}",
+        )
+    if not kept:
+        shutil.rmtree(environment.folder, ignore_errors=True)
+
+
+async def _until_told_or_stopped(environment: Environment, report: Report) -> None:
+    telling = asyncio.create_task(_tell(environment, report))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, telling.cancel)
+    try:
+        await telling
+    except asyncio.CancelledError:
+        raise Failure("stopped; nothing is left running") from None
+    except ProcessError as error:
+        first, *more = str(error).splitlines()
+        raise Failure(first, details="\n".join(more)) from error
+
+
+async def _tell(environment: Environment, report: Report) -> None:
+    console = Console(highlight=False)
+    console.print(Text("Rapport: what a customer allows is what happens, and it can be proven.", "bold"))
+    began = time.monotonic()
+
+    def step_ended(step: Step) -> None:
+        if step.state == "done":
+            report.line(Text.assemble(("✓", "green"), f" {step.text:<64}", (f"{step.took_s:6.1f} s", "dim")))
+
+    stack = Stack(environment, Progress(step_ended), lambda _: None)
+    try:
+        with report.scene("PostgreSQL, NATS and the consent service start, each a real process"):
+            _prepare(environment)
+            report.expect(await stack.start(), "everything is ready")
+        async with cast(environment, stack.status()) as everybody:
+            await _play(report, everybody)
+    except (RapportError, TimeoutError) as error:
+        report.expect(False, f"the story broke off: {str(error) or 'something did not happen in time'}")
+    finally:
+        console.print()
+        await stack.stop()
+    _conclude(console, report, time.monotonic() - began)
+
+
+def _prepare(environment: Environment) -> None:
+    """Certificates for those who are played; the services' own are issued at the start."""
+    access.add_client(environment, SHOP, SHOP_MAY)
+    LocalAuthority(environment.certificates).issue(IDENTITY)
+
+
+async def _play(report: Report, cast: Cast) -> None:
+    ana, other = person(), person()
+    with report.scene("The shop says what it wants to do, and why it may"):
+        await scenes.purposes(report, cast)
+    with report.scene("Ana visits the shop: what may be done?"):
+        await scenes.before(report, cast, ana)
+    with report.scene("Ana ticks the box"):
+        write = await scenes.granted(report, cast, ana)
+    with report.scene("She gets a receipt, which proves it without us"):
+        await scenes.receipt(report, cast, write)
+    with report.scene("Ana changes her mind"):
+        await scenes.withdrawn(report, cast, ana)
+    with report.scene("What goes wrong is refused with a reason"):
+        await scenes.refusals(report, cast, ana)
+    with report.scene("Two ids turn out to be one person"):
+        trace_id = await events.merge(report, cast, ana, other)
+    with report.scene("The trace of that"):
+        await events.trace(report, cast, trace_id)
+    with report.scene("Who decided what"):
+        await events.audit(report, cast)
+    with report.scene("How fast it is"):
+        await throughput(report, cast)
+
+
+def _conclude(console: Console, report: Report, took_s: float) -> None:
+    console.print()
+    total = report.held + len(report.broken)
+    style = "bold green" if not report.broken else "bold red"
+    console.print(Text(f"{report.held} of {total} checks held, in {took_s:.0f} s. Nothing is left running.", style))
+    console.print()
+    console.print("Where to look next:")
+    for command, meaning in _NEXT:
+        console.print(Text.assemble("   ", (f"{command:<16}", "bold"), meaning))
