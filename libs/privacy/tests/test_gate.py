@@ -171,6 +171,18 @@ def test_a_fence_around_the_survivor_holds_for_the_absorbed(world: World) -> Non
         assert world.check("orders", person).reason == Reason.ERASED
 
 
+def test_a_fence_around_the_absorbed_holds_for_the_survivor_until_they_are_parted(world: World) -> None:
+    world.ledger.fence("prf_bert")
+    world.ledger.merge(ANNA, "prf_bert")
+    world.follow()
+    for person in (ANNA, "prf_bert"):
+        assert world.check("orders", person).reason == Reason.ERASED
+    world.ledger.split("prf_bert")
+    world.follow()
+    assert world.check("orders", ANNA).answer == Answer.PERMIT
+    assert world.check("orders", "prf_bert").reason == Reason.ERASED
+
+
 @pytest.mark.parametrize("purpose", list(PURPOSES))
 def test_a_token_that_is_not_reached_denies_whatever_the_basis(world: World, purpose: str) -> None:
     def answer(epoch: str, position: int) -> tuple[int, int]:

@@ -69,7 +69,7 @@ def chain(purpose: str, brand: str) -> list[tuple[str, str]]:
 def permits(state: LedgerState, person: str, purpose: str, brand: str) -> bool:
     """Whether the ledger permits, read off its state."""
     survivor = state.current(person)
-    if {person, survivor} & state.fences or purpose not in state.purposes or state.purposes[purpose].retired:
+    if state.closure(person) & state.fences or purpose not in state.purposes or state.purposes[purpose].retired:
         return False
     if purpose == "claims":
         return True
@@ -259,7 +259,7 @@ class ReplicaHistory(RuleBasedStateMachine):
         anew.fences |= self.replica.fences
         assert portrait(self.replica) == portrait(anew)
         for question, answer in self.answers().items():
-            fenced = {question[0], self.ledger.state.current(question[0])} & self.replica.fences
+            fenced = self.ledger.state.closure(question[0]) & self.replica.fences
             assert (answer == Answer.PERMIT) == (permits(self.ledger.state, *question) and not fenced)
 
 
