@@ -8,7 +8,8 @@ import importlib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, cast
+from operator import attrgetter
+from typing import Final
 
 import protovalidate
 from google.protobuf import symbol_database
@@ -22,7 +23,7 @@ from rapport_chassis.events.errors import EVENT_ERRORS
 _PACKAGE: Final = re.compile(r"rapport\.(?P<context>[a-z]+)\.(?P<version>v[0-9]+)")
 _SHARED_CONTEXT: Final = "common"
 
-_Path = Callable[[Message], list[str]]
+_Path = Callable[[Message], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def _describe(descriptor: Descriptor) -> EventDescription:
     if package is None or not options.HasExtension(event_pb2.event):
         raise TypeError(f"{descriptor.full_name} is not an event")
     event = options.Extensions[event_pb2.event]
-    key = _path(event.key)
-    profiles = [_path(path) for path in event.profiles]
+    key = _path(event.key, descriptor)
+    profiles = [_path(path, descriptor) for path in event.profiles]
 
     def read_key(message: Message) -> str:
         values = key(message)
@@ -99,19 +100,33 @@ def event_class(schema: str) -> type[Message] | None:
     return found
 
 
-def _path(path: str) -> _Path:
+def _path(path: str, descriptor: Descriptor | None) -> _Path:
     """Return a reader of all strings at a path such as "profiles.redirect_ids"; it passes through repeated fields."""
+    assert descriptor is not None
     name, _, rest = path.partition(".")
-    deeper = _path(rest) if rest else None
+    field = descriptor.fields_by_name[name]
+    deeper = _path(rest, field.message_type) if rest else None
+    read_value = attrgetter(name)
+    if not _repeats(path, descriptor):
+        read_whole = attrgetter(path)
+        return lambda message: (read_whole(message),)
+    if not field.is_repeated:
+        assert deeper is not None
+        return lambda message: deeper(read_value(message))
+    if deeper is None:
+        return lambda message: tuple(read_value(message))
+    return lambda message: tuple(found for each in read_value(message) for found in deeper(each))
 
-    def read(message: Message) -> list[str]:
-        value = getattr(message, name)
-        values = [value] if isinstance(value, (str, Message)) else list(value)
-        if deeper is None:
-            return cast("list[str]", values)
-        return [found for each in cast("list[Message]", values) for found in deeper(each)]
 
-    return read
+def _repeats(path: str, descriptor: Descriptor | None) -> bool:
+    """Whether there may be several values at a path."""
+    for name in path.split("."):
+        assert descriptor is not None
+        field = descriptor.fields_by_name[name]
+        if field.is_repeated:
+            return True
+        descriptor = field.message_type
+    return False
 
 
 def validate(message: Message) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
@@ -21,6 +22,7 @@ CHANNEL: Final = "rapport_outbox"
 _COPY_FROM: Final = 8
 _COLUMNS: Final = "event_id, subject, type, payload, headers, profile_ids, urgent"
 _COPY: Final = f"COPY outbox ({_COLUMNS}) FROM STDIN"
+_IDS: Final = re.compile(r"[A-Za-z0-9_,-]*")
 _HINT: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 
 
@@ -42,7 +44,7 @@ async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> N
             event.type,
             event.payload(),
             json.dumps(event.headers(traceparent)),
-            list(event.profile_ids),
+            _array(event.profile_ids),
             event.urgent,
         )
         for event in events
@@ -55,6 +57,18 @@ async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> N
             for row in rows:
                 await copy.write_row(row)
         await cursor.execute(_HINT)
+
+
+def _array(ids: Sequence[str]) -> str:
+    """Return an array's text: ids need no quotes, and the driver's own way is several times slower.
+
+    Raises:
+        ValueError: Something else than ids.
+    """
+    text = ",".join(ids)
+    if not _IDS.fullmatch(text):
+        raise ValueError("an event's profiles are not ids")
+    return f"{{{text}}}"
 
 
 @functools.cache
