@@ -49,9 +49,7 @@ async def killable(tmp_path):
 async def impatient_broker(bare_broker: Broker) -> Broker:
     """A broker that delivers again a second after a consumer died, not half a minute."""
     impatient = tuple(
-        dataclasses.replace(
-            each, config={**each.config, "ack_wait": 10**9, "backoff": [10**9] * 2, "max_deliver": 1000}
-        )
+        dataclasses.replace(each, config={**each.config, "ack_wait": 10**9, "max_deliver": 1000})
         for each in bare_broker.topology.consumers
     )
     declared: topology.Topology = dataclasses.replace(bare_broker.topology, consumers=impatient)

@@ -34,7 +34,7 @@ class Binding:
     Attributes:
         stream: The stream it reads.
         consumer: Its name.
-        ack_wait_s: After how long without a sign an event is delivered again, at the least.
+        ack_wait_s: After how long without a sign an event is delivered again.
         max_deliver: How often an event is delivered at most.
     """
 
@@ -59,6 +59,7 @@ async def bind(connection: NatsConnection, stream: str, consumer: str, subjects:
         "deliver_subject": not config.get("deliver_subject"),
         "max_deliver": config.get("max_deliver", -1) > 0,
         "durable_name": config.get("durable_name") == consumer,
+        "backoff": not config.get("backoff"),  # it would stretch the delays asked for when an event is given back
     }
     wrong = sorted(name for name, right in drifts.items() if not right)
     if wrong:
@@ -67,8 +68,7 @@ async def bind(connection: NatsConnection, stream: str, consumer: str, subjects:
             f"consumer {consumer} of {stream} differs from the code in {', '.join(wrong)}: provision again",
             metadata={"stream": stream, "consumer": consumer, "fields": ",".join(wrong)},
         )
-    waits = config.get("backoff") or [config["ack_wait"]]
-    return Binding(stream, consumer, min(waits) / _NANOSECONDS, config["max_deliver"])
+    return Binding(stream, consumer, config["ack_wait"] / _NANOSECONDS, config["max_deliver"])
 
 
 class Pull:

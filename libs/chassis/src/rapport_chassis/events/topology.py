@@ -173,15 +173,13 @@ def _consumers(content: Mapping[str, Any], prefix: str) -> tuple[ConsumerSpec, .
 
 
 def _consumer(declared: Mapping[str, Any], filters: Sequence[str]) -> dict[str, Any]:
-    waits = [_nanoseconds(wait) for wait in declared["backoff"]]
     subjects = {"filter_subject": filters[0]} if len(filters) == 1 else {"filter_subjects": list(filters)}
     return {
         "durable_name": declared["name"],
         "name": declared["name"],
         "description": declared["description"],
         "ack_policy": "explicit",
-        "ack_wait": waits[0],
-        "backoff": waits,
+        "ack_wait": _nanoseconds(declared["ack_wait"]),
         "max_deliver": declared["max_deliver"],
         "max_ack_pending": declared["max_ack_pending"],
         "max_waiting": declared["max_waiting"],
