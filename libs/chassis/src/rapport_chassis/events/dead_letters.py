@@ -116,7 +116,9 @@ class DeadLetters:
             JetStreamError: The stream refused it.
             RapportError: BROKER_UNAVAILABLE.
         """
-        identity = f"{letter.consumer}:{letter.stream}:{letter.sequence}:{letter.deliveries}"
+        # With the id of the message that failed: a replay that fails again is another dead letter of the same event.
+        failed = f"{letter.deliveries}:{letter.headers.get(MESSAGE_ID, '')}"
+        identity = f"{letter.consumer}:{letter.stream}:{letter.sequence}:{failed}"
         subject = dead_letter_subject(letter.context, letter.consumer)
         await self._api.publish(subject, letter.to_json(), {MESSAGE_ID: identity})
 
