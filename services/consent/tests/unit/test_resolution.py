@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rapport_consent.domain.erasure import carried_over
 from rapport_consent.domain.evidence import CapturedEvidence, DeclaredEvidence
 from rapport_consent.domain.history import History, PurposeTraits
 from rapport_consent.domain.resolution import resolve_fences, resolve_key, resolve_restriction, resolve_subject
@@ -46,9 +47,12 @@ class Ledger:
             brand_id,
             **fields,  # type: ignore[arg-type]
         )
-        self.rows.append(row)
-        self.history.add(row)
+        self.add(row)
         return reference
+
+    def add(self, row: LedgerRow) -> frozenset[str]:
+        self.rows.append(row)
+        return self.history.add(row)
 
     def follow(self, kind: RowKind, *closures: str, issued: tuple[str, ...] = ()) -> None:
         """Each closure in words: the survivor first, then what redirects to it."""
@@ -281,6 +285,36 @@ def test_id_issued_from_an_issued_id_takes_the_same_whichever_split_is_heard_fir
     assert ledger.status("m") is None
     ledger.write("a", RowKind.SPLIT, partition=first)
     assert ledger.status("n") is ledger.status("m") is Status.OBJECTED
+
+
+def test_issued_id_also_takes_what_the_profile_it_left_had_from_an_earlier_parting(ledger: Ledger) -> None:
+    ledger.merge("a b")
+    ledger.write("b", RowKind.OBJECT, 1)
+    ledger.split("a", "b")
+    ledger.split("a", "n", issued=("n",))
+    assert ledger.status("n") is Status.OBJECTED
+
+
+def test_split_heard_late_is_told_to_everyone_issued_through_it(ledger: Ledger) -> None:
+    first = PartitionChange("evt_1", (ResultingProfile("a", 2), ResultingProfile("n", 2)), ("n",))
+    second = PartitionChange("evt_2", (ResultingProfile("n", 3), ResultingProfile("m", 3)), ("m",))
+    ledger.write("n", RowKind.SPLIT, partition=second)
+    ledger.write("a", RowKind.OBJECT, 1)  # after m had left
+    late = LedgerRow(3, START, "cev_3", "a", RowKind.SPLIT, START, partition=first)
+    assert ledger.add(late) == {"a", "n", "m"}
+    assert (ledger.status("n"), ledger.status("m")) == (Status.OBJECTED, None)
+
+
+def test_negative_carried_over_from_an_erased_id_is_nobody_elses(ledger: Ledger) -> None:
+    ledger.merge("x a")
+    ledger.write("x", RowKind.OBJECT, 1)
+    ledger.split("x", "a")
+    ledger.merge("a c")
+    ((named_id, draft),) = carried_over(ledger.history, {"x"})
+    assert named_id == "a"
+    ledger.add(draft.at(5, recorded_at=START, reference="cev_5", named_id=named_id))
+    ledger.split("a", "c")
+    assert (ledger.status("a"), ledger.status("c")) == (Status.OBJECTED, None)
 
 
 def test_late_merge_does_not_undo_a_split_heard_before(ledger: Ledger) -> None:
