@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from local_desk import Desk
 from rapport_local import access, operators
 from rapport_local.environment import Environment
 from rapport_local.main import main
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Desk]:
+    """An environment that runs for all tests that leave it as they found it."""
+    folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
+    desk = Desk(folder / "environment")
+    try:
+        desk.up()
+        yield desk
+    finally:
+        desk.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """An environment of the test's own, which does not run yet."""
+    made = Desk(tmp_path / "environment")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,0 +1,112 @@
+"""`rapport up`: real servers and services; whatever happens to them or to it, nothing is lost and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+from local_desk import Desk
+from rapport_local.environment import is_free
+from rapport_testing.waiting import eventually_sync
+
+PURPOSE = '{"purpose_id": "kept", "terms": {"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}}'
+
+
+def test_status_shows_every_process_ready(running: Desk) -> None:
+    done = running.run("status", "--json")
+    assert done.exit_code == 0, done.stderr
+    processes = {process["name"]: process for process in json.loads(done.stdout)["processes"]}
+    assert {"postgres", "nats", "consent"} <= processes.keys()
+    assert processes["consent"]["roles"] == {"api": "ready", "events": "ready", "relay": "ready"}
+    table = running.run("status").stdout
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_a_second_up_in_the_same_folder_is_refused(running: Desk) -> None:
+    refused = running.run_apart("up")
+    assert refused.returncode == 1
+    assert "runs in" in refused.stderr
+
+
+def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, desk: Desk) -> None:
+    desk.up()
+    assert desk.run("call", "UpsertPurpose", PURPOSE).exit_code == 0
+    listed = [each.run("call", "--json", "ListPurposes", '{"purpose_id": "kept"}').stdout for each in (running, desk)]
+    assert [json.loads(text).get("purposes", []) != [] for text in listed] == [False, True]
+    addresses = [{process.address for process in each.status().processes} for each in (running, desk)]
+    assert not addresses[0] & addresses[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything_and_leaves_nothing(desk: Desk, number: signal.Signals) -> None:
+    desk.up()
+    assert desk.end(number) == 0
+    assert desk.left() == []
+    assert desk.environment.holder() is None
+    assert all(is_free(port) for port in desk.environment.remembered_ports().values())
+    assert desk.run("doctor").exit_code == 0
+
+
+def test_a_signal_during_the_start_leaves_nothing(desk: Desk) -> None:
+    desk.begin()
+    eventually_sync(lambda: desk.environment.state_file.exists(), 20)
+    desk.end(signal.SIGINT)
+    assert desk.left() == []
+    desk.up()
+
+
+def test_what_was_written_survives_a_kill_of_everything(desk: Desk) -> None:
+    desk.up()
+    assert desk.run("call", "UpsertPurpose", PURPOSE).exit_code == 0
+    desk.end(signal.SIGKILL)
+    eventually_sync(lambda: not desk.left(), 20, message="the children of a killed up end")
+    status = desk.run("status")
+    assert status.exit_code == 1
+    assert "no environment runs" in status.stderr
+    desk.up()
+    assert '"kept"' in desk.run("call", "ListPurposes").stdout
+
+
+def test_a_crashed_service_is_started_again_at_the_same_address(desk: Desk) -> None:
+    consent = desk.up().process("consent")
+    assert consent is not None
+    assert consent.pid is not None
+    os.kill(consent.pid, signal.SIGKILL)
+    again = eventually_sync(
+        lambda: next(each for each in [desk.status().process("consent")] if each and each.restarts == 1), 30
+    )
+    assert again.address == consent.address
+    eventually_sync(lambda: desk.status().all_ready, 60)
+    assert desk.run("call", "GetLedgerHead").exit_code == 0
+
+
+def test_a_crashed_server_is_started_again_and_the_service_goes_on(desk: Desk) -> None:
+    status = desk.up()
+    for name in ("postgres", "nats"):
+        process = status.process(name)
+        assert process is not None
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+    eventually_sync(lambda: [each.restarts for each in desk.status().processes[:2]] == [1, 1], 30)
+    eventually_sync(lambda: desk.status().all_ready, 60)
+    assert desk.run("call", "UpsertPurpose", PURPOSE).exit_code == 0
+
+
+def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:
+    started = desk.run_apart("up", "--detach")
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert desk.status().all_ready
+    assert desk.run("down").exit_code == 0
+    assert desk.environment.holder() is None
+    assert desk.run("down").stdout == "Nothing runs.\n"
+
+
+def test_the_demo_holds_and_leaves_nothing_running(desk: Desk) -> None:
+    told = desk.run_apart("demo", "--folder", str(desk.environment.folder))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "✗" not in told.stdout
+    assert max(map(len, told.stdout.splitlines())) <= 80
+    assert desk.environment.holder() is None
+    assert all(is_free(port) for port in desk.environment.remembered_ports().values())
