@@ -33,6 +33,7 @@ class Ledger(LedgerModel):
         self.withheld = False
         self.broken_snapshots = 0
         self.open_snapshots = 0
+        self.heads_hang_after_load = False
         since = BEGINNING - timedelta(days=1)
         self.define("mail", purpose_pb2.LEGAL_BASIS_CONSENT, active_from=since)
         self.define("orders", purpose_pb2.LEGAL_BASIS_CONTRACT, active_from=since)
@@ -54,6 +55,8 @@ class Ledger(LedgerModel):
             self.broken_snapshots -= 1
             messages.insert(1, messages[0])
         self.open_snapshots += 1
+        if self.heads_hang_after_load:
+            self.head_gate.clear()
         try:
             for message in messages:
                 yield message
@@ -289,6 +292,28 @@ async def test_another_epoch_makes_cold_and_ends_in_a_new_load(world: World) -> 
     assert world.reason() == Reason.NO_DECISION
     assert world.replica.epoch == "epoch-2"
     assert Occurrence.EPOCH_CHANGED in world.reports
+
+
+async def test_what_was_fresh_in_an_old_epoch_is_not_fresh_in_a_new_one(world: World) -> None:
+    world.ledger.restore(3, "epoch-2")
+    world.ledger.heads_hang_after_load = True
+    await world.pass_time(0.25)
+    assert world.replica.epoch == "epoch-2"
+    assert world.reason("orders") == Reason.STALE
+    world.ledger.head_gate.set()
+    await world.settle()
+    assert world.answer("orders") == Answer.PERMIT
+
+
+async def test_a_replica_is_fresh_as_soon_as_it_has_caught_up_with_a_head_it_knows(world: World) -> None:
+    world.ledger.withheld = True
+    world.ledger.deny(ANNA, "mail", WITHDRAWN)
+    await world.pass_time(0.25)
+    world.ledger.head_gate.clear()
+    await world.pass_time(BOUND_S - 0.25)
+    assert world.reason() == Reason.STALE
+    world.follower.offer(world.ledger.changes[-1])
+    assert world.reason() == Reason.WITHDRAWN
 
 
 async def test_a_late_message_of_an_old_epoch_changes_nothing(world: World) -> None:

@@ -133,6 +133,7 @@ def test_a_paused_process_wakes_up_stale(world: World) -> None:
 
 @pytest.mark.parametrize("step", [timedelta(days=-400), timedelta(hours=-1), timedelta(hours=1)])
 def test_a_step_of_the_wall_clock_neither_prolongs_nor_ends_freshness(world: World, step: timedelta) -> None:
+    assert world.check("insight")
     world.clock.set(world.clock.now() + step)
     assert world.check("insight").answer == (Answer.PERMIT if step > timedelta(days=-1) else Answer.DENY)
     world.clock.advance(BOUND_S)
@@ -206,13 +207,14 @@ def test_a_withdrawal_holds_at_once_for_a_call_with_its_token(world: World) -> N
 
 def test_an_early_negative_denies_every_id_of_the_person_and_yields_to_the_prefix(world: World) -> None:
     world.ledger.merge(ANNA, "prf_bert")
+    world.ledger.merge(ANNA, "prf_dora")
     world.follow()
     world.ledger.grant("prf_carl", "mail")
     world.ledger.deny("prf_bert", "insight", OBJECTED)
     world.ledger.grant(ANNA, "insight")
     objection, grant = world.ledger.changes[-2:]
     world.replica.apply(objection)
-    for person in (ANNA, "prf_bert"):
+    for person in (ANNA, "prf_bert", "prf_dora"):
         assert world.check("insight", person).reason == Reason.OBJECTED
         assert world.check("mail", person)
         assert world.check("orders", person)
