@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
+from rapport_chassis.asgi.links import LinkSigner
+from rapport_chassis.asgi.server import HttpServer
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.cli import ServiceDefinition
-from rapport_chassis.clock import SystemClock
+from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.nats import NatsConnection
@@ -35,10 +38,11 @@ from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.entrypoints.grpc import ConsentServicer
 from rapport_consent.entrypoints.grpc_purposes import PurposeServicer
+from rapport_consent.entrypoints.http import ReceiptLinks, routes
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.subscriptions import CONSUMER, PROFILE_EVENTS, Profiles
-from rapport_consent.settings import ConsentSettings
+from rapport_consent.settings import ConsentSettings, LinkSettings
 from rapport_consent.telemetry import LOG_KEYS
 
 SERVICE = "consent"
@@ -88,7 +92,14 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         roles=roles,
         declared=SERVICES if "api" in roles else (),
     )
+    http = None
     if "api" in roles:
+        receipts = Receipts(
+            database, SigningKeys.load(settings.signing_folder, clock), Controller(**settings.controller.model_dump())
+        )
+        links = _links(settings.links, clock) if settings.links and settings.http else None
+        if links is not None and settings.http is not None:
+            http = HttpServer(settings.http, routes(receipts, links), telemetry=telemetry)
         servicer = ConsentServicer(
             once=once,
             imports=Imports(store, clock, settings.import_pause_s),
@@ -97,11 +108,8 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             authority=Authority(database, clock),
             heads=heads,
             ledger=ledger,
-            receipts=Receipts(
-                database,
-                SigningKeys.load(settings.signing_folder, clock),
-                Controller(**settings.controller.model_dump()),
-            ),
+            receipts=receipts,
+            links=links,
             clock=clock,
             production=settings.environment == "production",
         )
@@ -139,8 +147,14 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
+        http=http,
         components=[follower, LedgerHints(database, follower.hint, clock), watch, consumer, relay],
     )
+
+
+def _links(settings: LinkSettings, clock: Clock) -> ReceiptLinks:
+    keys = [bytes.fromhex(line) for line in settings.keys_file.read_text(encoding="ascii").split()]
+    return ReceiptLinks(LinkSigner(keys, clock=clock), clock, timedelta(seconds=settings.valid_for_s))
 
 
 DEFINITION = ServiceDefinition(

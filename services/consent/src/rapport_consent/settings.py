@@ -40,6 +40,15 @@ class GateSettings(SettingsGroup):
     """How often the head of the ledger is asked for."""
 
 
+class LinkSettings(SettingsGroup):
+    """Signed links for people without a login."""
+
+    keys_file: Path
+    """Keys, one a line in hexadecimal, at least 32 bytes each, the newest first: it signs, all of them verify."""
+    valid_for_s: Annotated[float, Field(gt=0)] = 30 * 86400.0
+    """How long a link is good for."""
+
+
 class ConsentSettings(ServiceSettings):
     """Settings of the consent service."""
 
@@ -51,5 +60,7 @@ class ConsentSettings(ServiceSettings):
     """Who answers for the data."""
     gate: GateSettings = GateSettings()
     """The replica from which checks are answered."""
+    links: LinkSettings | None = None
+    """Links by which a person fetches a receipt over HTTP; with `http` only."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5
     """An import waits while the oldest unpublished event is older than this."""

@@ -31,6 +31,7 @@ from rapport_consent.app.withdraw_consent import withdraw_consent
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.purposes import unknown_purpose
 from rapport_consent.domain.signals import refuse_signal
+from rapport_consent.entrypoints.http import ReceiptLinks
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
@@ -43,6 +44,7 @@ from rapport_consent.translate import (
     position_message,
     receipt_message,
     signing_key_message,
+    stamp,
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -64,6 +66,7 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
     heads: Heads
     ledger: LedgerFeed
     receipts: Receipts
+    links: ReceiptLinks | None
     clock: Clock
     production: bool
 
@@ -241,7 +244,11 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
     async def GetReceipt(self, request: consent_pb2.GetReceiptRequest, context: Context) -> consent_pb2.Receipt:
         """Return a signed receipt."""
         receipt = await self.receipts.signed(request.receipt_id)
-        return receipt_message(request.receipt_id, receipt.document, receipt.signature, receipt.kid)
+        message = receipt_message(request.receipt_id, receipt.document, receipt.signature, receipt.kid)
+        if self.links is not None:
+            message.link, expires_at = self.links.link_to(request.receipt_id)
+            message.link_expires_at.CopyFrom(stamp(expires_at))
+        return message
 
     async def ListSigningKeys(
         self, request: consent_pb2.ListSigningKeysRequest, context: Context

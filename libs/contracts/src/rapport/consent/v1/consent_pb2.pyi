@@ -1611,6 +1611,8 @@ class Receipt(_message.Message):
     DOCUMENT_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
     KID_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
+    LINK_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     receipt_id: _builtins.str
     """The receipt."""
     document: _builtins.bytes
@@ -1619,6 +1621,12 @@ class Receipt(_message.Message):
     """Ed25519 signature over the document."""
     kid: _builtins.str
     """Id of the signing key."""
+    link: _builtins.str
+    """Path at the service's HTTP listener where whoever holds it can fetch this receipt; empty without a listener."""
+    @_builtins.property
+    def link_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on the link is refused."""
+
     def __init__(
         self,
         *,
@@ -1626,10 +1634,12 @@ class Receipt(_message.Message):
         document: _builtins.bytes = ...,
         signature: _builtins.bytes = ...,
         kid: _builtins.str = ...,
+        link: _builtins.str = ...,
+        link_expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link_expires_at", b"link_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "kid", b"kid", "receipt_id", b"receipt_id", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "kid", b"kid", "link", b"link", "link_expires_at", b"link_expires_at", "receipt_id", b"receipt_id", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,60 @@
+"""What people fetch without a login: their receipt by a signed link, and the public keys that verify it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from rapport.consent.v1 import consent_pb2
+from rapport_chassis.asgi.links import LinkSigner
+from rapport_chassis.clock import Clock
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from rapport_consent.entrypoints.ports import Receipts
+from rapport_consent.translate import receipt_message, signing_key_message
+
+RECEIPT: Final = "receipt"
+"""What a link allows: to fetch one receipt."""
+
+
+@dataclass(frozen=True)
+class ReceiptLinks:
+    """Makes and opens links to receipts."""
+
+    signer: LinkSigner
+    clock: Clock
+    valid_for: timedelta
+
+    def link_to(self, receipt_id: str) -> tuple[str, datetime]:
+        """Return the path of a receipt for whoever holds it, and when it ends."""
+        expires_at = (self.clock.now() + self.valid_for).replace(microsecond=0)
+        return f"/receipts/{self.signer.sign(RECEIPT, receipt_id, expires_at)}", expires_at
+
+
+def routes(receipts: Receipts, links: ReceiptLinks) -> list[Route]:
+    """Return what is served."""
+
+    async def receipt(request: Request) -> Response:
+        receipt_id = links.signer.open(RECEIPT, request.path_params["token"]).subject
+        signed = await receipts.signed(receipt_id)
+        message = receipt_message(receipt_id, signed.document, signed.signature, signed.kid)
+        return _json(message, f"{receipt_id}.json")
+
+    async def keys(request: Request) -> Response:
+        answer = consent_pb2.ListSigningKeysResponse(keys=map(signing_key_message, receipts.public_keys()))
+        return _json(answer, "keys.json")
+
+    return [Route("/receipts/{token}", receipt), Route("/keys", keys)]
+
+
+def _json(message: Message, file_name: str) -> Response:
+    return Response(
+        json_format.MessageToJson(message),
+        media_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="{file_name}"'},
+    )
