@@ -126,7 +126,7 @@ class Installation:
         )
 
     def process(self, name: str = "service", *, only: str | None = None, **settings: str) -> ServiceProcess:
-        """Return a process of the service, not yet started; ready once it serves.
+        """Return a process of the service, not yet started; ready once it answers calls, each time it is started.
 
         Args:
             name: Tells processes apart: each has its own address and log.
@@ -139,8 +139,7 @@ class Installation:
             **{self._variable(key.upper()): value for key, value in settings.items()},
         }
         argv = [*self._command(), "serve", *(["--only", only] if only else [])]
-        address.unlink(missing_ok=True)
-        return ServiceProcess(argv, variables, self.folder / f"{name}.log", ready=address.exists)
+        return ServiceProcess(argv, variables, self.folder / f"{name}.log", ready_line='"event":"grpc_serving"')
 
     def address(self, name: str = "service") -> str:
         """Return where a started process serves."""

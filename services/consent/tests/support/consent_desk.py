@@ -273,8 +273,11 @@ class Desk:
         )
 
     async def readiness(self, name: str) -> str:
-        """Whether a role or service is ready: "SERVING" or "NOT_SERVING"."""
-        answer = await self.health.Check(health_pb2.HealthCheckRequest(service=name))
+        """Whether a role or service is ready: "SERVING", "NOT_SERVING", or "UNAVAILABLE" where nobody answers."""
+        try:
+            answer = await self.health.Check(health_pb2.HealthCheckRequest(service=name))
+        except RemoteError as error:
+            return error.reason.code
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
 
     async def until_serving(self, *names: str) -> None:

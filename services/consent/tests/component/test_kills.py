@@ -1,0 +1,223 @@
+"""Whatever is killed, and whenever: what was answered is there, once, and everybody hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+from consent_desk import ROLES, Desk, furnish, open_desk, profile, start_installation, verdict
+from consent_events import EventLog, Identity, merge
+from consent_load import Load, persist
+from consent_reader import make_reader, running_reader
+from rapport.consent.v1 import consent_pb2
+from rapport_privacy.contents import Contents
+from rapport_privacy.snapshot import SnapshotLoad
+from rapport_testing.free_ports import free_port
+from rapport_testing.installation import Installation
+from rapport_testing.process import RandomKiller, ServiceProcess
+from rapport_testing.prove import Scale
+from rapport_testing.waiting import eventually
+
+pytestmark = pytest.mark.heavy
+
+
+@dataclasses.dataclass
+class Rig:
+    """An installation whose parts may be killed; a test leaves all of them running."""
+
+    installation: Installation
+    service: ServiceProcess
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]:
+    """Servers and a service that comes back at the same address, as behind a load balancer."""
+    installation = start_installation(tmp_path_factory.mktemp("kills"), durable=scale.is_full)
+    service = installation.process(grpc__port=str(free_port()))
+    try:
+        asyncio.run(make_impatient(installation))
+        service.start()
+        furnish(installation)
+        yield Rig(installation, service)
+        service.terminate()
+    finally:
+        service.kill()
+        installation.stop()
+
+
+async def make_impatient(installation: Installation) -> None:
+    """Let the broker deliver again a second after a consumer died, not half a minute."""
+    broker = installation.broker()
+    impatient = []
+    for each in broker.topology.consumers:
+        config = {**each.config, "ack_wait": 10**9, "max_deliver": 1000}
+        config.pop("backoff", None)
+        impatient.append(dataclasses.replace(each, config=config))
+    topology = dataclasses.replace(broker.topology, consumers=tuple(impatient))
+    await dataclasses.replace(broker, topology=topology).provision()
+
+
+async def restart(rig: Rig, *failpoints: str) -> None:
+    await asyncio.to_thread(rig.service.kill)
+    rig.service.arm(*failpoints)
+    await asyncio.to_thread(rig.service.start)
+
+
+async def revive(rig: Rig) -> None:
+    """Wait until a failpoint has killed the service, and start it without any."""
+    await asyncio.to_thread(rig.service.wait_killed)
+    rig.service.arm()
+    await asyncio.to_thread(rig.service.start)
+
+
+async def assert_told_once(rig: Rig, head: int) -> EventLog:
+    """Every position is on the stream, in one event, as the ledger lists it."""
+    log = EventLog(rig.installation.broker())
+    published = await log.until(head)
+    events = [event for event in await log.read() if event.change.position <= head]
+    ids = {
+        event.change.position: {e.id for e in events if e.change.position == event.change.position} for event in events
+    }
+    assert all(len(each) == 1 for each in ids.values())
+    async with open_desk(rig.installation) as desk:
+        for change in await desk.changes():
+            if change.position <= head:
+                assert published[change.position].change == change
+    return log
+
+
+@pytest.mark.parametrize("failpoint", ["ledger.locked", "ledger.inserted", "ledger.written"])
+async def test_service_killed_within_a_write_has_written_all_of_it_or_nothing(
+    rig: Rig, scale: Scale, failpoint: str
+) -> None:
+    for passage in range(1, scale.pick(small=2, full=25)):
+        await restart(rig, f"{failpoint}=kill@{passage}")
+        async with open_desk(rig.installation) as desk:
+            load = Load(desk, writers=4, writes=passage + 20)
+            await asyncio.gather(load.run(), revive(rig))
+            await load.assert_each_took_effect_once(desk)
+
+
+@pytest.mark.parametrize("failpoint", ["relay.published", "relay.marked"])
+async def test_relay_killed_around_its_note_loses_and_doubles_no_event(rig: Rig, scale: Scale, failpoint: str) -> None:
+    for passage in range(1, scale.pick(small=2, full=25)):
+        await restart(rig, f"{failpoint}=kill@{passage}")
+        async with open_desk(rig.installation) as desk:
+            load = Load(desk, writers=4, writes=40)
+            await asyncio.gather(load.run(), revive(rig))
+            head = await load.assert_each_took_effect_once(desk)
+        await assert_told_once(rig, head)
+
+
+async def test_service_killed_between_commit_and_publication_publishes_once_it_is_back(rig: Rig) -> None:
+    await restart(rig)
+    async with open_desk(rig.installation) as desk:
+        rig.installation.nats.suspend()
+        try:
+            load = Load(desk, writers=2, writes=20)
+            await load.run()
+            await asyncio.to_thread(rig.service.kill)
+        finally:
+            rig.installation.nats.resume()
+        await asyncio.to_thread(rig.service.start)
+        await desk.until_serving(*ROLES)
+        head = await load.assert_each_took_effect_once(desk)
+    await assert_told_once(rig, head)
+
+
+@pytest.mark.parametrize("failpoint", ["consumer.received", "consumer.effected", "ledger.written"])
+async def test_consumer_killed_around_its_effect_follows_each_merge_once(
+    rig: Rig, scale: Scale, failpoint: str
+) -> None:
+    for passage in range(1, scale.pick(small=2, full=15)):
+        await restart(rig, f"{failpoint}=kill@{passage}")
+        merges = [merge(profile(), profile()) for _ in range(passage + 3)]
+        await Identity(rig.installation).publish(*merges)
+        await revive(rig)
+        log = EventLog(rig.installation.broker())
+        for each in merges:
+            await log.answer_to(each.id)
+        told = [event for event in await log.read() if event.name == "consents_merged"]
+        answered = [event.message.identity_event_id for event in told]
+        assert all(answered.count(each.id) == 1 for each in merges)
+
+
+async def test_with_everything_killed_at_random_no_write_is_lost_and_no_effect_doubled(
+    rig: Rig, scale: Scale, prove, progress
+) -> None:
+    writes, kills = scale.pick(small=300, full=10_000), scale.pick(small=5, full=100)
+    await restart(rig)
+    installation = rig.installation
+    settings = await asyncio.to_thread(make_reader, installation)
+    victims = [rig.service, installation.postgres, installation.nats]
+    async with open_desk(installation) as desk, running_reader(installation, settings) as reader:
+        await desk.until_serving(*ROLES)
+        load = Load(desk, writers=8, writes=writes, progress=progress(writes, "writes under kills"))
+        killer = RandomKiller(victims, seed=7, between=(0.1, 1.0))
+        with killer:
+            await asyncio.gather(load.run(go_on=lambda: killer.is_killing), stop_after(killer, kills))
+        await desk.until_serving(*ROLES)
+        head = await load.assert_each_took_effect_once(desk)
+        await assert_told_once(rig, head)
+        positions = {entry.position for write in load.answered.values() for entry in write.entries}
+        effects = [each for each in await reader.until(positions) if each[1] in positions]
+        assert sorted(position for _, position in effects) == sorted(positions)
+        await assert_snapshot_is_the_fold(desk)
+    prove(
+        "consent",
+        random_kills=killer.kills,
+        random_kill_writes=len(load.answered),
+        random_kill_lost=0,
+        random_kill_doubled=0,
+    )
+
+
+async def stop_after(killer: RandomKiller, kills: int) -> None:
+    await eventually(lambda: killer.kills >= kills or not killer.is_killing, timeout_s=3600)
+    await asyncio.to_thread(killer.stop)
+
+
+async def assert_snapshot_is_the_fold(desk: Desk) -> None:
+    """What a replica loads is what it would have followed."""
+    load, folded = SnapshotLoad(), Contents()
+    async for message in desk.shop.StreamSnapshot(consent_pb2.StreamSnapshotRequest()):
+        load.take(message)
+    load.complete()
+    for change in await desk.changes():
+        if change.position <= load.position:
+            folded.fold(change)
+    assert load.contents.subjects == folded.subjects
+    assert load.contents.purposes == folded.purposes
+
+
+async def test_service_suspended_in_mid_step_goes_on_where_it_was(rig: Rig) -> None:
+    """Stopped longer than the bound, it permits nothing on what it knew before; then it catches up."""
+    await restart(rig)
+    async with open_desk(rig.installation) as desk:
+        await desk.until_serving(*ROLES)
+        person = profile()
+        write = await desk.answer(person, "yes promo")
+        await desk.check(person, "promo", at_least=write.token)
+        second = rig.installation.process("second")
+        try:
+            await asyncio.to_thread(second.start)
+            async with open_desk(rig.installation, process="second") as other:
+                await other.until_serving("api")
+                rig.service.suspend()
+                try:
+                    withdrawn = await other.withdraw(person, "promo")
+                finally:
+                    rig.service.resume()
+                assert await other.verdict(person, "promo") == "DENY WITHDRAWN"
+        finally:
+            await asyncio.to_thread(second.terminate)
+        decision = await persist(
+            desk.shop.CheckConsent,
+            consent_pb2.CheckConsentRequest(
+                entry=consent_pb2.CheckEntry(profile_id=person, purpose_id="promo"), at_least=withdrawn.token
+            ),
+        )
+        assert verdict(decision) in ("DENY WITHDRAWN", "DENY_STALE TOKEN_UNMET", "DENY_STALE STALE")
+        assert verdict(await desk.check(person, "promo", at_least=withdrawn.token)) == "DENY WITHDRAWN"
