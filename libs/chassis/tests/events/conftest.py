@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 from rapport_chassis.events import topology
 from rapport_chassis.settings import NatsSettings
+from rapport_chassis.telemetry.logs import configure_logging
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.events import Broker
 from rapport_testing.nats import NatsServer
 
 DECLARED = Path(__file__).parents[4] / "deploy" / "nats"
+
+
+@pytest.fixture(autouse=True)
+def logs() -> None:
+    """Logs as a service writes them."""
+    configure_logging("test", "0")
 
 
 @pytest.fixture(scope="session")

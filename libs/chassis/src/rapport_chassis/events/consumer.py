@@ -25,6 +25,7 @@ from rapport_chassis.events.names import retry_stream, retry_subject, stream_nam
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.pausing import pause, paused
 from rapport_chassis.events.pull import Binding, Pull, bind
+from rapport_chassis.events.tasks import end
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.setup import Telemetry
 
@@ -136,11 +137,9 @@ class Consumer:
     async def stop(self) -> None:
         """Ask for nothing more, let what is being handled finish, and give back what was not begun."""
         self._intake.stopping = True
-        for tasks in (self._readers, self._tasks, self._keepers):
-            if tasks is not self._tasks:
-                for task in tasks:
-                    task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*self._readers)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._keepers)
         for stream in self._sources:
             self._change(stream, "stopped")
 

@@ -15,6 +15,7 @@ from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events.errors import EVENT_ERRORS
 from rapport_chassis.events.jetstream import JetStreamApi
+from rapport_chassis.events.tasks import end
 from rapport_chassis.events.tls import client_context
 from rapport_chassis.settings import NatsSettings, TlsFiles
 from rapport_chassis.telemetry.logs import get_logger
@@ -60,8 +61,7 @@ class NatsConnection:
         """Send what is pending and close. Whoever subscribed has unsubscribed before."""
         self._connected.clear()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         await self._close()
 
     async def client(self) -> Client:

@@ -32,6 +32,7 @@ from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.names import stream_name
 from rapport_chassis.events.outbox import CHANNEL, oldest_unpublished_s
 from rapport_chassis.events.published import PublishedIndex, Waiting
+from rapport_chassis.events.tasks import end
 from rapport_chassis.events.wire import Request, Wire, WireError
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.settings import NatsSettings
@@ -116,8 +117,7 @@ class Relay:
     async def stop(self) -> None:
         """Stop publishing and release the lock; what the broker has not confirmed stays in the outbox."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
         self._change("stopped")
 
     async def check(self) -> None:
@@ -217,8 +217,7 @@ class Relay:
                 self._failures = 0
         finally:
             if marking is not None:
-                marking.cancel()
-                await asyncio.gather(marking, return_exceptions=True)
+                await end(marking)
         raise WireError(wire.problem)
 
     async def _send(self, wire: Wire, batch: Sequence[Waiting], last: int) -> _Sent:
