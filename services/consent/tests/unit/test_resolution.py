@@ -149,6 +149,11 @@ def test_negative_without_brand_holds_for_all_brands(ledger: Ledger) -> None:
     assert ledger.status("a", Key("news", "")) is Status.WITHDRAWN
 
 
+def test_grant_that_names_no_brand_is_none_for_a_purpose_with_brands(ledger: Ledger) -> None:
+    ledger.write("a", RowKind.GRANT, 1, Key("news", ""))
+    assert ledger.status("a") is None
+
+
 def test_objection_to_direct_marketing_at_one_brand_leaves_the_others(ledger: Ledger) -> None:
     south = Key("news", "south")
     ledger.write("a", RowKind.GRANT, 1)
@@ -219,6 +224,15 @@ def test_id_that_withdrew_after_the_survivor_decided_is_not_covered(ledger: Ledg
     ledger.write("b", RowKind.WITHDRAW, 2)
     ledger.write("c", RowKind.GRANT, 3)
     assert ledger.granting("a") == ["a", "c"]
+
+
+def test_decision_that_the_survivor_took_back_covers_nobody(ledger: Ledger) -> None:
+    ledger.merge("a b c")
+    ledger.write("a", RowKind.GRANT, 1)
+    ledger.write("a", RowKind.WITHDRAW, 2)
+    ledger.write("c", RowKind.GRANT, 3)
+    assert ledger.status("a") is Status.GRANTED
+    assert ledger.granting("a") == ["c"]
 
 
 def test_negative_recorded_while_merged_counts_on_both_sides_of_a_split(ledger: Ledger) -> None:
@@ -315,6 +329,28 @@ def test_negative_carried_over_from_an_erased_id_is_nobody_elses(ledger: Ledger)
     ledger.add(draft.at(5, recorded_at=START, reference="cev_5", named_id=named_id))
     ledger.split("a", "c")
     assert (ledger.status("a"), ledger.status("c")) == (Status.OBJECTED, None)
+
+
+def test_negative_carried_over_is_lifted_by_no_more_than_it_was(ledger: Ledger) -> None:
+    ledger.write("a", RowKind.GRANT, 9)
+    ledger.merge("x a")
+    ledger.write("x", RowKind.WITHDRAW, 2)
+    ledger.split("x", "a")
+    assert ledger.status("a") is Status.WITHDRAWN
+    drafts = carried_over(ledger.history, {"x"})
+    rows = [row for row in ledger.rows if row.named_id != "x" or row.partition]
+    rows += [d.at(9, recorded_at=START, reference="cev_9", named_id=i) for i, d in drafts]
+    state = resolve_key(History(TRAITS, rows), "a", NEWS)
+    assert state is not None
+    assert state.status is Status.WITHDRAWN
+
+
+def test_nothing_is_carried_over_to_an_id_that_was_erased_itself(ledger: Ledger) -> None:
+    ledger.merge("x a")
+    ledger.write("x", RowKind.OBJECT, 1)
+    ledger.split("x", "a")
+    ledger.write("a", RowKind.FENCE)
+    assert carried_over(ledger.history, {"x"}) == []
 
 
 def test_late_merge_does_not_undo_a_split_heard_before(ledger: Ledger) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from rapport_consent.domain.claims import claims_on
 from rapport_consent.domain.drafts import Draft
 from rapport_consent.domain.history import History
-from rapport_consent.domain.rows import NEGATIVES, RowKind
+from rapport_consent.domain.rows import NEGATIVES, LedgerRow, RowKind
 
 
 def carried_over(history: History, erased_ids: Collection[str]) -> list[tuple[str, Draft]]:
@@ -29,21 +29,23 @@ def carried_over(history: History, erased_ids: Collection[str]) -> list[tuple[st
         ]
         for erased in sorted(erased_ids)
     }
-    carried: dict[tuple[str, int], tuple[str, Draft]] = {}
-    for living in sorted(family.difference(erased_ids)):
-        if history.fence(living) is not None:
-            continue
-        for row, owner, after in sorted(claims_on(living, negatives, partition), key=lambda claim: claim.after):
-            draft = Draft(
-                row.kind,
-                row.occurred_at,
-                row.purpose_id,
-                row.brand_id,
-                reask_not_before=row.reask_not_before,
-                purpose_version=row.purpose_version,
-                evidence=row.evidence,
-                ground=row.ground,
-                carried_after=after,
-            )
-            carried[owner, row.position] = (owner, draft)
-    return list(carried.values())
+    return [
+        (owner, _anew(row, after))
+        for living in sorted(family.difference(erased_ids))
+        if history.fence(living) is None
+        for row, owner, after in claims_on(living, negatives, partition)
+    ]
+
+
+def _anew(row: LedgerRow, after: int) -> Draft:
+    return Draft(
+        row.kind,
+        row.occurred_at,
+        row.purpose_id,
+        row.brand_id,
+        reask_not_before=row.reask_not_before,
+        purpose_version=row.purpose_version,
+        evidence=row.evidence,
+        ground=row.ground,
+        carried_after=after,
+    )

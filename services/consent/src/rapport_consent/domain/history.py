@@ -38,9 +38,7 @@ class Scope(NamedTuple):
 
     def hears(self, row: LedgerRow) -> bool:
         """True if a decision bears on the key."""
-        if row.purpose_id != self.purpose_id and not (
-            self.direct_marketing and row.purpose_id == DIRECT_MARKETING and row.kind is RowKind.OBJECT
-        ):
+        if row.purpose_id != self.purpose_id and not (self.direct_marketing and row.purpose_id == DIRECT_MARKETING):
             return False
         if not self.brand_scoped or row.brand_id == self.brand_id:
             return True
