@@ -81,6 +81,7 @@ def _parser(service: ServiceDefinition[Any]) -> argparse.ArgumentParser:
     serve.add_argument("--only", choices=("api", "events", "relay"), help="have one role alone")
     serve.set_defaults(command=_serve)
     migrate = commands.add_parser("migrate", help="bring the database to the newest schema")
+    migrate.add_argument("--check", action="store_true", help="change nothing; fail where a migration is pending")
     migrate.set_defaults(command=_migrate)
     provision = commands.add_parser("provision", help="apply the declared streams and consumers")
     provision.add_argument("--check", action="store_true", help="change nothing; fail where something differs")
@@ -121,11 +122,15 @@ def _serve(service: ServiceDefinition[Any], settings: ServiceSettings, options: 
 
 
 def _migrate(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:
-    from rapport_chassis.database.migrate import upgrade
+    from rapport_chassis.database.migrate import pending, upgrade
 
     if service.migrations is None:
         sys.stderr.write(f"{service.name} has no database\n")
         return 2
+    if options.check:
+        missing = pending(settings.database, service.migrations)
+        sys.stdout.write("".join(f"pending {name}\n" for name in missing) or "nothing to migrate\n")
+        return 1 if missing else 0
     done = upgrade(settings.database, service.migrations)
     sys.stdout.write("".join(f"migrated {name}\n" for name in done) or "nothing to migrate\n")
     return 0

@@ -14,6 +14,8 @@ from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
+from rapport_chassis.database.housekeeping import Housekeeping
+from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
@@ -81,7 +83,8 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         report=watch.report,
     )
 
-    once = Once(store, RequestLog(), AuditTrail(clock))
+    requests = RequestLog()
+    once = Once(store, requests, AuditTrail(clock))
     server = ServerBuilder(
         settings.grpc,
         service=SERVICE,
@@ -138,6 +141,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         clock=clock,
     )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
+    sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
     server.health.register("events", consumer.name, consumer.check)
     server.health.register("relay", relay.name, relay.check)
     return Assembly(
@@ -148,7 +152,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         database=database,
         nats=nats,
         http=http,
-        components=[follower, LedgerHints(database, follower.hint, clock), watch, consumer, relay],
+        components=[follower, LedgerHints(database, follower.hint, clock), watch, consumer, relay, sweeper],
     )
 
 

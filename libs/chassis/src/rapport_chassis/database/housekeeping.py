@@ -23,7 +23,7 @@ class Housekeeping:
 
     Args:
         database: Where the rows are.
-        sweeps: For example `RequestLog().sweep` and `OperationStore().sweep`.
+        sweeps: For example `RequestLog().sweep` and `inbox.sweep`.
         clock: Says what is old, and waits between the rounds.
         role: The role whose processes sweep.
     """

@@ -149,7 +149,7 @@ class DeadLetters:
         """Return the event a dead letter refers to.
 
         Raises:
-            RapportError: ORIGINAL_ERASED, ORIGINAL_AGED_OUT, STREAM_MISSING.
+            RapportError: ORIGINAL_ERASED, ORIGINAL_GONE, STREAM_MISSING.
         """
         return await read_original(self._api, Reference(letter.stream, letter.sequence))
 
@@ -164,7 +164,7 @@ class DeadLetters:
             The message id of the replay.
 
         Raises:
-            RapportError: DEAD_LETTER_UNKNOWN, ORIGINAL_ERASED, ORIGINAL_AGED_OUT.
+            RapportError: DEAD_LETTER_UNKNOWN, ORIGINAL_ERASED, ORIGINAL_GONE.
             JetStreamError: The retry stream refused it.
         """
         letter = await self.get(number)
@@ -222,13 +222,15 @@ async def read_original(api: JetStreamApi, reference: Reference) -> StoredMessag
     """Return the event a reference names.
 
     Raises:
-        RapportError: ORIGINAL_ERASED, ORIGINAL_AGED_OUT, STREAM_MISSING.
+        RapportError: ORIGINAL_ERASED, ORIGINAL_GONE, STREAM_MISSING.
     """
     stored = await api.get(reference.stream, reference.sequence)
     if stored is not None:
         return stored
     first = (await api.stream_info(reference.stream))["state"]["first_seq"]
-    reason, how = ("ORIGINAL_AGED_OUT", "aged out") if reference.sequence < first else ("ORIGINAL_ERASED", "was erased")
+    # Before the first one left nobody can tell: an erasure at the beginning moves it too.
+    is_before = reference.sequence < first
+    reason, how = ("ORIGINAL_GONE", "was erased or aged out") if is_before else ("ORIGINAL_ERASED", "was erased")
     raise EVENT_ERRORS.error(
         reason,
         f"message {reference.sequence} of {reference.stream} {how}",

@@ -18,7 +18,7 @@ EVENT_ERRORS: Final = ErrorTable(
         Reason("CONSUMER_PAUSED", "UNAVAILABLE", False, "Too many failures in a row: a person looks and resumes it."),
         Reason("STREAM_REFUSES", "RESOURCE_EXHAUSTED", True, "The stream refuses events, as a full one does."),
         Reason("ORIGINAL_ERASED", "NOT_FOUND", False, "The event referred to was erased from its stream."),
-        Reason("ORIGINAL_AGED_OUT", "NOT_FOUND", False, "The event referred to is older than the stream keeps."),
+        Reason("ORIGINAL_GONE", "NOT_FOUND", False, "The event referred to was erased or has aged out of its stream."),
         Reason("DEAD_LETTER_UNKNOWN", "NOT_FOUND", False, "There is no dead letter with this number."),
         Reason("BROKER_UNAVAILABLE", "UNAVAILABLE", True, "NATS cannot be reached or does not answer in time."),
     ],

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import Final
+
 from rapport_chassis.database.pool import Connection
 
-_CLAIM = "INSERT INTO inbox (consumer, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+KEPT: Final = timedelta(days=120)
+"""How long an entry is kept: longer than any stream keeps its events, so that none of them can come again unknown."""
+
+_SWEEP_ROWS: Final = 1000
+
+_CLAIM: Final = "INSERT INTO inbox (consumer, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_SWEEP: Final = """
+DELETE FROM inbox WHERE (consumer, event_id) IN (
+    SELECT consumer, event_id FROM inbox WHERE received_at < %s ORDER BY received_at LIMIT %s
+)
+"""
 
 
 async def claim(connection: Connection, consumer: str, event_id: str) -> bool:
@@ -14,3 +27,8 @@ async def claim(connection: Connection, consumer: str, event_id: str) -> bool:
     """
     cursor = await connection.execute(_CLAIM, [consumer, event_id])
     return cursor.rowcount == 1
+
+
+async def sweep(connection: Connection, now: datetime) -> int:
+    """Forget some entries older than any stream keeps its events; return how many."""
+    return (await connection.execute(_SWEEP, (now - KEPT, _SWEEP_ROWS))).rowcount

@@ -139,7 +139,7 @@ class Intake:
         """Return the event of a delivery: the message itself, or for a replay the one it refers to.
 
         Raises:
-            RapportError: EVENT_MALFORMED, EVENT_INVALID, ORIGINAL_ERASED, ORIGINAL_AGED_OUT.
+            RapportError: EVENT_MALFORMED, EVENT_INVALID, ORIGINAL_ERASED, ORIGINAL_GONE.
         """
         subject, headers, data, sequence = message.subject, message.headers, message.data, reference.sequence
         is_replay = reference.stream != self._reader.stream

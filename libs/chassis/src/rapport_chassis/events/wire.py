@@ -231,3 +231,5 @@ class Wire(asyncio.Protocol):
             # A permission error leaves the connection open: the request it answers would wait in vain.
             self._last_error = line[5:].decode("ascii", "replace").strip(" '").split(" for ")[0]
             self._complete.set()
+            if not self._pong.done():
+                self._pong.set_exception(WireError(self._last_error))
