@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -39,7 +40,7 @@ def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, desk
     assert not addresses[0] & addresses[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_and_leaves_nothing(desk: Desk, number: signal.Signals) -> None:
     desk.up()
     assert desk.end(number) == 0
@@ -47,6 +48,19 @@ def test_a_signal_ends_everything_and_leaves_nothing(desk: Desk, number: signal.
     assert desk.environment.holder() is None
     assert all(is_free(port) for port in desk.environment.remembered_ports().values())
     assert desk.run("doctor").exit_code == 0
+
+
+def test_on_a_terminal_a_table_is_drawn_until_the_terminal_is_closed(desk: Desk) -> None:
+    terminal = desk.begin_on_terminal()
+    drawn = b""
+    while b"Everything is ready" not in drawn:
+        drawn += os.read(terminal, 65536)
+    text = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", drawn).decode()
+    assert re.search(r"consent +ready +\d+ +●api ●events ●relay +127.0.0.1:\d+", text)
+    family = desk.family()
+    os.close(terminal)
+    assert desk.ended() == 0
+    assert not [each for each in family if each.is_running()]
 
 
 def test_a_signal_during_the_start_leaves_nothing(desk: Desk) -> None:
@@ -74,11 +88,11 @@ def test_a_crashed_service_is_started_again_at_the_same_address(desk: Desk) -> N
     assert consent is not None
     assert consent.pid is not None
     os.kill(consent.pid, signal.SIGKILL)
-    again = eventually_sync(
-        lambda: next(each for each in [desk.status().process("consent")] if each and each.restarts == 1), 30
-    )
-    assert again.address == consent.address
+    eventually_sync(lambda: [each.restarts for each in desk.status().processes if each.name == "consent"] == [1], 30)
     eventually_sync(lambda: desk.status().all_ready, 60)
+    again = desk.status().process("consent")
+    assert again is not None
+    assert (again.address, again.pid == consent.pid) == (consent.address, False)
     assert desk.run("call", "GetLedgerHead").exit_code == 0
 
 

@@ -113,9 +113,8 @@ def policy(environment: Environment) -> Iterator[Finding]:
     except Failure as error:
         yield Finding(f"{error.message}: {error.details.splitlines()[0]}", "bad", error.hint)
         return
-    for name in (access.CLI, *(service.name for service in SERVICES)):
-        if name == access.CLI and access.caller(name) not in found.certificates:
-            yield Finding(f"{environment.policy_file} does not name {access.caller(name)}", "bad", "rapport up")
+    if access.caller(access.CLI) not in found.certificates:
+        yield Finding(f"{environment.policy_file} does not name {access.caller(access.CLI)}", "bad", "rapport up")
 
 
 def processes(environment: Environment) -> Iterator[Finding]:
@@ -144,6 +143,8 @@ LOOKS: Final[tuple[Look, ...]] = (folder, disk, left_behind, ports, certificates
 def _secret_files(environment: Environment) -> Iterator[Path]:
     yield from (path for path in environment.secrets.rglob("*") if path.is_file())
     yield from environment.certificates.glob("*/*.key")
+    for service in SERVICES:
+        yield from environment.service_folder(service.name).rglob("*.pem")
     for path in (environment.login_file, environment.state_file):
         if path.exists():
             yield path

@@ -105,10 +105,10 @@ class LiveScreen:
     def _picture(self) -> RenderableType:
         status = self._status()
         parts: list[RenderableType] = []
-        if status.phase == "running":
-            parts.append(Text(f"Rapport runs in {status.folder}", "bold"))
-        else:
+        if status.phase == "starting":
             parts.append(self._progress)
+        else:
+            parts.append(Text(f"Rapport in {status.folder}", "bold"))
         parts += [Text(), status_table(status)]
         if self._line:
             parts += [Text(), Text(self._line, "dim")]

@@ -22,6 +22,7 @@ _TICK_S: Final = 0.1
 _PROBE_EVERY_S: Final = 1.0
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
+_HOPELESS_AFTER: Final = 3
 _STABLE_AFTER_S: Final = 60.0
 
 
@@ -85,11 +86,16 @@ class Supervisor:
         watched.watch = asyncio.create_task(self._keep_running(watched), name=f"watch {name}")
 
     async def ready(self, names: Iterable[str], timeout_s: float) -> bool:
-        """Wait until all these processes are ready, and say whether they are within `timeout_s` seconds."""
+        """Wait until all these processes are ready, and say whether they are within `timeout_s` seconds.
+
+        One that crashes again and again is not waited for any longer.
+        """
         wanted = [self._watched[name] for name in names]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while any(watched.state != "ready" for watched in wanted):
+                    if any(watched.crashes_in_a_row >= _HOPELESS_AFTER for watched in wanted):
+                        return False
                     await self._moved.wait()
                 return True
         return False

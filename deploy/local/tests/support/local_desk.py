@@ -54,6 +54,23 @@ class Desk:
         with self.environment.folder.with_suffix(".up").open("wb") as output:
             self._up = subprocess.Popen(command, env=self.variables, stdout=output, stderr=subprocess.STDOUT)
 
+    def begin_on_terminal(self) -> int:
+        """Start everything on a terminal of its own, and return our end of it."""
+        ours, theirs = os.openpty()
+        become = (
+            "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, '-m', 'rapport_local', 'up'])"
+        )
+        variables = {**self.variables, "COLUMNS": "80", "LINES": "40", "TERM": "xterm"}
+        command = [sys.executable, "-c", become, sys.executable, "-m", "rapport_local", "up"]
+        self._up = subprocess.Popen(command, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        return ours
+
+    def ended(self) -> int:
+        """Wait for the end of `rapport up` and return its exit code."""
+        assert self._up is not None
+        return self._up.wait(60)
+
     def up(self) -> EnvironmentStatus:
         """Start everything in a process of its own and wait until it is ready."""
         self.begin()
@@ -64,9 +81,14 @@ class Desk:
     def end(self, number: signal.Signals) -> int:
         """Send a signal to `rapport up`, wait for its end and return its exit code."""
         assert self._up is not None
-        self._family = psutil.Process(self._up.pid).children(recursive=True)
+        self._family = self.family()
         self._up.send_signal(number)
-        return self._up.wait(60)
+        return self.ended()
+
+    def family(self) -> list[psutil.Process]:
+        """All that `rapport up` has started."""
+        assert self._up is not None
+        return psutil.Process(self._up.pid).children(recursive=True)
 
     def left(self) -> list[psutil.Process]:
         """What `up` had started and still lives."""

@@ -53,28 +53,32 @@ def demo(folder: Path | None) -> None:
     report = Report(Console(highlight=False))
     with environment.held(), environment.log_of("demo").open("a") as log:
         configure_logging("demo", "", stream=log)
-        asyncio.run(_until_told_or_stopped(environment, report))
+        told = asyncio.run(_until_told_or_stopped(environment, report))
+    if not kept and not report.broken:
+        shutil.rmtree(environment.folder, ignore_errors=True)
+    if not told:
+        raise Failure("stopped; nothing is left running")
     if report.broken:
         raise Failure(
             f"{len(report.broken)} of {report.held + len(report.broken)} checks did not hold",
             details="\n".join(report.broken),
             hint=f"the logs are in {environment.logs}",
         )
-    if not kept:
-        shutil.rmtree(environment.folder, ignore_errors=True)
 
 
-async def _until_told_or_stopped(environment: Environment, report: Report) -> None:
+async def _until_told_or_stopped(environment: Environment, report: Report) -> bool:
+    """Say whether the story was told to its end."""
     telling = asyncio.create_task(_tell(environment, report))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, telling.cancel)
     try:
         await telling
     except asyncio.CancelledError:
-        raise Failure("stopped; nothing is left running") from None
+        return False
     except ProcessError as error:
         first, *more = str(error).splitlines()
         raise Failure(first, details="\n".join(more)) from error
+    return True
 
 
 async def _tell(environment: Environment, report: Report) -> None:

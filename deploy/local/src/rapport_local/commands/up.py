@@ -80,8 +80,8 @@ class _Run:
         finally:
             await self._stack.stop()
             drawing.cancel()
+            self._screen.say("Everything has stopped.")
             self._screen.close()
-        self._screen.say("Everything has stopped.")
 
     async def _start_and_wait(self) -> None:
         starting = asyncio.create_task(self._stack.start())

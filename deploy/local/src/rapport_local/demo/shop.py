@@ -72,11 +72,11 @@ class Cast:
         async with asyncio.timeout(_SETTLE_S):
             while True:
                 decision = await self.shop.CheckConsent(request)
-                if decision.reason != consent_pb2.DECISION_REASON_TOKEN_UNMET:
+                if decision.answer != consent_pb2.ANSWER_DENY_STALE:
                     return decision
 
     async def until_denied(self, entry: consent_pb2.CheckEntry) -> tuple[consent_pb2.Decision, float]:
-        """Check again and again, without a token, until the answer is no; return it and the seconds it took.
+        """Check again and again, without a token, until the person's no is known; return it and the seconds it took.
 
         Raises:
             TimeoutError: It is permitted for too long.
@@ -86,7 +86,7 @@ class Cast:
         async with asyncio.timeout(_SETTLE_S):
             while True:
                 decision = await self.untraced.CheckConsent(request)
-                if decision.answer != consent_pb2.ANSWER_PERMIT:
+                if decision.answer == consent_pb2.ANSWER_DENY:
                     return decision, time.perf_counter() - began
 
     async def record(self, profile_id: str, purpose_id: str, brand_id: str = "") -> consent_pb2.LedgerWrite:
