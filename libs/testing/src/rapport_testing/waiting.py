@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 @overload
 async def eventually(
-    predicate: Callable[[], Awaitable[T]], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
+    predicate: Callable[[], Awaitable[T | None]], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
 ) -> T: ...
 @overload
 async def eventually(
-    predicate: Callable[[], T], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
+    predicate: Callable[[], T | None], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
 ) -> T: ...
 async def eventually(
     predicate: Callable[[], Any], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
@@ -45,7 +45,7 @@ async def eventually(
 
 
 def eventually_sync(
-    predicate: Callable[[], T], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
+    predicate: Callable[[], T | None], timeout_s: float = 10.0, interval_s: float = 0.02, message: str = ""
 ) -> T:
     """Return the first true value of `predicate`; the same as `eventually` where no event loop runs."""
     attempt = _Attempt(predicate, timeout_s, message)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import psycopg
@@ -102,7 +103,7 @@ def check_drift(settings: DatabaseSettings, metadata: MetaData) -> list[str]:
         return [_described(difference) for difference in _flat(compare_metadata(context, metadata))]
 
 
-def runtime_role(op: Operations) -> str:
+def runtime_role(op: Operations | ModuleType) -> str:
     """Return the role of the service, for a migration to grant to: pass `alembic.op` itself."""
     role: str = op.get_context().opts["runtime_role"]
     return role

@@ -6,6 +6,7 @@ authored version keeps its body for ever.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
 from alembic.operations import Operations
@@ -184,7 +185,7 @@ _GRANTS: Final = (
 )
 
 
-def create_chassis_tables_v1(op: Operations, runtime_role: str) -> None:
+def create_chassis_tables_v1(op: Operations | ModuleType, runtime_role: str) -> None:
     """Create the chassis' tables and let the run-time role work with them.
 
     Args:
