@@ -8,7 +8,7 @@ import pytest
 from rapport.identity.v1 import events_pb2
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events.consumer import Consumer
-from rapport_chassis.events.dead_letters import open_dead_letters
+from rapport_chassis.events.dead_letters import DeadLetters
 from rapport_chassis.events.nats import NatsConnection
 from rapport_testing.events import count, profiles_merged
 from rapport_testing.waiting import eventually
@@ -19,8 +19,8 @@ NAME = "consent-profiles"
 
 @pytest.fixture
 async def letters(broker):
-    async with open_dead_letters(broker.settings, user="cli") as opened:
-        yield opened
+    async with broker.api() as api:
+        yield DeadLetters(api, prefix="RAPPORT")
 
 
 class Reading:
@@ -150,7 +150,7 @@ async def test_a_replay_that_fails_again_is_a_dead_letter_of_the_original(broker
 
 async def test_an_event_that_was_erased_or_aged_out_is_said_to_be_gone(broker, letters, reading):
     await broker.publish(profiles_merged(), profiles_merged(), profiles_merged())
-    first, second, _ = await listed(letters, 3)
+    first, second, _ = sorted(await listed(letters, 3), key=lambda letter: letter.sequence)
     async with broker.api() as api:
         await api.delete(STREAM, 2)
         with pytest.raises(RapportError) as erased:

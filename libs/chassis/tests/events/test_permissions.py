@@ -9,7 +9,7 @@ from rapport.identity.v1 import events_pb2
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events import provision, topology
 from rapport_chassis.events.consumer import Consumer
-from rapport_chassis.events.dead_letters import open_dead_letters
+from rapport_chassis.events.dead_letters import DeadLetters
 from rapport_chassis.events.eraser import Eraser
 from rapport_chassis.events.jetstream import JetStreamApi, JetStreamError
 from rapport_chassis.events.nats import NatsConnection
@@ -177,20 +177,22 @@ async def test_a_service_publishes_takes_in_gives_up_and_erases_with_its_own_cer
         return taken == [event.id] * 2 and await count(service_database, "published") == 1
 
     await eventually(is_done, 20)
-    async with open_dead_letters(secured.settings("cli"), user="cli") as letters:
+    cli = await Wire.open(secured.settings("cli"), user="cli")
+    letters = DeadLetters(JetStreamApi(cli), prefix="RAPPORT")
 
-        async def given_up():
-            return [letter.reason for letter in await letters.list()] == ["EVENT_INVALID"]
+    async def given_up():
+        return [letter.reason for letter in await letters.list()] == ["EVENT_INVALID"]
 
-        await eventually(given_up, 20)
-        (letter,) = await letters.list()
-        assert (await letters.original(letter)).headers["ce-id"] == broken.id
-        await letters.replay(letter.number)
+    await eventually(given_up, 20)
+    (letter,) = await letters.list()
+    assert (await letters.original(letter)).headers["ce-id"] == broken.id
+    await letters.replay(letter.number)
 
-        async def came_back():
-            return [found.number > letter.number for found in await letters.list()] == [True]
+    async def came_back():
+        return [found.number > letter.number for found in await letters.list()] == [True]
 
-        await eventually(came_back, 20)
+    await eventually(came_back, 20)
+    cli.close()
     eraser = Eraser("consent", database=service_database, nats=secured.settings("consent-eraser"))
     assert (await eraser.erase(["prf_" + "e" * 22])).deleted == 1
     for part in reversed(parts):

@@ -1,5 +1,6 @@
 """What is declared is what there is, or the difference is named."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from rapport.identity.v1 import events_pb2 as identity
 from rapport.notification.v1 import events_pb2 as notification
 from rapport.pricing.v1 import events_pb2 as pricing
 from rapport_chassis.events import provision, topology
+from rapport_chassis.events.__main__ import main
 from rapport_chassis.events.contract import describe
 from rapport_chassis.events.names import CONTEXTS
 
@@ -133,3 +135,28 @@ def test_declarations_that_cannot_be_are_refused(declared, tmp_path, file, chang
 def test_a_folder_without_declarations_is_refused(tmp_path):
     with pytest.raises(topology.TopologyError):
         topology.load(tmp_path)
+
+
+async def test_the_command_finds_and_mends_what_differs_for_people_and_programs(bare_broker, declared, capsys):
+    def run(*arguments):
+        code = main([*arguments, str(declared), "--url", bare_broker.settings.url, "--max-bytes", str(2**28)])
+        return code, capsys.readouterr().out
+
+    code, output = await asyncio.to_thread(run, "drift", "--json")
+    assert code == 1
+    assert {"kind": "stream", "name": "RAPPORT_DLQ"}.items() <= json.loads(output)[5].items()
+    code, output = await asyncio.to_thread(run, "apply")
+    assert (code, "mended: stream RAPPORT_CONSENT is missing" in output) == (0, True)
+    assert await asyncio.to_thread(run, "drift") == (0, "nothing differs\n")
+
+
+def test_the_command_prints_the_users_for_the_brokers_configuration(declared, capsys):
+    assert main(["users", str(declared)]) == 0
+    users = json.loads(capsys.readouterr().out)["authorization"]["users"]
+    assert "spiffe://rapport.local/consent" in {user["user"] for user in users}
+
+
+def test_the_command_says_what_is_in_the_way(declared, tmp_path, capsys):
+    assert main(["users", str(tmp_path)]) == 2
+    assert main(["drift", str(declared), "--url", "nats://127.0.0.1:1"]) == 2
+    assert "cannot be reached" in capsys.readouterr().err

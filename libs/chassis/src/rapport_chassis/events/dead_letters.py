@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,9 +16,7 @@ from rapport_chassis.events.envelope import EVENT_ID, MESSAGE_ID
 from rapport_chassis.events.errors import EVENT_ERRORS
 from rapport_chassis.events.jetstream import JetStreamApi, StoredMessage
 from rapport_chassis.events.names import dead_letter_stream, dead_letter_subject, retry_stream, retry_subject
-from rapport_chassis.events.wire import Wire
 from rapport_chassis.ids import new_id
-from rapport_chassis.settings import NatsSettings
 
 _HEADERS: Final = frozenset(
     {"ce-id", "ce-type", "ce-source", "ce-time", "ce-dataschema", "ce-specversion", "traceparent", "Nats-Msg-Id"}
@@ -198,24 +195,6 @@ class DeadLetters:
                 sequence == number or (not letter.context and _event(letter) == _event(discarded))
             ):
                 await self._api.delete(self._stream, sequence)
-
-
-@asynccontextmanager
-async def open_dead_letters(nats: NatsSettings, *, user: str) -> AsyncIterator[DeadLetters]:
-    """Connect and give the dead letters of the installation, for a command.
-
-    Args:
-        nats: Where the broker is, with the certificate of the user.
-        user: Name of the user, who may read and change the dead letters.
-
-    Raises:
-        WireError: The broker cannot be reached.
-    """
-    wire = await Wire.open(nats, user=user)
-    try:
-        yield DeadLetters(JetStreamApi(wire, domain=nats.domain), prefix=nats.stream_prefix)
-    finally:
-        wire.close()
 
 
 async def read_original(api: JetStreamApi, reference: Reference) -> StoredMessage:

@@ -12,10 +12,9 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.events.envelope import MAX_PAYLOAD_BYTES
 
 SWEEP_ROWS: Final = 10_000
-"""Most rows of a table that one sweep removes."""
+"""Most rows that one sweep removes."""
 
 _BATCH_BYTES: Final = 4 * 1024 * 1024
-_INBOX_MARGIN: Final = timedelta(days=7)
 
 # Half of a batch may be negatives that overtake, the rest is the oldest. Sizes are summed before payloads are read.
 _TAKE: Final = f"""
@@ -68,14 +67,9 @@ INSERT INTO published (event_id, stream, sequence, profile_ids)
 SELECT event_id, %(stream)s, sequence, coalesce(gone.profile_ids, found.profile_ids)
 FROM found LEFT JOIN gone USING (event_id) ON CONFLICT DO NOTHING
 """
-_SWEEP_PUBLISHED: Final = f"""
+_SWEEP: Final = f"""
 DELETE FROM published WHERE (event_id, stream, sequence) IN (
     SELECT event_id, stream, sequence FROM published WHERE published_at < now() - %s LIMIT {SWEEP_ROWS}
-)
-"""  # noqa: S608 - made of constants
-_SWEEP_INBOX: Final = f"""
-DELETE FROM inbox WHERE (consumer, event_id) IN (
-    SELECT consumer, event_id FROM inbox WHERE received_at < now() - %s LIMIT {SWEEP_ROWS}
 )
 """  # noqa: S608 - made of constants
 
@@ -172,12 +166,11 @@ class PublishedIndex:
         return row[0] if row is not None else 0
 
     async def sweep(self, max_age: timedelta) -> bool:
-        """Forget some of what the stream no longer keeps, and of what the inbox has kept a week longer than that.
+        """Forget some of what the stream no longer keeps.
 
         Returns:
-            Whether there may be more: at most `SWEEP_ROWS` of each go at once.
+            Whether there may be more: at most `SWEEP_ROWS` go at once.
         """
         async with self._database.transaction() as connection:
-            published = await connection.execute(_SWEEP_PUBLISHED, [max_age])
-            received = await connection.execute(_SWEEP_INBOX, [max_age + _INBOX_MARGIN])
-        return max(published.rowcount, received.rowcount) == SWEEP_ROWS
+            swept = await connection.execute(_SWEEP, [max_age])
+        return swept.rowcount == SWEEP_ROWS
