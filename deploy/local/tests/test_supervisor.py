@@ -119,7 +119,9 @@ async def test_a_killed_process_is_shown_and_started_again(
 async def test_a_process_that_always_fails_is_started_ever_more_slowly(
     watched: Watched, program: Callable[[str, str], Program]
 ) -> None:
-    await watched.run(program("service", "import sys; sys.exit(3)"))
+    service = program("service", "import sys; sys.exit(3)")
+    service.roles = {}
+    await watched.run(service)
     assert not await watched.supervisor.ready(["service"], 60), "it is not waited for any longer"
     notes = [status.note for status in watched.said if status.state == "crashed"]
     assert notes[:2] == [
