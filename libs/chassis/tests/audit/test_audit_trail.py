@@ -1,8 +1,10 @@
 """The audit trail shows every change, removal, exchange and cut."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
@@ -55,10 +57,14 @@ def test_the_bytes_that_are_hashed_are_as_documented() -> None:
     assert CONTENT.canonical() == b"".join(len(field).to_bytes(4, "big") + field for field in fields)
 
 
+def _fields(names: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
+
+
 @given(st.tuples(*[st.text(max_size=3)] * 5), st.tuples(*[st.text(max_size=3)] * 5))
 def test_different_contents_have_different_bytes(one: tuple[str, ...], other: tuple[str, ...]) -> None:
     names = COLUMNS[1:6]
-    first, second = (replace(CONTENT, **dict(zip(names, values, strict=True))) for values in (one, other))
+    first, second = (replace(CONTENT, **_fields(names, values)) for values in (one, other))
     assert (first.canonical() == second.canonical()) == (one == other)
 
 

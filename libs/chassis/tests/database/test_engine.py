@@ -24,7 +24,7 @@ from sqlmodel import Field, select
 INSERT = "INSERT INTO inbox (consumer, event_id) VALUES (%s, %s)"
 
 
-class Inbox(service_base("engine_test"), table=True):  # type: ignore[misc]
+class Inbox(service_base("engine_test"), table=True):  # type: ignore[misc, call-arg]
     consumer: str = Field(primary_key=True)
     event_id: str = Field(primary_key=True)
 

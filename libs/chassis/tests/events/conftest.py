@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.migrate import upgrade
+from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.events import topology
-from rapport_chassis.settings import NatsSettings
+from rapport_chassis.settings import DatabaseSettings, NatsSettings
 from rapport_chassis.telemetry.logs import configure_logging
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.events import Broker
 from rapport_testing.nats import NatsServer
+from rapport_testing.postgres import PostgresServer
 
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 DECLARED = Path(__file__).parents[4] / "deploy" / "nats"
 
 
@@ -47,3 +53,26 @@ async def broker(bare_broker: Broker) -> Broker:
 def telemetry() -> Telemetry:
     """Telemetry that goes nowhere."""
     return Telemetry.off()
+
+
+@pytest.fixture
+async def killable(tmp_path: Path) -> AsyncIterator[tuple[PostgresServer, DatabaseSettings, Database]]:
+    """A PostgreSQL of this test alone, with the tables of a service."""
+    server = PostgresServer(tmp_path / "pg", durable=False)
+    await asyncio.to_thread(server.start)
+    names = await asyncio.to_thread(create_service_database, server.dsn(), "sample", RolePasswords())
+    settings = DatabaseSettings(
+        dsn=SecretStr(server.dsn(names.name, names.runtime_role)),
+        owner_dsn=SecretStr(server.dsn(names.name, names.owner_role)),
+    )
+    await asyncio.to_thread(upgrade, settings, MIGRATIONS)
+    await asyncio.to_thread(
+        server.execute,
+        f"CREATE TABLE effects (event_id text, sequence bigint); GRANT ALL ON effects TO {names.runtime_role}",
+        names.name,
+    )
+    database = Database(settings, service="test")
+    await database.open()
+    yield server, settings, database
+    await database.close()
+    await asyncio.to_thread(server.stop, "immediate")

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rapport.identity.v1 import events_pb2
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.consumer import Consumer
@@ -20,6 +23,7 @@ from rapport_testing.waiting import eventually
 
 STREAM = "RAPPORT_IDENTITY"
 NAME = "consent-profiles"
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
 SECOND = 10**9
 
 
@@ -130,7 +134,7 @@ async def test_an_event_that_comes_twice_has_its_effect_once(broker, service_dat
 
 
 async def test_a_failed_handling_leaves_nothing_and_is_tried_again_later(broker, service_database, take_in):
-    attempts = []
+    attempts: list[object] = []
 
     async def handler(event, connection):
         await connection.execute("INSERT INTO inbox VALUES ('effect', %s)", [str(len(attempts))])
@@ -338,6 +342,40 @@ async def test_a_restart_of_the_broker_is_survived(broker, take_in, seen):
     await broker.publish(profiles_merged())
     await eventually(lambda: seen.events, 30)
     await settled(broker)
+
+
+async def test_an_outage_of_the_database_costs_no_event_one_of_its_attempts(broker, take_in, killable, seen):
+    server, _, database = killable
+    await configured(broker, max_deliver=2)
+    started = asyncio.Event()
+
+    async def handler(event, connection):
+        started.set()
+        await connection.execute("INSERT INTO effects VALUES (%s, 0)", [event.id])
+
+    consumer = await take_in(handler, database=database)
+    await in_state(consumer, "running")
+    await asyncio.to_thread(server.kill)
+    await broker.publish(*(profiles_merged() for _ in range(20)))
+    await in_state(consumer, "NOT_READY")
+    assert not started.is_set() or await dead_letters(broker) == []
+    await asyncio.to_thread(server.start)
+    await settled(broker)
+    assert await count(database, "effects") == 20
+    assert await dead_letters(broker) == []
+
+
+async def test_a_consumer_waits_for_the_first_migration(broker, take_in, seen, empty_database_settings):
+    database = Database(empty_database_settings, service="consent")
+    await database.open()
+    consumer = await take_in(seen.handler, database=database)
+    await in_state(consumer, "NOT_READY")
+    await broker.publish(profiles_merged())
+    await asyncio.to_thread(upgrade, empty_database_settings, MIGRATIONS)
+    await settled(broker)
+    assert len(seen.events) == 1
+    await consumer.stop()
+    await database.close()
 
 
 async def test_shutdown_finishes_what_was_begun_and_gives_back_the_rest(broker, take_in):

@@ -102,7 +102,7 @@ def test_a_malformed_trace_context_is_not_put_into_a_header(value):
 
 def test_a_payload_above_the_limit_is_refused_with_a_reason():
     event = granted()
-    event.message.purpose_id = "x" * MAX_PAYLOAD_BYTES
+    event.message.purpose_id = "x" * MAX_PAYLOAD_BYTES  # type: ignore[attr-defined]
     with pytest.raises(RapportError) as refused:
         event.payload()
     assert refused.value.reason.name == "EVENT_TOO_LARGE"
@@ -147,7 +147,7 @@ def test_bytes_that_are_no_message_and_messages_that_break_a_rule_are_told_apart
     event = granted()
     with pytest.raises(RapportError) as malformed:
         received(event, data=b"\xff\xff").parse(events_pb2.ConsentGranted)
-    event.message.change.epoch = ""
+    event.message.change.epoch = ""  # type: ignore[attr-defined]
     with pytest.raises(RapportError) as invalid:
         received(event).parse(events_pb2.ConsentGranted)
     assert (malformed.value.reason.name, invalid.value.reason.name) == ("EVENT_MALFORMED", "EVENT_INVALID")

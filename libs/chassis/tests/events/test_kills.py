@@ -6,43 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
-from rapport_chassis.database.engine import Database
-from rapport_chassis.database.migrate import upgrade
-from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.events import topology
-from rapport_chassis.settings import DatabaseSettings
 from rapport_testing.events import Broker, append, count, profiles_merged, rows
-from rapport_testing.postgres import PostgresServer
 from rapport_testing.process import RandomKiller, ServiceProcess
 from rapport_testing.waiting import eventually
 
 PROGRAMS = Path(__file__).with_name("programs")
-MIGRATIONS = Path(__file__).parents[1] / "migrations"
 STREAM = "RAPPORT_IDENTITY"
-
-
-@pytest.fixture
-async def killable(tmp_path):
-    """A PostgreSQL of this test alone, with the tables of a service."""
-    server = PostgresServer(tmp_path / "pg", durable=False)
-    await asyncio.to_thread(server.start)
-    names = await asyncio.to_thread(create_service_database, server.dsn(), "sample", RolePasswords())
-    settings = DatabaseSettings(
-        dsn=SecretStr(server.dsn(names.name, names.runtime_role)),
-        owner_dsn=SecretStr(server.dsn(names.name, names.owner_role)),
-    )
-    await asyncio.to_thread(upgrade, settings, MIGRATIONS)
-    await asyncio.to_thread(
-        server.execute,
-        f"CREATE TABLE effects (event_id text, sequence bigint); GRANT ALL ON effects TO {names.runtime_role}",
-        names.name,
-    )
-    database = Database(settings, service="test")
-    await database.open()
-    yield server, settings, database
-    await database.close()
-    await asyncio.to_thread(server.stop, "immediate")
 
 
 @pytest.fixture

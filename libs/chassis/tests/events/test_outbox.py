@@ -58,7 +58,7 @@ async def test_whoever_listens_gets_one_hint_for_a_transaction_once_it_commits(s
 
 async def test_an_event_too_large_is_refused_and_nothing_of_the_call_is_written(service_database):
     large = granted()
-    large.message.purpose_id = "x" * MAX_PAYLOAD_BYTES
+    large.message.purpose_id = "x" * MAX_PAYLOAD_BYTES  # type: ignore[attr-defined]
     async with service_database.transaction() as connection:
         with pytest.raises(RapportError) as refused:
             await outbox.append(connection, [granted(), large])

@@ -166,7 +166,7 @@ async def test_a_service_publishes_takes_in_gives_up_and_erases_with_its_own_cer
         await part.start()
     event = profiles_merged()
     broken = profiles_merged()
-    broken.message.cause = 0
+    broken.message.cause = 0  # type: ignore[attr-defined]
     for each in (event, broken):
         identity = await Wire.open(secured.settings("identity"), user="identity")
         await JetStreamApi(identity).publish(each.subject, each.payload(), each.headers())

@@ -44,12 +44,12 @@ async def test_drift_names_what_differs_changes_nothing_and_apply_mends_it(broke
         await api.call("CONSUMER.DELETE.RAPPORT_IDENTITY.consent-profiles")
         for _ in range(2):
             found = await provision.drift(api, broker.topology)
+            assert json.loads(json.dumps([each.to_json() for each in found]))
             assert {each.describe() for each in found} == {
                 "stream RAPPORT_CONSENT: max_age is 3600000000000, declared 7776000000000000",
                 "stream RAPPORT_CONSENT: discard is 'old', declared 'new'",
                 "consumer RAPPORT_IDENTITY/consent-profiles is missing",
             }
-        assert json.loads(json.dumps([each.to_json() for each in found]))
     assert len(await broker.provision()) == 3
     async with broker.api() as api:
         assert await provision.drift(api, broker.topology) == []

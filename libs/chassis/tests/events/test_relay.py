@@ -98,7 +98,7 @@ async def test_a_row_above_the_limit_is_left_and_holds_nothing_up(service_databa
 async def test_large_events_go_out_in_batches_that_fit(service_database, broker, make_relay):
     events = [granted() for _ in range(12)]
     for event in events:
-        event.message.purpose_id = "x" * (MAX_PAYLOAD_BYTES - 500)
+        event.message.purpose_id = "x" * (MAX_PAYLOAD_BYTES - 500)  # type: ignore[attr-defined]
     await append(service_database, *events)
     await make_relay()
     await emptied(service_database)

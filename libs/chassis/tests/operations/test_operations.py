@@ -205,7 +205,7 @@ async def test_a_cancelled_operation_stops_its_work(service_database: Database, 
     async def work(running: Running) -> Message:
         began.set()
         try:
-            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+            return await asyncio.get_running_loop().create_future()
         finally:
             stopped.set()
 
@@ -267,7 +267,7 @@ async def test_a_stopped_process_hands_its_operation_over_at_once(
 
     async def work(running: Running) -> Message:
         began.set()
-        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+        return await asyncio.get_running_loop().create_future()
 
     name = await submit(service_database)
     first = await start_runner(work, lease_s=3600)
@@ -284,7 +284,7 @@ async def test_who_lost_the_lease_writes_no_end(service_database: Database, star
     async def work(running: Running) -> Message:
         began.set()
         try:
-            return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+            return await asyncio.get_running_loop().create_future()
         finally:
             stopped.set()
 
