@@ -87,16 +87,20 @@ class Installation:
         self.grant(service.name, [])
         replace_file(folder / "issuers.json", _issuers(self._issuing_key))
 
-    def start(self) -> None:
+    def start(self, *, provisioned: bool = True) -> None:
         """Start the servers, migrate and provision. The service itself is started with `process`.
 
-        Not to be called while an event loop runs.
+        Not to be called in a thread in which an event loop runs.
+
+        Args:
+            provisioned: Whether to create streams and consumers; without, the broker is as empty as a new one.
         """
         self.postgres.start()
         self.nats.start()
         create_service_database(self.postgres.dsn("postgres"), self.service.name, RolePasswords())
         upgrade(self.database_settings(), self.service.migrations)
-        self.provision()
+        if provisioned:
+            self.provision()
 
     def stop(self) -> None:
         """Stop the servers."""

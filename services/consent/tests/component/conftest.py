@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from consent_desk import Desk, furnish, open_desk, start_installation
+from consent_rig import Rig, running_rig
 from rapport_testing.installation import Installation
+from rapport_testing.prove import Scale
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +30,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 async def desk(installation: Installation) -> AsyncIterator[Desk]:
     """Where the service is called from."""
     async with open_desk(installation) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]:
+    """Servers and a service that tests may stop and kill."""
+    with running_rig(tmp_path_factory.mktemp("rig"), durable=scale.is_full) as made:
         yield made

@@ -5,40 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from consent_desk import Desk, ago, profile, refused, request_id, stamp
-from google.rpc import error_details_pb2
+from consent_desk import Desk, ago, profile, refused, stamp
+from consent_imports import OBJECTED, batch, header, reason, row
 from rapport.consent.v1 import consent_pb2, ledger_pb2
-
-GRANTED, OBJECTED = ledger_pb2.CONSENT_STATUS_GRANTED, ledger_pb2.CONSENT_STATUS_OBJECTED
-
-
-def header(source: str | None = None, *, dry_run: bool = False) -> consent_pb2.ImportHeader:
-    """The opening of an import; without a name, from a source that nobody else uses."""
-    evidence = consent_pb2.ImportedEvidence(
-        source=source or f"crm-{request_id()}", exported_at=stamp(ago(days=1)), file_sha256=bytes(32)
-    )
-    return consent_pb2.ImportHeader(evidence=evidence, dry_run=dry_run)
-
-
-def row(number: int, purpose: str = "promo", person: str | None = None, **fields: object) -> consent_pb2.ImportRow:
-    values = {"status": GRANTED, "occurred_at": stamp(ago(days=30)), **fields}
-    return consent_pb2.ImportRow(
-        external_id=f"row-{number}", profile_id=person or profile(), purpose_id=purpose, **values
-    )
-
-
-def reason(result: consent_pb2.ImportResult) -> str:
-    """Why a row was refused; empty if it was not."""
-    for detail in result.status.details:
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info):
-            return info.reason
-    assert result.status.code == 0
-    return ""
-
-
-def batch(*rows: consent_pb2.ImportRow) -> consent_pb2.RecordConsentsRequest:
-    return consent_pb2.RecordConsentsRequest(batch=consent_pb2.ImportBatch(rows=rows))
 
 
 async def test_imported_decision_counts_with_its_own_time_and_proof(desk: Desk) -> None:

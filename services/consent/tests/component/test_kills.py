@@ -3,73 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from collections.abc import Iterator
 
 import pytest
-from consent_desk import ROLES, Desk, furnish, open_desk, profile, start_installation, verdict
+from consent_desk import ROLES, Desk, open_desk, profile, verdict
 from consent_events import EventLog, Identity, merge
 from consent_load import Load, persist
 from consent_reader import make_reader, running_reader
+from consent_rig import Rig
 from rapport.consent.v1 import consent_pb2
 from rapport_privacy.contents import Contents
 from rapport_privacy.snapshot import SnapshotLoad
-from rapport_testing.free_ports import free_port
-from rapport_testing.installation import Installation
-from rapport_testing.process import RandomKiller, ServiceProcess
+from rapport_testing.process import RandomKiller
 from rapport_testing.prove import Scale
 from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.heavy
-
-
-@dataclasses.dataclass
-class Rig:
-    """An installation whose parts may be killed; a test leaves all of them running."""
-
-    installation: Installation
-    service: ServiceProcess
-
-
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]:
-    """Servers and a service that comes back at the same address, as behind a load balancer."""
-    installation = start_installation(tmp_path_factory.mktemp("kills"), durable=scale.is_full)
-    service = installation.process(grpc__port=str(free_port()))
-    try:
-        asyncio.run(make_impatient(installation))
-        service.start()
-        furnish(installation)
-        yield Rig(installation, service)
-        service.terminate()
-    finally:
-        service.kill()
-        installation.stop()
-
-
-async def make_impatient(installation: Installation) -> None:
-    """Let the broker deliver again a second after a consumer died, not half a minute."""
-    broker = installation.broker()
-    impatient = []
-    for each in broker.topology.consumers:
-        config = {**each.config, "ack_wait": 10**9, "max_deliver": 1000}
-        config.pop("backoff", None)
-        impatient.append(dataclasses.replace(each, config=config))
-    topology = dataclasses.replace(broker.topology, consumers=tuple(impatient))
-    await dataclasses.replace(broker, topology=topology).provision()
-
-
-async def restart(rig: Rig, *failpoints: str) -> None:
-    await asyncio.to_thread(rig.service.kill)
-    rig.service.arm(*failpoints)
-    await asyncio.to_thread(rig.service.start)
-
-
-async def revive(rig: Rig) -> None:
-    """Wait until a failpoint has killed the service, and start it without any."""
-    await asyncio.to_thread(rig.service.wait_killed)
-    rig.service.arm()
-    await asyncio.to_thread(rig.service.start)
 
 
 async def assert_told_once(rig: Rig, head: int) -> EventLog:
@@ -93,26 +41,26 @@ async def test_service_killed_within_a_write_has_written_all_of_it_or_nothing(
     rig: Rig, scale: Scale, failpoint: str
 ) -> None:
     for passage in range(1, scale.pick(small=2, full=25)):
-        await restart(rig, f"{failpoint}=kill@{passage}")
+        await rig.restart(f"{failpoint}=kill@{passage}")
         async with open_desk(rig.installation) as desk:
             load = Load(desk, writers=4, writes=passage + 20)
-            await asyncio.gather(load.run(), revive(rig))
+            await asyncio.gather(load.run(), rig.revive())
             await load.assert_each_took_effect_once(desk)
 
 
 @pytest.mark.parametrize("failpoint", ["relay.published", "relay.marked"])
 async def test_relay_killed_around_its_note_loses_and_doubles_no_event(rig: Rig, scale: Scale, failpoint: str) -> None:
     for passage in range(1, scale.pick(small=2, full=25)):
-        await restart(rig, f"{failpoint}=kill@{passage}")
+        await rig.restart(f"{failpoint}=kill@{passage}")
         async with open_desk(rig.installation) as desk:
             load = Load(desk, writers=4, writes=40)
-            await asyncio.gather(load.run(), revive(rig))
+            await asyncio.gather(load.run(), rig.revive())
             head = await load.assert_each_took_effect_once(desk)
         await assert_told_once(rig, head)
 
 
 async def test_service_killed_between_commit_and_publication_publishes_once_it_is_back(rig: Rig) -> None:
-    await restart(rig)
+    await rig.restart()
     async with open_desk(rig.installation) as desk:
         rig.installation.nats.suspend()
         try:
@@ -132,10 +80,10 @@ async def test_consumer_killed_around_its_effect_follows_each_merge_once(
     rig: Rig, scale: Scale, failpoint: str
 ) -> None:
     for passage in range(1, scale.pick(small=2, full=15)):
-        await restart(rig, f"{failpoint}=kill@{passage}")
+        await rig.restart(f"{failpoint}=kill@{passage}")
         merges = [merge(profile(), profile()) for _ in range(passage + 3)]
         await Identity(rig.installation).publish(*merges)
-        await revive(rig)
+        await rig.revive()
         log = EventLog(rig.installation.broker())
         for each in merges:
             await log.answer_to(each.id)
@@ -148,7 +96,7 @@ async def test_with_everything_killed_at_random_no_write_is_lost_and_no_effect_d
     rig: Rig, scale: Scale, prove, progress
 ) -> None:
     writes, kills = scale.pick(small=300, full=10_000), scale.pick(small=5, full=100)
-    await restart(rig)
+    await rig.restart()
     installation = rig.installation
     settings = await asyncio.to_thread(make_reader, installation)
     victims = [rig.service, installation.postgres, installation.nats]
@@ -194,7 +142,7 @@ async def assert_snapshot_is_the_fold(desk: Desk) -> None:
 
 async def test_service_suspended_in_mid_step_goes_on_where_it_was(rig: Rig) -> None:
     """Stopped longer than the bound, it permits nothing on what it knew before; then it catches up."""
-    await restart(rig)
+    await rig.restart()
     async with open_desk(rig.installation) as desk:
         await desk.until_serving(*ROLES)
         person = profile()

@@ -310,14 +310,14 @@ async def open_desk(
         await office.close()
 
 
-def start_installation(folder: Path, *, durable: bool = False) -> Installation:
+def start_installation(folder: Path, *, durable: bool = False, provisioned: bool = True) -> Installation:
     """Start servers for the service, with callers who may what callers usually may."""
     installation = Installation(CONSENT, folder, durable=durable)
     shop_may = ["ledger.*", "checks.read", "receipts.read", "replica.read", "purposes.read"]
     installation.grant(SHOP, [f"consent.{permission}" for permission in shop_may])
     installation.grant(OFFICE, ["consent.*"])
     installation.grant_role(OFFICER, ["consent.*"])
-    installation.start()
+    installation.start(provisioned=provisioned)
     return installation
 
 

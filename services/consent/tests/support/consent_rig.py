@@ -1,0 +1,68 @@
+"""An installation whose parts may be stopped and killed: each test that does so leaves all of them running."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from consent_desk import furnish, start_installation
+from rapport_testing.free_ports import free_port
+from rapport_testing.installation import Installation
+from rapport_testing.process import ServiceProcess
+
+
+@dataclasses.dataclass(frozen=True)
+class Rig:
+    """The parts.
+
+    Attributes:
+        installation: The servers.
+        service: The one process of the service; it comes back at the same address, as behind a load balancer.
+    """
+
+    installation: Installation
+    service: ServiceProcess
+
+    async def restart(self, *failpoints: str) -> None:
+        """Kill the service and start it with these failpoints, and no others, armed."""
+        await self.stop()
+        self.service.arm(*failpoints)
+        await asyncio.to_thread(self.service.start)
+
+    async def revive(self) -> None:
+        """Wait until a failpoint has killed the service, and start it without any."""
+        await asyncio.to_thread(self.service.wait_killed)
+        self.service.arm()
+        await asyncio.to_thread(self.service.start)
+
+    async def stop(self) -> None:
+        """Kill the service."""
+        await asyncio.to_thread(self.service.kill)
+
+
+@contextmanager
+def running_rig(folder: Path, *, durable: bool) -> Iterator[Rig]:
+    """Start servers and service."""
+    installation = start_installation(folder, durable=durable)
+    service = installation.process(grpc__port=str(free_port()))
+    try:
+        asyncio.run(provision(installation, ack_wait=10**9, max_deliver=1000))
+        service.start()
+        furnish(installation)
+        yield Rig(installation, service)
+        service.terminate()
+    finally:
+        service.kill()
+        installation.stop()
+
+
+async def provision(installation: Installation, **consumer_settings: int) -> None:
+    """Declare the consumers with other settings, such as one that delivers again a second after its reader died."""
+    broker = installation.broker()
+    consumers = tuple(
+        dataclasses.replace(each, config={**each.config, **consumer_settings}) for each in broker.topology.consumers
+    )
+    await dataclasses.replace(broker, topology=dataclasses.replace(broker.topology, consumers=consumers)).provision()
