@@ -69,19 +69,19 @@ def test_certificates_that_end_soon_are_renewed_and_others_stay(environment: Env
 
 def test_a_login_gives_tokens_that_the_services_trust(environment: Environment, rapport: Callable[..., Result]) -> None:
     assert rapport("login").exit_code == 1
-    assert rapport("login", "ana", "--role", "officer").exit_code == 0
+    assert rapport("login", "analyst-1", "--role", "officer").exit_code == 0
     login = operators.current_login(environment)
     assert login is not None
     presenter = access.tls_files(environment, access.CLI)
     token = operators.token_for(environment, login, service="consent", presenter=presenter)
     actor = ActorTokenVerifier(environment.issuers_file, "consent").verify(token, thumbprint_of(presenter.certificate))
-    assert (actor.subject, actor.roles) == ("ana", ("officer",))
+    assert (actor.subject, actor.roles) == ("analyst-1", ("officer",))
     assert rapport("logout").exit_code == 0
     assert operators.current_login(environment) is None
 
 
 def test_a_role_that_does_not_exist_is_refused_with_those_that_do(rapport: Callable[..., Result]) -> None:
-    refused = rapport("login", "ana", "--role", "king")
+    refused = rapport("login", "analyst-1", "--role", "king")
     assert refused.exit_code == 1
     assert "there is no role 'king'" in refused.output
     assert "officer" in refused.output

@@ -101,9 +101,9 @@ def test_a_human_operator_stands_behind_a_call_once_logged_in(running: Desk) -> 
     activate = ("call", "ActivatePurpose", '{"purpose_id": "nothing", "version": 1, "reason": "test"}')
     running.run("logout")
     assert "ACTOR_TOKEN_MISSING" in running.run(*activate).stderr
-    running.run("login", "ana", "--role", "analyst")
+    running.run("login", "analyst-1", "--role", "analyst")
     assert "ACTOR_PERMISSION_DENIED" in running.run(*activate).stderr
-    running.run("login", "olga", "--role", "officer")
+    running.run("login", "officer-1", "--role", "officer")
     refused = running.run(*activate).stderr
     assert "ACTOR" not in refused
     assert "rapport trace" in refused
@@ -135,7 +135,7 @@ def test_logs_are_lines_for_a_person(running: Desk) -> None:
 def test_audit_shows_who_did_what_and_finds_what_was_changed(running: Desk) -> None:
     purpose = draft_and_activate(running)
     shown = running.run("audit").stdout
-    assert "olga" in shown
+    assert "officer-1" in shown
     assert purpose in shown
     assert running.run("audit", "--verify").exit_code == 0
     with psycopg.connect(superuser_dsn(running), autocommit=True) as connection:
@@ -223,7 +223,7 @@ def draft_and_activate(desk: Desk) -> str:
     """A purpose of the test's own, put in force by an officer."""
     purpose = f"p{uuid4().hex[:12]}"
     terms = '{"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}'
-    assert desk.run("login", "olga", "--role", "officer").exit_code == 0
+    assert desk.run("login", "officer-1", "--role", "officer").exit_code == 0
     assert desk.run("call", "UpsertPurpose", f'{{"purpose_id": "{purpose}", "terms": {terms}}}').exit_code == 0
     activate = f'{{"purpose_id": "{purpose}", "version": 1, "reason": "test"}}'
     done = desk.run("call", "ActivatePurpose", activate)

@@ -57,7 +57,7 @@ def token(key: dict[str, Any], clock: TestClock, **changes: Any) -> str:
     arguments: dict[str, Any] = {
         "issuer": ISSUER,
         "audience": "consent",
-        "subject": "olga",
+        "subject": "officer-1",
         "roles": ["officer", "auditor"],
         "auth_time": clock.now() - timedelta(minutes=3),
         "thumbprint": MINE,
@@ -72,7 +72,7 @@ def signed(key: dict[str, Any], clock: TestClock, **claims: Any) -> str:
     usual = {
         "iss": ISSUER,
         "aud": "consent",
-        "sub": "olga",
+        "sub": "officer-1",
         "roles": ["officer"],
         "auth_time": now,
         "iat": now,
@@ -96,7 +96,7 @@ def test_a_minted_token_says_who_stands_behind_the_call(make_key: Any, tmp_path:
     write_issuers(tmp_path / "issuers.json", key)
     verifier = ActorTokenVerifier(tmp_path / "issuers.json", "consent", clock)
     assert verifier.verify(token(key, clock), MINE) == Actor(
-        "olga", ("officer", "auditor"), ISSUER, clock.now() - timedelta(minutes=3)
+        "officer-1", ("officer", "auditor"), ISSUER, clock.now() - timedelta(minutes=3)
     )
 
 
@@ -165,7 +165,7 @@ def test_the_public_key_is_no_shared_secret(
     assert refusal(verifier, forged) == "ACTOR_TOKEN_INVALID"
 
 
-@pytest.mark.parametrize("text", ["", "olga", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 100_000], ids=len)
+@pytest.mark.parametrize("text", ["", "officer-1", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "x" * 100_000], ids=len)
 def test_what_is_no_token_is_refused(verifier: ActorTokenVerifier, text: str) -> None:
     assert refusal(verifier, text) == "ACTOR_TOKEN_INVALID"
 
@@ -193,7 +193,7 @@ def test_issuers_with_unusable_keys_are_refused_at_start(keys: list[dict[str, An
 
 
 def test_a_login_is_fresh_for_ten_minutes(clock: TestClock) -> None:
-    actor = Actor("olga", (), ISSUER, clock.now())
+    actor = Actor("officer-1", (), ISSUER, clock.now())
     clock.advance(600)
     require_fresh_login(actor, clock)
     clock.advance(1)

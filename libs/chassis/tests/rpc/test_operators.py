@@ -20,7 +20,7 @@ def token(probe: Any, **changes: Any) -> str:
     arguments: dict[str, Any] = {
         "issuer": probe.operators.issuer,
         "audience": "probe",
-        "subject": "olga",
+        "subject": "officer-1",
         "roles": ["officer"],
         "auth_time": now,
         "thumbprint": thumbprint_of(probe.tls("caller").certificate),
@@ -42,7 +42,7 @@ async def test_an_operator_with_the_role_gets_through_and_is_known_to_the_handle
 
     probe.servicer.behaviours["Decide"] = note
     await decide(probe, token(probe))
-    assert (actors[0].subject, actors[0].roles, actors[0].issuer) == ("olga", ("officer",), probe.operators.issuer)
+    assert (actors[0].subject, actors[0].roles, actors[0].issuer) == ("officer-1", ("officer",), probe.operators.issuer)
 
 
 async def test_without_a_token_the_call_is_refused(probe: Any) -> None:
@@ -56,7 +56,7 @@ def unsigned(probe: Any) -> str:
     return jwt.encode(claims, key="", algorithm="none", headers={"kid": probe.operators.key.key_id})
 
 
-@pytest.mark.parametrize("bare", ["olga", "olga@example.org", "a.b.c", "..", ""], ids=repr)
+@pytest.mark.parametrize("bare", ["officer-1", "officer-1@example.org", "a.b.c", "..", ""], ids=repr)
 async def test_a_bare_name_is_no_token(probe: Any, bare: str) -> None:
     stub = probe.stub()
     with pytest.raises(RemoteError) as caught:
@@ -66,9 +66,9 @@ async def test_a_bare_name_is_no_token(probe: Any, bare: str) -> None:
 
 async def test_a_refused_token_is_repeated_nowhere(probe: Any) -> None:
     with pytest.raises(RemoteError) as caught:
-        await decide(probe, "olga@example.org")
+        await decide(probe, "officer-1@example.org")
     spans = "".join(span.to_json() for span in probe.spans.get_finished_spans())
-    assert_absent("olga@example.org", probe.log.getvalue(), spans, str(caught.value))
+    assert_absent("officer-1@example.org", probe.log.getvalue(), spans, str(caught.value))
 
 
 async def test_an_unsigned_token_is_no_token(probe: Any) -> None:
@@ -104,7 +104,7 @@ async def test_the_certificate_needs_the_permission_whatever_the_operator_may(pr
 
 async def test_a_bad_token_is_refused_even_where_none_is_needed(probe: Any) -> None:
     with pytest.raises(RemoteError, match="ACTOR_TOKEN_INVALID"):
-        await probe.stub(actor_token="olga").Answer(probe.new())
+        await probe.stub(actor_token="officer-1").Answer(probe.new())
 
 
 async def test_keys_of_issuers_change_without_a_restart(probe: Any) -> None:

@@ -112,21 +112,21 @@ def _prepare(environment: Environment) -> None:
 
 
 async def _play(report: Report, cast: Cast) -> None:
-    ana, other = person(), person()
+    customer, other = person(), person()
     with report.scene("The shop says what it wants to do, and why it may"):
         await scenes.purposes(report, cast)
-    with report.scene("Ana visits the shop: what may be done?"):
-        await scenes.before(report, cast, ana)
-    with report.scene("Ana ticks the box"):
-        write = await scenes.granted(report, cast, ana)
-    with report.scene("She gets a receipt, which proves it without us"):
+    with report.scene("A customer visits the shop: what may be done?"):
+        await scenes.before(report, cast, customer)
+    with report.scene("The customer ticks the box"):
+        write = await scenes.granted(report, cast, customer)
+    with report.scene("The customer gets a receipt, which proves it without us"):
         await scenes.receipt(report, cast, write)
-    with report.scene("Ana changes her mind"):
-        await scenes.withdrawn(report, cast, ana)
+    with report.scene("The customer changes their mind"):
+        await scenes.withdrawn(report, cast, customer)
     with report.scene("What goes wrong is refused with a reason"):
-        await scenes.refusals(report, cast, ana)
+        await scenes.refusals(report, cast, customer)
     with report.scene("Two ids turn out to be one person"):
-        trace_id = await events.merge(report, cast, ana, other)
+        trace_id = await events.merge(report, cast, customer, other)
     with report.scene("The trace of that"):
         await events.trace(report, cast, trace_id)
     with report.scene("Who decided what"):

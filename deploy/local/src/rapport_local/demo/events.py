@@ -29,8 +29,8 @@ _SETTLE_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.05
 
 
-async def merge(report: Report, cast: Cast, ana: str, other: str) -> str:
-    """Identity says over NATS that two ids are one person: what she took back under one id holds for both.
+async def merge(report: Report, cast: Cast, customer: str, other: str) -> str:
+    """Identity says over NATS that two ids are one person: what was taken back under one id holds for both.
 
     Returns:
         The trace of all of it.
@@ -38,16 +38,17 @@ async def merge(report: Report, cast: Cast, ana: str, other: str) -> str:
     entry = consent_pb2.CheckEntry(profile_id=other, purpose_id=EMAIL, brand_id=NORTH)
     with cast.telemetry.tracer.span(MERGE) as span:
         await cast.record(other, EMAIL, NORTH)
-        report.decision("Ana*", entry, await cast.check_ledger(entry))
-        await _announce(cast, survivor=ana, absorbed=other)
+        report.decision("other id", entry, await cast.check_ledger(entry))
+        await _announce(cast, survivor=customer, absorbed=other)
         decision, took_s = await cast.until_denied(entry)
         trace_id = f"{span.context.trace_id:032x}"
-    report.decision("Ana*", entry, decision)
-    report.say("Ana* is an id from another device. Consent follows identity's event and tells all others in its own.")
+    report.decision("other id", entry, decision)
+    report.say("The other id is from another device. Consent follows identity's event and tells all others in its own.")
     report.expect(
-        words(decision) == ("DENY", "WITHDRAWN"), f"what Ana took back holds for Ana* too, {took_s * 1000:.0f} ms later"
+        words(decision) == ("DENY", "WITHDRAWN"),
+        f"what the customer took back holds there too, {took_s * 1000:.0f} ms later",
     )
-    report.expect(decision.current_profile_id == ana, "and both ids now answer as one person")
+    report.expect(decision.current_profile_id == customer, "and both ids now answer as one person")
     return trace_id
 
 
@@ -81,7 +82,9 @@ async def audit(report: Report, cast: Cast) -> None:
             for entry in reversed(entries)
         ]
     )
-    report.expect(bool(entries) and all(entry.content.actor == OFFICER for entry in entries), "Olga's acts are on it")
+    report.expect(
+        bool(entries) and all(entry.content.actor == OFFICER for entry in entries), "the officer's acts are on it"
+    )
     report.expect(not faults, "no entry was changed, removed or moved")
 
 

@@ -42,7 +42,7 @@ _AT_ONCE_S: Final = 1.0
 
 async def purposes(report: Report, cast: Cast) -> None:
     """An officer says what may be wanted, on which basis, and in which words it is asked for."""
-    report.say(f"{OFFICER.title()}, the privacy officer, drafts and activates purposes; her login stands behind it.")
+    report.say(f"A privacy officer, {OFFICER}, drafts and activates purposes; a login stands behind it.")
     rows = [("purpose", "legal basis", "version", "decided by")]
     active = []
     for purpose_id, meaning in _PURPOSES.items():
@@ -76,22 +76,22 @@ async def purposes(report: Report, cast: Cast) -> None:
     )
 
 
-async def before(report: Report, cast: Cast, ana: str) -> None:
-    """Nobody has asked Ana anything yet."""
+async def before(report: Report, cast: Cast, customer: str) -> None:
+    """Nobody has asked the customer anything yet."""
     report.say("Silence is no consent. What rests on the contract goes on.")
-    report.expect(await _decides(report, cast, ana, EMAIL, NORTH) == ("DENY", "NO_DECISION"), "no e-mail to Ana yet")
-    report.expect(await _decides(report, cast, ana, DELIVERY) == ("PERMIT", "BASIS"), "her parcel is delivered")
+    report.expect(await _decides(report, cast, customer, EMAIL, NORTH) == ("DENY", "NO_DECISION"), "no e-mail yet")
+    report.expect(await _decides(report, cast, customer, DELIVERY) == ("PERMIT", "BASIS"), "the parcel is delivered")
 
 
-async def granted(report: Report, cast: Cast, ana: str) -> consent_pb2.LedgerWrite:
-    """Ana says yes."""
-    write = await cast.record(ana, EMAIL, NORTH)
+async def granted(report: Report, cast: Cast, customer: str) -> consent_pb2.LedgerWrite:
+    """The customer says yes."""
+    write = await cast.record(customer, EMAIL, NORTH)
     (entry,) = write.entries
     report.say(f"The write is durable at position {write.token.position}; its receipt is {entry.receipt_id}.")
-    after = await _decides(report, cast, ana, EMAIL, NORTH, write)
-    report.expect(after == ("PERMIT", "GRANTED"), "North may write to her")
-    south = await _decides(report, cast, ana, EMAIL, "south", write)
-    report.expect(south == ("DENY", "NO_DECISION"), "South may not: she was not asked in its name")
+    after = await _decides(report, cast, customer, EMAIL, NORTH, write)
+    report.expect(after == ("PERMIT", "GRANTED"), "North may write to them")
+    south = await _decides(report, cast, customer, EMAIL, "south", write)
+    report.expect(south == ("DENY", "NO_DECISION"), "South may not: they were not asked in its name")
     return write
 
 
@@ -112,30 +112,34 @@ async def receipt(report: Report, cast: Cast, write: consent_pb2.LedgerWrite) ->
     report.expect(forged != signed.document and not _holds(forged, signed.signature, public), "a forged one does not")
 
 
-async def withdrawn(report: Report, cast: Cast, ana: str) -> None:
-    """Ana takes it back."""
+async def withdrawn(report: Report, cast: Cast, customer: str) -> None:
+    """The customer takes it back."""
     earlier = datetime.now(UTC)
-    write = await cast.shop.WithdrawConsent(consent_pb2.WithdrawConsentRequest(request_id=request_id(), profile_id=ana))
-    _, took_s = await cast.until_denied(_entry(ana, EMAIL, NORTH))
-    report.say("She names nothing but herself: taking back never asks for more than giving did.")
-    after = await _decides(report, cast, ana, EMAIL, NORTH, write)
-    report.expect(after == ("DENY", "WITHDRAWN"), "North may no longer write to her")
+    write = await cast.shop.WithdrawConsent(
+        consent_pb2.WithdrawConsentRequest(request_id=request_id(), profile_id=customer)
+    )
+    _, took_s = await cast.until_denied(_entry(customer, EMAIL, NORTH))
+    report.say("Nothing is named but the person: taking back never asks for more than giving did.")
+    after = await _decides(report, cast, customer, EMAIL, NORTH, write)
+    report.expect(after == ("DENY", "WITHDRAWN"), "North may no longer write to them")
     report.expect(took_s < _AT_ONCE_S, f"every check denies within {took_s * 1000:.0f} ms of the answer")
-    delivery = await _decides(report, cast, ana, DELIVERY, "", write)
-    report.expect(delivery == ("PERMIT", "BASIS"), "her parcel still comes")
-    then = await cast.shop.GetConsentState(consent_pb2.GetConsentStateRequest(profile_id=ana, as_of=timestamp(earlier)))
+    delivery = await _decides(report, cast, customer, DELIVERY, "", write)
+    report.expect(delivery == ("PERMIT", "BASIS"), "the parcel still comes")
+    then = await cast.shop.GetConsentState(
+        consent_pb2.GetConsentStateRequest(profile_id=customer, as_of=timestamp(earlier))
+    )
     report.expect(
         [state.status for state in then.states] == [ledger_pb2.CONSENT_STATUS_GRANTED],
         "and the ledger still knows that it was allowed before",
     )
 
 
-async def refusals(report: Report, cast: Cast, ana: str) -> None:
+async def refusals(report: Report, cast: Cast, customer: str) -> None:
     """What callers get wrong is answered with a reason, the field, and no content."""
     for what, reason, call in (
-        ("a purpose that is misspelt", "UNKNOWN_PURPOSE", cast.shop.CheckConsent(_check(ana, "marketing.emial"))),
-        ("a profile id that is none", "INVALID_REQUEST", cast.shop.CheckConsent(_check("ana@example.com", EMAIL))),
-        ("a box without its brand", "BRAND_REQUIRED", cast.shop.RecordConsent(grant(ana, EMAIL))),
+        ("a purpose that is misspelt", "UNKNOWN_PURPOSE", cast.shop.CheckConsent(_check(customer, "marketing.emial"))),
+        ("a profile id that is none", "INVALID_REQUEST", cast.shop.CheckConsent(_check("someone@example.com", EMAIL))),
+        ("a box without its brand", "BRAND_REQUIRED", cast.shop.RecordConsent(grant(customer, EMAIL))),
         (
             "the shop may not read the replica",
             "PERMISSION_DENIED",
@@ -146,7 +150,7 @@ async def refusals(report: Report, cast: Cast, ana: str) -> None:
             "PERMISSION_DENIED",
             cast.shop.RaiseFence(
                 consent_pb2.RaiseFenceRequest(
-                    request_id=request_id(), profile_id=ana, privacy_request_id="req_0000000000000000000000"
+                    request_id=request_id(), profile_id=customer, privacy_request_id="req_0000000000000000000000"
                 )
             ),
         ),
@@ -170,7 +174,7 @@ async def _decides(
 ) -> tuple[str, str]:
     entry = _entry(profile_id, purpose_id, brand_id)
     decision = await cast.check(entry, known.token if known is not None else None)
-    report.decision("Ana", entry, decision)
+    report.decision("customer", entry, decision)
     return words(decision)
 
 

@@ -33,7 +33,7 @@ SHOP_MAY: Final = (
     "consent.receipts.read",
 )
 IDENTITY: Final = "identity"
-OFFICER: Final = "olga"
+OFFICER: Final = "officer-1"
 NOTICE: Final = "welcome"
 _SETTLE_S: Final = 10.0
 
