@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Literal
 
 import nats.errors
+import psycopg
 from google.protobuf.message import Message
 from nats.aio.msg import Msg
 
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
-from rapport_chassis.errors import RapportError
+from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.contract import describe
 from rapport_chassis.events.errors import EVENT_ERRORS
@@ -34,7 +35,8 @@ _GATE_POLL_S: Final = 1.0
 _GIVE_BACK_S: Final = 1.0
 _ACK_WAIT_S: Final = 30.0
 _WAITING: Final = frozenset({"STREAM_MISSING", "CONSUMER_MISSING"})
-_TROUBLE: Final = frozenset({"CONSUMER_PAUSED", "CONSUMER_DRIFTED", "BROKER_UNAVAILABLE", "NOT_READY"})
+_UNHEALTHY: Final = frozenset({"CONSUMER_PAUSED", "CONSUMER_DRIFTED", "CONSUMER_FAILED", "BROKER_UNAVAILABLE"})
+_TROUBLE: Final = _UNHEALTHY | {"NOT_READY"}
 
 
 class Consumer:
@@ -147,11 +149,13 @@ class Consumer:
         """Say, for health, whether events are taken in. Waiting for a sibling's stream is well: see `state`.
 
         Raises:
-            RapportError: CONSUMER_PAUSED, CONSUMER_DRIFTED, BROKER_UNAVAILABLE.
+            RapportError: CONSUMER_PAUSED, CONSUMER_DRIFTED, CONSUMER_FAILED, BROKER_UNAVAILABLE, NOT_READY.
         """
         for state in self._states.values():
-            if state in _TROUBLE - {"NOT_READY"}:
+            if state in _UNHEALTHY:
                 raise EVENT_ERRORS.error(state, f"consumer {self.name} takes nothing in")
+            if state == "NOT_READY":
+                raise CHASSIS_ERRORS.error(state, f"consumer {self.name} waits for the database")
 
     async def _read(self, stream: str, subjects: Sequence[str]) -> None:
         """Read one stream for ever: bind, pull until something is in the way, look again."""
@@ -167,6 +171,9 @@ class Consumer:
             except (JetStreamError, nats.errors.Error, OSError) as error:
                 self._change(stream, "BROKER_UNAVAILABLE")
                 get_logger().warning("consumer_interrupted", consumer=self.name, stream=stream, error=error)
+            except Exception as error:
+                self._change(stream, "CONSUMER_FAILED")
+                get_logger().error("consumer_failed", consumer=self.name, stream=stream, exc_info=error)
             if self._gate.is_set():
                 await self._clock.sleep(_LOOK_AGAIN_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries
 
@@ -223,8 +230,10 @@ class Consumer:
                     if wanted is not None:
                         await pause(connection, self.name, reason=wanted, failures=self._failures)
                     found = await paused(connection, self.name)
-            except RapportError as error:
-                self._close_gate(error.reason.name)
+            except (RapportError, psycopg.Error) as error:
+                # Also before the first migration, when the table is missing.
+                self._close_gate("NOT_READY")
+                get_logger().debug("consumer_gate_closed", consumer=self.name, error=error)
             else:
                 if found is not None:
                     self._pause_for, self._failures = None, 0

@@ -16,6 +16,7 @@ EVENT_ERRORS: Final = ErrorTable(
         Reason("CONSUMER_MISSING", "UNAVAILABLE", True, "The durable consumer was not provisioned yet."),
         Reason("CONSUMER_DRIFTED", "FAILED_PRECONDITION", False, "The durable consumer is not what the code expects."),
         Reason("CONSUMER_PAUSED", "UNAVAILABLE", False, "Too many failures in a row: a person looks and resumes it."),
+        Reason("CONSUMER_FAILED", "INTERNAL", False, "A fault of the service keeps the consumer from running."),
         Reason("STREAM_REFUSES", "RESOURCE_EXHAUSTED", True, "The stream refuses events, as a full one does."),
         Reason("ORIGINAL_ERASED", "NOT_FOUND", False, "The event referred to was erased from its stream."),
         Reason("ORIGINAL_GONE", "NOT_FOUND", False, "The event referred to was erased or has aged out of its stream."),

@@ -104,11 +104,11 @@ class Intake:
         Returns:
             None, or why the handling failed: a reason code or the class of an exception.
         """
-        failpoint("consumer.received")
         delivered = message.metadata.num_delivered
         reference = Reference(stream, message.metadata.sequence.stream)
         error: Exception
         try:
+            failpoint("consumer.received")
             await self._handle(await self._read(message, reference))
         except RapportError as refused:
             error, is_final = refused, not refused.reason.retryable or delivered >= max_deliver
