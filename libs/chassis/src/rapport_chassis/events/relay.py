@@ -256,9 +256,12 @@ class Relay:
     async def _keep_house(self) -> None:
         await self._knows_stream.wait()
         while True:
-            self._refused.set(await self._index.refused())
-            while self._max_age and await self._index.sweep(self._max_age):
-                self._hint.set()
+            try:
+                self._refused.set(await self._index.refused())
+                while self._max_age and await self._index.sweep(self._max_age):
+                    pass
+            except RapportError as error:
+                get_logger().warning("relay_sweep_failed", stream=self._stream, reason=error.reason.name)
             await self._clock.sleep(_HOUSEKEEPING_S)
 
     async def _back_off(self) -> None:
