@@ -34,7 +34,7 @@ class Contents:
                 self._update(message)
         self.put_purposes(change.purposes)
         for fence in change.fences:
-            self._blank(fence.profile_id)
+            self.subjects.pop(fence.profile_id, None)
 
     def replace(self, message: ledger_pb2.SubjectState) -> None:
         """Set the whole state of a profile: what is not listed does not exist, redirects included."""
@@ -67,13 +67,6 @@ class Contents:
         subject.states.update(self._states(message.states))
         if message.HasField("restriction"):
             subject.restriction = translate.restriction(message.restriction)
-
-    def _blank(self, profile_id: str) -> None:
-        """Forget an erased person; ids that led to it go on leading to its fence."""
-        subject = self.subjects.pop(profile_id, None)
-        if subject is not None and subject.profile_id == profile_id:
-            subject.states.clear()
-            subject.restriction = None
 
     def _states(self, messages: Iterable[ledger_pb2.KeyState]) -> dict[Key, KeyState]:
         # There are few keys and many subjects: all share one tuple per key.

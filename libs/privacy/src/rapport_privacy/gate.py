@@ -98,10 +98,8 @@ class Gate:
         subject = contents.subjects.get(profile_id)
         current_id = profile_id if subject is None else subject.profile_id
         state = None
-        if (
-            profile_id in fences
-            or current_id in fences
-            or (subject is not None and subject.redirect_ids and not fences.isdisjoint(subject.redirect_ids))
+        if current_id in fences or (
+            subject is not None and subject.redirect_ids and not fences.isdisjoint(subject.redirect_ids)
         ):
             outcome = FENCED_ERASED
         elif not replica.warm:
