@@ -51,8 +51,9 @@ def test_names_and_permissions_that_cannot_be_are_refused(rapport: Callable[...,
 def test_what_a_person_changed_in_the_policy_survives_a_restart(environment: Environment) -> None:
     access.add_client(environment, "shop", ["consent.checks.read"])
     changed = environment.policy_file.read_text().replace("officer:\n  - consent.*", "officer:\n  - consent.fences.*")
-    environment.policy_file.write_text(changed)
+    environment.policy_file.write_text(f"{changed}# a remark\n")
     access.write_policy(environment)
+    assert "# a remark" in environment.policy_file.read_text()
     policy = access.read_policy(environment)
     assert policy.roles["officer"] == ["consent.fences.*"]
     assert policy.certificates[access.caller("shop")] == ["consent.checks.read"]

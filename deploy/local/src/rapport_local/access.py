@@ -131,7 +131,9 @@ def _roles(services: Iterable[LocalService]) -> dict[str, list[str]]:
 
 
 def _replace_policy(environment: Environment, policy: PolicyFile) -> None:
+    """Write the policy; a file that says the same already stays, with its comments."""
+    if environment.policy_file.exists() and read_policy(environment) == policy:
+        return
     text = "# Which certificate and which role may do what. Services read it again when it changes.\n"
     text += yaml.safe_dump(policy.model_dump(), sort_keys=False, width=120)
-    if not environment.policy_file.exists() or environment.policy_file.read_text(encoding="utf-8") != text:
-        replace_file(environment.policy_file, text.encode(), mode=0o600)
+    replace_file(environment.policy_file, text.encode(), mode=0o600)

@@ -10,15 +10,18 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from rapport_testing.files import replace_file
 from rapport_testing.free_ports import free_port
+from rapport_testing.waiting import becomes_true
 
 from rapport_local.failure import Failure
 
 FOLDER_VARIABLE = "RAPPORT_FOLDER"
 DEFAULT_FOLDER = Path(".rapport")
 HOST = "127.0.0.1"
+_LOCK_PATIENCE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -121,13 +124,12 @@ class Environment:
             Failure: Another process holds it.
         """
         with self.lock_file.open("a+", encoding="ascii") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            # Tried for a moment: whoever looks whether the environment runs has the lock for an instant too.
+            if not becomes_true(lambda: _lock(lock), _LOCK_PATIENCE_S):
                 raise Failure(
                     f"an environment runs in {self.folder} already (process {self.holder()})",
                     hint="look at it with `rapport status`, stop it with `rapport down`, or choose another --folder",
-                ) from None
+                )
             lock.truncate(0)
             lock.write(str(os.getpid()))
             lock.flush()
@@ -165,6 +167,14 @@ class Environment:
             return dict(json.loads((self.folder / "ports.json").read_bytes()))
         except (OSError, ValueError):
             return {}
+
+
+def _lock(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def is_free(port: int) -> bool:

@@ -17,6 +17,7 @@ _COLOURS: Final = ("cyan", "magenta", "blue", "green", "yellow")
 _SHOWN_ELSEWHERE: Final = frozenset({"time", "level", "event", "service", "version", "trace_id", "span_id"})
 _TIME: Final = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?")
 _POLL_S: Final = 0.1
+_TAIL_BYTES: Final = 4 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,14 @@ class LogFile:
         """Return the whole lines that were added since the last time, or all of a file that was begun anew."""
         try:
             with self._path.open("rb") as file:
-                if file.seek(0, 2) < self._offset:
+                size = file.seek(0, 2)
+                if size < self._offset:
                     self._offset = 0
+                # Of a long log, the end: its first line is a part of one.
+                if self._offset == 0 and size > _TAIL_BYTES:
+                    file.seek(size - _TAIL_BYTES)
+                    file.readline()
+                    self._offset = file.tell()
                 file.seek(self._offset)
                 block = file.read()
         except OSError:
