@@ -34,7 +34,7 @@ check: .venv/ready ## Runs all that a change must pass: lint, types, import rule
 	@$(TOX) run -q -e lint,types,imports,$(subst $() ,$(COMMA),$(MEMBERS)),e2e
 
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
-	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(MEMBERS)) -- --scale=full -m heavy -n 0 --timeout=0
+	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
 bench: bench-consent ## Measures speed against floors in the same run; tables, and build/bench.
 

@@ -216,3 +216,29 @@ async def test_streams_of_this_test_are_deleted_by_prefix_or_all(nats_server: st
     await JetStreamSpace(nats_server, "MINE").clear(everything=True)
     assert await client.jetstream().streams_info() == []
     await client.close()
+
+
+def test_full_scale_runs_what_has_a_full_size_and_resumes_where_it_was_left(short_folder: Path) -> None:
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--scale=full", "test_it.py"],
+            cwd=short_folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    (short_folder / "pytest.ini").write_text("[pytest]\n")
+    (short_folder / ".gitignore").write_text("build/\n__pycache__/\n")
+    (short_folder / "test_it.py").write_text(
+        "def test_small(): pass\ndef test_heavy(scale): assert scale.is_full\ndef test_other(scale): pass\n"
+    )
+    for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@t.example commit -qm state"):
+        subprocess.run(["git", *command.split()], cwd=short_folder, check=True)
+    first = run()
+    assert "2 passed, 1 deselected" in first.stdout, first.stdout + first.stderr
+    again = run()
+    assert again.returncode == 0
+    assert "3 deselected" in again.stdout
+    (short_folder / "test_it.py").write_text("def test_heavy(scale): pass\n")
+    assert "1 passed" in run().stdout

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from rapport_testing.prove import Progress, Scale, record_figures
+from rapport_testing.resume import Resume
 
 if TYPE_CHECKING:
     from rapport_testing.capture import LogCapture, TelemetryCapture
@@ -118,6 +119,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Before the timeout plugin reads its options: full scale takes longer than any single check may.
     if config.getoption("scale") == "full" and getattr(config.option, "timeout", None) is None:
         config.option.timeout = _FULL_SCALE_TIMEOUT_S
+    if config.getoption("scale") == "full" and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Resume(config.rootpath), "rapport-resume")
 
 
 @pytest.hookimpl(optionalhook=True)
