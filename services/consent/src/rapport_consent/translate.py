@@ -13,6 +13,7 @@ from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, events_pb2, ledger_pb2, purpose_pb2
 from rapport.identity.v1 import events_pb2 as identity_events_pb2
 from rapport_chassis.authored import Version
+from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.events import envelope
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.signing import PublicKey
@@ -49,13 +50,27 @@ def stamp(moment: datetime) -> Timestamp:
 
 
 def moment(message: Timestamp) -> datetime:
-    """Return the time that a message names, cut to microseconds."""
-    return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    """Return the time that a message names, cut to microseconds.
+
+    Raises:
+        RapportError: INVALID_REQUEST: no calendar has it.
+    """
+    try:
+        return _EPOCH + timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError:
+        raise CHASSIS_ERRORS.error("INVALID_REQUEST", "a time lies outside of the years 1 to 9999") from None
 
 
 def duration(message: Duration) -> timedelta:
-    """Return the duration that a message names, cut to microseconds."""
-    return timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    """Return the duration that a message names, cut to microseconds.
+
+    Raises:
+        RapportError: INVALID_REQUEST: it is longer than time is counted.
+    """
+    try:
+        return timedelta(seconds=message.seconds, microseconds=message.nanos // 1000)
+    except OverflowError:
+        raise CHASSIS_ERRORS.error("INVALID_REQUEST", "a duration is longer than 10,000 years") from None
 
 
 # --- what changed -----------------------------------------------------------------------------------------------------

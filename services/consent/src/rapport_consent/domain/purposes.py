@@ -122,6 +122,7 @@ class Purpose:
 Purposes = Mapping[str, Purpose]
 """Purposes by id."""
 
+_LONGEST: Final = timedelta(days=36525)
 _CHOOSABLE: Final = frozenset({Basis.CONSENT, Basis.LEGITIMATE_INTEREST, Basis.PUBLIC_TASK})
 
 
@@ -178,8 +179,8 @@ def _violations(terms: PurposeTerms, earlier: Sequence[PurposeTerms]) -> Iterato
     if any(other.direct_marketing != terms.direct_marketing for other in earlier):
         yield "direct_marketing", "must be the same in all versions"
     for field, duration in (("expires_after", terms.expires_after), ("reask_after", terms.reask_after)):
-        if duration is not None and duration <= timedelta(0):
-            yield field, "must be positive"
+        if duration is not None and not timedelta(0) < duration <= _LONGEST:
+            yield field, "must be positive, and at most a hundred years"
 
 
 def _places(market: str) -> Iterator[str]:
