@@ -56,7 +56,9 @@ class Broker:
         """Return every message of a stream, in order."""
         async with self.api() as api:
             state = (await api.stream_info(stream))["state"]
-            found = [await api.get(stream, sequence) for sequence in range(state["first_seq"], state["last_seq"] + 1)]
+            found = [
+                await api.get(stream, sequence) for sequence in range(max(state["first_seq"], 1), state["last_seq"] + 1)
+            ]
         return [message for message in found if message is not None]
 
     async def count(self, stream: str) -> int:

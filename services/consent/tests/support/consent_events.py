@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from google.protobuf.message import Message
 from rapport.consent.v1 import events_pb2, ledger_pb2
 from rapport.identity.v1 import events_pb2 as identity_pb2
+from rapport_chassis.events.dead_letters import DeadLetters
 from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.events.jetstream import JetStreamApi
 from rapport_chassis.events.wire import Wire
@@ -102,6 +104,16 @@ def _published(subject: str, event_id: str, data: bytes) -> Published:
     message.ParseFromString(data)
     change = events_pb2.PositionedEvent.FromString(data).change
     return Published(name, event_id, subject, message, change)
+
+
+@asynccontextmanager
+async def dead_letters(installation: Installation) -> AsyncIterator[DeadLetters]:
+    """Give the dead letters of the installation, as the command `rapport dlq` has them."""
+    wire = await Wire.open(installation.nats_settings("cli"), user="cli")
+    try:
+        yield DeadLetters(JetStreamApi(wire), prefix="RAPPORT")
+    finally:
+        wire.close()
 
 
 class Identity:

@@ -1,0 +1,104 @@
+"""Certificates change while everybody is at work, and nobody notices."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from consent_desk import OFFICE, OFFICER, ROLES, SHOP, Desk, answers, entry, open_desk, profile, verdict
+from consent_events import EventLog
+from consent_rig import Rig
+from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
+from rapport_chassis.rpc.status import RemoteError
+from rapport_testing.installation import OBSERVER
+from rapport_testing.waiting import eventually
+
+pytestmark = pytest.mark.heavy
+
+
+class Traffic:
+    """Checks and writes without pause, over one client, and over a new client for each call, which shakes hands anew.
+
+    Imports are never retried: a single refused connection would show.
+    """
+
+    def __init__(self, rig: Rig, desk: Desk) -> None:
+        self._installation = rig.installation
+        self._desk = desk
+        self._stopping = False
+        self.answered = 0
+        self.failed: list[Exception] = []
+
+    async def __aenter__(self) -> Traffic:
+        workers = [self._check, self._write, self._shake_hands]
+        self._tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
+        await self.goes_on()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopping = True
+        await asyncio.gather(*self._tasks)
+
+    async def goes_on(self) -> None:
+        """Wait until many more calls were answered."""
+        goal = self.answered + 30
+        await eventually(lambda: self.answered >= goal, timeout_s=30)
+
+    async def _work(self, worker: Any) -> None:
+        while not self._stopping:
+            try:
+                await worker()
+            except RemoteError as error:
+                self.failed.append(error)
+            self.answered += 1
+
+    async def _check(self) -> None:
+        request = consent_pb2.CheckConsentRequest(entry=entry(profile(), "order"))
+        assert verdict(await self._desk.shop.CheckConsent(request)) == "PERMIT BASIS"
+
+    async def _write(self) -> None:
+        await self._desk.shop.RecordConsent(answers(profile(), "yes promo"))
+
+    async def _shake_hands(self) -> None:
+        client = self._installation.client(OFFICE)
+        try:
+            await client.stub(consent_pb2_grpc.ConsentServiceStub).GetLedgerHead(consent_pb2.GetLedgerHeadRequest())
+        finally:
+            await client.close()
+
+
+async def test_authority_and_leaves_rotate_twice_under_load_without_a_failed_call(rig: Rig) -> None:
+    await rig.restart()
+    installation, authority = rig.installation, rig.installation.authority
+    holders = ["consent", SHOP, OFFICE, OBSERVER, "nats", "provision", "identity", "cli"]
+
+    async def serial_seen(name: str) -> None:
+        """Wait until the service has read its own files, which is seen in what it logs."""
+        before = rig.service.logs().count('"file":"tls"')
+        for holder in holders:
+            authority.issue(holder)
+        await asyncio.to_thread(installation.nats.reload)
+        await eventually(lambda: rig.service.logs().count('"file":"tls"') > before, timeout_s=30)
+        await traffic.goes_on()
+
+    async with open_desk(installation) as desk:
+        await desk.until_serving(*ROLES)
+        for holder in holders:
+            installation.certificate(holder)
+        async with Traffic(rig, desk) as traffic:
+            for _ in range(2):
+                await serial_seen("leaves of the old authority")
+                before = rig.service.logs().count('"file":"tls"')
+                authority.rotate_authority()
+                await asyncio.to_thread(installation.nats.reload)
+                await eventually(lambda before=before: rig.service.logs().count('"file":"tls"') > before, timeout_s=30)
+                await serial_seen("leaves of the new authority")
+                authority.retire_previous()
+                await asyncio.to_thread(installation.nats.reload)
+                await traffic.goes_on()
+        assert traffic.failed == []
+        await desk.until_serving(*ROLES)
+        await EventLog(installation.broker()).until((await desk.head()).position)
+        token = installation.actor_token(OFFICE, roles=[OFFICER])
+        assert token
