@@ -13,6 +13,10 @@ from rapport_testing.events import append, count, granted, rows
 from rapport_testing.waiting import eventually
 
 STREAM = "RAPPORT_CONSENT"
+ADVISORY_LOCKS = """
+FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+WHERE locktype = 'advisory' AND datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -237,10 +241,15 @@ async def test_losing_the_connection_that_holds_the_lock_ends_publishing_until_i
 ):
     relay = await make_relay()
     await in_state(relay, "publishing")
-    ((holder,),) = await rows(service_database, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted")
+    ((holder,),) = await rows(service_database, f"SELECT pid {ADVISORY_LOCKS} AND granted")
     async with service_database.direct() as rival:
         # A rival waits for the lock and has it the moment the holder's connection ends.
         waiting = asyncio.create_task(rival.execute("SELECT pg_advisory_lock(hashtext('rapport'), hashtext('relay'))"))
+
+        async def is_waiting():
+            return await rows(service_database, f"SELECT pid {ADVISORY_LOCKS} AND NOT granted")
+
+        await eventually(is_waiting)
         await rows(service_database, "SELECT pg_terminate_backend(%s)", [holder])
         await waiting
         await in_state(relay, "standby")

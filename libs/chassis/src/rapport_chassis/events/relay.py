@@ -8,12 +8,9 @@ the stream beyond its index, because an earlier relay may have died between the 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -32,6 +29,7 @@ from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.names import stream_name
 from rapport_chassis.events.outbox import CHANNEL, oldest_unpublished_s
 from rapport_chassis.events.published import PublishedIndex, Waiting
+from rapport_chassis.events.sent import Sent, read_answers
 from rapport_chassis.events.tasks import end
 from rapport_chassis.events.wire import Request, Wire, WireError
 from rapport_chassis.failpoints import failpoint
@@ -58,8 +56,6 @@ _REASONS: Final = {
     "refused_by_stream": "STREAM_REFUSES",
 }
 _TROUBLE: Final = frozenset({"waiting_for_database", "waiting_for_broker", "refused_by_stream", "failed"})
-_CONFIRMED: Final = re.compile(rb'"seq": ?([0-9]+)')
-_REFUSED: Final = b'"error"'
 
 
 class Relay:
@@ -194,7 +190,6 @@ class Relay:
         stream = await catch_up(wire, self._index, self._stream, domain=self._nats.domain)
         last, self._max_age = stream.last, stream.max_age
         self._knows_stream.set()
-        self._change("publishing")
         self._active.set(1)
         marking: asyncio.Task[None] | None = None
         held: list[int] = []
@@ -207,6 +202,7 @@ class Relay:
                     await marking
                     marking, held = None, []
                 if sent is None:
+                    self._change("publishing")
                     await self._hint.wait()
                     continue
                 marking = asyncio.create_task(self._mark(sent))
@@ -215,12 +211,13 @@ class Relay:
                     raise sent.refusal
                 last, held = sent.last, [waiting.seq for waiting, _ in sent.confirmed]
                 self._failures = 0
+                self._change("publishing")
         finally:
             if marking is not None:
                 await end(marking)
         raise WireError(wire.problem)
 
-    async def _send(self, wire: Wire, batch: Sequence[Waiting], last: int) -> _Sent:
+    async def _send(self, wire: Wire, batch: Sequence[Waiting], last: int) -> Sent:
         """Publish a batch, each message on condition that the one before it is the stream's last."""
         began = self._clock.boottime()
         requests = [
@@ -241,14 +238,14 @@ class Relay:
                 span.set(BATCH_COUNT, len(batch))
                 span.end()
         failpoint("relay.published")
-        sent = _sent(batch, answers, last, wire.problem)
+        sent = read_answers(batch, answers, last, wire.problem)
         elapsed = self._clock.boottime() - began
         self._red.done(self._stream, elapsed, count=len(sent.confirmed))
         if sent.refusal is not None:
             self._red.done(self._stream, elapsed, "REFUSED", count=len(batch) - len(sent.confirmed))
         return sent
 
-    async def _mark(self, sent: _Sent) -> None:
+    async def _mark(self, sent: Sent) -> None:
         if sent.confirmed:
             await self._index.mark(sent.confirmed, progress=sent.last)
             failpoint("relay.marked")
@@ -277,34 +274,6 @@ class Relay:
             level = logging.WARNING if state in _TROUBLE else logging.INFO
             get_logger().log(level, "relay_state", stream=self._stream, previous=self.state, state=state)
             self.state = state
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What became of a batch.
-
-    Attributes:
-        confirmed: The events the broker has, each with its sequence.
-        last: The last sequence up to which all is known; behind a refusal others may be stored without an answer.
-        refusal: Why the first of those that are not confirmed is not; None if all are.
-    """
-
-    confirmed: list[tuple[Waiting, int]]
-    last: int
-    refusal: JetStreamError | WireError | None
-
-
-def _sent(batch: Sequence[Waiting], answers: Sequence[bytes | None], last: int, problem: str) -> _Sent:
-    confirmed: list[tuple[Waiting, int]] = []
-    refusal: JetStreamError | WireError | None = None
-    for waiting, answer in zip(batch, answers, strict=True):
-        taken = _CONFIRMED.search(answer) if answer and _REFUSED not in answer else None
-        if taken is not None:
-            confirmed.append((waiting, int(taken[1])))
-        elif refusal is None:
-            refusal = JetStreamError(json.loads(answer)["error"]) if answer else WireError(problem)
-    end = last if refusal is not None else max(sequence for _, sequence in confirmed)
-    return _Sent(confirmed, end, refusal)
 
 
 def _links(batch: Sequence[Waiting]) -> list[SpanContext]:
