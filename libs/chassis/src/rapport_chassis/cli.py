@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rapport_chassis.telemetry.names import Attribute
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+_GARBAGE_THRESHOLD = 20_000
 
 EXIT_CONFIGURATION = 78
 """Exit code for settings that cannot be used (EX_CONFIG of sysexits.h)."""
@@ -109,6 +112,9 @@ def _serve(service: ServiceDefinition[Any], settings: ServiceSettings, options: 
 
     async def run() -> int:
         assembly = service.build(settings, roles)
+        # What is loaded by now stays: the collector need not look at it again, nor run after every 700 objects.
+        gc.freeze()
+        gc.set_threshold(_GARBAGE_THRESHOLD)
         configure_logging(
             service.name, service.version, telemetry=assembly.telemetry, level=level, keys=service.log_keys
         )

@@ -121,8 +121,10 @@ class Follower:
             self._work.set()
         return applied
 
-    def hint(self) -> None:
-        """Look for changes now: the ledger is said to have moved."""
+    def hint(self, position: int | None = None) -> None:
+        """Look for changes now: the ledger is said to have moved, as far as a position if one is given."""
+        if position is not None and position <= self._replica.position:
+            return
         self._look_now.set()
         self._work.set()
 

@@ -67,7 +67,6 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     issuers = settings.auth.issuers_file
     tokens = ActorTokenVerifier(issuers, SERVICE, clock) if issuers else None
 
-    store = LedgerStore(database)
     ledger, heads = LedgerReader(database), SharedHeads(database)
     replica, freshness = Replica(), Freshness(bound_s=settings.gate.bound_s)
     gate = Gate(replica, freshness, clock)
@@ -83,6 +82,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         report=watch.report,
     )
 
+    store = LedgerStore(database, follower.offer)
     requests = RequestLog()
     once = Once(store, requests, AuditTrail(clock))
     server = ServerBuilder(

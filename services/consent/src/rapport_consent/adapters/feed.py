@@ -89,7 +89,7 @@ class LedgerHints:
     name = "ledger-hints"
     role: Literal["api"] = "api"
 
-    def __init__(self, database: Database, hint: Callable[[], None], clock: Clock) -> None:
+    def __init__(self, database: Database, hint: Callable[[int | None], None], clock: Clock) -> None:
         self._database = database
         self._hint = hint
         self._clock = clock
@@ -111,9 +111,9 @@ class LedgerHints:
             with contextlib.suppress(RapportError, OperationalError):
                 async with self._database.direct() as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    self._hint()
-                    async for _ in connection.notifies():
-                        self._hint()
+                    self._hint(None)
+                    async for notification in connection.notifies():
+                        self._hint(int(notification.payload))
             await self._clock.sleep(_LISTEN_RETRY_S)
 
 

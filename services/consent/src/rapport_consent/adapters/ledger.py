@@ -6,7 +6,7 @@ READ COMMITTED: what is read after the lock is what earlier positions left.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from hashlib import sha256
 from typing import Final
@@ -45,14 +45,14 @@ WITH wanted AS MATERIALIZED (
 _ROWS: Final = f"{_WANTED} SELECT {READ_COLUMNS} FROM wanted JOIN ledger ON named_id = profile_id ORDER BY position"  # noqa: S608
 _STATES: Final = f"{_WANTED} SELECT profile_id, state FROM wanted JOIN subject_states USING (profile_id)"  # noqa: S608
 _INSERT: Final = f"INSERT INTO ledger ({WRITE_COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"  # noqa: S608
-_IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%s::bytea[])"
-_REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%s::bytea[], %s::text[])"
+_IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%b::bytea[])"
+_REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%b::bytea[], %s::text[])"
 _COPY: Final = f"COPY ledger ({WRITE_COLUMNS}) FROM STDIN"
 _ADVANCE: Final = f"""
 WITH advanced AS (
     UPDATE ledger_head SET position = %s, recorded_at = %s, purposes_at = greatest(purposes_at, %s)
 )
-SELECT pg_notify('{CHANNEL}', '')
+SELECT pg_notify('{CHANNEL}', %s::bigint::text)
 """  # noqa: S608
 
 
@@ -63,6 +63,8 @@ class LedgerUnit:
         self.connection = connection
         self._catalogue = catalogue
         self._states: Mapping[str, bytes] = {}
+        self.told: list[ledger_pb2.LedgerChange] = []
+        """What this transaction tells the gates, once it is committed."""
 
     async def catalogue(self) -> Catalogue:
         """Return purposes as they are now."""
@@ -108,7 +110,8 @@ class LedgerUnit:
             await self._insert(changes, told, known.epoch)
             await projections.store(self.connection, changes, states)
             await outbox.append(self.connection, events)
-            await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at))
+            await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at, known.position))
+        self.told += told
         failpoint("ledger.written")
 
     async def _insert(
@@ -149,15 +152,25 @@ class LedgerUnit:
 class LedgerStore:
     """Opens transactions on the ledger."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, committed: Callable[[ledger_pb2.LedgerChange], object]) -> None:
+        """Prepare.
+
+        Args:
+            database: Where the ledger is.
+            committed: Told of each change that a unit has committed: the replica of this process need not read it back.
+        """
         self._database = database
+        self._committed = committed
         self._catalogue = CatalogueCache()
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[LedgerUnit]:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
         async with self._database.transaction() as connection:
-            yield LedgerUnit(connection, self._catalogue)
+            unit = LedgerUnit(connection, self._catalogue)
+            yield unit
+        for change in unit.told:
+            self._committed(change)
 
     def unit_on(self, connection: Connection) -> LedgerUnit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""

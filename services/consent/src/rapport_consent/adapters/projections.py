@@ -12,7 +12,7 @@ from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.rows import RowKind
 
 _STORE: Final = """
-INSERT INTO subject_states (profile_id, state) SELECT * FROM unnest(%s::text[], %s::bytea[])
+INSERT INTO subject_states (profile_id, state) SELECT * FROM unnest(%s::text[], %b::bytea[])
 ON CONFLICT (profile_id) DO UPDATE SET state = excluded.state
 """
 _DROP: Final = "DELETE FROM subject_states WHERE profile_id = ANY (%s::text[])"
