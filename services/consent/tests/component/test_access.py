@@ -142,7 +142,7 @@ async def test_human_methods_ask_for_a_person(installation: Installation, servic
 
 
 def unsigned(installation: Installation) -> str:
-    return jwt.encode({"sub": "officer-1", "aud": "consent"}, key=None, algorithm="none")
+    return jwt.encode({"sub": "officer-1", "aud": "consent"}, key=None, algorithm="none")  # type: ignore[arg-type]
 
 
 def foreign(installation: Installation) -> str:

@@ -38,10 +38,10 @@ async def test_poison_becomes_a_reference_and_the_events_behind_it_are_followed(
     elif what == "another message":
         payload = json.dumps({"name": CANARY}).encode()
     elif what == "rules broken":
-        poison.message.profiles[0].version = 0
+        poison.message.profiles[0].version = 0  # type: ignore[attr-defined]
         payload = poison.payload()
     else:
-        poison.message.profiles[0].redirect_ids[0] = CANARY
+        poison.message.profiles[0].redirect_ids[0] = CANARY  # type: ignore[attr-defined]
         payload = poison.payload()
     sequence = await identity.publish_raw(poison, payload)
     await identity.publish(behind)

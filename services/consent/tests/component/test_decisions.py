@@ -146,7 +146,7 @@ async def test_gpc_header_that_is_not_exactly_one_is_ignored(desk: Desk, header:
 
 @pytest.mark.parametrize("field", ["tcf", "gpp"])
 async def test_signals_without_a_codec_are_refused(desk: Desk, field: str) -> None:
-    signal = consent_pb2.RecordSignalRequest(request_id=request_id(), profile_id=profile(), **{field: "CPXxRfA"})
+    signal = consent_pb2.RecordSignalRequest(request_id=request_id(), profile_id=profile(), **{field: "CPXxRfA"})  # type: ignore[arg-type]
     with refused("SIGNAL_UNSUPPORTED", field) as caught:
         await desk.shop.RecordSignal(signal)
     assert "CPXxRfA" not in str(caught.value)

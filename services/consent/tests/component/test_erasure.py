@@ -66,7 +66,7 @@ async def test_nothing_is_recorded_or_told_of_an_erased_person(desk: Desk) -> No
     ]
     for call in calls:
         with refused("PROFILE_ERASED", "profile_id") as caught:
-            await call
+            await call  # type: ignore[misc]
         assert caught.value.reason.code == "NOT_FOUND"
     assert (await desk.head()).position == before.position
 

@@ -15,7 +15,7 @@ async def test_every_kind_of_write_arrives_with_its_change_first_and_no_position
     before = await desk.head()
     await desk.answer(person, "yes promo", "no stats")
     await desk.withdraw(person, "promo")
-    await desk.shop.RecordSignal(consent_pb2.RecordSignalRequest(request_id=request_id(), profile_id=person, **GPC))
+    await desk.shop.RecordSignal(consent_pb2.RecordSignalRequest(request_id=request_id(), profile_id=person, **GPC))  # type: ignore[arg-type]
     await desk.object_to(person)
     await desk.office.PlaceRestriction(
         consent_pb2.PlaceRestrictionRequest(request_id=request_id(), profile_id=person, ground="CLAIMS")

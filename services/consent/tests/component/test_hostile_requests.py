@@ -189,7 +189,7 @@ async def test_bytes_that_are_no_request_get_a_typed_error(
     installation: Installation, payload: bytes, reasons: set[str]
 ) -> None:
     async with raw(installation) as channel:
-        call = channel.unary_unary(f"{CONSENT}/CheckConsent")
+        call = channel.unary_unary(f"{CONSENT}/CheckConsent")  # type: ignore[var-annotated]
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(payload, timeout=10)
     assert decode(caught.value).reason.name in reasons
@@ -199,7 +199,7 @@ async def test_method_that_does_not_exist_gets_a_typed_error(installation: Insta
     async with raw(installation) as channel:
         for path in (f"{CONSENT}/DropLedger", "/rapport.consent.v1.Nothing/Here", "/x"):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await channel.unary_unary(path)(b"", timeout=10)
+                await channel.unary_unary(path)(b"", timeout=10)  # type: ignore[arg-type]
             assert decode(caught.value).reason.name == "METHOD_UNKNOWN"
 
 

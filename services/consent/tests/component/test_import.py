@@ -95,7 +95,7 @@ async def test_import_goes_on_after_its_stream_broke(desk: Desk) -> None:
         for rows in batches:
             yield batch(*rows)
 
-    async with aclosing(desk.shop.RecordConsents(broken())) as stream:
+    async with aclosing(desk.shop.RecordConsents(broken())) as stream:  # type: ignore[type-var]
         async for _ in stream:
             answered += 1
             if answered == 2:

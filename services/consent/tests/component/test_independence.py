@@ -196,7 +196,7 @@ async def test_roles_run_as_processes_of_their_own_each_ready_for_itself(divided
         await log.until(write.token.position)
         await Identity(divided).publish(joined)
         followed = await log.answer_to(joined.id)
-        decision = await desk.check(joined.message.profiles[0].redirect_ids[0], "order", at_least=await desk.head())
+        decision = await desk.check(joined.message.profiles[0].redirect_ids[0], "order", at_least=await desk.head())  # type: ignore[attr-defined]
         assert decision.current_profile_id == followed.change.current_id
 
 

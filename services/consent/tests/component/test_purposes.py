@@ -95,7 +95,7 @@ async def test_named_fields_of_the_latest_version_are_changed(desk: Desk) -> Non
         purpose_pb2.UpsertPurposeRequest(
             request_id=request_id(),
             purpose_id=purpose,
-            terms=purpose_pb2.PurposeTerms(bases=[purpose_pb2.BasisRule(basis=1)], markets=["FR", "DE"]),
+            terms=purpose_pb2.PurposeTerms(bases=[purpose_pb2.BasisRule(basis=1)], markets=["FR", "DE"]),  # type: ignore[arg-type]
             update_mask=FieldMask(paths=["markets"]),
         )
     )

@@ -16,8 +16,8 @@ async def rows(desk: Desk, after: int, person: str) -> int:
 async def test_same_request_gets_the_same_answer_and_writes_nothing_more(desk: Desk) -> None:
     before, person = await desk.head(), profile()
     requests = [answers(person, "yes promo", "no stats"), withdrawal(person, "promo")]
-    first = [await desk.shop.RecordConsent(requests[0]), await desk.shop.WithdrawConsent(requests[1])]
-    again = [await desk.shop.RecordConsent(requests[0]), await desk.shop.WithdrawConsent(requests[1])]
+    first = [await desk.shop.RecordConsent(requests[0]), await desk.shop.WithdrawConsent(requests[1])]  # type: ignore[arg-type]
+    again = [await desk.shop.RecordConsent(requests[0]), await desk.shop.WithdrawConsent(requests[1])]  # type: ignore[arg-type]
     assert again == first
     assert await rows(desk, before.position, person) == 3
     assert await desk.verdict(person, "promo") == "DENY WITHDRAWN"

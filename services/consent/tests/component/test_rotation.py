@@ -92,7 +92,7 @@ async def test_authority_and_leaves_rotate_twice_under_load_without_a_failed_cal
                 before = rig.service.logs().count('"file":"tls"')
                 authority.rotate_authority()
                 await asyncio.to_thread(installation.nats.reload)
-                await eventually(lambda before=before: rig.service.logs().count('"file":"tls"') > before, timeout_s=30)
+                await eventually(lambda before=before: rig.service.logs().count('"file":"tls"') > before, timeout_s=30)  # type: ignore[misc]
                 await serial_seen("leaves of the new authority")
                 authority.retire_previous()
                 await asyncio.to_thread(installation.nats.reload)

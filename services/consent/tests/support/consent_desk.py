@@ -155,7 +155,7 @@ class Desk:
     shop: consent_pb2_grpc.ConsentServiceAsyncStub
     office: consent_pb2_grpc.ConsentServiceAsyncStub
     purposes: purpose_pb2_grpc.PurposeServiceAsyncStub
-    health: health_pb2_grpc.HealthAsyncStub
+    health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
 
     async def answer(self, profile_id: str, *items: str, **fields: Any) -> consent_pb2.LedgerWrite:
         """Record what a person answered."""

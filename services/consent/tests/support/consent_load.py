@@ -55,7 +55,7 @@ class Load:
             if self.people[person] % 2:
                 request, call = withdrawal(person, "promo"), self._desk.shop.WithdrawConsent
             else:
-                request, call = answers(person, "yes promo"), self._desk.shop.RecordConsent
+                request, call = answers(person, "yes promo"), self._desk.shop.RecordConsent  # type: ignore[assignment]
             self.answered[request.request_id] = await persist(call, request)
             self.people[person] += 1
             if self._progress is not None:

@@ -17,15 +17,11 @@ class World:
     profiles: dict[str, tuple[int, frozenset[str]]] = field(default_factory=dict)
     pending: list[tuple[RowKind, PartitionChange]] = field(default_factory=list)
     rows: list[LedgerRow] = field(default_factory=list)
-    issued: int = 0
+    ids: list[str] = field(default_factory=list)
 
     def issue(self) -> str:
-        self.issued += 1
-        return f"prf_{self.issued}"
-
-    @property
-    def ids(self) -> list[str]:
-        return [f"prf_{number + 1}" for number in range(self.issued)]
+        self.ids.append(f"prf_{len(self.ids) + 1}")
+        return self.ids[-1]
 
     def record(self, named_id: str, kind: RowKind, occurred: int, **fields: Any) -> None:
         position = len(self.rows) + 1
