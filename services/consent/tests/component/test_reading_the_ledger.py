@@ -121,7 +121,8 @@ async def test_snapshot_is_the_fold_of_all_changes_up_to_its_position(desk: Desk
 
 def living(contents: Contents, fences: set[str]) -> dict[str, Any]:
     """Nothing is kept of the erased but their fence."""
-    return {i: subject for i, subject in contents.subjects.items() if subject.profile_id not in fences}
+    subjects = contents.subjects.items()
+    return {i: subject for i, subject in subjects if i not in fences and subject.profile_id not in fences}
 
 
 async def test_receipt_proves_itself_without_the_service(desk: Desk) -> None:
