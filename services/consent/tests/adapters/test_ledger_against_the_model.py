@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from consent_model import DECLARED, START, TRAITS, Model, day, told
 from consent_worlds import World, worlds
-from hypothesis import HealthCheck, given, seed
+from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from rapport.consent.v1 import ledger_pb2
@@ -175,16 +175,20 @@ def books(settings: DatabaseSettings) -> Iterator[tuple[asyncio.Runner, Books]]:
 def test_any_interleaving_comes_to_what_the_prose_says(
     settings: DatabaseSettings, scale: Scale, prove: Any, chunk: int
 ) -> None:
-    examples = scale.pick(small=20, full=2_500)
+    examples = scale.pick(small=25, full=2_500)
     with books(settings) as (runner, ledger):
 
         @seed(chunk)
         @hypothesis_settings(
-            max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],  # writers race, so an example does not fail the same way again and cannot shrink
         )
-        @given(worlds(steps=14), st.randoms(use_true_random=False))
-        def hold(world: World, random: Random) -> None:
-            runner.run(compare(ledger, settled(world, next(ledger.numbers)), random))
+        @given(worlds(steps=14), st.integers(0, 2**32))
+        def hold(world: World, choices: int) -> None:
+            runner.run(compare(ledger, settled(world, next(ledger.numbers)), Random(choices)))
 
         hold()
         runner.run(assert_replica_is_the_ledger(ledger))

@@ -52,7 +52,6 @@ def test_migrations_make_what_the_model_declares(settings: DatabaseSettings) -> 
         "DELETE FROM profiles",
         "DELETE FROM imported_rows",
         "UPDATE imported_rows SET reference = 'x'",
-        "GRANT ALL ON ledger TO rapport_consent",
         "SET ROLE rapport_consent_owner",
     ],
 )

@@ -112,7 +112,7 @@ class Model:
     ) -> list[tuple[LedgerRow, str, int]]:
         def lifted_by(grant: LedgerRow, row: LedgerRow, i: str, merged: int) -> bool:
             joined = 0 if grant.named_id == i else self.since[frozenset((grant.named_id, i))]
-            by_the_person = grant.evidence is not DECLARED or row.kind is not RowKind.OBJECT
+            by_the_person = grant.evidence != DECLARED or row.kind is not RowKind.OBJECT
             return grant.occurred_at > row.occurred_at and grant.position > max(joined, merged) and by_the_person
 
         return [entry for entry in against if not any(lifted_by(grant, *entry) for grant in grants)]
