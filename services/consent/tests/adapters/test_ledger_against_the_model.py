@@ -41,7 +41,8 @@ from rapport_consent.domain.states import SubjectState
 from rapport_consent.translate import subject_state
 from rapport_privacy.contents import Contents
 from rapport_privacy.snapshot import SnapshotLoad
-from rapport_privacy.vocabulary import Basis
+from rapport_privacy.vocabulary import Basis, EvidenceKind
+from rapport_testing.plugin import MakeProgress, Prove
 from rapport_testing.prove import Scale
 
 CHUNKS = 8
@@ -167,15 +168,18 @@ def books(settings: DatabaseSettings) -> Iterator[tuple[asyncio.Runner, Books]]:
         database = Database(settings, service="consent")
         made = Books(database, LedgerStore(database, lambda _: None), Authority(database, SystemClock()))
         runner.run(made.open())
-        yield runner, made
-        runner.run(database.close())
+        try:
+            yield runner, made
+        finally:
+            runner.run(database.close())
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_any_interleaving_comes_to_what_the_prose_says(
-    settings: DatabaseSettings, scale: Scale, prove: Any, chunk: int
+    settings: DatabaseSettings, scale: Scale, prove: Prove, progress: MakeProgress, chunk: int
 ) -> None:
     examples = scale.pick(small=25, full=2_500)
+    bar = progress(examples, f"histories of the ledger, part {chunk + 1} of {CHUNKS}")
     with books(settings) as (runner, ledger):
 
         @seed(chunk)
@@ -189,6 +193,7 @@ def test_any_interleaving_comes_to_what_the_prose_says(
         @given(worlds(steps=14), st.integers(0, 2**32))
         def hold(world: World, choices: int) -> None:
             runner.run(compare(ledger, settled(world, next(ledger.numbers)), Random(choices)))
+            bar.advance()
 
         hold()
         runner.run(assert_replica_is_the_ledger(ledger))
@@ -267,8 +272,8 @@ async def erase(ledger: Books, ids: list[str], random: Random) -> None:
 
 
 def anonymous(state: SubjectState) -> Any:
-    """A state without the references of the rows that it rests on, which may be those of the erased."""
-    states = tuple(replace(each, reference="", position=0) for each in state.states)
+    """A state without what names or proves one of several rows that say the same: it may have been the erased's."""
+    states = tuple(replace(each, reference="", position=0, evidence=EvidenceKind.UNSPECIFIED) for each in state.states)
     return replace(state, states=states, restriction=state.restriction is not None)  # type: ignore[arg-type]
 
 
