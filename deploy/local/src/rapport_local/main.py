@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from importlib import import_module
 from typing import Final
 
@@ -57,3 +60,16 @@ def main() -> None:
     All state is in one folder, `.rapport` in the current directory unless --folder or RAPPORT_FOLDER says otherwise;
     environments in different folders run side by side.
     """
+    click.get_current_context().call_on_close(_let_go_of_a_closed_terminal)
+
+
+def _let_go_of_a_closed_terminal() -> None:
+    """Drop what cannot be written any more: else the interpreter fails to flush it at exit, and with it the command."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
