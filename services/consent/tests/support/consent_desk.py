@@ -18,6 +18,7 @@ from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2, purpose_pb2_grpc
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
+from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.installation import Installation, TestedService
 from rapport_testing.waiting import eventually
 
@@ -291,11 +292,15 @@ class Desk:
 
 @asynccontextmanager
 async def open_desk(
-    installation: Installation, *, process: str = "service", deadline_s: float = 10.0
+    installation: Installation,
+    *,
+    process: str = "service",
+    deadline_s: float = 10.0,
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[Desk]:
-    """Call a process of the service."""
-    shop = installation.client(SHOP, process=process, deadline_s=deadline_s)
-    office = installation.client(OFFICE, process=process, deadline_s=deadline_s)
+    """Call a process of the service; with telemetry that records traces, the service records its part of them."""
+    shop = installation.client(SHOP, process=process, deadline_s=deadline_s, telemetry=telemetry)
+    office = installation.client(OFFICE, process=process, deadline_s=deadline_s, telemetry=telemetry)
     token = installation.actor_token(OFFICE, roles=[OFFICER])
     try:
         yield Desk(
