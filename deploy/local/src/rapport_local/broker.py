@@ -14,17 +14,11 @@ from rapport_chassis.settings import NatsSettings, TlsFiles
 from rapport_testing.nats import NatsUser
 
 from rapport_local import access
-from rapport_local.environment import Environment
+from rapport_local.environment import STREAM_MAX_BYTES, STREAM_PREFIX, Environment
 from rapport_local.failure import Failure
 
 TOPOLOGY_FOLDER: Final = Path(__file__).parents[3] / "nats"
 """Where streams, consumers and users are declared, for every installation alike."""
-
-STREAM_PREFIX: Final = "RAPPORT"
-"""First part of every stream's name."""
-
-STREAM_MAX_BYTES: Final = 256 * 1024**2
-"""Byte cap of each stream here: the declared one would reserve more of the disk than a desk has to spare."""
 
 
 def topology() -> Topology:

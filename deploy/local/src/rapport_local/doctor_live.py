@@ -19,10 +19,10 @@ from rapport_chassis.events.outbox import oldest_unpublished_s
 from rapport_chassis.events.pausing import paused
 from rapport_chassis.events.provision import drift
 
-from rapport_local.broker import STREAM_PREFIX, connected, topology
+from rapport_local.broker import connected, topology
 from rapport_local.databases import database_of, database_settings
 from rapport_local.doctor import Finding
-from rapport_local.environment import Environment
+from rapport_local.environment import STREAM_PREFIX, Environment
 from rapport_local.failure import Failure
 from rapport_local.services import SERVICES, LocalService
 from rapport_local.status import live_status

@@ -21,6 +21,11 @@ from rapport_local.failure import Failure
 FOLDER_VARIABLE = "RAPPORT_FOLDER"
 DEFAULT_FOLDER = Path(".rapport")
 HOST = "127.0.0.1"
+STREAM_PREFIX = "RAPPORT"
+"""First part of every stream's name."""
+
+STREAM_MAX_BYTES = 256 * 1024**2
+"""Byte cap of each stream here: the declared one would reserve more of the disk than a desk has to spare."""
 _LOCK_PATIENCE_S = 0.3
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from rapport_testing.files import replace_file
 from rapport_testing.pki import IssuedFiles, LocalAuthority
 
-from rapport_local.environment import HOST, Environment
+from rapport_local.environment import HOST, STREAM_MAX_BYTES, STREAM_PREFIX, Environment
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,8 @@ def variables(
         **_tls("GRPC__TLS", own),
         "NATS__URL": connections.nats_url,
         **_tls("NATS__TLS", own),
+        "NATS__STREAM_PREFIX": STREAM_PREFIX,
+        "NATS__STREAM_MAX_BYTES": str(STREAM_MAX_BYTES),
         "AUTH__POLICY_FILE": str(environment.policy_file),
         "AUTH__ISSUERS_FILE": str(environment.issuers_file),
         "TELEMETRY__FOLDER": str(environment.telemetry),

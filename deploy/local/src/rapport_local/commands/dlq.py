@@ -19,9 +19,9 @@ from rapport_chassis.events.jetstream import JetStreamError, StoredMessage
 from rapport_chassis.events.pausing import resume as resume_consumer
 
 from rapport_local.aligned import columns
-from rapport_local.broker import STREAM_PREFIX, connected, topology
+from rapport_local.broker import connected, topology
 from rapport_local.databases import database_of
-from rapport_local.environment import Environment
+from rapport_local.environment import STREAM_PREFIX, Environment
 from rapport_local.failure import Failure
 from rapport_local.options import environment_option, running
 from rapport_local.services import service_named
