@@ -46,9 +46,9 @@ def test_commits_reach_the_disk_unless_told_otherwise(postgres: PostgresServer, 
 
 def test_starts_over_a_lock_file_whose_process_id_now_belongs_to_another(postgres: PostgresServer) -> None:
     postgres.kill()
-    lock_file = postgres.data_folder / "postmaster.pid"
-    lines = lock_file.read_text().splitlines()
-    lock_file.write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
+    for lock_file in (postgres.data_folder / "postmaster.pid", *postgres.socket_folder.glob(".s.PGSQL.*.lock")):
+        lines = lock_file.read_text().splitlines()
+        lock_file.write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
 
     postgres.start()
 

@@ -231,10 +231,10 @@ class PostgresServer:
         return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
 
     def _clear_left_overs(self) -> None:
-        """After a kill: end orphaned backends, and drop a lock file whose process id may belong to another by now."""
-        lock_file = self.data_folder / "postmaster.pid"
-        if not lock_file.exists():
-            return
+        """After a kill: end orphaned backends, and drop lock files whose process id may belong to another by now.
+
+        The folder of the socket serves this data folder alone, so its lock has nobody else's server to protect.
+        """
         pid = self._pid_in_file()
         processes = self._processes_of_folder()
         if any(process.pid == pid for process in processes):
@@ -243,7 +243,8 @@ class PostgresServer:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         wait_until_gone(processes)
-        lock_file.unlink(missing_ok=True)
+        for left in (self.data_folder / "postmaster.pid", *self.socket_folder.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
 
     def _pid_in_file(self) -> int | None:
         try:
