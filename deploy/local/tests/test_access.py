@@ -86,3 +86,10 @@ def test_a_role_that_does_not_exist_is_refused_with_those_that_do(rapport: Calla
     assert refused.exit_code == 1
     assert "there is no role 'king'" in refused.output
     assert "officer" in refused.output
+
+
+def test_a_service_that_never_ran_has_no_keys_and_is_given_none(rapport: Callable[..., Result]) -> None:
+    for command in ("list", "rotate"):
+        refused = rapport("keys", command)
+        assert refused.exit_code == 1
+        assert "consent has no signing key yet" in refused.output

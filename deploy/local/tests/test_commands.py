@@ -117,7 +117,7 @@ def test_trace_draws_the_call_and_the_event_it_published(running: Desk) -> None:
     trace_id = line.split()[2]
     assert "Health/Check" not in running.run("trace").stdout
     tree = eventually_sync(
-        lambda: next(text for text in [running.run("trace", trace_id[:12]).stdout] if "~> publish" in text)
+        lambda: next((text for text in [running.run("trace", trace_id[:12]).stdout] if "~> publish" in text), None)
     )
     assert "PurposeService/ActivatePurpose" in tree
     assert running.run("trace", "ffffffffffff").exit_code == 1
@@ -150,14 +150,9 @@ def test_audit_shows_who_did_what_and_finds_what_was_changed(running: Desk) -> N
 
 def test_a_receipt_is_verified_offline(running: Desk) -> None:
     purpose = draft_and_activate(running)
-    declared = {"declared": {"rule": "store-card"}}
-    item = {"purpose_id": purpose, "choice": "CONSENT_CHOICE_GRANT"}
-    request = json.dumps({"profile_id": SOMEBODY, "items": [item], "evidence": declared})
-    write = json.loads(running.run("call", "--json", "RecordConsent", request).stdout)
     folder = running.environment.folder
     receipt, keys = folder / "receipt.json", folder / "keys.json"
-    asked = json.dumps({"receipt_id": write["entries"][0]["receiptId"]})
-    receipt.write_text(running.run("call", "--json", "GetReceipt", asked).stdout)
+    receipt.write_text(json.dumps(receipt_of(running, grant(running, purpose))))
     keys.write_text(running.run("call", "--json", "ListSigningKeys").stdout)
     genuine = running.run("verify", str(receipt), "--keys", str(keys))
     assert genuine.exit_code == 0, genuine.stderr
@@ -168,6 +163,27 @@ def test_a_receipt_is_verified_offline(running: Desk) -> None:
     forged = running.run("verify", str(receipt), "--keys", str(keys))
     assert forged.exit_code == 1
     assert "not a genuine receipt" in forged.stderr
+
+
+def test_a_running_service_signs_with_the_rotated_key_and_old_receipts_still_verify(running: Desk) -> None:
+    receipt_id = grant(running, draft_and_activate(running))
+    before = receipt_of(running, receipt_id)
+    process = running.status().process("consent")
+    rotated = running.run("keys", "rotate")
+    assert rotated.exit_code == 0, rotated.stderr
+    after = eventually_sync(
+        lambda: next((new for new in [receipt_of(running, receipt_id)] if new["kid"] != before["kid"]), None)
+    )
+    assert after["kid"] in rotated.stdout
+    listed = [line.split() for line in running.run("keys", "list").stdout.splitlines()]
+    assert listed[1][:3] == ["consent", after["kid"], "active"]
+    assert listed[2][:3] == ["consent", before["kid"], "retired"]
+    keys, folder = running.environment.folder / "keys.json", running.environment.folder
+    keys.write_text(running.run("call", "--json", "ListSigningKeys").stdout)
+    for receipt in (before, after):
+        (folder / "receipt.json").write_text(json.dumps(receipt))
+        assert running.run("verify", str(folder / "receipt.json"), "--keys", str(keys)).exit_code == 0
+    assert running.status().process("consent") == process, "it was not restarted"
 
 
 def test_a_dead_letter_is_listed_shown_replayed_and_discarded(running: Desk) -> None:
@@ -229,6 +245,23 @@ def draft_and_activate(desk: Desk) -> str:
     done = desk.run("call", "ActivatePurpose", activate)
     assert done.exit_code == 0, done.stderr
     return purpose
+
+
+def grant(desk: Desk, purpose: str) -> str:
+    """Record a grant and return the id of its receipt."""
+    item = {"purpose_id": purpose, "choice": "CONSENT_CHOICE_GRANT"}
+    request = {"profile_id": SOMEBODY, "items": [item], "evidence": {"declared": {"rule": "store-card"}}}
+    done = desk.run("call", "--json", "RecordConsent", json.dumps(request))
+    assert done.exit_code == 0, done.stderr
+    return str(json.loads(done.stdout)["entries"][0]["receiptId"])
+
+
+def receipt_of(desk: Desk, receipt_id: str) -> dict[str, str]:
+    """The receipt as it is signed now."""
+    done = desk.run("call", "--json", "GetReceipt", json.dumps({"receipt_id": receipt_id}))
+    assert done.exit_code == 0, done.stderr
+    receipt: dict[str, str] = json.loads(done.stdout)
+    return receipt
 
 
 def superuser_dsn(desk: Desk) -> str:
