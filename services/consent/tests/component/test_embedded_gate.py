@@ -1,0 +1,77 @@
+"""A gate in another process: what it takes over, how it keeps up, and what it does without broker or service."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from consent_desk import Desk, profile
+from consent_gates import open_gate
+from rapport_chassis.errors import RapportError
+from rapport_privacy.decision import Decision
+from rapport_privacy.embedded import ConsentGate
+from rapport_privacy.vocabulary import Answer, Reason
+from rapport_testing.waiting import eventually
+
+
+def verdict(decision: Decision) -> str:
+    return f"{Answer(decision.answer).name} {Reason(decision.reason).name}"
+
+
+async def becomes(expected: str, gate: ConsentGate, person: str, purpose: str, brand: str = "") -> None:
+    def known() -> bool:
+        found = verdict(gate.check(person, purpose, brand_id=brand))
+        assert found == expected
+        return True
+
+    await eventually(known, interval_s=0.005)
+
+
+@pytest.mark.parametrize("broker", ["stream", "without"])
+async def test_gate_takes_over_what_was_and_learns_what_comes(desk: Desk, broker: str) -> None:
+    before, after = profile(), profile()
+    granted = await desk.answer(before, "yes promo")
+    without = {"nats": None} if broker == "without" else {}
+    async with open_gate(desk.installation, **without) as gate:
+        decision = gate.check(before, "promo")
+        assert verdict(decision) == "PERMIT GRANTED"
+        assert decision.reference == granted.entries[0].reference
+        assert (decision.notice_id, decision.notice_version) == ("welcome", 1)
+        await desk.answer(after, "yes news north")
+        await becomes("PERMIT GRANTED", gate, after, "news", "north")
+        assert verdict(gate.check(after, "news", brand_id="south")) == "DENY NO_DECISION"
+        await desk.withdraw(after, "news", brand="north")
+        await becomes("DENY WITHDRAWN", gate, after, "news", "north")
+        await desk.fence(before)
+        await becomes("DENY_FENCED ERASED", gate, before, "order")
+
+
+async def test_a_check_with_the_token_of_a_write_never_answers_from_before_it(desk: Desk) -> None:
+    person = profile()
+    await desk.answer(person, "yes promo")
+    async with open_gate(desk.installation) as gate:
+        write = await desk.withdraw(person, "promo")
+        decisions = [gate.check(person, "promo", at_least=write.token)]
+        asked = await gate.ask(person, "promo", at_least=write.token)
+        decisions.append(asked)
+        assert verdict(asked) == "DENY WITHDRAWN"
+        assert not any(decisions)
+        await becomes("DENY WITHDRAWN", gate, person, "promo")
+
+
+async def test_asking_without_a_needed_brand_is_an_error_not_an_answer(desk: Desk) -> None:
+    async with open_gate(desk.installation) as gate:
+        with pytest.raises(RapportError) as caught:
+            gate.check(profile(), "news")
+        assert caught.value.reason.name == "BRAND_REQUIRED"
+
+
+async def test_many_gates_follow_one_ledger(desk: Desk) -> None:
+    person = profile()
+    await desk.answer(person, "yes promo")
+    async with (
+        open_gate(desk.installation, "churn") as one,
+        open_gate(desk.installation, "pricing") as other,
+    ):
+        await desk.withdraw(person, "promo")
+        await asyncio.gather(*(becomes("DENY WITHDRAWN", gate, person, "promo") for gate in (one, other)))
