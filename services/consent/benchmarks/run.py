@@ -39,7 +39,10 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     service = TestedService(
-        "consent", ROOT / "services/consent/migrations", ROOT / "deploy/nats", {"SIGNING_FOLDER": "{folder}"}
+        "consent",
+        ROOT / "services/consent/src/rapport_consent/migrations",
+        ROOT / "deploy/nats",
+        {"SIGNING_FOLDER": "{folder}"},
     )
     installation = Installation(service, folder)
     installation.grant("bench", ["consent.*"])

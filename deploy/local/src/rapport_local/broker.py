@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Final
 
 from rapport_chassis.events.jetstream import JetStreamApi
-from rapport_chassis.events.topology import Topology, load
+from rapport_chassis.events.topology import DECLARED, Topology, load
 from rapport_chassis.events.wire import Wire, WireError
 from rapport_chassis.settings import NatsSettings, TlsFiles
 from rapport_testing.nats import NatsUser
@@ -17,13 +15,10 @@ from rapport_local import access
 from rapport_local.environment import STREAM_MAX_BYTES, STREAM_PREFIX, Environment
 from rapport_local.failure import Failure
 
-TOPOLOGY_FOLDER: Final = Path(__file__).parents[3] / "nats"
-"""Where streams, consumers and users are declared, for every installation alike."""
-
 
 def topology() -> Topology:
     """Return what is declared, for this installation."""
-    return load(TOPOLOGY_FOLDER, prefix=STREAM_PREFIX, max_bytes=STREAM_MAX_BYTES)
+    return load(DECLARED, prefix=STREAM_PREFIX, max_bytes=STREAM_MAX_BYTES)
 
 
 def users() -> list[NatsUser]:

@@ -43,7 +43,7 @@ class LocalService:
 
     @property
     def migrations(self) -> Path:
-        """Folder of its migrations, which lie beside its source.
+        """Folder of its migrations, which lie in its package.
 
         Raises:
             ModuleNotFoundError: The service is not installed.
@@ -51,7 +51,7 @@ class LocalService:
         found = find_spec(self.module)
         if found is None or found.origin is None:
             raise ModuleNotFoundError(self.module)
-        return Path(found.origin).parents[2] / "migrations"
+        return Path(found.origin).with_name("migrations")
 
     @property
     def prefix(self) -> str:

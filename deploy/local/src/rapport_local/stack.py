@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
 from rapport_chassis.events.provision import PROVISION_USER, provision
+from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.settings import DatabaseSettings
 from rapport_testing.nats import NatsServer
 from rapport_testing.pki import LocalAuthority
@@ -141,7 +142,7 @@ class Stack:
             await self._supervisor.start("nats")
         with self._progress.step("streams and consumers provisioned"):
             settings = broker.settings_for(self._environment, server.url, PROVISION_USER)
-            await provision(settings, broker.TOPOLOGY_FOLDER, check=False)
+            await provision(settings, DECLARED, check=False)
         return server
 
     async def _start_service(

@@ -18,7 +18,6 @@ from rapport_testing.nats import NatsServer
 from rapport_testing.postgres import PostgresServer
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-DECLARED = Path(__file__).parents[4] / "deploy" / "nats"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,7 @@ def logs() -> None:
 @pytest.fixture(scope="session")
 def declared() -> Path:
     """Folder of the declarations."""
-    return DECLARED
+    return topology.DECLARED
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ async def bare_broker(tmp_path: Path) -> AsyncIterator[Broker]:
     """A broker without streams."""
     server = NatsServer(tmp_path / "nats")
     await asyncio.to_thread(server.start)
-    yield Broker(server, NatsSettings(url=server.url), topology.load(DECLARED, max_bytes=2**28))
+    yield Broker(server, NatsSettings(url=server.url), topology.load(topology.DECLARED, max_bytes=2**28))
     await asyncio.to_thread(server.stop)
 
 

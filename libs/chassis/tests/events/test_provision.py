@@ -137,9 +137,9 @@ def test_a_folder_without_declarations_is_refused(tmp_path):
         topology.load(tmp_path)
 
 
-async def test_the_command_finds_and_mends_what_differs_for_people_and_programs(bare_broker, declared, capsys):
+async def test_the_command_finds_and_mends_what_differs_for_people_and_programs(bare_broker, capsys):
     def run(*arguments):
-        code = main([*arguments, str(declared), "--url", bare_broker.settings.url, "--max-bytes", str(2**28)])
+        code = main([*arguments, "--url", bare_broker.settings.url, "--max-bytes", str(2**28)])
         return code, capsys.readouterr().out
 
     code, output = await asyncio.to_thread(run, "drift", "--json")
@@ -150,13 +150,13 @@ async def test_the_command_finds_and_mends_what_differs_for_people_and_programs(
     assert await asyncio.to_thread(run, "drift") == (0, "nothing differs\n")
 
 
-def test_the_command_prints_the_users_for_the_brokers_configuration(declared, capsys):
-    assert main(["users", str(declared)]) == 0
+def test_the_command_prints_the_users_for_the_brokers_configuration(capsys):
+    assert main(["users"]) == 0
     users = json.loads(capsys.readouterr().out)["authorization"]["users"]
     assert "spiffe://rapport.local/consent" in {user["user"] for user in users}
 
 
-def test_the_command_says_what_is_in_the_way(declared, tmp_path, capsys):
-    assert main(["users", str(tmp_path)]) == 2
-    assert main(["drift", str(declared), "--url", "nats://127.0.0.1:1"]) == 2
+def test_the_command_says_what_is_in_the_way(tmp_path, capsys):
+    assert main(["users", "--folder", str(tmp_path)]) == 2
+    assert main(["drift", "--url", "nats://127.0.0.1:1"]) == 2
     assert "cannot be reached" in capsys.readouterr().err

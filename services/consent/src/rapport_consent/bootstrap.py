@@ -19,6 +19,7 @@ from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
+from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.process import Assembly
 from rapport_chassis.rpc.health import Role
@@ -167,8 +168,8 @@ DEFINITION = ServiceDefinition(
     settings_class=ConsentSettings,
     build=build,
     errors=ERRORS,
-    migrations=Path(__file__).parents[2] / "migrations",
-    topology=Path(__file__).parents[4] / "deploy" / "nats",
+    migrations=Path(__file__).with_name("migrations"),
+    topology=DECLARED,
     log_keys=LOG_KEYS,
 )
 """What the commands know of the service."""

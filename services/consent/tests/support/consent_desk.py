@@ -12,21 +12,22 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import rapport_consent
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2, purpose_pb2_grpc
+from rapport_chassis.events import topology
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.installation import Installation, TestedService
 from rapport_testing.waiting import eventually
 
-ROOT = Path(__file__).parents[4]
 CONSENT = TestedService(
     "consent",
-    migrations=ROOT / "services" / "consent" / "migrations",
-    topology=ROOT / "deploy" / "nats",
+    migrations=Path(rapport_consent.__file__).with_name("migrations"),
+    topology=topology.DECLARED,
     settings={"SIGNING_FOLDER": "{folder}"},
 )
 SHOP = "shop"

@@ -1,4 +1,4 @@
-"""`python -m rapport_chassis.events drift | apply | users FOLDER`: what a deployment does with the declared files.
+"""`python -m rapport_chassis.events drift | apply | users`: what a deployment does with the declared files.
 
 `drift` says where the broker differs from them and fails if it does, `apply` mends it, `users` prints the users and
 their permissions for the broker's own configuration. With `--json` the answer is for programs.
@@ -16,7 +16,7 @@ from pathlib import Path
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events import provision
 from rapport_chassis.events.jetstream import JetStreamApi, JetStreamError
-from rapport_chassis.events.topology import Topology, TopologyError, load
+from rapport_chassis.events.topology import DECLARED, Topology, TopologyError, load
 from rapport_chassis.events.wire import Wire, WireError
 from rapport_chassis.settings import NatsSettings, TlsFiles
 
@@ -64,7 +64,12 @@ async def _provision(options: argparse.Namespace, topology: Topology) -> list[pr
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rapport_chassis.events", description=__doc__)
     parser.add_argument("command", choices=("drift", "apply", "users"))
-    parser.add_argument("folder", type=Path, help="where streams.yaml, consumers.yaml and users.yaml are")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=DECLARED,
+        help="where streams.yaml, consumers.yaml and users.yaml are, if not those of this release",
+    )
     parser.add_argument("--json", action="store_true", help="answer for programs")
     parser.add_argument("--url", default="nats://127.0.0.1:4222", help="the broker")
     parser.add_argument("--certificate", type=Path, help="of the user who provisions")

@@ -13,6 +13,9 @@ import yaml
 from rapport_chassis.events.jetstream import api_prefix
 from rapport_chassis.events.names import CONTEXTS, retry_stream, retry_subject, stream_name
 
+DECLARED: Final = Path(__file__).with_name("declared")
+"""What this release declares: `deploy/nats`, which a link brings into the package and so into its wheel."""
+
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES: Final = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _NANOSECONDS: Final = 1_000_000_000
