@@ -102,3 +102,28 @@ async def test_officer_s_acts_are_audited_once(desk: Desk) -> None:
         f"SELECT count(*) FROM audit WHERE caller LIKE '%/{SHOP}'", installation.database.name
     )
     assert by_shop == [(0,)]
+
+
+async def test_each_act_of_an_officer_names_what_it_was_about(desk: Desk) -> None:
+    person, purpose = profile(), f"own.{request_id()}"
+    await desk.draft(purpose, terms())
+    await desk.activate(purpose)
+    await desk.publish(purpose, "Text", purpose)
+    await desk.purposes.RetirePurpose(
+        purpose_pb2.RetirePurposeRequest(request_id=request_id(), purpose_id=purpose, reason="replaced")
+    )
+    await desk.office.RecordSignal(
+        consent_pb2.RecordSignalRequest(request_id=request_id(), profile_id=person, sec_gpc="1")
+    )
+    await desk.office.WithdrawConsent(withdrawal(person))
+    await desk.fence(person)
+    assert audited(desk, purpose) == ["UpsertPurpose", "ActivatePurpose", "PublishNotice", "RetirePurpose"]
+    assert audited(desk, person) == ["RecordSignal", "WithdrawConsent", "RaiseFence"]
+    assert audited(desk, "") == []
+
+
+def audited(desk: Desk, target: str) -> list[str]:
+    found = desk.installation.postgres.execute(
+        f"SELECT action FROM audit WHERE target = '{target}' ORDER BY position", desk.installation.database.name
+    )
+    return [str(action).rsplit("/", maxsplit=1)[-1] for (action,) in found]

@@ -143,7 +143,7 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
                 return consent_pb2.RecordSignalResponse(honoured=False)
             return consent_pb2.RecordSignalResponse(honoured=True, write=ledger_write(write))
 
-        return await self.once.run(request, consent_pb2.RecordSignalResponse, record)
+        return await self.once.run(request, consent_pb2.RecordSignalResponse, record, target=request.profile_id)
 
     async def PlaceRestriction(
         self, request: consent_pb2.PlaceRestrictionRequest, context: Context

@@ -52,7 +52,7 @@ class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
             version = await versions.draft(request.purpose_id, terms, actor=_author(), now=self.clock.now())
             return purpose_message(version)
 
-        return await self.once.run(request, purpose_pb2.Purpose, draft)
+        return await self.once.run(request, purpose_pb2.Purpose, draft, target=request.purpose_id)
 
     async def ActivatePurpose(
         self, request: purpose_pb2.ActivatePurposeRequest, context: Context

@@ -29,7 +29,7 @@ class Once:
         answer_class: type[AnswerT],
         effect: Callable[[LedgerUnit], Awaitable[AnswerT]],
         *,
-        target: str = "",
+        target: str,
         reason: str = "",
     ) -> AnswerT:
         """Return the effect's answer, or the one given before under this request id.
