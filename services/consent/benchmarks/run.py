@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import grpc
+import psutil
 import psycopg
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -29,6 +32,7 @@ from rapport_testing.installation import Installation, TestedService
 ROOT: Final = Path(__file__).resolve().parents[3]
 PURPOSE: Final = "marketing.email"
 BATCH: Final = 500
+PARTS: Final = ("checks", "writes", "import")
 
 
 def main() -> None:
@@ -36,13 +40,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--rows", type=int, default=50_000, help="rows to import")
+    parser.add_argument("--only", choices=PARTS, help="the one part to run; all if not given")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     service = TestedService(
+<<<<<<< Updated upstream
         "consent",
         ROOT / "services/consent/src/rapport_consent/migrations",
         ROOT / "deploy/nats",
         {"SIGNING_FOLDER": "{folder}"},
+=======
+        "consent", ROOT / "services/consent/src/rapport_consent/migrations", ROOT / "deploy/nats", {"SIGNING_FOLDER": "{folder}"}
+>>>>>>> Stashed changes
     )
     installation = Installation(service, folder)
     installation.grant("bench", ["consent.*"])
@@ -53,27 +62,61 @@ def main() -> None:
         api = installation.process("api", only="api", telemetry__sampling="0.05")
         relay = installation.process("relay", only="relay", telemetry__sampling="0.05")
         with api, relay:
-            asyncio.run(measure(installation, report, options.rounds, options.rows))
+            pids = {
+                "api": api.pid,
+                "relay": relay.pid,
+                "PostgreSQL": installation.postgres.pid,
+                "NATS": installation.nats.pid,
+                "client": os.getpid(),
+            }
+            parts = (options.only,) if options.only else PARTS
+            asyncio.run(measure(installation, report, CpuTimes(report, pids), parts, options.rounds, options.rows))
     finally:
         installation.stop()
         shutil.rmtree(folder, ignore_errors=True)
     print(f"written to {report.write().relative_to(ROOT)}")
 
 
-async def measure(installation: Installation, report: Report, rounds: int, rows: int) -> None:
-    """Run every benchmark."""
+class CpuTimes:
+    """What work costs in CPU time, by process: it says more than a rate on a machine that does other things beside."""
+
+    def __init__(self, report: Report, pids: Mapping[str, int | None]) -> None:
+        self._report = report
+        self._pids = pids
+
+    @contextmanager
+    def per(self, thing: str, count: int) -> Iterator[None]:
+        """Report the CPU time that each process spends in this block on each of `count` things."""
+        before = {name: _cpu_s(pid) for name, pid in self._pids.items()}
+        yield
+        for name, pid in self._pids.items():
+            self._report.add(Figure(f"CPU a {thing}: {name}", (_cpu_s(pid) - before[name]) / count * 1e6, "us"))
+
+
+def _cpu_s(pid: int | None) -> float:
+    """CPU time of a process in seconds, with its children, ended ones too; of this process without those it started."""
+    process = psutil.Process(pid)
+    children = [] if pid == os.getpid() else process.children(recursive=True)
+    whole = [process.cpu_times(), *(child.cpu_times() for child in children)]
+    return float(sum(each.user + each.system + each.children_user + each.children_system for each in whole))
+
+
+async def measure(
+    installation: Installation, report: Report, cpu: CpuTimes, parts: Collection[str], rounds: int, rows: int
+) -> None:
+    """Run these parts."""
     client = installation.client("bench", process="api", deadline_s=600)
     consent = client.stub(consent_pb2_grpc.ConsentServiceStub)
     purposes = client.stub(
         purpose_pb2_grpc.PurposeServiceStub, actor_token=installation.actor_token("bench", roles=["officer"])
     )
     await _author(purposes)
-    people = [new_id("profile") for _ in range(1000)]
-    for person in people:
-        await consent.RecordConsent(_grant(person))
-    await _checks(installation, client.stub(health_pb2_grpc.HealthStub), consent, people, report, rounds)
-    await _writes(installation, consent, report, rounds)
-    await _import(consent, report, rows)
+    if "checks" in parts:
+        await _checks(installation, client.stub(health_pb2_grpc.HealthStub), consent, report, rounds)
+    if "writes" in parts:
+        await _writes(installation, consent, report, cpu, rounds)
+    if "import" in parts:
+        await _import(installation, consent, report, cpu, rows)
     await client.close()
 
 
@@ -81,11 +124,13 @@ async def _checks(
     installation: Installation,
     health_stub: health_pb2_grpc.HealthStub,
     consent: consent_pb2_grpc.ConsentServiceAsyncStub,
-    people: list[str],
     report: Report,
     rounds: int,
 ) -> None:
     chooser = random.Random(1)
+    people = [new_id("profile") for _ in range(1000)]
+    for person in people:
+        await consent.RecordConsent(_grant(person))
     bare_server = grpc.aio.server()
     health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(), bare_server)  # type: ignore[no-untyped-call]
     port = bare_server.add_insecure_port("127.0.0.1:0")
@@ -116,11 +161,13 @@ async def _checks(
 
 
 async def _writes(
-    installation: Installation, consent: consent_pb2_grpc.ConsentServiceAsyncStub, report: Report, rounds: int
+    installation: Installation,
+    consent: consent_pb2_grpc.ConsentServiceAsyncStub,
+    report: Report,
+    cpu: CpuTimes,
+    rounds: int,
 ) -> None:
-    settings = installation.database_settings()
-    assert settings.owner_dsn is not None
-    async with await psycopg.AsyncConnection.connect(settings.owner_dsn.get_secret_value(), autocommit=True) as bare:
+    async with await _connection(installation) as bare:
         await bare.execute("CREATE TABLE bare_commit (id bigserial PRIMARY KEY, body bytea)")
         body = b"x" * 600
 
@@ -141,12 +188,19 @@ async def _writes(
             for _ in range(calls // 16):
                 await record()
 
-        await asyncio.gather(*(caller() for _ in range(16)))
+        with cpu.per("write", calls):
+            await asyncio.gather(*(caller() for _ in range(16)))
         per_second = calls / (time.perf_counter() - began)
         report.add(Figure("RecordConsent, 16 callers / bare commits", per_second, "/s", 1e6 / p50(floor)))
 
 
-async def _import(consent: consent_pb2_grpc.ConsentServiceAsyncStub, report: Report, rows: int) -> None:
+async def _import(
+    installation: Installation,
+    consent: consent_pb2_grpc.ConsentServiceAsyncStub,
+    report: Report,
+    cpu: CpuTimes,
+    rows: int,
+) -> None:
     chooser = random.Random(2)
     now = datetime.now(UTC)
     people = [new_id("profile") for _ in range(rows // 2)]
@@ -169,13 +223,28 @@ async def _import(consent: consent_pb2_grpc.ConsentServiceAsyncStub, report: Rep
 
     began = time.perf_counter()
     imported = 0
-    async for answer in consent.RecordConsents(messages()):
-        refused = [result for result in answer.results if result.status.code]
-        if refused:
-            raise RuntimeError(f"a row was refused: {refused[0]}")
-        imported += len(answer.results)
-    per_second = imported / (time.perf_counter() - began)
+    with cpu.per("row", rows):
+        async for answer in consent.RecordConsents(messages()):
+            refused = [result for result in answer.results if result.status.code]
+            if refused:
+                raise RuntimeError(f"a row was refused: {refused[0]}")
+            imported += len(answer.results)
+        per_second = imported / (time.perf_counter() - began)
+        await _published(installation)
     report.add(Figure(f"import of {imported:,} rows, relay and replica running", per_second, "/s", 5000, ">= 1"))
+
+
+async def _published(installation: Installation) -> None:
+    """Wait until no event waits to be published."""
+    async with await _connection(installation) as watching:
+        while await (await watching.execute("SELECT FROM outbox LIMIT 1")).fetchone() is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def _connection(installation: Installation) -> psycopg.AsyncConnection:
+    settings = installation.database_settings()
+    assert settings.owner_dsn is not None
+    return await psycopg.AsyncConnection.connect(settings.owner_dsn.get_secret_value(), autocommit=True)
 
 
 async def _author(purposes: purpose_pb2_grpc.PurposeServiceAsyncStub) -> None:
