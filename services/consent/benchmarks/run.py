@@ -44,14 +44,10 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     service = TestedService(
-<<<<<<< Updated upstream
         "consent",
         ROOT / "services/consent/src/rapport_consent/migrations",
         ROOT / "deploy/nats",
         {"SIGNING_FOLDER": "{folder}"},
-=======
-        "consent", ROOT / "services/consent/src/rapport_consent/migrations", ROOT / "deploy/nats", {"SIGNING_FOLDER": "{folder}"}
->>>>>>> Stashed changes
     )
     installation = Installation(service, folder)
     installation.grant("bench", ["consent.*"])
