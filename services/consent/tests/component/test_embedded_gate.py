@@ -31,8 +31,8 @@ async def becomes(expected: str, gate: ConsentGate, person: str, purpose: str, b
 async def test_gate_takes_over_what_was_and_learns_what_comes(desk: Desk, broker: str) -> None:
     before, after = profile(), profile()
     granted = await desk.answer(before, "yes promo")
-    without = {"nats": None} if broker == "without" else {}
-    async with open_gate(desk.installation, **without) as gate:
+    nats = desk.installation.nats.url if broker == "stream" else None
+    async with open_gate(desk.installation, nats=nats) as gate:
         decision = gate.check(before, "promo")
         assert verdict(decision) == "PERMIT GRANTED"
         assert decision.reference == granted.entries[0].reference
