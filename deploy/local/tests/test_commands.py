@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import uuid4
 
 import psycopg
@@ -121,6 +122,34 @@ def test_trace_draws_the_call_and_the_event_it_published(running: Desk) -> None:
     )
     assert "PurposeService/ActivatePurpose" in tree
     assert running.run("trace", "ffffffffffff").exit_code == 1
+
+
+def test_status_counts_what_a_service_does(running: Desk) -> None:
+    rates: list[float] = []
+
+    def doing() -> dict[str, Any] | None:
+        found = json.loads(running.run("status", "--json").stdout)["activity"]
+        rates.extend(each["calls_per_s"] for each in found)
+        return found[0] if found else None
+
+    before = eventually_sync(doing, 15)
+    draft_and_activate(running)
+    assert running.run("call", "CheckConsent", '{"entry": {"profile_id": "nobody"}}').exit_code == 1
+
+    def counted() -> dict[str, Any] | None:
+        now = doing()
+        return now if now and now["refused"] > before["refused"] and now["sent"] > before["sent"] else None
+
+    after = eventually_sync(counted, 15)
+    assert after["service"] == "consent"
+    assert after["calls"] >= before["calls"] + 3
+    assert after["failed"] == before["failed"]
+    assert max(rates) > 0
+    assert after["outbox_age_s"] < 5
+    heading, row = running.run("status").stdout.splitlines()[-2:]
+    assert heading.split() == ["service", "calls", "calls/s", "refused", "failed", "sent", "handled", "outbox", "age"]
+    assert row.split()[0] == "consent"
+    assert max(len(heading), len(row)) <= 80
 
 
 def test_logs_are_lines_for_a_person(running: Desk) -> None:

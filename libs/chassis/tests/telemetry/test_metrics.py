@@ -102,6 +102,7 @@ def test_a_snapshot_of_all_metrics_is_kept_in_a_file_while_the_process_runs(tmp_
     export.start()
     (snapshot,) = eventually_sync(lambda: read_snapshots([tmp_path]))
     assert snapshot["service"] == "sample"
+    assert all(row.pop("per_s") >= 0 for row in snapshot["metrics"])
     assert snapshot["metrics"] == [
         {"name": "checks", "unit": "{check}", "attributes": {"answer": "deny"}, "value": 3},
         {"name": "took", "unit": "s", "attributes": {}, "count": 1, "sum": 1.5, "max": 1.5, "p50": 1.5, "p99": 1.5},
@@ -110,6 +111,21 @@ def test_a_snapshot_of_all_metrics_is_kept_in_a_file_while_the_process_runs(tmp_
     eventually_sync(lambda: read_snapshots([tmp_path])[0]["metrics"][0]["value"] == 4)
     export.stop()
     assert read_snapshots([tmp_path]) == []
+
+
+def test_a_snapshot_says_how_much_came_in_since_the_one_before(tmp_path: Path) -> None:
+    meter, file = Meter(), SnapshotFile(tmp_path, "sample")
+
+    def rates() -> list[float]:
+        file.write(meter.samples())
+        return [row["per_s"] for row in read_snapshots([tmp_path])[0]["metrics"]]
+
+    meter.counter(CHECKS).of("deny").add(5)
+    meter.histogram(TOOK).of().record(1.5)
+    checks, took = rates()
+    assert checks == pytest.approx(5 * took)
+    assert took > 0
+    assert rates() == [0, 0]
 
 
 def test_started_telemetry_exports_its_meter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rapport_chassis.telemetry.logs import get_logger
-from rapport_chassis.telemetry.metrics import HistogramSeries, Meter, Sample
+from rapport_chassis.telemetry.metrics import CounterSeries, GaugeSeries, HistogramSeries, Meter, Sample
 
 SUFFIX = ".metrics.json"
 
@@ -70,10 +70,14 @@ class SnapshotFile:
     def __init__(self, folder: Path, service: str) -> None:
         self._path = folder / f"{service}-{os.getpid()}{SUFFIX}"
         self._service = service
+        self._totals: dict[tuple[Any, ...], float] = {}
+        self._written_at = time.monotonic()
 
     def write(self, samples: Iterable[Sample]) -> None:
-        """Replace the file."""
-        rows = [_row(sample) for sample in samples]
+        """Replace the file. What is counted has its rate since the write before beside it."""
+        now = time.monotonic()
+        elapsed_s, self._written_at = now - self._written_at, now
+        rows = [self._row(sample, elapsed_s) for sample in samples]
         snapshot = {"service": self._service, "pid": os.getpid(), "at": time.time(), "metrics": rows}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_suffix(".tmp")
@@ -84,18 +88,23 @@ class SnapshotFile:
         """Remove the file: figures of a process that has ended would be read as current."""
         self._path.unlink(missing_ok=True)
 
-
-def _row(sample: Sample) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": sample.name.name, "unit": sample.name.unit, "attributes": sample.attributes}
-    series = sample.series
-    if isinstance(series, HistogramSeries):
+    def _row(self, sample: Sample, elapsed_s: float) -> dict[str, Any]:
+        name, series = sample.name, sample.series
+        row: dict[str, Any] = {"name": name.name, "unit": name.unit, "attributes": sample.attributes}
+        if isinstance(series, GaugeSeries):
+            return row | {"value": series.value}
+        total = sum(series.counts) if isinstance(series, HistogramSeries) else series.value
+        key = (name.name, *sample.attributes.values())
+        row["per_s"] = (total - self._totals.get(key, 0)) / elapsed_s
+        self._totals[key] = total
+        if isinstance(series, CounterSeries):
+            return row | {"value": total}
         shares = {"p50": 0.5, "p99": 0.99}
         return (
             row
-            | {"count": sum(series.counts), "sum": series.total, "max": series.maximum}
+            | {"count": total, "sum": series.total, "max": series.maximum}
             | {name: series.quantile(share) for name, share in shares.items()}
         )
-    return row | {"value": series.value}
 
 
 def read_snapshots(folders: Iterable[Path]) -> list[dict[str, Any]]:
