@@ -6,25 +6,8 @@ import asyncio
 
 import pytest
 from consent_desk import Desk, profile
-from consent_gates import open_gate
+from consent_gates import becomes, open_gate, verdict
 from rapport_chassis.errors import RapportError
-from rapport_privacy.decision import Decision
-from rapport_privacy.embedded import ConsentGate
-from rapport_privacy.vocabulary import Answer, Reason
-from rapport_testing.waiting import eventually
-
-
-def verdict(decision: Decision) -> str:
-    return f"{Answer(decision.answer).name} {Reason(decision.reason).name}"
-
-
-async def becomes(expected: str, gate: ConsentGate, person: str, purpose: str, brand: str = "") -> None:
-    def known() -> bool:
-        found = verdict(gate.check(person, purpose, brand_id=brand))
-        assert found == expected
-        return True
-
-    await eventually(known, interval_s=0.005)
 
 
 @pytest.mark.parametrize("broker", ["stream", "without"])

@@ -7,9 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from rapport_privacy.decision import Decision
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.settings import GateProcessSettings, GateSettings
+from rapport_privacy.vocabulary import Answer, Reason
 from rapport_testing.installation import Installation, tls_files
+from rapport_testing.waiting import eventually
 
 HOLDERS = ("churn", "pricing", "notification")
 """Who holds a gate: services that the broker knows already."""
@@ -41,3 +44,21 @@ async def open_gate(
         if gate.stream is not None:
             await asyncio.wait_for(gate.stream.until_listening(), 30)
         yield gate
+
+
+def verdict(decision: Decision) -> str:
+    """Answer and reason, such as "PERMIT GRANTED"."""
+    return f"{Answer(decision.answer).name} {Reason(decision.reason).name}"
+
+
+async def becomes(
+    expected: str, gate: ConsentGate, person: str, purpose: str, brand: str = "", *, within_s: float = 10.0
+) -> None:
+    """Wait until a gate answers so."""
+
+    def known() -> bool:
+        found = verdict(gate.check(person, purpose, brand_id=brand))
+        assert found == expected
+        return True
+
+    await eventually(known, timeout_s=within_s, interval_s=0.005)
