@@ -20,9 +20,9 @@ _OPTIONS: Final = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.enable_retries", 1),
-    # A server that restarts is found again in seconds; by default the wait between attempts grows to two minutes.
+    # A server that restarts is found again in a second; by default the wait between attempts grows to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     # Channels with other credentials must not share connections through the process-wide pool.
     ("grpc.use_local_subchannel_pool", 1),
 )
