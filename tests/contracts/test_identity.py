@@ -106,10 +106,9 @@ def test_only_two_methods_of_the_suite_hand_out_names_and_addresses(files: list[
 
 
 def test_methods_that_name_people_have_permissions_of_their_own(files: list[FileDescriptor]) -> None:
-    naming, others = set(), set()
-    for method in methods(files):
-        permission = method.GetOptions().Extensions[access_pb2.access].permission
-        (naming if method.name in MAY_NAME else others).add(permission)
+    stated = [(one.name, one.GetOptions().Extensions[access_pb2.access].permission) for one in methods(files)]
+    naming = {permission for name, permission in stated if name in MAY_NAME}
+    others = {permission for name, permission in stated if name not in MAY_NAME}
     assert len(naming) == len(MAY_NAME)
     assert not naming & others
 
@@ -118,7 +117,8 @@ def test_operations_say_what_they_end_in(files: list[FileDescriptor]) -> None:
     long = [one for one in methods(files) if one.output_type.full_name == "google.longrunning.Operation"]
     assert long
     for method in long:
-        info = method.GetOptions().Extensions[operations_proto_pb2.operation_info]
+        options: Any = method.GetOptions()  # the type stubs do not know the extension as one of methods
+        info = options.Extensions[operations_proto_pb2.operation_info]
         declared = method.containing_service.file.message_types_by_name
         assert {info.response_type, info.metadata_type} <= set(declared), method.full_name
 
