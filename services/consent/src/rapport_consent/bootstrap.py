@@ -21,7 +21,7 @@ from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
-from rapport_chassis.process import Assembly
+from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.signing import SigningKeys
@@ -29,11 +29,11 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.follower import Follower, Timing
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.gate_watch import GateWatch
 from rapport_privacy.replica import Replica
 
 from rapport_consent.adapters.authority import Authority
 from rapport_consent.adapters.feed import LedgerHints, LedgerReader
-from rapport_consent.adapters.gate_watch import GateWatch
 from rapport_consent.adapters.head import SharedHeads
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.receipts import Receipts
@@ -97,7 +97,9 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         declared=SERVICES if "api" in roles else (),
     )
     http = None
+    answering: list[Component] = []
     if "api" in roles:
+        answering = [follower, LedgerHints(database, follower.hint, clock), watch]
         receipts = Receipts(
             database, SigningKeys.load(settings.signing_folder, clock), Controller(**settings.controller.model_dump())
         )
@@ -153,7 +155,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         database=database,
         nats=nats,
         http=http,
-        components=[follower, LedgerHints(database, follower.hint, clock), watch, consumer, relay, sweeper],
+        components=[*answering, consumer, relay, sweeper],
     )
 
 
