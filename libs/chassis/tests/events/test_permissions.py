@@ -22,7 +22,7 @@ from rapport_testing.nats import NatsServer, NatsUser
 from rapport_testing.pki import LocalAuthority
 from rapport_testing.waiting import eventually
 
-PEOPLE = ("consent", "identity", "churn", "consent-eraser", "provision", "cli", "stranger")
+PEOPLE = ("consent", "identity", "churn", "consent-eraser", "provision", "cli", "sender", "stranger")
 
 
 @dataclasses.dataclass
@@ -59,7 +59,9 @@ async def secured(tmp_path, declared):
     authority = LocalAuthority(tmp_path / "authority")
     for name in ("nats", *PEOPLE):
         authority.issue(name)
-    users = [NatsUser(user.uri, user.publish, user.subscribe) for user in topology.load(declared).users]
+    users = [
+        NatsUser(user.uri, user.publish, user.subscribe) for user in topology.load(declared, gates=["sender"]).users
+    ]
     server = NatsServer(tmp_path / "nats", users=users, tls=authority.files("nats"))
     await asyncio.to_thread(server.start)
     broker = Secured(server, authority)
@@ -96,6 +98,12 @@ async def secured(tmp_path, declared):
         ("cli", "$JS.API.STREAM.MSG.DELETE.RAPPORT_CONSENT"),
         ("cli", "rapport.consent.v1.consent_granted.01"),
         ("provision", "rapport.consent.v1.consent_granted.01"),
+        ("sender", "rapport.consent.v1.consent_granted.01"),
+        ("sender", "rapport.dlq.consent.consent-profiles"),
+        ("sender", "$JS.API.CONSUMER.CREATE.RAPPORT_IDENTITY"),
+        ("sender", "$JS.API.CONSUMER.DURABLE.CREATE.RAPPORT_CONSENT.mine"),
+        ("sender", "$JS.API.STREAM.MSG.GET.RAPPORT_CONSENT"),
+        ("sender", "$JS.API.STREAM.INFO.RAPPORT_IDENTITY"),
     ],
 )
 async def test_what_is_not_a_users_own_is_closed_to_it(secured, who, subject):

@@ -151,9 +151,17 @@ async def test_the_command_finds_and_mends_what_differs_for_people_and_programs(
 
 
 def test_the_command_prints_the_users_for_the_brokers_configuration(capsys):
-    assert main(["users"]) == 0
+    assert main(["users", "--gate", "sender", "--gate", "caller"]) == 0
     users = json.loads(capsys.readouterr().out)["authorization"]["users"]
-    assert "spiffe://rapport.local/consent" in {user["user"] for user in users}
+    assert {f"spiffe://rapport.local/{name}" for name in ("consent", "sender", "caller")} <= {
+        user["user"] for user in users
+    }
+
+
+@pytest.mark.parametrize("gates", [["consent"], ["cli"], ["one", "one"], ["a.b"], ["*"], [""]])
+def test_a_gate_takes_nobodys_name_and_no_wildcard(declared, gates):
+    with pytest.raises(topology.TopologyError):
+        topology.load(declared, gates=gates)
 
 
 def test_the_command_says_what_is_in_the_way(tmp_path, capsys):

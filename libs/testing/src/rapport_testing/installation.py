@@ -48,6 +48,7 @@ class TestedService:
         migrations: Folder of its migrations.
         topology: Folder of the declared streams, consumers and users.
         settings: Further settings, without the prefix; "{folder}" is replaced by a folder of the service's own.
+        gates: Programs beside the services that hold a consent gate.
     """
 
     __test__ = False
@@ -56,6 +57,7 @@ class TestedService:
     migrations: Path
     topology: Path
     settings: Mapping[str, str]
+    gates: Sequence[str] = ()
 
 
 class Installation:
@@ -72,7 +74,7 @@ class Installation:
         self.folder = folder
         self.authority = LocalAuthority(folder / "certificates")
         self.postgres = PostgresServer(folder / "postgres", durable=durable)
-        self._topology = topology.load(service.topology)
+        self._topology = topology.load(service.topology, gates=service.gates)
         users = [NatsUser(user.uri, user.publish, user.subscribe) for user in self._topology.users]
         self.nats = NatsServer(
             folder / "nats",

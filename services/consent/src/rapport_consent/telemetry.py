@@ -1,11 +1,5 @@
-"""What the consent service records beside the RED metrics of every RPC and consumer."""
+"""What the consent service records beside the RED metrics of every RPC and consumer: the state of its own gate."""
 
-from rapport_chassis.telemetry.names import Attribute, GaugeName
+from rapport_privacy.telemetry import GATE_LAG, GATE_POSITION, GATE_REPORTS, GATE_STALENESS, LOG_KEYS
 
-OCCURRENCE = Attribute("occurrence", "What the replica's follower reports.")
-
-GATE_LAG = GaugeName("rapport.gate.lag", "{position}", "Positions the ledger is known to be ahead of the replica.")
-GATE_STALENESS = GaugeName("rapport.gate.staleness", "s", "Time since the replica was last known to be fresh.")
-
-LOG_KEYS = (OCCURRENCE,)
-"""Keys of this service's log lines, beside the chassis's."""
+__all__ = ["GATE_LAG", "GATE_POSITION", "GATE_REPORTS", "GATE_STALENESS", "LOG_KEYS"]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from consent_desk import Desk, profile
-from consent_gates import becomes, open_gate, verdict
+from consent_gates import HOLDERS, becomes, open_gate, verdict
 from rapport_chassis.errors import RapportError
 
 
@@ -53,8 +53,8 @@ async def test_many_gates_follow_one_ledger(desk: Desk) -> None:
     person = profile()
     await desk.answer(person, "yes promo")
     async with (
-        open_gate(desk.installation, "churn") as one,
-        open_gate(desk.installation, "pricing") as other,
+        open_gate(desk.installation, HOLDERS[0]) as one,
+        open_gate(desk.installation, HOLDERS[1]) as other,
     ):
         await desk.withdraw(person, "promo")
         await asyncio.gather(*(becomes("DENY WITHDRAWN", gate, person, "promo") for gate in (one, other)))

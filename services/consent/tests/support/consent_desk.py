@@ -29,6 +29,7 @@ CONSENT = TestedService(
     migrations=Path(rapport_consent.__file__).with_name("migrations"),
     topology=topology.DECLARED,
     settings={"SIGNING_FOLDER": "{folder}"},
+    gates=("sender", "caller", "printer"),
 )
 SHOP = "shop"
 OFFICE = "office"

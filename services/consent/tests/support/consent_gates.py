@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from consent_desk import CONSENT
 from rapport_privacy.decision import Decision
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.settings import GateProcessSettings, GateSettings
@@ -14,8 +15,8 @@ from rapport_privacy.vocabulary import Answer, Reason
 from rapport_testing.installation import Installation, tls_files
 from rapport_testing.waiting import eventually
 
-HOLDERS = ("churn", "pricing", "notification")
-"""Who holds a gate: services that the broker knows already."""
+HOLDERS = CONSENT.gates
+"""Who holds a gate."""
 
 
 def gate_settings(

@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             trust_domain=options.trust_domain,
             replicas=options.replicas,
             max_bytes=options.max_bytes,
+            gates=options.gates,
         )
         if options.command == "users":
             sys.stdout.write(json.dumps({"authorization": topology.authorization()}, indent=2) + "\n")
@@ -77,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--authorities", type=Path)
     parser.add_argument("--prefix", default="RAPPORT", help="first part of every stream's name")
     parser.add_argument("--domain", help="JetStream domain")
+    parser.add_argument(
+        "--gate", dest="gates", action="append", default=[], help="a program that holds a consent gate; several times"
+    )
     parser.add_argument("--trust-domain", help="of the certificates' URIs, if not the declared one")
     parser.add_argument("--replicas", type=int, help="copies of each stream, if not as declared")
     parser.add_argument("--max-bytes", type=int, help="byte cap of each context's stream, if not as declared")

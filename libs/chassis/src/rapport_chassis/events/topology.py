@@ -21,6 +21,7 @@ _SIZES: Final = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _NANOSECONDS: Final = 1_000_000_000
 _QUANTITY: Final = re.compile(r"(?P<number>[0-9]+)(?P<unit>[A-Za-z]+)")
 _CONSUMER_NAME: Final = re.compile(r"[a-z]+-[a-z0-9-]+")
+_GATE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
 class TopologyError(ValueError):
@@ -94,6 +95,7 @@ def load(
     trust_domain: str | None = None,
     replicas: int | None = None,
     max_bytes: int | None = None,
+    gates: Sequence[str] = (),
 ) -> Topology:
     """Read `streams.yaml`, `consumers.yaml` and `users.yaml`.
 
@@ -104,6 +106,7 @@ def load(
         trust_domain: Of the certificates' URIs, if not the declared one.
         replicas: Copies of each stream, if not as declared.
         max_bytes: Byte cap of each context's stream, if not the declared one.
+        gates: Names of programs beside the services that hold a consent gate, each a user of its own.
 
     Raises:
         TopologyError: Something in them cannot be.
@@ -117,7 +120,7 @@ def load(
     return Topology(
         streams=tuple(_stream({**defaults, **each}, names, replicas) for each in streams["streams"]),
         consumers=durables,
-        users=_users(users, names, durables),
+        users=_users(users, names, durables, gates),
     )
 
 
@@ -193,7 +196,7 @@ def _consumer(declared: Mapping[str, Any], filters: Sequence[str]) -> dict[str, 
 
 
 def _users(
-    content: Mapping[str, Any], names: Mapping[str, str], consumers: Sequence[ConsumerSpec]
+    content: Mapping[str, Any], names: Mapping[str, str], consumers: Sequence[ConsumerSpec], gates: Sequence[str]
 ) -> tuple[UserSpec, ...]:
     users: list[UserSpec] = []
     for service in CONTEXTS:
@@ -213,6 +216,12 @@ def _users(
         users.append(_user(service, content["service"], own, more))
         users.append(_user(f"{service}-eraser", content["eraser"], own))
     users += [_user(other["name"], other, names) for other in content["others"]]
+    for gate in gates:
+        if not _GATE_NAME.fullmatch(gate):
+            raise TopologyError(f"{gate!r} is not the name of a certificate's holder")
+        users.append(_user(gate, content["gate"], {**names, "name": gate}))
+    if len({user.uri for user in users}) != len(users):
+        raise TopologyError("a user is declared twice")
     return tuple(users)
 
 
