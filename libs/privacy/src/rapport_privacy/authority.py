@@ -70,16 +70,16 @@ class RemoteAuthority:
 
 def _decision(message: consent_pb2.Decision, took_s: float) -> Decision:
     return Decision(
-        answer=message.answer,
-        reason=message.reason,
-        basis=message.basis,
-        purpose_version=message.purpose_version,
-        profile_id=message.current_profile_id,
-        state=_state(message) if message.reference else None,
-        epoch=message.position.epoch,
-        position=message.position.position,
-        as_of=moment(message.as_of),
-        staleness_s=took_s,
+        message.answer,
+        message.reason,
+        message.basis,
+        message.purpose_version,
+        message.current_profile_id,
+        _state(message) if message.reference else None,
+        message.position.epoch,
+        message.position.position,
+        moment(message.as_of),
+        took_s,
     )
 
 
