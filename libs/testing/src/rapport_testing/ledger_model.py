@@ -219,6 +219,16 @@ class LedgerModel:
         trailer = consent_pb2.SnapshotTrailer(subjects=len(subjects), fences=len(fences))
         yield consent_pb2.StreamSnapshotResponse(trailer=trailer)
 
+    def page(self, position: int, limit: int, epoch: str) -> list[ledger_pb2.LedgerChange]:
+        """Some changes that follow a position, as they are read now.
+
+        Raises:
+            ForeignEpochError: The ledger is in another epoch.
+        """
+        if epoch != self.epoch:
+            raise ForeignEpochError
+        return self.changes[position : position + limit]
+
     async def read(self) -> LedgerHead:
         """Answer as a source of heads."""
         self._reach()
@@ -227,9 +237,7 @@ class LedgerModel:
     async def after(self, position: int, limit: int, epoch: str) -> list[ledger_pb2.LedgerChange]:
         """Answer as a source of changes."""
         self._reach()
-        if epoch != self.epoch:
-            raise ForeignEpochError
-        return self.changes[position : position + limit]
+        return self.page(position, limit, epoch)
 
     async def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
         """Answer as a source of snapshots."""
