@@ -10,7 +10,7 @@ from typing import Final
 import yaml
 from cryptography import x509
 from pydantic import ValidationError
-from rapport_chassis.auth.permissions import PolicyFile
+from rapport_chassis.auth.permissions import Grants, PolicyFile
 from rapport_chassis.events.provision import PROVISION_USER
 from rapport_testing.files import replace_file
 from rapport_testing.pki import TRUST_DOMAIN, IssuedFiles, LocalAuthority
@@ -21,6 +21,9 @@ from rapport_local.services import SERVICES, LocalService
 
 CLI: Final = "cli"
 """The client that the command itself is, which may do everything a certificate can allow."""
+
+FOLLOW_LEDGER: Final = "consent.replica.read"
+"""Whoever holds this permission may hold a consent gate."""
 
 _RENEW_BEFORE: Final = timedelta(days=10)
 _RESERVED: Final = frozenset({CLI, PROVISION_USER, "nats", "authority"})
@@ -56,6 +59,14 @@ def issue_certificates(environment: Environment) -> None:
 def holders(environment: Environment) -> list[str]:
     """Return the names of everyone a certificate was issued to."""
     return sorted(path.parent.name for path in environment.certificates.glob("*/tls.crt"))
+
+
+def gate_holders(environment: Environment) -> list[str]:
+    """Return the clients that may hold a consent gate; the environment's own holders are not among them."""
+    certificates = read_policy(environment).certificates
+    own = {*_RESERVED, *(service.name for service in SERVICES)}
+    names = [name for name in holders(environment) if name not in own]
+    return [name for name in names if Grants(certificates.get(caller(name), ())).allow(FOLLOW_LEDGER)]
 
 
 def expiry(certificate: Path) -> datetime:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from rapport_chassis.events.jetstream import JetStreamApi
 from rapport_chassis.events.topology import DECLARED, Topology, load
 from rapport_chassis.events.wire import Wire, WireError
+from rapport_chassis.reloading import Reloaded
 from rapport_chassis.settings import NatsSettings, TlsFiles
 from rapport_testing.nats import NatsUser
 
@@ -16,14 +17,30 @@ from rapport_local.environment import STREAM_MAX_BYTES, STREAM_PREFIX, Environme
 from rapport_local.failure import Failure
 
 
-def topology() -> Topology:
-    """Return what is declared, for this installation."""
-    return load(DECLARED, prefix=STREAM_PREFIX, max_bytes=STREAM_MAX_BYTES)
+def topology(gates: Sequence[str] = ()) -> Topology:
+    """Return what is declared, for this installation.
+
+    Args:
+        gates: Clients that hold a consent gate.
+    """
+    return load(DECLARED, prefix=STREAM_PREFIX, max_bytes=STREAM_MAX_BYTES, gates=gates)
 
 
-def users() -> list[NatsUser]:
-    """Return the declared users and their permissions."""
-    return [NatsUser(user.uri, user.publish, user.subscribe) for user in topology().users]
+class Users:
+    """The users of the server: those declared, and every client that may hold a consent gate."""
+
+    def __init__(self, environment: Environment) -> None:
+        def read() -> list[NatsUser]:
+            declared = topology().users
+            services = {user.uri for user in declared}
+            gates = [name for name in access.gate_holders(environment) if access.caller(name) not in services]
+            return [NatsUser(user.uri, user.publish, user.subscribe) for user in topology(gates).users]
+
+        self._users = Reloaded("nats_users", [environment.policy_file], read)
+
+    def current(self) -> list[NatsUser]:
+        """Return them as the policy names them at present; those of before while it is broken."""
+        return self._users.current()
 
 
 def settings_for(environment: Environment, url: str, user: str) -> NatsSettings:

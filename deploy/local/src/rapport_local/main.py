@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "login": ("login", "Act as a human operator."),
     "logout": ("login", "Stop acting as a human operator."),
     "keys": ("keys", "Show and rotate the keys that services sign with."),
+    "gate": ("gate", "Ask the consent gate, and look after those who hold one."),
     "trace": ("trace", "Draw what happened in one call, across services."),
     "audit": ("audit", "Show who did what, and verify that nothing was changed."),
     "dlq": ("dlq", "Look after events that could not be handled."),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import psycopg
 from rapport_testing.child import ChildProcess, ProcessError
-from rapport_testing.nats import NatsServer
+from rapport_testing.nats import NatsServer, NatsUser
 from rapport_testing.postgres import PostgresServer
 
 from rapport_local.concurrency import in_thread
@@ -111,12 +111,18 @@ class Postgres:
 
 
 class Nats:
-    """The NATS server."""
+    """The NATS server.
+
+    Args:
+        server: The server.
+        users: Who may connect, at present: it takes up changes as it is probed.
+    """
 
     name = "nats"
 
-    def __init__(self, server: NatsServer) -> None:
+    def __init__(self, server: NatsServer, users: Callable[[], Sequence[NatsUser]]) -> None:
         self.server = server
+        self._users = users
         self.address = f"127.0.0.1:{server.port}"
         self.exit_code: int | None = None
 
@@ -146,9 +152,15 @@ class Nats:
         """Say whether its streams answer."""
         try:
             await in_thread(self.server.wait_ready, _CONNECT_TIMEOUT_S)
+            await in_thread(self._take_up_users)
         except ProcessError:
             return {"server": "unreachable"}
         return {"server": "ready"}
+
+    def _take_up_users(self) -> None:
+        users = tuple(self._users())
+        if users != self.server.users:
+            self.server.reload(users)
 
 
 class Service:

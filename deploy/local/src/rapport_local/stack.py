@@ -129,15 +129,16 @@ class Stack:
 
     async def _start_nats(self) -> NatsServer:
         authority = LocalAuthority(self._environment.certificates)
+        users = broker.Users(self._environment)
         server = NatsServer(
             self._environment.data / "nats",
-            users=broker.users(),
+            users=users.current(),
             tls=authority.files("nats"),
             port=self._environment.take_port("nats"),
             monitoring_port=self._environment.take_port("nats monitoring"),
             log_path=self._environment.log_of("nats"),
         )
-        self._supervisor.add(Nats(server))
+        self._supervisor.add(Nats(server, users.current))
         with self._progress.step("NATS started, with JetStream, TLS and one user per service"):
             await self._supervisor.start("nats")
         with self._progress.step("streams and consumers provisioned"):

@@ -14,10 +14,9 @@ from rapport_chassis.telemetry.metrics import Meter
 from rapport_privacy.follower import Occurrence
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
-from rapport_privacy.telemetry import GATE_LAG, GATE_POSITION, GATE_REPORTS, GATE_STALENESS
+from rapport_privacy.telemetry import GATE_LAG, GATE_POSITION, GATE_REPORTS, GATE_STALENESS, NEVER_FRESH_S
 
 _EVERY_S: Final = 1.0
-_NEVER_FRESH_S: Final = 1e9
 
 
 class GateWatch:
@@ -63,5 +62,5 @@ class GateWatch:
         while True:
             self._lag.set(self._gate.lag_positions)
             self._position.set(self._replica.position)
-            self._staleness.set(min(self._gate.staleness_s, _NEVER_FRESH_S))
+            self._staleness.set(min(self._gate.staleness_s, NEVER_FRESH_S))
             await self._clock.sleep(_EVERY_S)

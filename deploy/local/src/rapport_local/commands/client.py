@@ -44,11 +44,13 @@ def add(environment: Environment, name: str, permissions: tuple[str, ...]) -> No
         ("authorities", files.authorities),
     ):
         click.echo(f"  {title}  {path}")
+    folder = "" if environment == Environment.at(DEFAULT_FOLDER) else f" --folder {quote(str(environment.folder))}"
+    if name in access.gate_holders(environment):
+        click.echo(f'\nIts processes may hold a consent gate:\n  eval "$(rapport gate env{folder} {name})"')
     shown = _example(environment, held)
     if shown is None:
         return
     method, request = shown
-    folder = "" if environment == Environment.at(DEFAULT_FOLDER) else f" --folder {quote(str(environment.folder))}"
     click.echo(f"\nTry it:\n  rapport call{folder} --as {name} {method.short_name} {quote(request)}")
     click.echo(f"\nThe same from Python, with the stubs of rapport-contracts:\n{_in_python(method, request, files)}")
 
