@@ -63,7 +63,7 @@ def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dic
 def test_the_demo_shows_the_main_job(run: Run, tmp_path: Path) -> None:
     done = run("rapport demo", {"RAPPORT_FOLDER": str(tmp_path / "demo")}, timeout_s=180)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    for expected in ("PERMIT", "DENY", "withdrawn", "verified offline", "publish RAPPORT_CONSENT", "checks held"):
+    for expected in ("PERMIT", "DENY", "withdrawn", "verified offline", "publish RAPPORT_CONSENT", "DENY_STALE", "checks held"):
         assert expected in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
 

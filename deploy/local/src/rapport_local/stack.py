@@ -103,6 +103,19 @@ class Stack:
         self._phase = "stopped"
         self._write()
 
+    async def halt(self, name: str) -> None:
+        """Stop one process and leave it stopped."""
+        await self._supervisor.stop([name])
+
+    async def resume(self, name: str) -> None:
+        """Start a process that was halted, and wait until it is ready.
+
+        Raises:
+            ProcessError: It did not start.
+        """
+        await self._supervisor.start(name)
+        await self._supervisor.ready([name], _READY_TIMEOUT_S)
+
     async def kill(self) -> None:
         """End everything at once, for a person who does not want to wait."""
         await self._supervisor.kill()

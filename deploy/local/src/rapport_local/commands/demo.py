@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rapport_local import access
-from rapport_local.demo import events, scenes
+from rapport_local.demo import events, gates, scenes
 from rapport_local.demo.report import Report
 from rapport_local.demo.shop import IDENTITY, SHOP, SHOP_MAY, Cast, cast, person
 from rapport_local.demo.throughput import throughput
@@ -43,7 +43,7 @@ _NEXT: Final = (
     "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the environment here; else it is removed."
 )
 def demo(folder: Path | None) -> None:
-    """Show the main job: purposes, a grant, its receipt, a withdrawal, a merge, the trace of it, and how fast it is.
+    """Show the main job: purposes, a grant, its receipt, a withdrawal, a merge, gates, outages, and how fast it is.
 
     Starts an environment of its own and leaves nothing running. Exit code 1 if anything was not as it must be.
     """
@@ -96,7 +96,7 @@ async def _tell(environment: Environment, report: Report) -> None:
             _prepare(environment)
             report.expect(await stack.start(), "everything is ready")
         async with cast(environment, stack.status()) as everybody:
-            await _play(report, everybody)
+            await _play(report, everybody, stack)
     except (RapportError, TimeoutError) as error:
         report.expect(False, f"the story broke off: {str(error) or 'something did not happen in time'}")
     finally:
@@ -108,10 +108,11 @@ async def _tell(environment: Environment, report: Report) -> None:
 def _prepare(environment: Environment) -> None:
     """Certificates for those who are played; the services' own are issued at the start."""
     access.add_client(environment, SHOP, SHOP_MAY)
+    access.add_client(environment, gates.SENDER, gates.SENDER_MAY)
     LocalAuthority(environment.certificates).issue(IDENTITY)
 
 
-async def _play(report: Report, cast: Cast) -> None:
+async def _play(report: Report, cast: Cast, stack: Stack) -> None:
     customer, other = person(), person()
     with report.scene("The shop says what it wants to do, and why it may"):
         await scenes.purposes(report, cast)
@@ -131,6 +132,13 @@ async def _play(report: Report, cast: Cast) -> None:
         await events.trace(report, cast, trace_id)
     with report.scene("Who decided what"):
         await events.audit(report, cast)
+    async with gates.sender(cast, stack) as sender:
+        with report.scene("Another team's program holds the gate in its own process"):
+            await gates.follows(report, cast, sender)
+        with report.scene("The broker is stopped"):
+            await gates.without_broker(report, cast, sender, stack)
+        with report.scene("The consent service is stopped"):
+            await gates.without_service(report, cast, sender, stack)
     with report.scene("How fast it is"):
         await throughput(report, cast)
 

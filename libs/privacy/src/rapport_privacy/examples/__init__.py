@@ -1,0 +1,1 @@
+"""Programs that show how a gate is used; tests and the demo run them."""
