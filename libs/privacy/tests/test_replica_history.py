@@ -1,5 +1,6 @@
 """Any history of a ledger, delivered in any order: the replica beside a model that folds nothing but whole states."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis.stateful import (
 from rapport.consent.v1 import ledger_pb2, purpose_pb2
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.merging import Merge
 from rapport_privacy.replica import Applied, Replica
 from rapport_privacy.snapshot import SnapshotLoad
 from rapport_privacy.vocabulary import Answer
@@ -24,7 +26,8 @@ from rapport_testing.ledger_model import BEGINNING, DIRECT_MARKETING, LedgerMode
 from rapport_testing.ledger_sources import portrait
 from rapport_testing.prove import Scale
 
-PEOPLE = ("prf_a", "prf_b", "prf_c", "prf_d")
+# Two that columns can hold, and two more that are too alike to be held together.
+PEOPLE = ("prf_" + 22 * "a", "prf_" + 22 * "b", "prf_" + 22 * "c", "prf_" + 21 * "c" + "d")
 BRANDS = ("", "alba", "boreal")
 PURPOSES: dict[str, dict[str, Any]] = {
     "mail": {"basis": purpose_pb2.LEGAL_BASIS_CONSENT, "brand_scoped": True, "direct_marketing": True},
@@ -94,6 +97,7 @@ class ReplicaHistory(RuleBasedStateMachine):
         self.heard: dict[tuple[str, int], ledger_pb2.LedgerChange] = {}
         self.clock = TestClock(BEGINNING)
         self.replica = Replica()
+        self.merging: Iterator[None] = iter(())
         freshness = Freshness()
         freshness.head_read(self.clock.boottime(), 0, 0, self.clock.boottime())
         self.gate = Gate(self.replica, freshness, self.clock)
@@ -177,6 +181,18 @@ class ReplicaHistory(RuleBasedStateMachine):
             snapshot.take(message)
         self.replica.load(snapshot)
 
+    # What the replica does by itself, for which nothing may change.
+
+    @rule()
+    def begin_to_merge(self) -> None:
+        merge = Merge(self.replica.contents, self.replica.fences)
+        merge.pack()
+        self.merging = merge.finish()
+
+    @rule()
+    def go_on_merging(self) -> None:
+        next(self.merging, None)
+
     def deliver(self, change: ledger_pb2.LedgerChange) -> None:
         applied = self.replica.apply(change)
         self.heard[change.epoch, change.position] = change
@@ -256,7 +272,7 @@ class ReplicaHistory(RuleBasedStateMachine):
         for message in self.ledger.snapshot():
             snapshot.take(message)
         anew.load(snapshot)
-        anew.fences |= self.replica.fences
+        anew.fences.update(self.replica.fences)
         assert portrait(self.replica) == portrait(anew)
         for question, answer in self.answers().items():
             fenced = self.ledger.state.closure(question[0]) & self.replica.fences

@@ -33,6 +33,11 @@ class EarlyNegatives:
         self._states: dict[str, dict[Key, tuple[int, KeyState]]] = {}
         self._restrictions: dict[str, int] = {}
 
+    @property
+    def profile_ids(self) -> set[str]:
+        """The ids that what is kept here names."""
+        return self._states.keys() | self._restrictions.keys()
+
     def add(self, change: ledger_pb2.LedgerChange) -> None:
         """Keep an early negative."""
         self.changes[change.position] = change

@@ -6,15 +6,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from rapport.consent.v1 import ledger_pb2
 from rapport_chassis.clock import Clock
 
 from rapport_privacy.freshness import Freshness
+from rapport_privacy.merging import merge
 from rapport_privacy.ports import ChangeSource, ForeignEpochError, HeadSource, SnapshotSource
 from rapport_privacy.replica import Applied, Replica
 from rapport_privacy.snapshot import SnapshotLoad
+
+_LARGE: Final = 10_000  # subjects of a snapshot that are packed in a thread
 
 
 class Occurrence(StrEnum):
@@ -27,6 +30,7 @@ class Occurrence(StrEnum):
     HEAD_UNREADABLE = "head_unreadable"
     HEAD_READABLE = "head_readable"
     CHANGES_UNREADABLE = "changes_unreadable"
+    MERGE_FAILED = "merge_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Follower:
         self._look_now = asyncio.Event()
         self._work = asyncio.Event()
         self._head_due = asyncio.Event()
+        self._merge_due = asyncio.Event()
         self._head_readable = True
 
     async def start(self) -> None:
@@ -101,6 +106,7 @@ class Follower:
         self._tasks = [
             asyncio.create_task(self._keep_contents(), name="consent-gate contents"),
             asyncio.create_task(self._keep_fresh(), name="consent-gate freshness"),
+            asyncio.create_task(self._keep_packed(), name="consent-gate merges"),
         ]
 
     async def stop(self) -> None:
@@ -119,6 +125,8 @@ class Follower:
         self._freshness.applied(self._replica.position, self._clock.boottime())
         if self._replica.lag_positions:
             self._work.set()
+        if self._replica.merge_due:
+            self._merge_due.set()
         return applied
 
     def hint(self, position: int | None = None) -> None:
@@ -173,6 +181,8 @@ class Follower:
             async for message in messages:
                 load.take(message)
                 patience.reschedule(asyncio.get_running_loop().time() + self._timing.call_s)
+        if len(load) > _LARGE:
+            await asyncio.to_thread(load.pack)
         self._replica.load(load)
         self._load_due = False
         self._head_due.set()
@@ -229,6 +239,16 @@ class Follower:
             self._freshness.head_read(began_at, head.position, replica.position, self._clock.boottime())
             if replica.lag_positions:
                 self._work.set()
+
+    async def _keep_packed(self) -> None:
+        while True:
+            await self._merge_due.wait()
+            self._merge_due.clear()
+            try:
+                await merge(self._replica)
+            except Exception:  # the edge of the component: contents unpacked are as right, only larger
+                self._report(Occurrence.MERGE_FAILED)
+                await self._clock.sleep(self._timing.retry_most_s)
 
     def _load_again(self, reason: Occurrence) -> None:
         self._load_due = True

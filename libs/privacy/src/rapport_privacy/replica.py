@@ -1,15 +1,20 @@
 """The replica of the consent ledger: its contents up to a position, and what is known beyond it."""
 
 from enum import Enum
+from typing import Final
 
 from rapport.consent.v1 import ledger_pb2
 
 from rapport_privacy.contents import Contents
 from rapport_privacy.early import EarlyNegatives, is_early_negative
+from rapport_privacy.fences import Fences
 from rapport_privacy.snapshot import SnapshotLoad
 
 MOST_ASIDE = 100_000
 """Changes kept until the gap below them is filled; further ones are left to the filling of the gap."""
+
+_FEWEST_TO_MERGE: Final = 10_000
+_PACKED_FOR_EACH_TO_MERGE: Final = 50  # so that a merge, which copies all, is paid for by what it packs
 
 
 class Applied(Enum):
@@ -47,7 +52,7 @@ class Replica:
         self.generation = 0
         self.contents = Contents()
         self.early = EarlyNegatives()
-        self.fences: set[str] = set()
+        self.fences = Fences()
         self._most_aside = most_aside
         self._aside: dict[int, ledger_pb2.LedgerChange] = {}
         self._before_load: dict[tuple[str, int], ledger_pb2.LedgerChange] = {}
@@ -80,7 +85,8 @@ class Replica:
         snapshot.complete()
         self._start(snapshot.epoch, snapshot.position, snapshot.contents)
         self.warm = True
-        self.fences |= snapshot.fences
+        before, self.fences = self.fences, Fences(snapshot.fences.recent, snapshot.fences.packed)
+        self.fences.update(before)
         before_load, self._before_load = self._before_load, {}
         for change in before_load.values():
             self.apply(change)
@@ -94,6 +100,12 @@ class Replica:
     def lag_positions(self) -> int:
         """How many positions the ledger is known to be ahead."""
         return self.highest - self.position
+
+    @property
+    def merge_due(self) -> bool:
+        """True if so much has changed since the last merge that another one is worth its cost."""
+        contents, fences = self.contents, self.fences
+        return _is_worth_it(contents.unpacked, len(contents.block)) or _is_worth_it(fences.unpacked, len(fences.packed))
 
     def _start(self, epoch: str, position: int, contents: Contents) -> None:
         self.epoch = epoch
@@ -124,3 +136,7 @@ class Replica:
             return Applied.LEFT_OUT
         self._before_load[change.epoch, change.position] = change
         return Applied.KEPT
+
+
+def _is_worth_it(unpacked: int, packed: int) -> bool:
+    return unpacked > max(_FEWEST_TO_MERGE, packed // _PACKED_FOR_EACH_TO_MERGE)

@@ -40,8 +40,9 @@ _NEGATIVES: Final[Mapping[int, Outcome]] = {
     Status.OBJECTED: (Answer.DENY, Reason.OBJECTED),
     Status.OPTED_OUT: (Answer.DENY, Reason.OPTED_OUT),
 }
-_PROVEN: Final = frozenset((int(EvidenceKind.CAPTURED), int(EvidenceKind.IMPORTED)))
-_PROVEN_OR_DECLARED: Final = _PROVEN | {int(EvidenceKind.DECLARED)}
+PROVEN: Final = frozenset((int(EvidenceKind.CAPTURED), int(EvidenceKind.IMPORTED)))
+"""Kinds of evidence that carry every grant."""
+_PROVEN_OR_DECLARED: Final = PROVEN | {int(EvidenceKind.DECLARED)}
 _WITHOUT_CHOICE: Final = frozenset((Basis.CONTRACT, Basis.LEGAL_OBLIGATION, Basis.VITAL_INTEREST))
 _OBJECTIONABLE: Final = frozenset((Basis.PUBLIC_TASK, Basis.LEGITIMATE_INTEREST))
 _CONTINUING: Final = frozenset((Basis.CONTRACT, Basis.LEGAL_OBLIGATION))
@@ -67,7 +68,7 @@ class Question:
     purpose_version: int = 0
     keys: tuple[Key, ...] = ()
     needs_grant: bool = True
-    sufficient_evidence: frozenset[int] = _PROVEN
+    sufficient_evidence: frozenset[int] = PROVEN
     despite_restriction: bool = False
     continues_stale: bool = False
     valid_from: datetime = _BEGINNING
@@ -141,7 +142,7 @@ def pose(purpose: Purpose | None, *, brand_id: str, market: str, data_category: 
         purpose_version=rule.version,
         keys=_keys(purpose.purpose_id, brand_id, direct_marketing=terms.direct_marketing),
         needs_grant=basis not in _OBJECTIONABLE,
-        sufficient_evidence=_PROVEN if terms.explicit or terms.separate else _PROVEN_OR_DECLARED,
+        sufficient_evidence=PROVEN if terms.explicit or terms.separate else _PROVEN_OR_DECLARED,
         despite_restriction=terms.despite_restriction,
         continues_stale=basis in _CONTINUING,
         valid_from=valid_from,

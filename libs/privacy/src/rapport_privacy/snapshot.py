@@ -3,6 +3,8 @@
 from rapport.consent.v1 import consent_pb2
 
 from rapport_privacy.contents import Contents
+from rapport_privacy.fences import Fences
+from rapport_privacy.packing import Packer, pack_fences
 
 
 class SnapshotIncompleteError(Exception):
@@ -10,22 +12,36 @@ class SnapshotIncompleteError(Exception):
 
 
 class SnapshotLoad:
-    """Takes the messages of one snapshot: header, chunks, trailer.
+    """Takes the messages of one snapshot: header, chunks, trailer. Subjects go into columns as they come.
 
     Attributes:
         epoch: Epoch of the ledger.
         position: The snapshot holds the ledger exactly up to here.
-        contents: Subjects and purposes.
-        fences: Fenced ids.
     """
 
     def __init__(self) -> None:
         self.epoch = ""
         self.position = 0
-        self.contents = Contents()
-        self.fences: set[str] = set()
+        self._contents = Contents()
+        self._fences = Fences()
+        self._packer: Packer | None = Packer()
         self._counts = [0, 0]
         self._complete = False
+
+    def __len__(self) -> int:
+        return self._counts[0]
+
+    @property
+    def contents(self) -> Contents:
+        """Subjects and purposes; packed when first asked for."""
+        self.pack()
+        return self._contents
+
+    @property
+    def fences(self) -> Fences:
+        """Fenced ids; packed when first asked for."""
+        self.pack()
+        return self._fences
 
     def take(self, message: consent_pb2.StreamSnapshotResponse) -> None:
         """Take the next message.
@@ -54,11 +70,25 @@ class SnapshotLoad:
         if not self._complete:
             raise SnapshotIncompleteError("the snapshot ended before its trailer")
 
+    def pack(self) -> None:
+        """Build what the messages held: about a second for a million subjects, on any thread. Nothing may follow."""
+        if self._packer is None:
+            return
+        packer, self._packer = self._packer, None
+        packed = packer.build()
+        self._contents.block = packed.block
+        for subject in packed.rest:
+            self._contents.recent.setdefault(subject.profile_id, subject)
+        self._contents.kept = len(self._contents.recent)
+        self._fences = pack_fences(self._fences.packed, self._fences.recent)
+
     def _take_chunk(self, chunk: consent_pb2.SnapshotChunk) -> None:
+        assert self._packer is not None, "a snapshot that was packed takes no more"
         for subject in chunk.subjects:
-            self.contents.replace(subject)
-        self.contents.put_purposes(chunk.purposes)
-        self.fences.update(fence.profile_id for fence in chunk.fences)
+            if subject.profile_id in self._contents.recent or not self._packer.take_message(subject):
+                self._contents.replace(subject)
+        self._contents.put_purposes(chunk.purposes)
+        self._fences.update(fence.profile_id for fence in chunk.fences)
         self._counts[0] += len(chunk.subjects)
         self._counts[1] += len(chunk.fences)
 

@@ -31,9 +31,12 @@ class Restriction:
     since: datetime | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """A profile with what is in force for it. Every id that redirects to it shares this one object."""
+    """A profile with what is in force for it. Every id that redirects to it shares this one object.
+
+    Its states are never changed once others can see it: a change makes another subject.
+    """
 
     profile_id: str
     redirect_ids: tuple[str, ...] = ()

@@ -64,6 +64,10 @@ class Status(IntEnum):
     OPTED_OUT = 5
 
 
+EXPLICIT_NEGATIVES: Final = frozenset((Status.REFUSED, Status.WITHDRAWN, Status.OBJECTED, Status.OPTED_OUT))
+"""Decisions that deny on every basis a person may decide about."""
+
+
 class EvidenceKind(IntEnum):
     """Where the proof of a decision comes from."""
 

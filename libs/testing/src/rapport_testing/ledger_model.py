@@ -105,7 +105,7 @@ class LedgerModel:
             brand_id=brand_id,
             status=ledger_pb2.CONSENT_STATUS_GRANTED,
             evidence=ledger_pb2.EVIDENCE_KIND_CAPTURED,
-            reference=f"cev_{self.epoch}_{self.position + 1}",
+            reference=self._reference(),
             expires_at=None if expires_at is None else _timestamp(expires_at),
             granting_ids=[named_id],
         )
@@ -126,7 +126,7 @@ class LedgerModel:
                 purpose_id=name,
                 brand_id=brand,
                 status=ledger_pb2.ConsentStatus.ValueType(status),
-                reference=f"cev_{self.epoch}_{self.position + 1}",
+                reference=self._reference(),
             )
             for name, brand in [(purpose_id, brand_id), *below]
         ]
@@ -252,6 +252,10 @@ class LedgerModel:
     def _write_purpose(self, purpose: ledger_pb2.PurposeState) -> None:
         purposes = {**self.state.purposes, purpose.purpose_id: purpose}
         self._write(purpose.purpose_id, replace(self.state, purposes=purposes), purposes=[purpose])
+
+    def _reference(self) -> str:
+        """The id of the event being written, in the form that the ledger's ids have."""
+        return f"cev_{len(self.epochs):04d}{self.position + 1:018d}"
 
     def _write_keys(self, named_id: str, states: list[ledger_pb2.KeyState]) -> None:
         current = self.state.current(named_id)
