@@ -2,6 +2,7 @@
 
     python tools/tables.py consent            writes them
     python tools/tables.py consent --check    fails if they are not what the code says
+    python tools/tables.py gate               those of the page about embedding a gate
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
@@ -29,14 +30,15 @@ _COMMENT = re.compile(r"((?:^ *//.*\n)+) *(?:rpc|message) (\w+)", re.MULTILINE)
 
 
 def main() -> int:
-    """Write or check the README of one service."""
+    """Write or check the README of one service, or the page about gates."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("service")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    readme = ROOT / "services" / options.service / "README.md"
+    is_gate = options.service == "gate"
+    readme = ROOT / ("libs/privacy/EMBEDDING.md" if is_gate else f"services/{options.service}/README.md")
     written = readme.read_text(encoding="utf-8")
-    tables = _tables(options.service)
+    tables = _gate_tables() if is_gate else _tables(options.service)
     fresh = _TABLE.sub(lambda found: _framed(found["name"], tables[found["name"]]()), written)
     if not options.check:
         readme.write_text(fresh, encoding="utf-8")
@@ -56,6 +58,15 @@ def _tables(service: str) -> Mapping[str, Callable[[], str]]:
         "events": lambda: _events(service, said),
         "errors": definition.errors.markdown,
         "settings": lambda: settings_table(definition.settings_class),
+        "telemetry": lambda: names_table(declared_in(names)),
+    }
+
+
+def _gate_tables() -> Mapping[str, Callable[[], str]]:
+    settings = importlib.import_module("rapport_privacy.settings")
+    names = importlib.import_module("rapport_privacy.telemetry")
+    return {
+        "settings": lambda: settings_table(settings.GateProcessSettings),
         "telemetry": lambda: names_table(declared_in(names)),
     }
 

@@ -8,6 +8,7 @@ from typing import NamedTuple, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from rapport_chassis.settings import ServiceSettings
 
@@ -27,8 +28,8 @@ def masked(settings: ServiceSettings) -> list[SettingRow]:
     return [SettingRow(prefix + name, value) for name, value in _values(settings, "")]
 
 
-def settings_table(settings_class: type[ServiceSettings]) -> str:
-    """Return the markdown table of all settings of a service: variable, default, meaning."""
+def settings_table(settings_class: type[BaseSettings]) -> str:
+    """Return the markdown table of all settings of a process: variable, default, meaning."""
     prefix = settings_class.model_config.get("env_prefix", "")
     rows = [
         f"| `{prefix}{name}` | {_default(field)} | {field.description or ''} |"
