@@ -25,7 +25,9 @@ COOKIE = {"kind": "IDENTIFIER_KIND_COOKIE", "namespace": "webshop", "value": "9f
 PERSON: dict[str, Any] = {
     "names": [{"given_names": "Ada Maria", "surname": "Example", "suffix": "Jr"}, {"full_name": "Ada Beispiel"}],
     "birth_date": {"year": 1984, "month": 5, "day": 17},
-    "addresses": [{"lines": "Am Markt 3", "city": "Musterstadt", "postal_code": "12345", "country": "DE"}],
+    "addresses": [
+        {"street": "Am Markt", "house_number": "3", "city": "Musterstadt", "postal_code": "12345", "country": "DE"}
+    ],
     "identifiers": [EMAIL, COOKIE],
 }
 RECORD: dict[str, Any] = {"key": KEY, "person": PERSON, "market": "DE", "time_zone": "Europe/Berlin"}

@@ -42,6 +42,8 @@ class _IdentifierKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Identi
     """A cookie."""
     IDENTIFIER_KIND_EXTERNAL: _IdentifierKind.ValueType  # 6
     """An id of another system."""
+    IDENTIFIER_KIND_NATIONAL_ID: _IdentifierKind.ValueType  # 7
+    """An id that an authority issued to one person."""
 
 class IdentifierKind(_IdentifierKind, metaclass=_IdentifierKindEnumTypeWrapper):
     """By what a profile is recognised. A value a reader does not know is ignored."""
@@ -60,6 +62,8 @@ IDENTIFIER_KIND_COOKIE: IdentifierKind.ValueType  # 5
 """A cookie."""
 IDENTIFIER_KIND_EXTERNAL: IdentifierKind.ValueType  # 6
 """An id of another system."""
+IDENTIFIER_KIND_NATIONAL_ID: IdentifierKind.ValueType  # 7
+"""An id that an authority issued to one person."""
 Global___IdentifierKind: _TypeAlias = IdentifierKind  # noqa: Y015
 
 class _ResolutionCause:

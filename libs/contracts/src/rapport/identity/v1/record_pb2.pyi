@@ -60,11 +60,14 @@ class PersonName(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GIVEN_NAMES_FIELD_NUMBER: _builtins.int
+    MIDDLE_NAMES_FIELD_NUMBER: _builtins.int
     SURNAME_FIELD_NUMBER: _builtins.int
     SUFFIX_FIELD_NUMBER: _builtins.int
     FULL_NAME_FIELD_NUMBER: _builtins.int
     given_names: _builtins.str
-    """First name and all middle names, in their order."""
+    """First name, or all given names in their order."""
+    middle_names: _builtins.str
+    """Further given names, where the source keeps them apart."""
     surname: _builtins.str
     """Family name."""
     suffix: _builtins.str
@@ -75,13 +78,14 @@ class PersonName(_message.Message):
         self,
         *,
         given_names: _builtins.str = ...,
+        middle_names: _builtins.str = ...,
         surname: _builtins.str = ...,
         suffix: _builtins.str = ...,
         full_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["full_name", b"full_name", "given_names", b"given_names", "suffix", b"suffix", "surname", b"surname"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["full_name", b"full_name", "given_names", b"given_names", "middle_names", b"middle_names", "suffix", b"suffix", "surname", b"surname"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -93,13 +97,22 @@ class Address(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    LINES_FIELD_NUMBER: _builtins.int
+    STREET_FIELD_NUMBER: _builtins.int
+    HOUSE_NUMBER_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    PO_BOX_FIELD_NUMBER: _builtins.int
     CITY_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     POSTAL_CODE_FIELD_NUMBER: _builtins.int
     COUNTRY_FIELD_NUMBER: _builtins.int
-    lines: _builtins.str
-    """Street with house number, and what else stands between name and city."""
+    street: _builtins.str
+    """Street; with house number and unit where the source does not keep them apart."""
+    house_number: _builtins.str
+    """House number."""
+    unit: _builtins.str
+    """Flat, floor or door."""
+    po_box: _builtins.str
+    """Post-office box."""
     city: _builtins.str
     """City, town or village."""
     region: _builtins.str
@@ -111,7 +124,10 @@ class Address(_message.Message):
     def __init__(
         self,
         *,
-        lines: _builtins.str = ...,
+        street: _builtins.str = ...,
+        house_number: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        po_box: _builtins.str = ...,
         city: _builtins.str = ...,
         region: _builtins.str = ...,
         postal_code: _builtins.str = ...,
@@ -119,7 +135,7 @@ class Address(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "country", b"country", "lines", b"lines", "postal_code", b"postal_code", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "country", b"country", "house_number", b"house_number", "po_box", b"po_box", "postal_code", b"postal_code", "region", b"region", "street", b"street", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
