@@ -25,6 +25,7 @@ class Channel:
         loyalty: Number of the loyalty card.
         cookie: Browser.
         device: Device with the app.
+        apart: True where the middle name has a field of its own.
         heard: True where what is said is written down by somebody else.
         kiosk: True where it may happen at a terminal.
     """
@@ -41,6 +42,7 @@ class Channel:
     loyalty: float = 0.0
     cookie: float = 0.0
     device: float = 0.0
+    apart: bool = False
     heard: bool = False
     kiosk: bool = False
 
@@ -56,6 +58,7 @@ WEB: Final = Channel(
     phone=0.30,
     account=0.35,
     cookie=0.90,
+    apart=True,
 )
 SHOP: Final = Channel(
     "shop",
@@ -70,7 +73,16 @@ SHOP: Final = Channel(
     kiosk=True,
 )
 APP: Final = Channel(
-    "app", name=0.55, middle=0.05, birth_date=0.35, address=0.15, email=0.65, phone=0.35, account=0.80, device=1.0
+    "app",
+    name=0.55,
+    middle=0.05,
+    birth_date=0.35,
+    address=0.15,
+    email=0.65,
+    phone=0.35,
+    account=0.80,
+    device=1.0,
+    apart=True,
 )
 CALLS: Final = Channel(
     "call_centre",

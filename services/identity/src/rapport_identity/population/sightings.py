@@ -102,10 +102,11 @@ class _Visit:
         identifiers = tuple(self._identifiers(seed))
         # Whoever says nothing else gives a name: nobody writes an empty record.
         named = draw.chance(channel.name) or not (emails or phones or identifiers)
-        given_names, surname = self._name() if named else (None, None)
+        given_name, middle_name, surname = self._name() if named else (None, None, None)
         record = Record(
             key=RecordKey(channel.source, key),
-            given_names=given_names,
+            given_name=given_name,
+            middle_names=middle_name,
             surname=surname,
             birth_date=self._birth_date() if draw.chance(channel.birth_date) else None,
             address=self._address() if draw.chance(channel.address) else None,
@@ -124,20 +125,20 @@ class _Visit:
             return True
         return False
 
-    def _name(self) -> tuple[str, str]:
+    def _name(self) -> tuple[str, str | None, str]:
         person, mix = self._person, self._mix
         given = self._given()
         surname, maiden_name = person.surname_on(self._day), person.maiden_name
         if maiden_name and surname != maiden_name and self._happens(Noise.MAIDEN_NAME, mix.maiden_name):
             surname = maiden_name
-        if person.middle and self._draw.chance(self._channel.middle):
-            given = f"{given} {person.middle}"
         given, surname = self._misspelt(given, surname)
         if person.suffix and self._draw.chance(0.5):
             surname = f"{surname} {person.suffix}"
         if self._happens(Noise.SWAPPED_NAME, mix.swapped_name):
             given, surname = surname, given
-        return given, surname
+        if not (person.middle and self._draw.chance(self._channel.middle)):
+            return given, None, surname
+        return (given, person.middle, surname) if self._channel.apart else (f"{given} {person.middle}", None, surname)
 
     def _given(self) -> str:
         given, mix = self._person.given, self._mix
