@@ -96,8 +96,9 @@ class LedgerSourcesSuite:
         await ledger.write()
         loaded = await _load(ledger)
         await ledger.write()
-        for change in await ledger.changes.after(loaded.position, 100, loaded.epoch):
-            loaded.apply(change)
+        while page := await ledger.changes.after(loaded.position, 100, loaded.epoch):
+            for change in page:
+                loaded.apply(change)
         assert loaded.position == (await ledger.heads.read()).position
         assert portrait(loaded) == portrait(await _load(ledger))
 

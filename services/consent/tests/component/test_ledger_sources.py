@@ -10,6 +10,7 @@ from consent_desk import SHOP, Desk, profile
 from rapport_chassis.database.engine import Database
 from rapport_consent.adapters.feed import LedgerReader
 from rapport_consent.adapters.head import SharedHeads
+from rapport_consent.adapters.snapshot_chunks import MOST_BYTES
 from rapport_privacy.ports import ChangeSource, HeadSource, SnapshotSource
 from rapport_privacy.sources import RemoteLedger
 from rapport_testing.ledger_sources import LedgerSourcesSuite, SuppliedLedger
@@ -47,12 +48,12 @@ class TestRemoteLedger(LedgerSourcesSuite):
 
 
 class TestLedgerReader(LedgerSourcesSuite):
-    """The suite, on the tables."""
+    """The suite, on the tables; in messages of the usual size, and so small that most hold one thing."""
 
-    @pytest.fixture
-    async def ledger(self, desk: Desk) -> AsyncIterator[SuppliedLedger]:
+    @pytest.fixture(params=[MOST_BYTES, 300], ids=["large", "small"])
+    async def ledger(self, desk: Desk, request: pytest.FixtureRequest) -> AsyncIterator[SuppliedLedger]:
         database = Database(desk.installation.database_settings(), service="consent")
         await database.open()
-        reader = LedgerReader(database)
+        reader = LedgerReader(database, most_bytes=request.param)
         yield WrittenLedger(desk, SharedHeads(database), reader, reader)
         await database.close()

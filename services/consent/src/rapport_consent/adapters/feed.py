@@ -17,6 +17,7 @@ from rapport_privacy.ports import ForeignEpochError
 from rapport_consent.adapters import head
 from rapport_consent.adapters.catalogue import CatalogueCache
 from rapport_consent.adapters.ledger import CHANNEL
+from rapport_consent.adapters.snapshot_chunks import MOST_BYTES, chunks_of
 from rapport_consent.app.ledger import Token
 from rapport_consent.domain.states import Fence
 from rapport_consent.translate import blank_change, fence_message, position_message, purpose_state
@@ -32,14 +33,22 @@ WHERE ledger.position > %s ORDER BY ledger.position LIMIT %s
 
 
 class LedgerReader:
-    """Reads changes and snapshots for replicas, here and elsewhere."""
+    """Reads changes and snapshots for replicas, here and elsewhere.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Where the ledger is.
+        most_bytes: Most bytes of changes or states handed out at once.
+    """
+
+    def __init__(self, database: Database, *, most_bytes: int = MOST_BYTES) -> None:
         self._database = database
+        self._most_bytes = most_bytes
         self._catalogue = CatalogueCache()
 
     async def after(self, position: int, limit: int, epoch: str) -> list[ledger_pb2.LedgerChange]:
         """Return at most `limit` changes that follow a position, gap-free; an erased row as bare position and fence.
+
+        Fewer come where they are large, but always one if there is any.
 
         Raises:
             ForeignEpochError: The ledger is in another epoch than `epoch`; never where that is empty.
@@ -50,7 +59,14 @@ class LedgerReader:
             if epoch and epoch != present.epoch:
                 raise ForeignEpochError
             rows = await (await connection.execute(_AFTER, (position, limit))).fetchall()
-        return [_change_of(present.epoch, row) for row in rows]
+        changes: list[ledger_pb2.LedgerChange] = []
+        size = 0
+        for row in rows:
+            size += len(row[3] or b"")
+            if changes and size > self._most_bytes:
+                break
+            changes.append(_change_of(present.epoch, row))
+        return changes
 
     async def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
         """Iterate over a snapshot: header, purposes, fences and states, trailer. One moment of the ledger throughout.
@@ -77,8 +93,8 @@ class LedgerReader:
                 await cursor.execute("SELECT state FROM subject_states")
                 while rows := await cursor.fetchmany(_CHUNK):
                     subjects += len(rows)
-                    states = [ledger_pb2.SubjectState.FromString(state) for (state,) in rows]
-                    yield consent_pb2.StreamSnapshotResponse(chunk=consent_pb2.SnapshotChunk(subjects=states))
+                    for message in chunks_of([state for (state,) in rows], self._most_bytes):
+                        yield message
         trailer = consent_pb2.SnapshotTrailer(subjects=subjects, fences=fences)
         yield consent_pb2.StreamSnapshotResponse(trailer=trailer)
 
