@@ -182,7 +182,7 @@ def test_a_chronicle_says_what_the_ledger_says(seed: int, wall_s: int) -> None:
             chronicle.record(change, earliest=act, latest=act)
             states.append(ledger.states[change.position])
         if random.random() < 0.05:
-            ledger.restore(max(1, ledger.position - 5), f"restored-{act}")
+            ledger.restore(max(len(PURPOSES), ledger.position - 5), f"restored-{act}")
             chronicle.restore(ledger.epoch, ledger.position, earliest=act, latest=act)
             states.append(ledger.state)
         recorded = ledger.position

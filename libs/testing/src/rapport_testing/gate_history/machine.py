@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from math import inf
 from random import Random
-from typing import Any
+from typing import Any, Final
 
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_privacy.follower import Follower, Occurrence, Timing
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.merging import Merge
 from rapport_privacy.ports import LedgerHead
 from rapport_privacy.replica import Applied, Replica
 
@@ -25,6 +26,9 @@ from rapport_testing.gate_history.chronicle import Question
 from rapport_testing.gate_history.judge import Decision, Life, Windows
 from rapport_testing.gate_history.network import Agenda, Line, State
 from rapport_testing.ledger_model import LedgerModel
+
+_BEGINS: Final = 0.05
+_GOES_ON: Final = 0.3
 
 
 class ProcessLoop(asyncio.SelectorEventLoop):
@@ -157,6 +161,7 @@ class Process:
         self._clock = clock
         self._gate = Gate(replica, freshness, clock)
         self._fences_on_the_way: list[str] = []
+        self._packing: Iterator[None] | None = None
         self._follower = _Watched(
             self._hear,
             replica,
@@ -175,6 +180,16 @@ class Process:
         """A message of the stream has reached its machine; it sees it when it runs."""
         if not self.loop.is_closed():
             self.loop.call_soon(self._follower.offer, change)
+
+    def pack(self, chance: float) -> None:
+        """Seldom begin to pack what the replica holds, or go on with it, as a large one does in the background."""
+        if self._packing is not None and chance < _GOES_ON:
+            if next(self._packing, self) is self:
+                self._packing = None
+        elif self._packing is None and chance < _BEGINS:
+            merge = Merge(self.replica.contents, self.replica.fences)
+            merge.pack()
+            self._packing = merge.finish()
 
     def decide(self, question: Question, at_least: LedgerHead | None = None) -> Decision:
         """Ask the gate, and take the decision down."""

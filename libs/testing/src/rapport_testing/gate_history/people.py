@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
+from string import ascii_letters, digits
 from typing import Any, Final
 
 from rapport.consent.v1 import ledger_pb2, purpose_pb2
@@ -29,6 +30,7 @@ _DENIALS: Final = (
     ledger_pb2.CONSENT_STATUS_OBJECTED,
     ledger_pb2.CONSENT_STATUS_OPTED_OUT,
 )
+_LETTERS: Final = ascii_letters + digits
 _ACTS_A_STEP: Final = 0.25
 _AT_ONCE: Final = 8
 _RECENT: Final = 6
@@ -40,7 +42,7 @@ class People:
     def __init__(self, ledger: LedgerModel, random: Random) -> None:
         self._ledger = ledger
         self._random = random
-        self._issued = 0
+        self._issued: list[str] = []
         self._ids = [self._issue() for _ in range(_AT_ONCE)]
         self._recent: deque[str] = deque(self._ids, maxlen=_RECENT)
         for purpose_id, terms in PURPOSES.items():
@@ -79,8 +81,13 @@ class People:
         return LedgerHead(self._ledger.epoch, max(1, self._ledger.position - self._random.randint(0, 2)))
 
     def _issue(self) -> str:
-        self._issued += 1
-        return f"prf_{self._issued:022d}"
+        """A new id; now and then one that differs from another in its last letter only."""
+        if self._issued and self._random.random() < 0.2:
+            issued = self._random.choice(self._issued)[:-1] + self._random.choice(_LETTERS)
+        else:
+            issued = "prf_" + "".join(self._random.choices(_LETTERS, k=22))
+        self._issued.append(issued)
+        return issued
 
     def _person(self) -> str:
         """Seldom somebody who has been erased."""

@@ -165,6 +165,7 @@ class World:
 
     def _let_run(self, process: Process) -> None:
         self._ask(process)
+        process.pack(self.random.random())
         interrupt = self.random.random() < _INTERRUPTED
         process.loop.run(lambda: self._ask(process), turns=self.random.randint(1, 8), interrupt=interrupt)
 
