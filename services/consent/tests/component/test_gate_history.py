@@ -24,12 +24,14 @@ from rapport_testing.waiting import eventually
 pytestmark = pytest.mark.heavy
 
 SEED = 3
+WINDOWS = Windows(bound_s=2.0, continuation_s=3.0)
+TIGHTER = Windows(bound_s=1.0, continuation_s=1.5)
 
 
 @pytest.fixture
 async def stage(tmp_path: Path, scale: Scale) -> AsyncIterator[Stage]:
-    """Servers, services and an observer; the continuation is short, so that its end is seen too."""
-    made = await asyncio.to_thread(Stage, tmp_path, Windows(continuation_s=4.0), durable=scale.is_full)
+    """Servers, services and an observer; what continues does so for a short time, so that its end is seen."""
+    made = await asyncio.to_thread(Stage, tmp_path, WINDOWS, durable=scale.is_full)
     try:
         yield made
     finally:
@@ -41,20 +43,21 @@ async def test_no_decision_of_any_process_is_wrong_in_the_dangerous_direction(
 ) -> None:
     wanted = scale.pick(small=10_000, full=1_000_000)
     await stage.start()
-    async with open_desk(stage.installation) as desk:
-        await desk.until_serving(*ROLES)
-        crowd = Crowd(desk, families=scale.pick(small=4, full=12), seed=SEED)
+    async with open_desk(stage.installation) as desk, open_desk(stage.installation, process="authority") as other:
+        crowd = Crowd([desk, other], families=scale.pick(small=4, full=12), seed=SEED)
         await stage.ask(crowd.questions(), decisions_a_second=scale.pick(small=300, full=1500))
-        living = asyncio.create_task(crowd.live())
-        await have_everything_go_wrong(stage, crowd, wanted, scale)
-        crowd.stop()
-        await living
+        async with asyncio.TaskGroup() as group:
+            group.create_task(crowd.live())
+            await have_everything_go_wrong(stage, crowd, wanted, scale)
+            crowd.stop()
         await desk.until_serving(*ROLES)
         await until_quiet(stage, desk)
-        bar = progress(stage.decisions(), "judged decisions of processes")
-        judge = await stage.judged(bar.advance)
+        await stage.end()
         await stage.observer.stop()
+        bar = progress(stage.decisions(), "judged decisions of processes")
+        judge = await stage.judge(stage.windows, bar.advance)
         assert not judge.condemned
+        assert (await stage.judge(TIGHTER)).faults, "nothing came near to the bound"
         for held in stage.portraits():
             assert held == await ledger_portrait(desk, fences=held[1])
     assert judge.decisions >= wanted

@@ -12,7 +12,6 @@ import nats.errors
 from consent_desk import Desk, answers, profile, request_id, stamp, withdrawal
 from consent_events import Identity, merge, split
 from consent_imports import header, row
-from consent_load import persist
 from rapport.consent.v1 import consent_pb2
 from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.wire import WireError
@@ -31,6 +30,8 @@ ASKED = (
 )
 _FAMILY = 4
 _PAUSE_S = (0.02, 0.3)
+_ANSWER_S = 2.0
+_AGAIN = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "RESOURCE_EXHAUSTED")
 _AWAY = (OSError, TimeoutError, WireError, JetStreamError, nats.errors.Error)
 
 
@@ -41,10 +42,9 @@ class Crowd:
         written: How many things were written, and answered.
     """
 
-    def __init__(self, desk: Desk, families: int, seed: int) -> None:
+    def __init__(self, desks: Sequence[Desk], families: int, seed: int) -> None:
         self._random = Random(seed)
-        self._identity = Identity(desk.installation)
-        self._families = [Family(desk, self._identity, self._random) for _ in range(families)]
+        self._families = [Family(desks, self._random) for _ in range(families)]
         self._stopping = asyncio.Event()
         self._may_erase = families // 3
         self.written = 0
@@ -73,11 +73,11 @@ class Crowd:
 
 
 class Family:
-    """Some ids, and which of them are one person by now."""
+    """Some ids, and which of them are one person by now. Whichever process does not answer, another is called."""
 
-    def __init__(self, desk: Desk, identity: Identity, random: Random) -> None:
-        self._desk = desk
-        self._identity = identity
+    def __init__(self, desks: Sequence[Desk], random: Random) -> None:
+        self._desks = desks
+        self._identity = Identity(desks[0].installation)
         self._random = random
         self._version = 1
         self._survivor_of: dict[str, str] = {}
@@ -104,43 +104,43 @@ class Family:
         request = consent_pb2.RaiseFenceRequest(
             request_id=request_id(), profile_id=self._anybody(), privacy_request_id=new_id("privacy_request")
         )
-        await persist(self._desk.office.RaiseFence, request)
+        await self._send(lambda desk: desk.office.RaiseFence, request)
 
     async def _answer(self) -> None:
         items = self._random.sample(("promo", "news north", "news south", "stats"), self._random.randint(1, 3))
         said = [f"{'yes' if self._random.random() < 0.75 else 'no'} {item}" for item in items]
-        await persist(self._desk.shop.RecordConsent, answers(self._anybody(), *said))
+        await self._send(lambda desk: desk.shop.RecordConsent, answers(self._anybody(), *said))
 
     async def _withdraw(self) -> None:
         purposes = self._random.choice((["promo"], ["news"], ["stats"], []))
-        await persist(self._desk.shop.WithdrawConsent, withdrawal(self._anybody(), *purposes))
+        await self._send(lambda desk: desk.shop.WithdrawConsent, withdrawal(self._anybody(), *purposes))
 
     async def _object(self) -> None:
         purposes = self._random.choice((["fraud"], ["promo"], []))
         request = consent_pb2.RecordObjectionRequest(
             request_id=request_id(), profile_id=self._anybody(), purpose_ids=purposes, direct_marketing=not purposes
         )
-        await persist(self._desk.shop.RecordObjection, request)
+        await self._send(lambda desk: desk.shop.RecordObjection, request)
 
     async def _restrict(self) -> None:
         request = consent_pb2.PlaceRestrictionRequest(
             request_id=request_id(), profile_id=self._anybody(), ground="CLAIMS"
         )
-        await persist(self._desk.office.PlaceRestriction, request)
+        await self._send(lambda desk: desk.office.PlaceRestriction, request)
 
     async def _lift(self) -> None:
         request = consent_pb2.LiftRestrictionRequest(
             request_id=request_id(), profile_id=self._anybody(), subject_told_at=stamp(datetime.now(UTC))
         )
-        await persist(self._desk.office.LiftRestriction, request)
+        await self._send(lambda desk: desk.office.LiftRestriction, request)
 
     async def _import(self) -> None:
         """An import that was cut is not taken up again: how much of it was written is for the ledger to say."""
         rows = [row(number, "promo", self._anybody()) for number in range(3)]
         try:
-            await self._desk.import_rows(header(), rows)
+            await self._random.choice(self._desks).import_rows(header(), rows)
         except RemoteError as error:
-            if error.reason.code not in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED"):
+            if error.reason.code not in _AGAIN:
                 raise
 
     async def _merge(self) -> None:
@@ -160,11 +160,23 @@ class Family:
         results: dict[str, Sequence[str]] = {survivor: self._absorbed(survivor), leaving: []}
         await self._tell(split(survivor, results, version=self._version))
 
+    async def _send(self, method: Callable[[Desk], Callable[..., Awaitable[Any]]], request: Any) -> None:
+        """Send a request, under its one id, until it is answered."""
+        while True:
+            try:
+                await method(self._random.choice(self._desks))(request, timeout=_ANSWER_S)
+            except RemoteError as error:
+                if error.reason.code not in _AGAIN:
+                    raise
+                await asyncio.sleep(self._random.uniform(*_PAUSE_S))
+            else:
+                return
+
     async def _tell(self, event: Any) -> None:
         """Publish an event of identity until the broker has it: one that has it already does not take it again."""
         while True:
             try:
-                await asyncio.wait_for(self._identity.publish(event), 2)
+                await asyncio.wait_for(self._identity.publish(event), _ANSWER_S)
             except _AWAY:
                 await asyncio.sleep(_PAUSE_S[1])
             else:

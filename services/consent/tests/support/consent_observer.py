@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -15,6 +16,7 @@ from rapport_chassis.clock import SystemClock
 from rapport_testing.gate_history.chronicle import Chronicle
 from rapport_testing.installation import Installation
 from rapport_testing.postgres import PostgresServer
+from rapport_testing.waiting import eventually
 
 _EVERY_S = 0.02
 
@@ -92,14 +94,12 @@ class Observer:
 
     async def until_seen(self, position: int) -> None:
         """Wait until the ledger was seen at a position."""
-        while self._position < position:
-            await self._clock.sleep(_EVERY_S)
+        await self._until(lambda: self._position >= position)
 
     async def until_moved(self) -> tuple[str, int]:
         """Wait until the ledger has moved some positions, and return epoch and position."""
         moments = len(self.chronicle.moments) + 5
-        while len(self.chronicle.moments) < moments:
-            await self._clock.sleep(_EVERY_S)
+        await self._until(lambda: len(self.chronicle.moments) >= moments)
         return self.chronicle.moments[-1][:2]
 
     async def examine_lost(self, folder: Path, killed_at: float) -> None:
@@ -113,6 +113,14 @@ class Observer:
         for (change,) in rows:
             self._record(ledger_pb2.LedgerChange.FromString(change), self._looked_at, killed_at)  # type: ignore[arg-type]
         self._lost_at = killed_at
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        def reached_or_failed() -> bool:
+            if self._watching is not None and self._watching.done():
+                self._watching.result()
+            return reached()
+
+        await eventually(reached_or_failed, timeout_s=60)
 
     async def _watch(self) -> None:
         while True:

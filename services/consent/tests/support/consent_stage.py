@@ -31,13 +31,12 @@ _clock = SystemClock()
 class Stage:
     """The parts.
 
-    The writers have a service of their own, so that the one the gates ask can be out of reach while the ledger moves.
+    Writers call both processes of the service, gates one of them: so the ledger moves while either is stopped.
 
     Attributes:
         installation: Servers, certificates.
-        relay: Publishes, for as long as it lives.
-        service: What writers call; it follows identity's events, and publishes when the relay is dead.
-        authority: What the gates call.
+        service: Does everything; it alone publishes, and follows identity's events.
+        authority: What the gates call; it only answers.
         witnesses: Processes that embed a gate and write their decisions down.
         observer: Sees what is committed.
     """
@@ -49,7 +48,6 @@ class Stage:
         self.installation = start_installation(folder / "installation", durable=durable)
         self.observer = Observer(self.installation)
         made = self.installation.process
-        self.relay = made("relay", only="relay")
         self.service = made(grpc__port=str(free_port()))
         self.authority = made("authority", only="api", grpc__port=str(free_port()))
         self.witnesses: list[ServiceProcess] = []
@@ -60,12 +58,11 @@ class Stage:
     @property
     def processes(self) -> list[ServiceProcess]:
         """Every process but the servers."""
-        return [*self.witnesses, self.authority, self.service, self.relay]
+        return [*self.witnesses, self.authority, self.service]
 
     async def start(self) -> None:
         """Start the services."""
         self.observer.start()
-        await asyncio.to_thread(self.relay.start)
         await provision(self.installation, ack_wait=10**9, max_deliver=1000)
         await _all_at_once(self.service.start, self.authority.start)
         await asyncio.to_thread(furnish, self.installation)
@@ -92,7 +89,7 @@ class Stage:
 
     async def relay_stops(self) -> None:
         """SIGSTOP of the relay, and of a gate's process for longer than the bound, while the ledger moves."""
-        async with self._stopped(self.relay), self._stopped(self.witnesses[0]):
+        async with self._stopped(self.service), self._stopped(self.witnesses[0]):
             await self._pass(self.windows.bound_s + 0.5)
 
     async def broker_stops(self) -> None:
@@ -101,7 +98,7 @@ class Stage:
             await self._pass(self.windows.bound_s / 2)
 
     async def authority_stops(self) -> None:
-        """SIGSTOP of the service that gates ask, for longer than anything may go on without it."""
+        """SIGSTOP of what gates ask, for longer than anything may go on without it, while the ledger moves."""
         async with self._stopped(self.authority), self._outage():
             await self._pass(self.windows.continuation_s + 0.5)
 
@@ -121,7 +118,6 @@ class Stage:
         await _all_at_once(*(each.kill for each in (*servers, *self.processes)))
         async with self._outage():
             await _all_at_once(*(each.start for each in (*servers, *self.witnesses)))
-            await _all_at_once(self.relay.start)
         await _all_at_once(self.service.start, self.authority.start)
 
     async def standby_is_promoted(self, written: Callable[[], int]) -> None:
@@ -141,14 +137,17 @@ class Stage:
         await self.observer.examine_lost(lost, killed_at)
         self.observer.start()
 
-    async def judged(self, progress: Callable[[int], None] = lambda _: None) -> Judge:
-        """End the witnesses and judge all they have written down."""
+    async def end(self) -> None:
+        """End the witnesses, each of which asks everything once more."""
         await _all_at_once(*(each.terminate for each in self.witnesses))
-        judge = Judge(self.observer.chronicle, self.windows)
-        for path in sorted(self.folder.glob(f"*{testimony.SUFFIX}")):
-            for count, (decision, life) in enumerate(self._decisions(path)):
+
+    async def judge(self, windows: Windows, progress: Callable[[int], None] = lambda _: None) -> Judge:
+        """Judge all that the witnesses have written down."""
+        judge = Judge(self.observer.chronicle, windows)
+        for path in self.folder.glob(f"*{testimony.SUFFIX}"):
+            for decision, life in self._decisions(path):
                 judge.judge(decision, life)
-                if count % 1000 == 999:
+                if not judge.decisions % 1000:
                     progress(1000)
                     await asyncio.sleep(0)
         return judge

@@ -23,7 +23,6 @@ from rapport_privacy.embedded import ConsentGate
 
 from rapport_testing.gate_history.chronicle import Question
 from rapport_testing.gate_history.testimony import SUFFIX, Scribe, read_questions
-from rapport_testing.ledger_sources import portrait
 
 READY: Final = "the witness asks"
 _AT_ONCE: Final = 20
@@ -79,6 +78,8 @@ async def testify(
                 await clock.sleep(_AT_ONCE / decisions_a_second)
             for number in range(len(questions)):
                 ask(number)
+        from rapport_testing.ledger_sources import portrait  # imports pytest, which no start should wait for
+
         (folder / f"{name}.portrait").write_bytes(pickle.dumps(portrait(gate.replica)))
 
 
