@@ -8,17 +8,18 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport_privacy.packed import BUCKETS, NEVER_US, RAW_BYTES, TAIL_BYTES, Block, Keys, profile_id_of, raw_profile
+from rapport_privacy.packed import BUCKETS, NEVER_US, PROFILE, RAW_BYTES, Block, Keys, profile_id_of, raw_of
 from rapport_privacy.rules import Question, weigh
 from rapport_privacy.state import KeyState
 from rapport_privacy.vocabulary import Answer, Status
 
 Mask = NDArray[np.bool_]
-Rows = NDArray[np.intp]
+Places = NDArray[np.intp]
 Words = NDArray[np.uint64]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RAW: Final = np.dtype([("bucket", ">u2"), ("head", ">u8"), ("tail", ">u8")])
+_TAIL_BITS: Final = np.uint64(0xFFFF_FFFF_FFFF_FF00)  # eight bytes from where a tail begins, less the last
 _LENGTH: Final = 26
 _PREFIX: Final = np.frombuffer(b"prf_", np.uint8)
 
@@ -48,13 +49,13 @@ class PackedIds:
         raw = _all_raw(ids)
         if raw is not None:
             return cls.from_raw(raw)
-        each_raw = [raw_profile(profile_id) for profile_id in ids]
+        each_raw = [raw_of(profile_id, PROFILE) for profile_id in ids]
         foreign = {place: ids[place] for place, one in enumerate(each_raw) if one is None}
         return cls.from_raw(b"".join(one or bytes(RAW_BYTES) for one in each_raw), foreign)
 
     @classmethod
     def from_raw(cls, raw: bytes | bytearray, foreign: Mapping[int, str] | None = None) -> Self:
-        """Take ids in the form of `packed.raw_profile`, one after the other."""
+        """Take ids in the form of `packed.raw_of`, one after the other."""
         fields = np.frombuffer(raw, _RAW)
         heads = fields["head"].astype(np.uint64)
         prefixes = fields["bucket"].astype(np.uint64) << np.uint64(48) | heads >> np.uint64(16)
@@ -63,10 +64,8 @@ class PackedIds:
     @classmethod
     def from_keys(cls, keys: Keys) -> Self:
         """Take the ids of a block."""
-        heads = np.frombuffer(keys.heads, np.uint64)
-        tails = np.zeros((len(keys), TAIL_BYTES + 1), np.uint8)
-        tails[:, :TAIL_BYTES] = np.frombuffer(keys.tails, np.uint8).reshape(-1, TAIL_BYTES)
-        return cls(_prefixes(keys), heads, tails.view(">u8").ravel().astype(np.uint64))
+        tails = _column(keys, 0, ">u8") & _TAIL_BITS
+        return cls(_prefixes(keys), np.frombuffer(keys.heads, np.uint64), tails.astype(np.uint64))
 
     @classmethod
     def joined(cls, *parts: "PackedIds") -> Self:
@@ -102,9 +101,9 @@ class PackedIds:
         foreign = {int(new_places[place]): text for place, text in self.foreign.items() if which[place]}
         return type(self)(self.prefixes[which], self.heads[which], self.tails[which], foreign)
 
-    def among(self, *others: "PackedIds") -> Mask:
+    def among(self, others: "PackedIds") -> Mask:
         """Tell which of these may be among others: never no by mistake, and yes by mistake only for a look-alike."""
-        known = np.sort(np.concatenate([each.prefixes for each in others]))
+        known = np.sort(others.prefixes)
         found = np.zeros(len(self), np.bool_)
         if len(known):
             places = np.minimum(np.searchsorted(known, self.prefixes), len(known) - 1)
@@ -113,17 +112,17 @@ class PackedIds:
         return found
 
 
-def rows_of(keys: Keys, ids: PackedIds) -> Rows:
+def rows_of(keys: Keys, ids: PackedIds) -> Places:
     """Return the row of each id, or -1."""
     if not len(keys):
         return np.full(len(ids), -1, np.intp)
     prefixes = _prefixes(keys)
     # No two keys have the same first 64 bits, so that no other row can be the right one.
     rows = np.minimum(np.searchsorted(prefixes, ids.prefixes), len(keys) - 1)
-    tails = np.frombuffer(keys.tails, np.uint8).reshape(-1, TAIL_BYTES)[rows]
-    wanted = ids.tails.astype(">u8").view(np.uint8).reshape(-1, TAIL_BYTES + 1)[:, :TAIL_BYTES]
-    same = (prefixes[rows] == ids.prefixes) & (np.frombuffer(keys.heads, np.uint64)[rows] == ids.heads)
-    rows[~(same & (tails == wanted).all(axis=1))] = -1
+    same = prefixes[rows] == ids.prefixes
+    same &= np.frombuffer(keys.heads, np.uint64)[rows] == ids.heads
+    same &= _column(keys, 0, ">u8")[rows] & _TAIL_BITS == ids.tails
+    rows[~same] = -1
     rows[list(ids.foreign)] = -1
     return rows
 
@@ -146,9 +145,8 @@ def permits(block: Block, audience: PackedIds, question: Question, masks: Sequen
     return permitted
 
 
-def _permits_rows(block: Block, rows: Rows, question: Question, masks: Sequence[int], now: datetime) -> Mask:
-    granted = np.frombuffer(block.granted, np.uint64)[rows]
-    negative = np.frombuffer(block.negative, np.uint64)[rows]
+def _permits_rows(block: Block, rows: Places, question: Question, masks: Sequence[int], now: datetime) -> Mask:
+    granted, negative = _column(block.keys, 7, "<u8")[rows], _column(block.keys, 15, "<u8")[rows]
     permitted = np.full(len(rows), not question.needs_grant)
     undecided = np.ones(len(rows), np.bool_)
     for mask in masks:
@@ -179,6 +177,11 @@ def _by_details(block: Block, index: NDArray[Any], question: Question, now: date
     return permitted, neutral
 
 
+def _column(keys: Keys, offset: int, kind: str) -> NDArray[Any]:
+    """Eight bytes of each record."""
+    return np.ndarray(len(keys), kind, keys.records, offset, (keys.record_bytes,))
+
+
 def _prefixes(keys: Keys) -> Words:
     """The first 64 bits of each key, ascending; made anew each time, because keeping them costs 8 bytes a subject."""
     directory = np.frombuffer(keys.directory, np.uint32)
@@ -188,7 +191,7 @@ def _prefixes(keys: Keys) -> Words:
 
 
 def _all_raw(ids: Sequence[str]) -> bytes | None:
-    """All ids in the form of `packed.raw_profile`, or None if one of them has another form."""
+    """All ids in the form of `packed.raw_of`, or None if one of them has another form."""
     try:
         letters = np.frombuffer("".join(ids).encode("ascii"), np.uint8)
     except UnicodeEncodeError:

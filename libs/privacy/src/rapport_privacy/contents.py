@@ -54,8 +54,7 @@ class Contents:
         subject = self.recent.get(profile_id, NOT_RECENT)
         if subject is not NOT_RECENT:
             return subject
-        row = self.block.find(profile_id)
-        return None if row < 0 else self.block.subject(row)
+        return self.block.subject(profile_id)
 
     def fold(self, change: ledger_pb2.LedgerChange) -> None:
         """Apply the change that follows the last one."""

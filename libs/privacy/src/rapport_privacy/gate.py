@@ -1,7 +1,6 @@
 """The gate: asked in-process, at the instant of an effect."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final, Protocol
@@ -9,15 +8,16 @@ from typing import Final, Protocol
 import numpy as np
 from rapport_chassis.clock import Clock
 
-from rapport_privacy.audience import Mask, PackedIds, permits
+from rapport_privacy.audience import Mask, PackedIds, permits, rows_of
 from rapport_privacy.contents import NOT_RECENT
 from rapport_privacy.decision import Decision, Found
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.packed import Block, key_of
+from rapport_privacy.posed import Posed
 from rapport_privacy.replica import Replica
 from rapport_privacy.rules import FENCED_ERASED, FENCED_RESTRICTED, Outcome, Question, in_force, pose, weigh
-from rapport_privacy.state import KeyState, Purposes, Subject
-from rapport_privacy.vocabulary import Answer, EvidenceKind, Reason, Status
+from rapport_privacy.state import Purposes, Subject
+from rapport_privacy.vocabulary import Answer, Reason
 
 COLD: Final[Outcome] = (Answer.DENY_STALE, Reason.COLD)
 STALE: Final[Outcome] = (Answer.DENY_STALE, Reason.STALE)
@@ -25,9 +25,6 @@ TOKEN_UNMET: Final[Outcome] = (Answer.DENY_STALE, Reason.TOKEN_UNMET)
 
 # Half the cost of calling the class, which would only take the same ten values apart and together again.
 _decision: Final[Callable[[tuple[object, ...]], Decision]] = partial(tuple.__new__, Decision)
-
-# What a proven grant that never expires leads to is worked out from this one.
-_CLEAN_GRANT: Final = KeyState(Status.GRANTED, EvidenceKind.CAPTURED)
 
 # Below one id for so many subjects of the block, asking about each costs less than looking through the block.
 _BLOCK_FOR_EACH_ASKED: Final = 200
@@ -48,27 +45,6 @@ class Position(Protocol):
         """Position in the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Posed:
-    """A question, prepared for one block.
-
-    Attributes:
-        question: The question.
-        valid_from: As in the question.
-        valid_until: As in the question.
-        masks: Bits of the block at which the decision in force is looked for, the most special first.
-        if_granted: The outcome for a proven grant that does not expire.
-        if_nothing: The outcome for somebody of whom nothing is known.
-    """
-
-    question: Question
-    valid_from: datetime
-    valid_until: datetime
-    masks: tuple[int, ...]
-    if_granted: Outcome
-    if_nothing: Outcome
-
-
 class Gate:
     """Decides from a replica and its freshness. Blocks on nothing, costs microseconds.
 
@@ -80,7 +56,7 @@ class Gate:
         self._freshness = freshness
         self._now = clock.now
         self._boottime = clock.boottime
-        self._posed: dict[tuple[str, str, str, str], _Posed] = {}
+        self._posed: dict[tuple[str, str, str, str], Posed] = {}
         self._purposes: Purposes = {}
         self._block: Block | None = None
 
@@ -134,13 +110,13 @@ class Gate:
 
         # Who it is: somebody the dictionary knows, a row of the block, or nobody.
         subject = contents.recent.get(profile_id, NOT_RECENT)
-        current_id, row = profile_id, -1
+        current_id, known = profile_id, None
         found: Found = None
         if subject is NOT_RECENT:
             subject, key = None, key_of(profile_id)
             is_erased = profile_id in fences.recent
             if key is not None:
-                row = block.keys.find(key)
+                known = block.find(key)
                 is_erased = is_erased or (len(fences.packed) > 0 and fences.packed.find(key) >= 0)
         elif subject is None:
             is_erased = profile_id in fences
@@ -165,16 +141,18 @@ class Gate:
             outcome = STALE
         elif early.changes and (negative := early.state(_closure(profile_id, subject), question.keys)) is not None:
             outcome, found = weigh(question, negative, now), negative
-        elif row >= 0:
-            outcome, found = _weigh_row(posed, block, row, now)
+        elif known is not None:
+            outcome, found = posed.weigh(*known, now)
         elif subject is not None:
             state = in_force(question, subject.states)
             outcome, found = weigh(question, state, now), state
         else:
             outcome = posed.if_nothing
+        answer, reason = outcome
         return _decision(
             (
-                *outcome,
+                answer,
+                reason,
                 question.basis,
                 question.purpose_version,
                 current_id,
@@ -242,10 +220,8 @@ class Gate:
             single = np.ones(len(audience), np.bool_)
         else:
             permitted = permits(contents.block, audience, posed.question, posed.masks, now)
-            single = audience.among(
-                PackedIds.of([*contents.recent, *replica.fences.recent, *early.profile_ids]),
-                PackedIds.from_keys(replica.fences.packed),
-            )
+            permitted[rows_of(replica.fences.packed, audience) >= 0] = False
+            single = audience.among(PackedIds.of([*contents.recent, *replica.fences.recent, *early.profile_ids]))
         for place in np.flatnonzero(single).tolist():
             permitted[place] = self.check(
                 audience[place],
@@ -264,7 +240,7 @@ class Gate:
         until = freshness.continues_until if question.continues_stale else freshness.fresh_until
         return replica.warm and is_met and boottime < until
 
-    def _pose(self, purpose_id: str, brand_id: str, market: str, data_category: str, now: datetime) -> _Posed:
+    def _pose(self, purpose_id: str, brand_id: str, market: str, data_category: str, now: datetime) -> Posed:
         contents = self._replica.contents
         purposes, block = contents.purposes, contents.block
         if self._purposes is not purposes or self._block is not block or len(self._posed) >= _MOST_QUESTIONS:
@@ -273,29 +249,9 @@ class Gate:
         question = pose(
             purposes.get(purpose_id), brand_id=brand_id, market=market, data_category=data_category, now=now
         )
-        posed = _Posed(
-            question,
-            question.valid_from,
-            question.valid_until,
-            masks=tuple(1 << block.bits[key] for key in question.keys if key in block.bits),
-            if_granted=weigh(question, _CLEAN_GRANT, now),
-            if_nothing=weigh(question, None, now),
-        )
+        posed = Posed(question, block, now)
         self._posed[purpose_id, brand_id, market, data_category] = posed
         return posed
-
-
-def _weigh_row(posed: _Posed, block: Block, row: int, now: datetime) -> tuple[Outcome, Found]:
-    """Look at two bits a key, and at the details only where these do not say enough."""
-    granted, negative = block.granted[row], block.negative[row]
-    for mask in posed.masks:
-        if negative & mask:
-            state = block.state(row, mask)
-            if state.status:
-                return weigh(posed.question, state, now), state
-        elif granted & mask:
-            return posed.if_granted, (block, row, mask)
-    return posed.if_nothing, None
 
 
 def _closure(profile_id: str, subject: Subject | None) -> tuple[str, ...]:

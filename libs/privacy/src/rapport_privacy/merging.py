@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from rapport_privacy.audience import PackedIds
+from rapport_privacy.columns import pack_fences
 from rapport_privacy.contents import NOT_RECENT, Contents
 from rapport_privacy.fences import Fences
-from rapport_privacy.packing import Packer, pack_fences
+from rapport_privacy.packing import Packer
 from rapport_privacy.replica import Replica
 from rapport_privacy.state import Subject
 

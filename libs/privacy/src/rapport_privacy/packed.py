@@ -20,47 +20,58 @@ from rapport_privacy.vocabulary import Status
 PackedKey = tuple[int, int, bytes]
 """An id taken apart: 16 bits that choose a bucket, 64 bits to search for in it, 52 bits to compare."""
 
+PROFILE: Final = "prf_"
+REFERENCE: Final = "cev_"
 BUCKETS: Final = 1 << 16
 MOST_PAIRS: Final = 64
-TAIL_BYTES: Final = 7
-REFERENCE_BYTES: Final = 17
 RAW_BYTES: Final = 18
+REFERENCE_BYTES: Final = 17
+KEY_RECORD_BYTES: Final = 8
+"""The tail of an id and nothing."""
+ROW_RECORD_BYTES: Final = 23
+"""The tail of an id and its two words of bits: together, because a look at all costs the memory one line."""
 NEVER_US: Final = -(1 << 63)
 """Stands for the absence of a time."""
 
-_PROFILE: Final = "prf_"
-_REFERENCE: Final = "cev_"
 _LETTERS: Final = 22
 _LENGTH: Final = 26
 _PADDING: Final = "AA"  # 22 letters are 132 bits; two more make whole groups of four
+_TAIL_BYTES: Final = 7
 _RAW: Final = Struct(">HQ7sx")
+_unpack: Final = _RAW.unpack
+_unpack_row: Final = Struct("<7sQQ").unpack_from
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def key_of(profile_id: str) -> PackedKey | None:
     """Take an id apart without loss; None for an id of another form, which is kept as a string."""
-    if len(profile_id) != _LENGTH or profile_id[:4] != _PROFILE:
+    if len(profile_id) != _LENGTH or profile_id[:4] != PROFILE:
         return None
     try:
-        return _RAW.unpack(a2b_base64(profile_id[4:] + _PADDING))
+        return _unpack(a2b_base64(profile_id[4:] + _PADDING))
     except (ValueError, struct.error):  # letters that are none, or fewer bytes because they were skipped
         return None
 
 
 def profile_id_of(raw: bytes) -> str:
     """Put an id together again from its 18 bytes."""
-    return _PROFILE + _letters(raw)
+    return PROFILE + _letters(raw)
 
 
-def raw_profile(profile_id: str) -> bytes | None:
-    """The letters of a profile id as 18 bytes, of which the last is zero; None for another form."""
-    return _raw(profile_id, _PROFILE)
+def raw_of(text: str, prefix: str) -> bytes | None:
+    """The letters of an id as 18 bytes, of which the last is zero; None for another form."""
+    if len(text) != _LENGTH or text[:4] != prefix:
+        return None
+    try:
+        raw = a2b_base64(text[4:] + _PADDING)
+    except ValueError:
+        return None
+    return raw if len(raw) == RAW_BYTES else None
 
 
-def raw_reference(reference: str) -> bytes | None:
-    """The letters of a ledger event's id as 17 bytes; None for another form."""
-    raw = _raw(reference, _REFERENCE)
-    return None if raw is None else raw[:REFERENCE_BYTES]
+def moment(microseconds: int) -> datetime | None:
+    """The time that a column holds."""
+    return None if microseconds == NEVER_US else _EPOCH + timedelta(microseconds=microseconds)
 
 
 class Keys:
@@ -69,15 +80,17 @@ class Keys:
     Attributes:
         directory: Where each bucket begins, and the end of the last.
         heads: The 64 bits after a bucket's 16, ascending in each bucket.
-        tails: The last 52 bits of each id, in 7 bytes.
+        records: For each id the last 52 bits, in 7 bytes, and what belongs to it.
+        record_bytes: Bytes of a record.
     """
 
-    __slots__ = ("directory", "heads", "tails")
+    __slots__ = ("directory", "heads", "record_bytes", "records")
 
-    def __init__(self, directory: "array[int]", heads: "array[int]", tails: bytes) -> None:
+    def __init__(self, directory: "array[int]", heads: "array[int]", records: bytes, record_bytes: int) -> None:
         self.directory = directory
         self.heads = heads
-        self.tails = tails
+        self.records = records
+        self.record_bytes = record_bytes
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -90,20 +103,20 @@ class Keys:
         bucket, head, tail = key
         end = self.directory[bucket + 1]
         row = bisect_left(self.heads, head, self.directory[bucket], end)
-        if row < end and self.heads[row] == head and self.tails[row * 7 : row * 7 + 7] == tail:
-            return row
-        return -1
+        return row if row < end and self.heads[row] == head and self._tail(row) == tail else -1
 
     def profile_id(self, row: int) -> str:
         """Return the id of a row."""
         bucket = bisect_right(self.directory, row) - 1
-        tail = self.tails[row * TAIL_BYTES : (row + 1) * TAIL_BYTES]
-        return profile_id_of(_RAW.pack(bucket, self.heads[row], tail))
+        return profile_id_of(_RAW.pack(bucket, self.heads[row], self._tail(row)))
 
     @property
     def size_bytes(self) -> int:
         """Bytes of its columns."""
-        return sum(len(memoryview(column).cast("B")) for column in (self.directory, self.heads, self.tails))
+        return 4 * len(self.directory) + 8 * len(self.heads) + len(self.records)
+
+    def _tail(self, row: int) -> bytes:
+        return self.records[row * self.record_bytes : row * self.record_bytes + _TAIL_BYTES]
 
 
 class Context(NamedTuple):
@@ -138,15 +151,15 @@ class Details:
     def state(self, index: int, profile_id: str) -> KeyState:
         """Return a decision as it was before it was packed."""
         context = self.contexts[self.context[index]]
-        until = _moment(self.until[index])
+        until = moment(self.until[index])
         granted = context.status == Status.GRANTED
         reference = self.references[index * REFERENCE_BYTES : (index + 1) * REFERENCE_BYTES]
         return KeyState(
             status=context.status,
             evidence=context.evidence,
             expires_at=until if granted else None,
-            decided_at=_moment(self.decided[index]),
-            reference=_REFERENCE + _letters(reference + b"\0"),
+            decided_at=moment(self.decided[index]),
+            reference=REFERENCE + _letters(reference + b"\0"),
             notice_id=context.notice_id,
             notice_version=context.notice_version,
             granting_ids=(profile_id,) if context.grants_itself else (),
@@ -161,54 +174,52 @@ class Block:
     Negative alone: one of the explicit negatives. Both: the details decide. Neither: nothing is known.
 
     Attributes:
-        keys: The ids, one a row.
+        keys: The ids, one a row; their records also hold the two words of bits.
         pairs: The key of each bit, the most used first.
-        granted: First bits of a row's pairs.
-        negative: Second bits.
+        bits: The bit of each key.
         starts: Where the details of each row begin, and the end of the last.
         details: The side table.
     """
 
-    __slots__ = ("bits", "details", "granted", "keys", "negative", "pairs", "starts")
+    __slots__ = ("bits", "details", "keys", "pairs", "starts")
 
-    def __init__(
-        self,
-        keys: Keys,
-        pairs: tuple[Key, ...],
-        *,
-        granted: "array[int]",
-        negative: "array[int]",
-        starts: "array[int]",
-        details: Details,
-    ) -> None:
+    def __init__(self, keys: Keys, pairs: tuple[Key, ...], starts: "array[int]", details: Details) -> None:
         self.keys = keys
         self.pairs = pairs
         self.bits: Mapping[Key, int] = {pair: bit for bit, pair in enumerate(pairs)}
-        self.granted = granted
-        self.negative = negative
         self.starts = starts
         self.details = details
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def find(self, profile_id: str) -> int:
-        """Return the row of an id, or -1."""
-        key = key_of(profile_id)
-        return -1 if key is None else self.keys.find(key)
+    def find(self, key: PackedKey) -> tuple[int, int, int] | None:
+        """Return the row of an id and its two words, granted and negative; None if it is not here."""
+        bucket, head, tail = key
+        keys = self.keys
+        end = keys.directory[bucket + 1]
+        row = bisect_left(keys.heads, head, keys.directory[bucket], end)
+        if row < end and keys.heads[row] == head:
+            there, granted, negative = _unpack_row(keys.records, row * ROW_RECORD_BYTES)
+            if there == tail:
+                return row, granted, negative
+        return None
 
     def detail(self, row: int, mask: int) -> int:
         """Return where in the details the decision of a pair stands, which must be there."""
-        return self.starts[row] + ((self.granted[row] | self.negative[row]) & (mask - 1)).bit_count()
+        return self.starts[row] + (self._present(row) & (mask - 1)).bit_count()
 
     def state(self, row: int, mask: int) -> KeyState:
         """Return the decision of a pair, which must be there."""
         return self.details.state(self.detail(row, mask), self.keys.profile_id(row))
 
-    def subject(self, row: int) -> Subject:
-        """Return a subject as it was before it was packed."""
-        profile_id = self.keys.profile_id(row)
-        present, index = self.granted[row] | self.negative[row], self.starts[row]
+    def subject(self, profile_id: str) -> Subject | None:
+        """Return a subject as it was before it was packed; None if it is not here."""
+        key = key_of(profile_id)
+        row = -1 if key is None else self.keys.find(key)
+        if row < 0:
+            return None
+        present, index = self._present(row), self.starts[row]
         states = {}
         while present:
             states[self.pairs[(present & -present).bit_length() - 1]] = self.details.state(index, profile_id)
@@ -217,43 +228,28 @@ class Block:
         return Subject(profile_id, states=states)
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes of what a check looks at."""
-        return self.keys.size_bytes + 8 * (len(self.granted) + len(self.negative))
-
-    @property
     def side_bytes(self) -> int:
-        """Bytes of the side table."""
+        """Bytes of the side table; the rest is in the keys."""
         return 4 * len(self.starts) + (8 + 8 + REFERENCE_BYTES + 4) * len(self.details.until)
+
+    def _present(self, row: int) -> int:
+        """The pairs for which there is a decision."""
+        _, granted, negative = _unpack_row(self.keys.records, row * ROW_RECORD_BYTES)
+        return int(granted | negative)
 
 
 @cache
 def no_keys() -> Keys:
     """Return the keys of nobody."""
-    return Keys(array("I", bytes(4 * (BUCKETS + 1))), array("Q"), b"")
+    return Keys(array("I", bytes(4 * (BUCKETS + 1))), array("Q"), b"", KEY_RECORD_BYTES)
 
 
 @cache
 def empty_block() -> Block:
     """Return the block of nobody."""
-    details = Details(array("q"), array("q"), b"", array("I"), ())
-    nothing = array("Q")
-    return Block(no_keys(), (), granted=nothing, negative=nothing, starts=array("I", [0]), details=details)
-
-
-def _raw(text: str, prefix: str) -> bytes | None:
-    if len(text) != _LENGTH or not text.startswith(prefix):
-        return None
-    try:
-        raw = a2b_base64(text[4:] + _PADDING)
-    except ValueError:
-        return None
-    return raw if len(raw) == RAW_BYTES else None
+    keys = Keys(no_keys().directory, array("Q"), b"", ROW_RECORD_BYTES)
+    return Block(keys, (), array("I", [0]), Details(array("q"), array("q"), b"", array("I"), ()))
 
 
 def _letters(raw: bytes) -> str:
     return b2a_base64(raw, newline=False)[:_LETTERS].decode("ascii")
-
-
-def _moment(microseconds: int) -> datetime | None:
-    return None if microseconds == NEVER_US else _EPOCH + timedelta(microseconds=microseconds)

@@ -2,9 +2,10 @@
 
 from rapport.consent.v1 import consent_pb2
 
+from rapport_privacy.columns import pack_fences
 from rapport_privacy.contents import Contents
 from rapport_privacy.fences import Fences
-from rapport_privacy.packing import Packer, pack_fences
+from rapport_privacy.packing import Packer
 
 
 class SnapshotIncompleteError(Exception):
