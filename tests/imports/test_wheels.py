@@ -1,5 +1,6 @@
 """A wheel carries all that its service needs: each command of one works where no checkout is."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rapport_chassis.database.roles import RolePasswords, create_service_databas
 from rapport_chassis.events.topology import DECLARED
 from rapport_testing.installation import Installation, TestedService
 from rapport_testing.process import ServiceProcess
+from rapport_testing.waiting import eventually_sync
 
 ROOT = Path(__file__).resolve().parents[2]
 MEMBERS = ("libs/contracts", "libs/chassis", "libs/privacy", "services/consent")
@@ -44,7 +46,7 @@ def servers(tmp_path: Path) -> Iterator[Installation]:
         made.stop()
 
 
-def test_a_service_is_configured_migrated_provisioned_and_served_from_its_wheel(
+def test_a_service_is_served_configured_migrated_and_provisioned_from_its_wheel(
     installed: Path, servers: Installation, tmp_path: Path
 ) -> None:
     owner, provision = servers.database_settings().owner_dsn, servers.certificate("provision")
@@ -73,9 +75,18 @@ def test_a_service_is_configured_migrated_provisioned_and_served_from_its_wheel(
 
     modules = run("-c", "import rapport_consent as a, rapport_privacy as b, rapport_chassis as c; print(a, b, c)")
     assert modules.count(str(installed)) == 3
-    assert str(tmp_path / "own") in run("-m", "rapport_consent", "check-config")
-    assert "migrated 0001_expand_" in run("-m", "rapport_consent", "migrate")
-    assert "RAPPORT_CONSENT" in run("-m", "rapport_consent", "provision")
+    log = tmp_path / "log"
     serve = [*python, "-m", "rapport_consent", "serve"]
-    with ServiceProcess(serve, variables, tmp_path / "log", ready_line='"event":"grpc_serving"') as served:
+    with ServiceProcess(serve, variables, log, ready_line='"event":"grpc_serving"') as served:
+        # In this order: a service that is started before its schema and streams are there waits for them.
+        assert str(tmp_path / "own") in run("-m", "rapport_consent", "check-config")
+        assert "migrated 0001_expand_" in run("-m", "rapport_consent", "migrate")
+        assert "RAPPORT_CONSENT" in run("-m", "rapport_consent", "provision")
+        eventually_sync(lambda: set(readiness(log).values()) == {"SERVING"} and len(readiness(log)) == 3, timeout_s=30)
         served.terminate()
+
+
+def readiness(log: Path) -> dict[str, str]:
+    """The last state of each role that the log tells of."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"readiness_changed"' in line]
+    return {line["role"]: line["state"] for line in lines}

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
-from rapport_local.probe import RoleHealth
-from rapport_local.status import ProcessStatus
+from rapport_local.status import ProcessStatus, RoleHealth
 from rapport_local.supervisor import Supervisor
 from rapport_testing.child import ChildProcess
 from rapport_testing.waiting import eventually

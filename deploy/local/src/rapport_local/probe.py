@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -17,8 +17,7 @@ from rapport_chassis.settings import TlsFiles
 if TYPE_CHECKING:
     from rapport_testing.pki import IssuedFiles
 
-RoleHealth = Literal["ready", "not ready", "unreachable"]
-"""How a role of a process is: `unreachable` if nobody answers for it."""
+    from rapport_local.status import RoleHealth
 
 UNTRACED: Final = (("traceparent", f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"),)
 """Says that a call is not to be recorded: the command's own questions would bury the traces that people look for."""

@@ -15,7 +15,8 @@ from rapport_testing.nats import NatsServer, NatsUser
 from rapport_testing.postgres import PostgresServer
 
 from rapport_local.concurrency import in_thread
-from rapport_local.probe import RoleHealth, RoleProbe
+from rapport_local.probe import RoleProbe
+from rapport_local.status import RoleHealth
 
 _SERVICE_STOP_TIMEOUT_S = 25.0
 _CONNECT_TIMEOUT_S = 2

@@ -165,7 +165,6 @@ class Stack:
         environment = self._environment
         port = environment.take_port(service.name)
         connections = await in_thread(self._create_database, service, await postgres, (await nats).url, port)
-        await self._migrate(service)
         address = f"{HOST}:{port}"
         process = Service(
             service.name,
@@ -178,7 +177,10 @@ class Stack:
         self._services.append(process)
         self._supervisor.add(process)
         with self._progress.step(f"{service.name}: serving and ready"):
-            await self._supervisor.start(service.name)
+            # Side by side: to import what it serves with takes a service longer than its migrations take.
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._migrate(service))
+                group.create_task(self._supervisor.start(service.name))
             await self._supervisor.ready([service.name], _READY_TIMEOUT_S)
 
     def _create_database(self, service: LocalService, server: PostgresServer, nats_url: str, port: int) -> Connections:

@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rapport_local.environment import Environment
-from rapport_local.probe import RoleHealth
+
+RoleHealth = Literal["ready", "not ready", "unreachable"]
+"""How a role of a process is: `unreachable` if nobody answers for it."""
 
 ProcessState = Literal["waiting", "starting", "ready", "degraded", "crashed", "stopping", "stopped"]
 

@@ -14,9 +14,8 @@ import psutil
 from rapport_testing.child import ProcessError
 
 from rapport_local.concurrency import in_thread
-from rapport_local.probe import RoleHealth
 from rapport_local.processes import ManagedProcess
-from rapport_local.status import ProcessState, ProcessStatus
+from rapport_local.status import ProcessState, ProcessStatus, RoleHealth
 
 _TICK_S: Final = 0.1
 _PROBE_EVERY_S: Final = 1.0
