@@ -11,6 +11,7 @@ from consent_gates import HOLDERS, becomes, gate_settings, open_gate, verdict
 from consent_rig import Rig
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.settings import GateProcessSettings
+from rapport_testing.capture import LogCapture
 from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.heavy
@@ -71,6 +72,7 @@ async def test_service_that_hangs_makes_stale_and_is_believed_again_when_it_answ
 async def test_gate_that_starts_before_the_service_denies_everything_until_it_is_there(rig: Rig, desk: Desk) -> None:
     person = profile()
     await desk.answer(person, "yes promo")
+    rig.installation.grant(HOLDERS[0], ["consent.replica.read"])
     settings = gate_settings(rig.installation)
     await rig.stop()
     try:
@@ -104,7 +106,9 @@ async def test_what_a_stale_gate_does_not_know_the_ledger_is_asked(rig: Rig, des
         assert verdict(gate.check(granted, "promo")) == "DENY_STALE STALE"
 
 
-async def test_gate_that_may_not_read_the_ledger_stays_cold_and_asks(rig: Rig, desk: Desk) -> None:
+async def test_gate_that_may_not_read_the_ledger_says_so_stays_cold_and_asks(
+    rig: Rig, desk: Desk, log_capture: LogCapture
+) -> None:
     person = profile()
     await desk.answer(person, "yes promo")
     rig.installation.grant(HOLDERS[2], ["consent.checks.read"])
@@ -116,3 +120,4 @@ async def test_gate_that_may_not_read_the_ledger_stays_cold_and_asks(rig: Rig, d
 
         await eventually(permitted)
         assert verdict(gate.check(person, "promo")) == "DENY_STALE COLD"
+        await eventually(lambda: log_capture.named("ledger")[-1]["reason"] == "PERMISSION_DENIED")
