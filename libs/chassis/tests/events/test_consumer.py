@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from rapport.identity.v1 import events_pb2
+from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
@@ -363,6 +364,22 @@ async def test_an_outage_of_the_database_costs_no_event_one_of_its_attempts(brok
     await settled(broker)
     assert await count(database, "effects") == 20
     assert await dead_letters(broker) == []
+
+
+async def test_a_pause_too_short_to_interrupt_it_leaves_it_running(broker, take_in, seen, service_database):
+    class Hurried(SystemClock):
+        async def sleep(self, seconds):
+            await super().sleep(seconds / 100)
+
+    consumer = await take_in(seen.handler, clock=Hurried())
+    await in_state(consumer, "running")
+    async with service_database.transaction() as connection:
+        await pause(connection, NAME, reason="INTERNAL", failures=1)
+    await in_state(consumer, "CONSUMER_PAUSED")
+    async with service_database.transaction() as connection:
+        await resume(connection, NAME)
+    await in_state(consumer, "running")
+    await consumer.check()
 
 
 async def test_a_consumer_waits_for_the_first_migration(broker, take_in, seen, empty_database_settings):

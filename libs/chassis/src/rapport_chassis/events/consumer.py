@@ -186,6 +186,8 @@ class Consumer:
         try:
             async with contextlib.aclosing(pull.messages()) as messages:
                 while self._gate.is_set():
+                    # Again and again: the gate may have been closed for too short a time to be seen here.
+                    self._change(binding.stream, "running")
                     await slots.acquire()
                     message = await _next(messages, slots)
                     if message is None:
