@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
@@ -53,6 +54,7 @@ _FAIR: Final = 256 - 256 % len(_LETTERS)  # bytes below it fall on each letter e
 _LETTER_OF_BYTE: Final = bytes(_LETTERS[byte % len(_LETTERS)] for byte in range(256))
 _UNFAIR_BYTES: Final = bytes(range(_FAIR, 256))
 _DRAWN: Final = 30  # nearly always enough
+_AT_ONCE: Final = 16
 
 
 def new_id(kind: str) -> str:
@@ -69,6 +71,15 @@ def new_id(kind: str) -> str:
     while len(letters) < _RANDOM_LETTERS:
         letters += os.urandom(_DRAWN).translate(_LETTER_OF_BYTE, _UNFAIR_BYTES)
     return f"{prefix}_{letters[:_RANDOM_LETTERS].decode()}"
+
+
+def new_ids(kind: str) -> Iterator[str]:
+    """Yield new ids as `new_id` does, without end; many cost a third of as many calls."""
+    prefix = PREFIXES[kind]
+    while True:
+        letters = os.urandom(_DRAWN * _AT_ONCE).translate(_LETTER_OF_BYTE, _UNFAIR_BYTES).decode()
+        for start in range(0, len(letters) - _RANDOM_LETTERS + 1, _RANDOM_LETTERS):
+            yield f"{prefix}_{letters[start : start + _RANDOM_LETTERS]}"
 
 
 def partition(key: str) -> int:

@@ -21,7 +21,7 @@ async def test_events_are_kept_whole_and_in_order_however_many_they_are(service_
         "SELECT event_id, subject, type, payload, headers, profile_ids, urgent FROM outbox ORDER BY seq",
     )
     assert found == [
-        (each.id, each.subject, each.type, each.payload(), each.headers(), list(each.profile_ids), each.urgent)
+        (each.id, each.subject, each.type, each.payload(), each.own_headers(), list(each.profile_ids), each.urgent)
         for each in events
     ]
 

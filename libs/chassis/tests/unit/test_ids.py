@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import re
 from hashlib import sha256
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rapport_chassis.ids import PREFIXES, new_id, partition
+from rapport_chassis.ids import PREFIXES, new_id, new_ids, partition
 
 
 @pytest.mark.parametrize("kind", PREFIXES)
@@ -24,9 +25,17 @@ def test_ids_do_not_repeat_and_use_every_letter() -> None:
     assert len({letter for each in ids for letter in each.removeprefix("prf_")}) == 62
 
 
+def test_ids_in_a_row_are_like_single_ones() -> None:
+    ids = set(islice(new_ids("event"), 1000))
+    assert len(ids) == 1000
+    assert all(re.fullmatch(r"evt_[0-9A-Za-z]{22}", each) for each in ids)
+
+
 def test_an_unknown_kind_has_no_ids() -> None:
     with pytest.raises(KeyError):
         new_id("person")
+    with pytest.raises(KeyError):
+        next(new_ids("person"))
 
 
 @given(st.text())

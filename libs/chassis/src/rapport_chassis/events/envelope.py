@@ -43,6 +43,7 @@ class Event:
 
     Attributes:
         id: Identity of the event, also the broker's message id.
+        type: The CloudEvents type, for example "rapport.consent.v1.consent_granted".
         message: The payload.
         key: Chooses the partition: one key's events stay together.
         profile_ids: Profiles concerned; erasing one of them deletes the event from the stream.
@@ -52,18 +53,13 @@ class Event:
     """
 
     id: str
+    type: str
     message: Message
     key: str
     profile_ids: tuple[str, ...]
     source: str
     occurred_at: datetime
     urgent: bool = False
-
-    @property
-    def type(self) -> str:
-        """The CloudEvents type, for example "rapport.consent.v1.consent_granted"."""
-        description = describe(type(self.message))
-        return f"rapport.{self.source}.{description.version}.{description.name}"
 
     @property
     def subject(self) -> str:
@@ -76,14 +72,18 @@ class Event:
         Raises:
             ValueError: The trace context is malformed.
         """
+        return headers_of(self.id, self.type, self.own_headers(traceparent))
+
+    def own_headers(self, traceparent: str | None = None) -> dict[str, str]:
+        """Return those of the headers that do not follow from id and type: see `headers_of`.
+
+        Raises:
+            ValueError: The trace context is malformed.
+        """
+        time = self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")
         headers = {
-            "ce-specversion": "1.0",
-            EVENT_ID: self.id,
-            "ce-type": self.type,
-            "ce-source": f"rapport/{self.source}",
-            "ce-time": self.occurred_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "ce-dataschema": f"proto:{describe(type(self.message)).schema}",
-            MESSAGE_ID: self.id,
+            "ce-time": f"{time.removesuffix('+00:00')}Z",
+            "ce-dataschema": f"proto:{self.message.DESCRIPTOR.full_name}",
         }
         if traceparent is not None:
             if not _TRACEPARENT.fullmatch(traceparent):
@@ -105,6 +105,18 @@ class Event:
                 metadata={"type": self.type, "bytes": str(len(payload)), "limit": str(MAX_PAYLOAD_BYTES)},
             )
         return payload
+
+
+def headers_of(event_id: str, event_type: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return all headers of an event, from its id, its type and those of its own."""
+    return {
+        "ce-specversion": "1.0",
+        EVENT_ID: event_id,
+        "ce-type": event_type,
+        "ce-source": f"rapport/{event_type.split('.', 2)[1]}",
+        MESSAGE_ID: event_id,
+        **own,
+    }
 
 
 def event_of(
@@ -133,6 +145,7 @@ def event_of(
         raise ValueError("malformed event id")
     return Event(
         id=identity,
+        type=f"rapport.{source}.{description.version}.{description.name}",
         message=message,
         key=description.key(message),
         profile_ids=description.profiles(message),

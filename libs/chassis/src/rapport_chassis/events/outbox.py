@@ -1,18 +1,19 @@
 """The outbox: events written in the same transaction as the state they tell of, and published from there.
 
-A row leaves when the broker has confirmed it; `published` then remembers where it went.
+A row leaves when the broker has confirmed it; `published` then remembers where it went. Its headers are those that do
+not follow from its other columns.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Sequence
 from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
 
+from rapport_chassis.database import bulk
 from rapport_chassis.events.envelope import TRACEPARENT, Event
 from rapport_chassis.telemetry import propagation
 
@@ -22,7 +23,6 @@ CHANNEL: Final = "rapport_outbox"
 _COPY_FROM: Final = 8
 _COLUMNS: Final = "event_id, subject, type, payload, headers, profile_ids, urgent"
 _COPY: Final = f"COPY outbox ({_COLUMNS}) FROM STDIN"
-_IDS: Final = re.compile(r"[A-Za-z0-9_,-]*")
 _HINT: Final = f"SELECT pg_notify('{CHANNEL}', '')"
 
 
@@ -37,38 +37,23 @@ async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> N
     if not events:
         return
     traceparent = propagation.inject().get(TRACEPARENT)
-    rows = [
+    rows = (
         (
             event.id,
             event.subject,
             event.type,
             event.payload(),
-            json.dumps(event.headers(traceparent)),
-            _array(event.profile_ids),
+            json.dumps(event.own_headers(traceparent)),
+            bulk.array(event.profile_ids),
             event.urgent,
         )
         for event in events
-    ]
-    if len(rows) < _COPY_FROM:
-        await connection.execute(_insert(len(rows)), [value for row in rows for value in row])
+    )
+    if len(events) < _COPY_FROM:
+        await connection.execute(_insert(len(events)), [value for row in rows for value in row])
         return
-    async with connection.cursor() as cursor:
-        async with cursor.copy(_COPY) as copy:
-            for row in rows:
-                await copy.write_row(row)
-        await cursor.execute(_HINT)
-
-
-def _array(ids: Sequence[str]) -> str:
-    """Return an array's text: ids need no quotes, and the driver's own way is several times slower.
-
-    Raises:
-        ValueError: Something else than ids.
-    """
-    text = ",".join(ids)
-    if not _IDS.fullmatch(text):
-        raise ValueError("an event's profiles are not ids")
-    return f"{{{text}}}"
+    await bulk.copy(connection, _COPY, rows)
+    await connection.execute(_HINT)
 
 
 @functools.cache

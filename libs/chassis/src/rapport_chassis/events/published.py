@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 
 from rapport_chassis.database.engine import Database
-from rapport_chassis.events.envelope import MAX_PAYLOAD_BYTES
+from rapport_chassis.events.envelope import MAX_PAYLOAD_BYTES, headers_of
 
 SWEEP_ROWS: Final = 10_000
 """Most rows that one sweep removes."""
@@ -35,7 +35,7 @@ WITH urgent AS (
     SELECT seq, row_number() OVER whole AS place, sum(bytes) OVER whole - bytes AS before
     FROM queue WINDOW whole AS (ORDER BY turn, seq)
 )
-SELECT seq, event_id, subject, payload, headers::text
+SELECT seq, event_id, subject, type, payload, headers::text
 FROM fitting JOIN outbox USING (seq) WHERE before < {_BATCH_BYTES} ORDER BY place
 """  # noqa: S608 - made of constants
 _MARK: Final = """
@@ -114,7 +114,8 @@ class PublishedIndex:
             await cursor.execute(_TAKE, {"batch": batch, "half": batch // 2, "held": list(held)})
             rows = await cursor.fetchall()
         return [
-            Waiting(seq, event_id, subject, payload, json.loads(head)) for seq, event_id, subject, payload, head in rows
+            Waiting(seq, event_id, subject, payload, headers_of(event_id, event_type, json.loads(own)))
+            for seq, event_id, subject, event_type, payload, own in rows
         ]
 
     async def mark(self, confirmed: Sequence[tuple[Waiting, int]], *, progress: int) -> None:
