@@ -99,7 +99,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     http = None
     answering: list[Component] = []
     if "api" in roles:
-        answering = [follower, LedgerHints(database, follower.hint, clock), watch]
+        answering = [follower, LedgerHints(database, follower.hint, clock, store.is_writing), watch]
         receipts = Receipts(
             database, SigningKeys.load(settings.signing_folder, clock), Controller(**settings.controller.model_dump())
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Final
+from typing import Any, Final, cast
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, events_pb2, ledger_pb2, purpose_pb2
@@ -41,12 +40,20 @@ SOURCE: Final = "consent"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _URGENT: Final = NEGATIVES | {RowKind.RESTRICT, RowKind.FENCE}
+_DECIDED: Final = {RowKind.GRANT: events_pb2.ConsentGranted, RowKind.OBJECT: events_pb2.ObjectionRecorded}
 
 
 def stamp(moment: datetime) -> Timestamp:
     """Return a time as a message."""
+    message = Timestamp()
+    _set(message, moment)
+    return message
+
+
+def _set(message: Timestamp, moment: datetime) -> None:
     since = moment - _EPOCH
-    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
+    message.seconds = since.days * 86400 + since.seconds
+    message.nanos = since.microseconds * 1000
 
 
 def moment(message: Timestamp) -> datetime:
@@ -76,65 +83,68 @@ def duration(message: Duration) -> timedelta:
 # --- what changed -----------------------------------------------------------------------------------------------------
 
 
-def event_of(row: LedgerRow, told: ledger_pb2.LedgerChange) -> Event:
-    """Return the event that tells of a ledger write, what it changed first."""
-    kind = row.kind
-    message: Message
-    if kind is RowKind.GRANT:
-        message = events_pb2.ConsentGranted(
-            change=told,
-            reference=row.reference,
-            purpose_id=row.purpose_id,
-            brand_id=row.brand_id,
-            occurred_at=stamp(row.occurred_at),
-            evidence=_evidence_kind(row),
-        )
-    elif kind is RowKind.OBJECT:
-        message = events_pb2.ObjectionRecorded(
-            change=told,
-            reference=row.reference,
-            purpose_id=row.purpose_id,
-            brand_id=row.brand_id,
-            occurred_at=stamp(row.occurred_at),
-        )
-    elif kind in NEGATIVES:
-        message = events_pb2.ConsentWithdrawn(
-            change=told,
-            reference=row.reference,
-            purpose_id=row.purpose_id,
-            brand_id=row.brand_id,
-            occurred_at=stamp(row.occurred_at),
-            status=_status(kind),
-        )
+def event_of(change: LedgerChange, epoch: str) -> Event:
+    """Return the event that tells of a ledger write, what it changed first.
+
+    Messages are filled in place: put together from others they would be copied, at twice the cost.
+    """
+    row, kind = change.row, change.row.kind
+    message: Any
+    if kind in STATUS_OF:
+        message = _DECIDED.get(kind, events_pb2.ConsentWithdrawn)()
+        message.reference = row.reference
+        message.purpose_id = row.purpose_id
+        message.brand_id = row.brand_id
+        _set(message.occurred_at, row.occurred_at)
+        if kind is RowKind.GRANT:
+            message.evidence = _evidence_kind(row)
+        elif kind is not RowKind.OBJECT:
+            message.status = _status(kind)
     elif kind is RowKind.RESTRICT:
-        message = events_pb2.RestrictionPlaced(change=told, reference=row.reference, ground=row.ground)
+        message = events_pb2.RestrictionPlaced(reference=row.reference, ground=row.ground)
     elif kind is RowKind.LIFT:
-        message = events_pb2.RestrictionLifted(change=told, reference=row.reference)
+        message = events_pb2.RestrictionLifted(reference=row.reference)
     elif kind is RowKind.FENCE:
-        message = events_pb2.FenceRaised(change=told, reference=row.reference)
+        message = events_pb2.FenceRaised(reference=row.reference)
     elif kind is RowKind.PURPOSE:
-        message = events_pb2.PurposeChanged(change=told, purpose_id=row.purpose_id, version=row.purpose_version)
+        message = events_pb2.PurposeChanged(purpose_id=row.purpose_id, version=row.purpose_version)
     elif row.partition is not None:
         made = events_pb2.ConsentsMerged if kind is RowKind.MERGE else events_pb2.ConsentsSplit
-        message = made(change=told, identity_event_id=row.partition.identity_event_id)
+        message = made(identity_event_id=row.partition.identity_event_id)
     else:
         raise ValueError(f"a row of kind {kind} tells of nothing")
+    _tell(message.change, change, epoch)
     return envelope.event_of(message, source=SOURCE, occurred_at=row.occurred_at, urgent=kind in _URGENT)
 
 
-def change_message(change: LedgerChange, epoch: str) -> ledger_pb2.LedgerChange:
-    """Return what a gate is told of a ledger write."""
+def change_in(event: Event) -> ledger_pb2.LedgerChange:
+    """Return what a gate is told by the event of a ledger write."""
+    message: Any = event.message
+    return cast(ledger_pb2.LedgerChange, message.change)
+
+
+def _tell(message: ledger_pb2.LedgerChange, change: LedgerChange, epoch: str) -> None:
     row = change.row
-    return ledger_pb2.LedgerChange(
-        epoch=epoch,
-        position=row.position,
-        recorded_at=stamp(row.recorded_at),
-        named_id=row.named_id,
-        current_id=change.current_id,
-        subjects=[_subject_change(subject, row.recorded_at) for subject in change.subjects],
-        purposes=[purpose_state(change.purpose)] if change.purpose is not None else [],
-        fences=[fence_message(fence) for fence in change.fences],
-    )
+    message.epoch = epoch
+    message.position = row.position
+    _set(message.recorded_at, row.recorded_at)
+    message.named_id = row.named_id
+    message.current_id = change.current_id
+    for subject in change.subjects:
+        _tell_subject(message.subjects.add(), subject, row.recorded_at)
+    if change.purpose is not None:
+        message.purposes.append(purpose_state(change.purpose))
+    message.fences.extend(fence_message(fence) for fence in change.fences)
+
+
+def _tell_subject(message: ledger_pb2.SubjectState, subject: SubjectChange, at: datetime) -> None:
+    message.profile_id = subject.profile_id
+    message.whole = subject.whole
+    message.redirect_ids.extend(subject.redirect_ids)
+    for state in subject.states:
+        _fill_key_state(message.states.add(), state, at)
+    if subject.restriction_told:
+        message.restriction.CopyFrom(restriction_message(subject.restriction))
 
 
 def blank_change(epoch: str, position: int, recorded_at: datetime, fence: Fence) -> ledger_pb2.LedgerChange:
@@ -156,22 +166,24 @@ def fence_message(fence: Fence) -> ledger_pb2.Fence:
 
 def key_state(state: KeyState, at: datetime) -> ledger_pb2.KeyState:
     """Return the state of a key as a message, with the ids that grant at this time."""
-    message = ledger_pb2.KeyState(
-        purpose_id=state.key.purpose_id,
-        brand_id=state.key.brand_id,
-        status=int(state.status),  # type: ignore[arg-type] # the numbers are the contract's
-        decided_at=stamp(state.decided_at),
-        reference=state.reference,
-        notice_id=state.notice_id,
-        notice_version=state.notice_version,
-        evidence=int(state.evidence),  # type: ignore[arg-type] # the numbers are the contract's
-        granting_ids=state.granting_ids(at),
-    )
-    if state.expires_at is not None:
-        message.expires_at.CopyFrom(stamp(state.expires_at))
-    if state.reask_not_before is not None:
-        message.reask_not_before.CopyFrom(stamp(state.reask_not_before))
+    message = ledger_pb2.KeyState()
+    _fill_key_state(message, state, at)
     return message
+
+
+def _fill_key_state(message: ledger_pb2.KeyState, state: KeyState, at: datetime) -> None:
+    message.purpose_id, message.brand_id = state.key
+    message.status = state.status  # type: ignore[assignment] # the numbers are the contract's
+    _set(message.decided_at, state.decided_at)
+    message.reference = state.reference
+    message.notice_id = state.notice_id
+    message.notice_version = state.notice_version
+    message.evidence = state.evidence  # type: ignore[assignment] # the numbers are the contract's
+    message.granting_ids.extend(state.granting_ids(at))
+    if state.expires_at is not None:
+        _set(message.expires_at, state.expires_at)
+    if state.reask_not_before is not None:
+        _set(message.reask_not_before, state.reask_not_before)
 
 
 def restriction_message(restriction: Restriction | None) -> ledger_pb2.Restriction:
@@ -189,16 +201,6 @@ def subject_state(state: SubjectState, at: datetime) -> ledger_pb2.SubjectState:
         redirect_ids=state.redirect_ids,
         states=[key_state(each, at) for each in state.states],
         restriction=restriction_message(state.restriction) if state.restriction else None,
-    )
-
-
-def _subject_change(subject: SubjectChange, at: datetime) -> ledger_pb2.SubjectState:
-    return ledger_pb2.SubjectState(
-        profile_id=subject.profile_id,
-        whole=subject.whole,
-        redirect_ids=subject.redirect_ids,
-        states=[key_state(state, at) for state in subject.states],
-        restriction=restriction_message(subject.restriction) if subject.restriction_told else None,
     )
 
 

@@ -155,7 +155,7 @@ def settled(world: World, number: int) -> World:
             issued_ids=tuple(map(named, row.partition.issued_ids)),
         )
         expires = row.expires_at + FAR_AHEAD if row.expires_at == day(9) else row.expires_at
-        return replace(row, named_id=named(row.named_id), partition=partition, expires_at=expires)
+        return row._replace(named_id=named(row.named_id), partition=partition, expires_at=expires)
 
     profiles = {named(i): (version, frozenset(map(named, ids))) for i, (version, ids) in world.profiles.items()}
     return replace(world, profiles=profiles, rows=[renamed(row) for row in world.rows], ids=[*map(named, world.ids)])
@@ -273,7 +273,7 @@ async def erase(ledger: Books, ids: list[str], random: Random) -> None:
 
 def anonymous(state: SubjectState) -> Any:
     """A state without what names or proves one of several rows that say the same: it may have been the erased's."""
-    states = tuple(replace(each, reference="", position=0, evidence=EvidenceKind.UNSPECIFIED) for each in state.states)
+    states = tuple(each._replace(reference="", position=0, evidence=EvidenceKind.UNSPECIFIED) for each in state.states)
     return replace(state, states=states, restriction=state.restriction is not None)  # type: ignore[arg-type]
 
 

@@ -81,7 +81,7 @@ def test_draft_takes_a_position_with_all_it_holds() -> None:
     assert (row.position, row.reference, row.named_id, row.receipt_id, row.recorded_at) == (
         (7, "cev_7", "prf_a", "rcp_7", NOW)
     )
-    for name in draft.__slots__:
+    for name in draft._fields:
         assert getattr(row, name) == getattr(draft, name)
 
 

@@ -100,7 +100,7 @@ def test_order_of_identity_events_does_not_matter_in_the_end(world: World, rando
     decisions = [row for row in world.rows if row.partition is None]
     changes = [row for row in world.rows if row.partition is not None]
     random.shuffle(changes)
-    rows = [replace(row, position=position) for position, row in enumerate([*decisions, *changes], 1)]
+    rows = [row._replace(position=position) for position, row in enumerate([*decisions, *changes], 1)]
     history = History(TRAITS, rows)
     for survivor, (_, ids) in world.profiles.items():
         assert history.partition.closure_of(survivor) == ids
@@ -115,7 +115,7 @@ def test_erasing_one_person_changes_nobody_else(world: World, later: World, data
     carried = carried_over(history, erased)
     event(f"negatives carried over: {bool(carried)}")
     position = len(world.rows)
-    kept = [replace(r, kind=RowKind.BLANK) if r.named_id in erased and not r.partition else r for r in world.rows]
+    kept = [r._replace(kind=RowKind.BLANK) if r.named_id in erased and not r.partition else r for r in world.rows]
     for named_id, draft in carried:
         position += 1
         kept.append(draft.at(position, recorded_at=START, reference="cev_carried", named_id=named_id))
@@ -124,7 +124,7 @@ def test_erasing_one_person_changes_nobody_else(world: World, later: World, data
         kept.append(LedgerRow(position, START, "cev_fence", named_id, RowKind.FENCE, START))
     living = [i for i in world.ids if i not in erased]
     tail = [row for row in later.rows if row.partition is None and row.named_id in living]
-    tail = [replace(row, position=position + n, reference=f"cev_tail_{n}") for n, row in enumerate(tail, 1)]
+    tail = [row._replace(position=position + n, reference=f"cev_tail_{n}") for n, row in enumerate(tail, 1)]
     for n in range(len(tail) + 1):
         with_person = History(TRAITS, [*world.rows, *tail[:n]])
         without = History(TRAITS, [*kept, *tail[:n]])
@@ -136,5 +136,5 @@ def test_erasing_one_person_changes_nobody_else(world: World, later: World, data
 
 def anonymous(state: SubjectState) -> Any:
     """A state without the references of the rows that it rests on, which may be those of the erased."""
-    states = tuple(replace(s, reference="", position=0) for s in state.states)
+    states = tuple(s._replace(reference="", position=0) for s in state.states)
     return replace(state, states=states, restriction=None), state.restriction is not None

@@ -100,13 +100,27 @@ class LedgerReader:
 
 
 class LedgerHints:
-    """The component that passes the database's hints on. A hint missed costs one head interval, nothing else."""
+    """The component that passes the database's hints on. A hint missed costs one head interval, nothing else.
+
+    Args:
+        database: Where the ledger is.
+        hint: Takes the position a hint speaks of.
+        clock: Paces retries.
+        is_known: Says of a server process whether what it commits is known here without a hint.
+    """
 
     name = "ledger-hints"
     role: Literal["api"] = "api"
 
-    def __init__(self, database: Database, hint: Callable[[int | None], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        hint: Callable[[int | None], None],
+        clock: Clock,
+        is_known: Callable[[int], bool],
+    ) -> None:
         self._database = database
+        self._is_known = is_known
         self._hint = hint
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
@@ -129,7 +143,8 @@ class LedgerHints:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self._hint(None)
                     async for notification in connection.notifies():
-                        self._hint(int(notification.payload))
+                        if not self._is_known(notification.pid):
+                            self._hint(int(notification.payload))
             await self._clock.sleep(_LISTEN_RETRY_S)
 
 

@@ -6,15 +6,17 @@ READ COMMITTED: what is read after the lock is what earlier positions left.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from rapport.consent.v1 import ledger_pb2
+from rapport_chassis.database import bulk
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
+from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 
 from rapport_consent.adapters import head, notices, projections
@@ -27,7 +29,7 @@ from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.history import History
 from rapport_consent.domain.notices import Notice
 from rapport_consent.domain.rows import LedgerRow, RowKind
-from rapport_consent.translate import change_message, event_of
+from rapport_consent.translate import change_in, event_of
 
 CHANNEL: Final = "consent_ledger"
 """Where a commit gives replicas a hint."""
@@ -45,8 +47,8 @@ WITH wanted AS MATERIALIZED (
 _ROWS: Final = f"{_WANTED} SELECT {READ_COLUMNS} FROM wanted JOIN ledger ON named_id = profile_id ORDER BY position"  # noqa: S608
 _STATES: Final = f"{_WANTED} SELECT profile_id, state FROM wanted JOIN subject_states USING (profile_id)"  # noqa: S608
 _INSERT: Final = f"INSERT INTO ledger ({WRITE_COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"  # noqa: S608
-_IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%b::bytea[])"
-_REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%b::bytea[], %s::text[])"
+_IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%s::bytea[])"
+_REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%s::bytea[], %s::text[])"
 _COPY: Final = f"COPY ledger ({WRITE_COLUMNS}) FROM STDIN"
 _ADVANCE: Final = f"""
 WITH advanced AS (
@@ -63,6 +65,7 @@ class LedgerUnit:
         self.connection = connection
         self._catalogue = catalogue
         self._states: Mapping[str, bytes] = {}
+        self._row_keys: dict[str, bytes] = {}
         self.told: list[ledger_pb2.LedgerChange] = []
         """What this transaction tells the gates, once it is committed."""
 
@@ -85,7 +88,7 @@ class LedgerUnit:
 
     async def lock(self, profile_ids: Collection[str]) -> Known:
         """Take the head of the ledger and return what is known of these ids."""
-        wanted = {"ids": list(profile_ids)}
+        wanted = {"ids": bulk.array(profile_ids)}
         async with self.connection.pipeline():  # one trip to the server; each statement sees what the lock let through
             locking = await self.connection.execute(head.LOCK)
             reading = await self.connection.execute(_ROWS, wanted)
@@ -101,33 +104,24 @@ class LedgerUnit:
         """Insert rows, projections and events, and advance the head."""
         if not changes:
             return
-        told = [change_message(change, known.epoch) for change in changes]
-        events = [event_of(change.row, message) for change, message in zip(changes, told, strict=True)]
-        states = projections.fold(self._states, told)
+        events: list[Event] = []
         purposes_at = max((c.row.position for c in changes if c.row.kind is RowKind.PURPOSE), default=0)
         # A COPY cannot be part of a pipeline; for few rows one trip to the server beats it.
         async with self.connection.pipeline() if len(changes) < _COPY_FROM else nullcontext():
-            await self._insert(changes, told, known.epoch)
-            await projections.store(self.connection, changes, states)
+            await self._insert(_columns(changes, known.epoch, events), len(changes))
+            told = [change_in(event) for event in events]
+            await projections.store(self.connection, changes, projections.fold(self._states, told))
             await outbox.append(self.connection, events)
             await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at, known.position))
         self.told += told
         failpoint("ledger.written")
 
-    async def _insert(
-        self, changes: Sequence[LedgerChange], told: Sequence[ledger_pb2.LedgerChange], epoch: str
-    ) -> None:
-        rows = [
-            columns_of(change.row, epoch, message.SerializeToString())
-            for change, message in zip(changes, told, strict=True)
-        ]
-        if len(rows) < _COPY_FROM:
+    async def _insert(self, rows: Iterator[tuple[Any, ...]], count: int) -> None:
+        if count < _COPY_FROM:
             for row in rows:
                 await self.connection.execute(_INSERT, row)
         else:
-            async with self.connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-                for row in rows:
-                    await copy.write_row(row)
+            await bulk.copy(self.connection, _COPY, rows)
         failpoint("ledger.inserted")
 
     async def blank(self, profile_ids: Collection[str]) -> None:
@@ -138,15 +132,15 @@ class LedgerUnit:
 
     async def imported(self, source: str, external_ids: Collection[str]) -> dict[str, str]:
         """Return the ledger event ids of rows imported before, by external id."""
-        keys = {_row_key(source, external_id): external_id for external_id in external_ids}
-        async with self.connection.cursor() as cursor:
-            await cursor.execute(_IMPORTED, (list(keys),))
-            return {keys[key]: reference for key, reference in await cursor.fetchall()}
+        self._row_keys = {external_id: _row_key(source, external_id) for external_id in external_ids}
+        found = await self.connection.execute(_IMPORTED, (bulk.byte_array(self._row_keys.values()),))
+        earlier: dict[bytes, str] = dict(await found.fetchall())
+        return {i: earlier[key] for i, key in self._row_keys.items() if key in earlier}
 
-    async def remember_imported(self, source: str, references: Mapping[str, str]) -> None:
-        """Remember rows just imported."""
-        keys = [_row_key(source, external_id) for external_id in references]
-        await self.connection.execute(_REMEMBER, (keys, list(references.values())))
+    async def remember_imported(self, references: Mapping[str, str]) -> None:
+        """Remember rows just imported, by the external ids that were asked about before."""
+        keys = bulk.byte_array(self._row_keys[external_id] for external_id in references)
+        await self.connection.execute(_REMEMBER, (keys, bulk.array(references.values())))
 
 
 class LedgerStore:
@@ -162,15 +156,26 @@ class LedgerStore:
         self._database = database
         self._committed = committed
         self._catalogue = CatalogueCache()
+        self._writing: set[int] = set()
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[LedgerUnit]:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
-        async with self._database.transaction() as connection:
-            unit = LedgerUnit(connection, self._catalogue)
-            yield unit
-        for change in unit.told:
-            self._committed(change)
+        writer = 0
+        try:
+            async with self._database.transaction() as connection:
+                writer = connection.pgconn.backend_pid
+                self._writing.add(writer)
+                unit = LedgerUnit(connection, self._catalogue)
+                yield unit
+            for change in unit.told:
+                self._committed(change)
+        finally:
+            self._writing.discard(writer)
+
+    def is_writing(self, backend_pid: int) -> bool:
+        """Return whether a hint comes from a commit of this process, whose changes `committed` is told anyway."""
+        return backend_pid in self._writing
 
     def unit_on(self, connection: Connection) -> LedgerUnit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
@@ -187,6 +192,14 @@ async def read_rows(connection: Connection, profile_ids: Collection[str]) -> lis
     async with connection.cursor() as cursor:
         await cursor.execute(_ROWS, {"ids": list(profile_ids)})
         return [row_of(columns) for columns in await cursor.fetchall()]
+
+
+def _columns(changes: Iterable[LedgerChange], epoch: str, events: list[Event]) -> Iterator[tuple[Any, ...]]:
+    """Yield the columns of each row, as they are needed, and add the event that tells of it."""
+    for change in changes:
+        event = event_of(change, epoch)
+        events.append(event)
+        yield columns_of(change.row, epoch, change_in(event).SerializeToString())
 
 
 def _row_key(source: str, external_id: str) -> bytes:

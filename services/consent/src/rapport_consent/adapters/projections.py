@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from rapport.consent.v1 import ledger_pb2
+from rapport_chassis.database import bulk
 from rapport_chassis.database.pool import Connection
 
 from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.rows import RowKind
 
 _STORE: Final = """
-INSERT INTO subject_states (profile_id, state) SELECT * FROM unnest(%s::text[], %b::bytea[])
+INSERT INTO subject_states (profile_id, state) SELECT * FROM unnest(%s::text[], %s::bytea[])
 ON CONFLICT (profile_id) DO UPDATE SET state = excluded.state
 """
 _DROP: Final = "DELETE FROM subject_states WHERE profile_id = ANY (%s::text[])"
@@ -34,7 +35,8 @@ async def store(
 ) -> None:
     """Write the states that result, and the redirects and fences that changed."""
     if states:
-        await connection.execute(_STORE, (list(states), [state.SerializeToString() for state in states.values()]))
+        stored = bulk.byte_array(state.SerializeToString() for state in states.values())
+        await connection.execute(_STORE, (bulk.array(states), stored))
     absorbed = [i for change in changes for subject in change.subjects for i in subject.redirect_ids]
     if absorbed:
         await connection.execute(_DROP, (absorbed,))
@@ -66,11 +68,13 @@ def fold(
 
 
 def _fold_one(whole: ledger_pb2.SubjectState, subject: ledger_pb2.SubjectState) -> None:
-    told = {(state.purpose_id, state.brand_id) for state in subject.states}
-    kept = [state for state in whole.states if (state.purpose_id, state.brand_id) not in told]
-    del whole.states[:]
-    whole.states.extend(kept)
-    whole.states.extend(subject.states)
+    for told in subject.states:
+        for known in whole.states:
+            if known.purpose_id == told.purpose_id and known.brand_id == told.brand_id:
+                known.CopyFrom(told)
+                break
+        else:
+            whole.states.add().CopyFrom(told)
     if subject.HasField("restriction"):
         if subject.restriction.in_force:
             whole.restriction.CopyFrom(subject.restriction)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
-
-from psycopg.types.json import Jsonb
 
 from rapport_consent.domain.evidence import (
     CapturedEvidence,
@@ -18,50 +18,42 @@ from rapport_consent.domain.evidence import (
 )
 from rapport_consent.domain.rows import LedgerRow, PartitionChange, ResultingProfile, RowKind
 
-READ_COLUMNS: Final = (
+_COLUMNS: Final = (
     "position, recorded_at, reference, named_id, kind, occurred_at, purpose_id, brand_id, expires_at, "
     "reask_not_before, receipt_id, details"
 )
+READ_COLUMNS: Final = f"{_COLUMNS}::text"
 """Columns in the order `row_of` takes them."""
 
-WRITE_COLUMNS: Final = f"{READ_COLUMNS}, epoch, change"
+WRITE_COLUMNS: Final = f"{_COLUMNS}, epoch, change"
 """Columns in the order `columns_of` gives them."""
 
-_PLAIN: Final = ("purpose_version", "notice_id", "notice_version", "locale", "market", "ground", "carried_after")
+_PLAIN: Final = ("purpose_version", "notice_id", "notice_version", "locale", "market", "ground")
+_KINDS: Final = {kind.value: kind for kind in RowKind}
 
 
 def row_of(columns: tuple[Any, ...]) -> LedgerRow:
     """Return the row that these columns hold."""
     position, recorded_at, reference, named_id, kind, occurred_at, purpose_id, brand_id = columns[:8]
     expires_at, reask_not_before, receipt_id, details = columns[8:]
-    details = details or {}
     return LedgerRow(
-        position=position,
-        recorded_at=recorded_at,
-        reference=reference,
-        named_id=named_id,
-        kind=RowKind(kind),
-        occurred_at=occurred_at or recorded_at,
-        purpose_id=purpose_id,
-        brand_id=brand_id,
-        expires_at=expires_at,
-        reask_not_before=reask_not_before,
+        position,
+        recorded_at,
+        reference,
+        named_id,
+        _KINDS[kind],
+        occurred_at or recorded_at,
+        purpose_id,
+        brand_id,
+        expires_at,
+        reask_not_before,
         receipt_id=receipt_id or "",
-        evidence=_evidence_of(details.get("evidence")),
-        partition=_partition_of(details.get("partition")),
-        **{name: details[name] for name in _PLAIN if name in details},
+        **_details_of(details) if details else {},
     )
 
 
 def columns_of(row: LedgerRow, epoch: str, change: bytes) -> tuple[Any, ...]:
     """Return the columns that hold a row and what it changed."""
-    details: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(row, name))}
-    if row.carried_after is not None:  # 0 is a position like any other
-        details["carried_after"] = row.carried_after
-    if row.evidence is not None:
-        details["evidence"] = _evidence_json(row.evidence)
-    if row.partition is not None:
-        details["partition"] = asdict(row.partition)
     return (
         row.position,
         row.recorded_at,
@@ -74,10 +66,32 @@ def columns_of(row: LedgerRow, epoch: str, change: bytes) -> tuple[Any, ...]:
         row.expires_at,
         row.reask_not_before,
         row.receipt_id or None,
-        Jsonb(details) if details else None,
+        _details_text(row.carried_after, row.evidence, row.partition, *[getattr(row, name) for name in _PLAIN]),
         epoch,
         change,
     )
+
+
+@lru_cache(maxsize=256)
+def _details_of(text: str) -> dict[str, Any]:
+    """The fields that `details` holds: for all rows of an import the same, and read once."""
+    details = json.loads(text)
+    evidence, partition = details.pop("evidence", None), details.pop("partition", None)
+    return {**details, "evidence": _evidence_of(evidence), "partition": _partition_of(partition)}
+
+
+@lru_cache(maxsize=256)
+def _details_text(
+    carried_after: int | None, evidence: Evidence | None, partition: PartitionChange | None, *plain: str | int
+) -> str | None:
+    details: dict[str, Any] = {name: value for name, value in zip(_PLAIN, plain, strict=True) if value}
+    if carried_after is not None:  # 0 is a position like any other
+        details["carried_after"] = carried_after
+    if evidence is not None:
+        details["evidence"] = _evidence_json(evidence)
+    if partition is not None:
+        details["partition"] = asdict(partition)
+    return json.dumps(details) if details else None
 
 
 def _evidence_json(evidence: Evidence) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from rapport_consent.app.ledger import LedgerWrite, Token, Unit
@@ -24,7 +23,7 @@ async def follow_profiles(
         occurred_at: When it happened.
     """
     known = await unit.lock(partition.ids)
-    row = replace(known.take(named_id, Draft(kind, occurred_at)), partition=partition)
+    row = known.take(named_id, Draft(kind, occurred_at))._replace(partition=partition)
     change = change_by(known.history, row)
     await unit.write(known, [change])
     return LedgerWrite((row,), Token(known.epoch, known.position), change.current_id)

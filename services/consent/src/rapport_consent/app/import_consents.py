@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rapport_chassis.errors import RapportError
 
@@ -25,13 +25,12 @@ class ImportingUnit(Unit, Protocol):
         """Return the ledger event ids of rows imported before, by external id."""
         ...
 
-    async def remember_imported(self, source: str, references: Mapping[str, str]) -> None:
-        """Remember rows just imported."""
+    async def remember_imported(self, references: Mapping[str, str]) -> None:
+        """Remember rows just imported, by the external ids that `imported` was asked about."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class ImportRow:
+class ImportRow(NamedTuple):
     """One decision of the past: its key in the source, the person, and what was decided."""
 
     external_id: str
@@ -39,8 +38,7 @@ class ImportRow:
     past: PastDecision
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
+class Imported(NamedTuple):
     """What became of a row: its ledger event id, or why it was refused; an earlier one's id with the refusal."""
 
     reference: str = ""
@@ -94,7 +92,7 @@ async def import_consents(
         results[index] = Imported(reference="" if dry_run else change.row.reference)
     if not dry_run and changes:
         await unit.write(known, changes)
-        await unit.remember_imported(evidence.source, references)
+        await unit.remember_imported(references)
     known_references = earlier if dry_run else earlier | references
     return ImportedBatch(
         tuple(

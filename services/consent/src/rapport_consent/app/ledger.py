@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
-from rapport_chassis.ids import new_id
+from rapport_chassis.ids import new_ids
 
 from rapport_consent.app.catalogue import Catalogue
 from rapport_consent.domain.changes import LedgerChange, change_by
@@ -37,6 +38,8 @@ class Known:
         recorded_at: Time of the rows to come: the database's clock, never earlier than that of an earlier position.
         catalogue: Purposes, as of this very position.
         history: Rows of the families of the ids that were asked for.
+        references: New ledger event ids.
+        receipt_ids: New receipt ids.
     """
 
     epoch: str
@@ -44,6 +47,8 @@ class Known:
     recorded_at: datetime
     catalogue: Catalogue
     history: History
+    references: Iterator[str] = field(default_factory=partial(new_ids, "ledger_event"))
+    receipt_ids: Iterator[str] = field(default_factory=partial(new_ids, "receipt"))
 
     def refuse_fenced(self, profile_id: str) -> None:
         """Refuse an id around which a fence stands.
@@ -60,9 +65,9 @@ class Known:
         return draft.at(
             self.position,
             recorded_at=self.recorded_at,
-            reference=new_id("ledger_event"),
+            reference=next(self.references),
             named_id=named_id,
-            receipt_id=new_id("receipt") if draft.kind in STATUS_OF else "",
+            receipt_id=next(self.receipt_ids) if draft.kind in STATUS_OF else "",
         )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from rapport_privacy.vocabulary import Status
 
@@ -35,8 +36,7 @@ class Answers:
     market: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PastDecision:
+class PastDecision(NamedTuple):
     """A decision of the past, to be imported. The fields are those of the import's row."""
 
     purpose_id: str

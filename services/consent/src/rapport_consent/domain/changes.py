@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rapport_consent.domain.history import History
 from rapport_consent.domain.purposes import Purpose
@@ -18,8 +18,7 @@ from rapport_consent.domain.rows import LedgerRow, RowKind
 from rapport_consent.domain.states import Fence, KeyState, Restriction
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectChange:
+class SubjectChange(NamedTuple):
     """The resulting state of one profile.
 
     Attributes:
@@ -39,8 +38,7 @@ class SubjectChange:
     restriction_told: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerChange:
+class LedgerChange(NamedTuple):
     """A row, and the resulting states of all that it touched."""
 
     row: LedgerRow

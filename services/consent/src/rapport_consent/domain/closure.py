@@ -55,6 +55,10 @@ class Partition:
         """Return every id that merges and splits ever connected with this one: their rows are read together."""
         return frozenset(self._families.get(profile_id) or (profile_id,))
 
+    def is_alone(self, profile_id: str) -> bool:
+        """True if no merge or split ever connected the id with another."""
+        return len(self._families.get(profile_id, ())) <= 1
+
     def ever_parted(self, profile_id: str) -> bool:
         """True if the id was ever in one profile with an id of which it was parted, or was issued by a split."""
         return profile_id in self._parted

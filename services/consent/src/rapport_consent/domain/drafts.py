@@ -1,8 +1,7 @@
 """Rows before they have a position: dated, and with the terms that follow from their purpose."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.evidence import Evidence
@@ -15,8 +14,7 @@ SKEW: Final = timedelta(minutes=5)
 _NOT_ASKED_AGAIN: Final = frozenset({RowKind.REFUSE, RowKind.WITHDRAW, RowKind.OPT_OUT})
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A row about a person before it has a position. The fields mean what those of `LedgerRow` do."""
 
     kind: RowKind

@@ -38,7 +38,7 @@ def resolve_key(history: History, profile_id: str, key: Key) -> KeyState | None:
 
 def resolve_keys(history: History, profile_id: str, keys: Iterable[Key]) -> list[KeyState]:
     """Return the decisions in force for several keys, in their order; keys without one are left out."""
-    if _is_alone(history, profile_id):
+    if history.partition.is_alone(profile_id):
         rows = history.decisions(profile_id)
         states = [_resolve_alone(profile_id, rows, history.scope(key)) for key in keys]
     else:
@@ -49,7 +49,7 @@ def resolve_keys(history: History, profile_id: str, keys: Iterable[Key]) -> list
 
 def resolve_restriction(history: History, profile_id: str) -> Restriction | None:
     """Return the restriction in force over the closure of a profile; None if there is none."""
-    if _is_alone(history, profile_id) and not history.restrictions(profile_id):
+    if history.partition.is_alone(profile_id) and not history.restrictions(profile_id):
         return None
     _, claims, lifts = _weigh(history, profile_id, history.restrictions)
     standing = unlifted(claims, lifts, history.partition)
@@ -61,8 +61,9 @@ def resolve_restriction(history: History, profile_id: str) -> Restriction | None
 
 def resolve_fences(history: History, profile_id: str) -> tuple[Fence, ...]:
     """Return the fences around ids of the closure of a profile; any of them fences the whole."""
-    closure = history.partition.closure_of(profile_id)
-    return tuple(fence for i in sorted(closure) if (fence := history.fence(i)) is not None)
+    partition = history.partition
+    closure = (profile_id,) if partition.is_alone(profile_id) else sorted(partition.closure_of(profile_id))
+    return tuple(fence for i in closure if (fence := history.fence(i)) is not None)
 
 
 def resolve_subject(history: History, profile_id: str) -> SubjectState:
@@ -80,7 +81,7 @@ def resolve_subject(history: History, profile_id: str) -> SubjectState:
 
 def existing_keys(history: History, profile_id: str) -> set[Key]:
     """Return the keys that have a state of their own over the closure of a profile."""
-    if _is_alone(history, profile_id):
+    if history.partition.is_alone(profile_id):
         return {history.key_of(row) for row in history.decisions(profile_id)}
     _, claims, grants = _weigh(history, profile_id, history.decisions)
     return {history.key_of(row) for row in (*(claim.row for claim in claims), *grants)}
@@ -95,11 +96,6 @@ def touched_keys(history: History, row: LedgerRow) -> list[Key]:
     if row.kind is _GRANT or (key.brand_id and key.purpose_id != DIRECT_MARKETING):
         return [key]
     return sorted(key for key in existing_keys(history, row.named_id) if history.scope(key).hears(row))
-
-
-def _is_alone(history: History, profile_id: str) -> bool:
-    """True if nothing but the rows that name an id bears on it."""
-    return len(history.partition.family_of(profile_id)) == 1
 
 
 def _weigh(history: History, profile_id: str, rows_of: Callable[[str], Sequence[LedgerRow]]) -> _Weighed:

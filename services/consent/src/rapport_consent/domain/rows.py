@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapport_privacy.vocabulary import Status
 
@@ -27,6 +27,8 @@ class RowKind(StrEnum):
     PURPOSE = "purpose"
     BLANK = "blank"
     """A row that was about an erased person: nothing is left of it but its position."""
+
+    __hash__ = str.__hash__  # what it compares as; an enumeration's own takes six times as long
 
 
 STATUS_OF: Final = {
@@ -90,8 +92,7 @@ class PartitionChange:
         return self.ids.difference(self.issued_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
+class LedgerRow(NamedTuple):
     """One row of the ledger.
 
     Attributes:

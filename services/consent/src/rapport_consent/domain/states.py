@@ -14,16 +14,14 @@ class Key(NamedTuple):
     brand_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class GrantingId:
+class GrantingId(NamedTuple):
     """An id that grants, by its own rows or by a later decision of the survivor, and when that grant ends."""
 
     profile_id: str
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyState:
+class KeyState(NamedTuple):
     """The decision in force for one key over the closure of a profile.
 
     Attributes:
