@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,8 +85,9 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
         self, request_iterator: AsyncIterator[consent_pb2.RecordConsentsRequest], context: Context
     ) -> AsyncIterator[consent_pb2.RecordConsentsResponse]:
         """Import histories from elsewhere."""
-        async for answer in self.imports.run(request_iterator):
-            yield answer
+        async with aclosing(self.imports.run(request_iterator)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def WithdrawConsent(
         self, request: consent_pb2.WithdrawConsentRequest, context: Context
