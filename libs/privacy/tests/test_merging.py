@@ -151,9 +151,15 @@ def test_a_subject_whose_pair_falls_out_of_use_goes_back_to_the_dictionary() -> 
     for number in range(MOST_PAIRS):
         for each in (contents, plain):
             each.fold(granted(f"prf_{number:03d}{19 * 'z'}", 100 + number, ["new", "newer"]))
-    merge(contents)
+    work = Merge(contents, Fences())
+    work.pack()
+    changed = f"prf_{MOST_PAIRS - 1:03d}{19 * 'y'}"
+    for each in (contents, plain):
+        each.fold(granted(changed, 300, ["newest"]))
+    for _ in work.finish():
+        assert dict(contents.subjects) == dict(plain.subjects)
     assert len(contents.recent) == 2
-    assert dict(contents.subjects) == dict(plain.subjects)
+    assert changed in contents.recent
 
 
 def test_what_is_fenced_leaves_the_columns() -> None:
