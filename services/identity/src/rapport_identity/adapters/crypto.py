@@ -1,0 +1,141 @@
+"""How values are encrypted and how what must be found again is hashed. Pure: no file, no database."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+HASH_BYTES: Final = 16
+"""Length of a keyed hash: two of a billion different values collide with a chance of one in 10^20."""
+
+KEY_ID_BYTES: Final = 16
+DATA_KEY_BYTES: Final = 32
+
+_NONCE_BYTES: Final = 12
+# Below this, deflating a record saves two bytes in a hundred and takes longer than all the rest.
+_DEFLATE_FROM: Final = 1024
+_PLAIN: Final = b"\x00"
+_DEFLATED: Final = b"\x01"
+_RAW_DEFLATE: Final = -15
+
+# What a hash stands for goes into it, so that equal texts of two kinds have nothing in common.
+_SOURCE_KEY: Final = b"k"
+_TERM: Final = b"t"
+_EVENT: Final = b"e"
+_DIGEST: Final = b"d"
+
+
+class Unreadable(Exception):
+    """A value or key was not made with this key, or not for this place, or was changed since."""
+
+
+def seal(secret: bytes, record_id: str, version: int, payload: bytes) -> bytes:
+    """Encrypt a record's payload so that it opens only as this version of this record.
+
+    Args:
+        secret: The record's data key. It serves all versions: each has a nonce of its own.
+        record_id: The record.
+        version: The version.
+        payload: What to encrypt; long ones are deflated first.
+    """
+    nonce = os.urandom(_NONCE_BYTES)
+    text = _PLAIN + payload
+    if len(payload) >= _DEFLATE_FROM:
+        deflated = zlib.compress(payload, 6, _RAW_DEFLATE)
+        if len(deflated) < len(payload):
+            text = _DEFLATED + deflated
+    return nonce + AESGCM(secret).encrypt(nonce, text, _place(record_id, version))
+
+
+def unseal(secret: bytes, record_id: str, version: int, value: bytes) -> bytes:
+    """Return the payload of a value.
+
+    Raises:
+        Unreadable: The value is not that of this version of this record under this key.
+    """
+    try:
+        text = AESGCM(secret).decrypt(value[:_NONCE_BYTES], value[_NONCE_BYTES:], _place(record_id, version))
+    except (InvalidTag, ValueError):
+        raise Unreadable(f"the value of {record_id}, version {version}, does not open") from None
+    return zlib.decompress(text[1:], _RAW_DEFLATE) if text[:1] == _DEFLATED else text[1:]
+
+
+def wrap(epoch_key: bytes, secret: bytes) -> bytes:
+    """Encrypt a data key under an epoch key (AES key wrap, RFC 3394)."""
+    return aes_key_wrap(epoch_key, secret)
+
+
+def unwrap(epoch_key: bytes, wrapped: bytes) -> bytes:
+    """Return the data key.
+
+    Raises:
+        Unreadable: It was not wrapped under this key.
+    """
+    try:
+        return aes_key_unwrap(epoch_key, wrapped)
+    except (InvalidUnwrap, ValueError):
+        raise Unreadable("a data key does not unwrap") from None
+
+
+def _place(record_id: str, version: int) -> bytes:
+    return record_id.encode() + version.to_bytes(8, "big")
+
+
+@dataclass(frozen=True)
+class Hasher:
+    """Hashes what must be found again without being readable: HMAC-SHA256, cut to 16 bytes.
+
+    Attributes:
+        active: Version of the key that new rows are hashed with.
+        keys: Every version under which rows may still be hashed. There is more than one during a rotation only.
+    """
+
+    active: int
+    keys: Mapping[int, bytes]
+
+    def __repr__(self) -> str:
+        """Keep the secrets out of logs and errors."""
+        return f"Hasher(active={self.active}, versions={list(self.keys)})"
+
+    def source_key(self, source: str, source_record_id: str) -> bytes:
+        """Return the hash by which a record is found under what its source calls it."""
+        return _hash(self.keys[self.active], _SOURCE_KEY, f"{source}\0{source_record_id}".encode())
+
+    def source_keys(self, source: str, source_record_id: str) -> list[bytes]:
+        """Return that hash under every version."""
+        text = f"{source}\0{source_record_id}".encode()
+        return [_hash(key, _SOURCE_KEY, text) for key in self.keys.values()]
+
+    def term(self, kind: int, value: str) -> bytes:
+        """Return the hash of an identifier or blocking key in its normal form."""
+        return _hash(self.keys[self.active], _TERM, kind.to_bytes(2, "big") + value.encode())
+
+    def terms(self, kind: int, value: str) -> list[bytes]:
+        """Return that hash under every version."""
+        text = kind.to_bytes(2, "big") + value.encode()
+        return [_hash(key, _TERM, text) for key in self.keys.values()]
+
+    def event(self, source: str, source_event_id: str) -> bytes:
+        """Return the hash by which an event of a source is recognised when it is sent again."""
+        return _hash(self.keys[self.active], _EVENT, f"{source}\0{source_event_id}".encode())
+
+    def events(self, source: str, source_event_id: str) -> list[bytes]:
+        """Return that hash under every version."""
+        text = f"{source}\0{source_event_id}".encode()
+        return [_hash(key, _EVENT, text) for key in self.keys.values()]
+
+    def digest(self, payload: bytes, version: int | None = None) -> bytes:
+        """Return the hash by which an unchanged payload is recognised, under the active version or the one given."""
+        return _hash(self.keys[self.active if version is None else version], _DIGEST, payload)
+
+
+def _hash(key: bytes, what: bytes, text: bytes) -> bytes:
+    return hmac.digest(key, what + text, "sha256")[:HASH_BYTES]

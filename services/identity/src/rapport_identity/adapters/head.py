@@ -1,0 +1,69 @@
+"""The head of the partition: epoch, position, the server's timeline, and the hash versions in use.
+
+A promoted standby that lagged gives positions out again, on another timeline. So every look at the head compares
+timelines, and another one begins a new epoch before anything is answered. Fails on a standby, as wanted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from rapport_chassis.database.pool import Connection
+
+_TIMELINE: Final = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+_COLUMNS: Final = f"epoch, position, greatest(recorded_at, clock_timestamp()), hash_versions, timeline = {_TIMELINE}"
+_READ: Final = f"SELECT {_COLUMNS} FROM partition_head"  # noqa: S608 - made of constants
+_LOCK: Final = f"SELECT {_COLUMNS} FROM partition_head FOR UPDATE"  # noqa: S608 - made of constants
+_RENEW: Final = f"""
+UPDATE partition_head SET epoch = gen_random_uuid()::text, timeline = {_TIMELINE} WHERE timeline <> {_TIMELINE}
+"""  # noqa: S608 - made of constants
+_ADVANCE: Final = "UPDATE partition_head SET position = %s, recorded_at = %s"
+_HASH_VERSIONS: Final = "UPDATE partition_head SET hash_versions = %s"
+
+
+class Head(NamedTuple):
+    """The head at one time.
+
+    Attributes:
+        epoch: The partition's present life.
+        position: The last position taken.
+        recorded_at: The time of a write to come, never before that of an earlier one.
+        hash_versions: Versions of the hash keys in use; new rows are hashed under the first.
+    """
+
+    epoch: str
+    position: int
+    recorded_at: datetime
+    hash_versions: tuple[int, ...]
+
+
+async def read(connection: Connection) -> Head:
+    """Return the committed head."""
+    return await _head(connection, _READ)
+
+
+async def lock(connection: Connection) -> Head:
+    """Return the head and hold it: every other writer waits until this transaction ends."""
+    return await _head(connection, _LOCK)
+
+
+async def advance(connection: Connection, position: int, recorded_at: datetime) -> None:
+    """Move the head, which this transaction holds."""
+    await connection.execute(_ADVANCE, (position, recorded_at))
+
+
+async def use_hash_versions(connection: Connection, versions: tuple[int, ...]) -> None:
+    """Change the hash versions in use. This transaction holds the head."""
+    await connection.execute(_HASH_VERSIONS, (list(versions),))
+
+
+async def _head(connection: Connection, statement: str) -> Head:
+    row = await (await connection.execute(statement.encode())).fetchone()
+    if row is None:
+        raise RuntimeError("the partition has no head: it was not migrated")
+    epoch, position, recorded_at, hash_versions, same_timeline = row
+    if not same_timeline:
+        await connection.execute(_RENEW)
+        return await _head(connection, statement)
+    return Head(epoch, position, recorded_at, tuple(hash_versions))

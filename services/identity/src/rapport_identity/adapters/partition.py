@@ -1,0 +1,103 @@
+"""Transactions on the partition: one per micro-batch, under one lock for each shard that it concerns.
+
+Inside a transaction: first all that needs no lock (keys are created and records sealed before it begins), then the
+shards are locked, candidates read and decisions taken, then the head is held, all is written at its next position, and
+committed. READ COMMITTED: what is read after a lock is what earlier writers left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Final
+
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
+from rapport_chassis.failpoints import failpoint
+
+from rapport_identity.adapters import head
+from rapport_identity.adapters.crypto import Hasher
+from rapport_identity.adapters.head import Head
+from rapport_identity.adapters.records import Records
+from rapport_identity.adapters.vault import HashKeys
+
+_SHARDS: Final = (
+    "SELECT pg_advisory_xact_lock(hashtextextended('rapport:partition', shard)) FROM unnest(%s::int[]) shard"
+)
+
+
+class PartitionUnit:
+    """One transaction on the partition."""
+
+    def __init__(self, connection: Connection, hash_keys: HashKeys) -> None:
+        self.connection = connection
+        self._hash_keys = hash_keys
+
+    async def lock(self, shards: Collection[int] = (0,)) -> Head:
+        """Wait until nobody else writes in these shards, keep others out until this transaction ends, and return the head.
+
+        What is at a position up to the head's is visible now and, for these shards, all there is.
+        """
+        await self.connection.execute(
+            _SHARDS, (sorted(shards),)
+        )  # in order: two that want the same two do not deadlock
+        failpoint("partition.locked")
+        return await self.read()
+
+    async def read(self) -> Head:
+        """Return the committed head."""
+        return await head.read(self.connection)
+
+    def hasher(self, at: Head) -> Hasher:
+        """Return what hashes under the versions in use at this head.
+
+        Raises:
+            RapportError: NOT_READY: a hash key has not come to this process yet.
+        """
+        return self._hash_keys.hasher(at.hash_versions)
+
+    def records(self, at: Head) -> Records:
+        """Return the records, found under the hash versions in use at this head."""
+        return Records(self.connection, self.hasher(at))
+
+    async def hold(self) -> Head:
+        """Hold the head: this transaction writes next, at the position after it."""
+        return await head.lock(self.connection)
+
+    async def advance(self, held: Head) -> int:
+        """Take the position after the head that this transaction holds, when all is written, and return it."""
+        await head.advance(self.connection, held.position + 1, held.recorded_at)
+        failpoint("partition.written")
+        return held.position + 1
+
+
+class PartitionStore:
+    """Opens transactions on the partition.
+
+    Args:
+        database: Where the partition is.
+        hash_keys: The hash keys of this process.
+    """
+
+    def __init__(self, database: Database, hash_keys: HashKeys) -> None:
+        self._database = database
+        self._hash_keys = hash_keys
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[PartitionUnit]:
+        """Give a transaction: committed at the end of the block, rolled back on an error."""
+        async with self._database.transaction() as connection:
+            yield self.unit_on(connection)
+
+    def unit_on(self, connection: Connection) -> PartitionUnit:
+        """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
+        return PartitionUnit(connection, self._hash_keys)
+
+    async def hasher(self) -> Hasher:
+        """Return the hasher in use, to seal records with before a transaction begins.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        async with self.unit() as unit:
+            return unit.hasher(await unit.read())

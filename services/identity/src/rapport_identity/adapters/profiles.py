@@ -1,0 +1,113 @@
+"""Profiles, and every id ever issued with what it stands for now."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from rapport_chassis.database.pool import Connection
+
+from rapport_identity.adapters.bulk import Rows
+from rapport_identity.adapters.head import Head
+from rapport_identity.app.stored import ProfileStatus, StoredProfile
+
+_PROFILES: Final = Rows(
+    "profiles",
+    (
+        ("profile_id", "text"),
+        ("version", "int8"),
+        ("status", "text"),
+        ("state", "bytea"),
+        ("position", "int8"),
+        ("created_at", "timestamptz"),
+        ("updated_at", "timestamptz"),
+    ),
+)
+_REDIRECTS: Final = Rows("redirects", (("issued_id", "text"), ("profile_id", "text")))
+_CHANGE: Final = """
+UPDATE profiles SET version = new.version, status = new.status, state = new.state, position = %s, updated_at = %s
+FROM unnest(%s::text[], %s::bigint[], %s::text[], %b::bytea[]) AS new (profile_id, version, status, state)
+WHERE profiles.profile_id = new.profile_id AND profiles.version < new.version
+"""
+_REDIRECT: Final = """
+UPDATE redirects SET profile_id = new.profile_id FROM unnest(%s::text[], %s::text[]) AS new (issued_id, profile_id)
+WHERE redirects.issued_id = new.issued_id
+"""
+_COLUMNS: Final = "profile_id, version, status, state"
+_CURRENT: Final = "SELECT issued_id, profile_id FROM redirects WHERE issued_id = ANY (%s)"
+_REDIRECTING: Final = """
+SELECT profile_id, issued_id FROM redirects WHERE profile_id = ANY (%s) AND profile_id <> issued_id ORDER BY issued_id
+"""
+_GET: Final = f"SELECT {_COLUMNS} FROM profiles WHERE profile_id = ANY (%s)"  # noqa: S608
+_SINCE: Final = f"""
+SELECT {_COLUMNS} FROM profiles WHERE position > %s AND position <= %s ORDER BY position, profile_id
+"""  # noqa: S608 - made of constants
+_ID_MAP: Final = """
+SELECT issued_id, profile_id FROM redirects WHERE issued_id > %s ORDER BY issued_id LIMIT %s
+"""
+
+
+async def create(connection: Connection, head: Head, profiles: Sequence[StoredProfile]) -> None:
+    """Write new profiles, whose ids are issued by it, at the next position."""
+    at = head.recorded_at
+    rows = [
+        (each.profile_id, each.version, each.status.value, each.state, head.position + 1, at, at) for each in profiles
+    ]
+    await _PROFILES.write(connection, rows)
+    await _REDIRECTS.write(connection, [(each.profile_id, each.profile_id) for each in profiles])
+
+
+async def change(connection: Connection, head: Head, profiles: Sequence[StoredProfile]) -> None:
+    """Write new versions of profiles at the next position.
+
+    Raises:
+        RuntimeError: One of them does not exist, or its version would not rise: a fault of the caller.
+    """
+    columns = [(each.profile_id, each.version, each.status.value, each.state) for each in profiles]
+    values = [list(column) for column in zip(*columns, strict=True)]
+    done = await connection.execute(_CHANGE, (head.position + 1, head.recorded_at, *values))
+    if done.rowcount != len(profiles):
+        raise RuntimeError("the version of a profile must rise")
+
+
+async def redirect(connection: Connection, current: Mapping[str, str]) -> None:
+    """Say what issued ids stand for from now on. All ids of a profile are redirected together: there is one hop.
+
+    Raises:
+        RuntimeError: One of the ids was never issued: a fault of the caller.
+    """
+    done = await connection.execute(_REDIRECT, (list(current), list(current.values())))
+    if done.rowcount != len(current):
+        raise RuntimeError("only an id that was issued can be redirected")
+
+
+async def current(connection: Connection, issued_ids: Collection[str]) -> dict[str, str]:
+    """Return what each of these ids stands for now; one that was never issued is left out."""
+    return dict(await (await connection.execute(_CURRENT, (list(issued_ids),))).fetchall())
+
+
+async def redirecting(connection: Connection, profile_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return for each of these profiles every id that redirects to it; its own is not among them."""
+    found: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
+    for profile_id, issued_id in await (await connection.execute(_REDIRECTING, (list(profile_ids),))).fetchall():
+        found[profile_id].append(issued_id)
+    return found
+
+
+async def get(connection: Connection, profile_ids: Collection[str]) -> dict[str, StoredProfile]:
+    """Return the profiles with exactly these ids, those merged and erased too."""
+    rows = await (await connection.execute(_GET, (list(profile_ids),))).fetchall()
+    return {row[0]: StoredProfile(row[0], row[1], ProfileStatus(row[2]), row[3]) for row in rows}
+
+
+async def since(connection: Connection, position: int, until: int) -> list[StoredProfile]:
+    """Return the profiles whose present version was written after one position and up to another."""
+    rows = await (await connection.execute(_SINCE, (position, until))).fetchall()
+    return [
+        StoredProfile(profile_id, version, ProfileStatus(status), state) for profile_id, version, status, state in rows
+    ]
+
+
+async def id_map(connection: Connection, after: str, limit: int) -> list[tuple[str, str]]:
+    """Return ids ever issued, from the one after `after` on, each with what it stands for, in order."""
+    return await (await connection.execute(_ID_MAP, (after, limit))).fetchall()  # type: ignore[return-value]

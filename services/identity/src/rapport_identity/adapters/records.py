@@ -1,0 +1,280 @@
+"""Records in PostgreSQL: written in bulk, read in the order of their numbers or of what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.rows import args_row
+from rapport_chassis.database.pool import Connection
+from rapport_chassis.errors import CHASSIS_ERRORS
+
+from rapport_identity.adapters.bulk import Rows
+from rapport_identity.adapters.crypto import Hasher, unseal
+from rapport_identity.adapters.head import Head
+from rapport_identity.adapters.vault import SealedRecord
+from rapport_identity.app.ports import KeyStore
+from rapport_identity.app.stored import HeldRecord, KnownRecord, RecordDraft, SourceKey, Term
+
+_RECORDS: Final = Rows(
+    "records",
+    (
+        ("record_no", "int8"),
+        ("record_id", "text"),
+        ("source", "text"),
+        ("source_key", "bytea"),
+        ("profile_id", "text"),
+        ("recorded_under", "text"),
+        ("version", "int4"),
+        ("key_id", "bytea"),
+        ("hash_version", "int4"),
+        ("value", "bytea"),
+        ("digest", "bytea"),
+        ("occurred_at", "timestamptz"),
+        ("position", "int8"),
+        ("recorded_at", "timestamptz"),
+    ),
+)
+_IDENTIFIERS: Final = Rows("identifiers", (("kind", "int2"), ("hash", "bytea"), ("record_no", "int8")))
+
+_NUMBERS: Final = "SELECT nextval('record_numbers') FROM generate_series(1, %s)"
+_FIND: Final = """
+SELECT source, source_key, record_no, record_id, profile_id, version, key_id, occurred_at, digest, hash_version
+FROM records JOIN unnest(%s::text[], %b::bytea[]) AS wanted (source, source_key) USING (source, source_key)
+"""
+_HOLDERS: Final = """
+SELECT wanted.place, array_agg(DISTINCT record_no ORDER BY record_no)
+FROM unnest(%s::int[], %s::smallint[], %b::bytea[]) AS wanted (place, kind, hash) JOIN identifiers USING (kind, hash)
+GROUP BY wanted.place
+"""
+_COLUMNS: Final = "record_no, record_id, profile_id, recorded_under, version, position, recorded_at, key_id, value"
+_AFTER: Final = f"""
+SELECT {_COLUMNS} FROM records WHERE record_no > %s AND NOT erased ORDER BY record_no LIMIT %s
+"""  # noqa: S608 - made of constants
+_SINCE: Final = f"""
+SELECT {_COLUMNS} FROM records WHERE position > %s AND position <= %s ORDER BY position, record_no
+"""  # noqa: S608 - made of constants
+_NAMED: Final = f"SELECT {_COLUMNS} FROM records WHERE record_no = ANY (%s) ORDER BY record_no"  # noqa: S608
+_OF_PROFILES: Final = f"""
+SELECT {_COLUMNS} FROM records WHERE profile_id = ANY (%s) AND NOT erased ORDER BY record_no
+"""  # noqa: S608 - made of constants
+_REVISE: Final = """
+UPDATE records SET version = new.version, value = new.value, source_key = new.source_key, digest = new.digest,
+    hash_version = new.hash_version, occurred_at = new.occurred_at, position = %s, recorded_at = %s
+FROM unnest(%s::bigint[], %s::int[], %b::bytea[], %b::bytea[], %b::bytea[], %s::int[], %s::timestamptz[])
+    AS new (record_no, version, value, source_key, digest, hash_version, occurred_at)
+WHERE records.record_no = new.record_no AND records.version = new.version - 1 AND NOT erased
+"""
+_ASSIGN: Final = """
+UPDATE records SET profile_id = new.profile_id FROM unnest(%s::bigint[], %s::text[]) AS new (record_no, profile_id)
+WHERE records.record_no = new.record_no
+"""
+_ERASE: Final = """
+UPDATE records SET erased = true, source_key = NULL, key_id = NULL, value = NULL, digest = NULL, occurred_at = NULL,
+    position = %s, recorded_at = %s
+WHERE record_no = ANY (%s) AND NOT erased
+"""
+_FORGET: Final = "DELETE FROM identifiers WHERE record_no = ANY (%s)"
+_KEY_IDS: Final = "SELECT key_id FROM records WHERE record_no = ANY (%s) AND NOT erased"
+_KEYS_IN_USE: Final = "SELECT key_id FROM records WHERE key_id = ANY (%b::bytea[])"
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedRecord:
+    """A record as it is read, before its key is fetched."""
+
+    record_no: int
+    record_id: str
+    profile_id: str
+    recorded_under: str
+    version: int
+    position: int
+    recorded_at: datetime
+    key_id: bytes | None
+    value: bytes | None
+
+
+class Records:
+    """The records, inside a transaction that somebody else commits.
+
+    Args:
+        connection: In the transaction.
+        hasher: Hashes under every version in use.
+    """
+
+    def __init__(self, connection: Connection, hasher: Hasher) -> None:
+        self._connection = connection
+        self._hasher = hasher
+
+    async def find(self, drafts: Sequence[RecordDraft]) -> dict[SourceKey, KnownRecord]:
+        """Return those of the records that are known, by what their source calls them."""
+        hashes: dict[tuple[str, bytes], RecordDraft] = {}
+        for draft in drafts:
+            for source_key in self._hasher.source_keys(*draft.key):
+                hashes[draft.key.source, source_key] = draft
+        wanted = [source for source, _ in hashes], [source_key for _, source_key in hashes]
+        found: dict[SourceKey, KnownRecord] = {}
+        for source, source_key, *columns, digest, hash_version in await self._rows(_FIND, wanted):
+            draft = hashes[source, source_key]
+            unchanged = digest == self._hasher.digest(draft.payload, hash_version)
+            found[draft.key] = KnownRecord(*columns, unchanged)
+        return found
+
+    async def holders(self, terms: Sequence[Term]) -> dict[Term, list[int]]:
+        """Return the numbers of the records that hold each of the terms, in order."""
+        places, kinds, hashes = [], [], []
+        for place, term in enumerate(terms):
+            for hash_ in self._hasher.terms(*term):
+                places.append(place)
+                kinds.append(term.kind)
+                hashes.append(hash_)
+        rows = await self._rows(_HOLDERS, (places, kinds, hashes))
+        return {terms[place]: numbers for place, numbers in rows}
+
+    async def numbers(self, count: int) -> list[int]:
+        """Return so many numbers that no record ever had; they rise, with gaps."""
+        return [number for (number,) in await self._rows(_NUMBERS, (count,))]
+
+    async def add(self, head: Head, records: Sequence[tuple[int, str, SealedRecord]]) -> None:
+        """Write new records.
+
+        Args:
+            head: As this transaction holds it: the position is the next one.
+            records: Each with its number and its profile.
+
+        Raises:
+            RapportError: NOT_READY: the hash key they were sealed with went out of use meanwhile; seal them again.
+            psycopg.errors.UniqueViolation: A record of that name is there already: it was not looked for under the lock.
+        """
+        self._check_hash_versions(head, [sealed for _, _, sealed in records])
+        rows = [
+            (
+                number,
+                sealed.record_id,
+                sealed.source,
+                sealed.source_key,
+                profile_id,
+                profile_id,
+                sealed.version,
+                sealed.key_id,
+                sealed.hash_version,
+                sealed.value,
+                sealed.digest,
+                sealed.occurred_at,
+                head.position + 1,
+                head.recorded_at,
+            )
+            for number, profile_id, sealed in records
+        ]
+        await _RECORDS.write(self._connection, rows)
+        await self._write_identifiers([(number, sealed) for number, _, sealed in records])
+
+    async def revise(self, head: Head, records: Sequence[tuple[int, SealedRecord]]) -> None:
+        """Write new versions of records.
+
+        Args:
+            head: As this transaction holds it: the position is the next one.
+            records: Each with its number; its version is one more than the present one.
+
+        Raises:
+            RapportError: NOT_READY, as for `add`, or because one of them was revised or erased meanwhile.
+        """
+        self._check_hash_versions(head, [sealed for _, sealed in records])
+        columns = [
+            (each.version, each.value, each.source_key, each.digest, each.hash_version, each.occurred_at)
+            for _, each in records
+        ]
+        values = [list(column) for column in zip(*columns, strict=True)]
+        numbers = [number for number, _ in records]
+        done = await self._connection.execute(_REVISE, (head.position + 1, head.recorded_at, numbers, *values))
+        if done.rowcount != len(records):
+            raise CHASSIS_ERRORS.error("NOT_READY", "a record was changed by somebody else meanwhile: repeat")
+        await self._connection.execute(_FORGET, (numbers,))
+        await self._write_identifiers(records)
+
+    async def assign(self, profile_ids: Mapping[int, str]) -> None:
+        """Say which profiles records belong to from now on, by record number; the moves tell of it."""
+        await self._connection.execute(_ASSIGN, (list(profile_ids), list(profile_ids.values())))
+
+    async def key_ids(self, record_nos: Collection[int]) -> list[bytes]:
+        """Return the keys of these records, which are to be destroyed when the records are erased."""
+        return [key_id for (key_id,) in await self._rows(_KEY_IDS, (list(record_nos),))]
+
+    async def erase(self, head: Head, record_nos: Collection[int]) -> int:
+        """Drop all that the records say, and return how many were not erased before.
+
+        Their numbers stay, so that a replica still learns of it. Copies of the values in backups end with the keys,
+        which the caller destroys first.
+        """
+        numbers = list(record_nos)
+        await self._connection.execute(_FORGET, (numbers,))
+        return (await self._connection.execute(_ERASE, (head.position + 1, head.recorded_at, numbers))).rowcount
+
+    async def _write_identifiers(self, records: Sequence[tuple[int, SealedRecord]]) -> None:
+        rows = [(kind, hash_, number) for number, sealed in records for kind, hash_ in sealed.identifiers]
+        await _IDENTIFIERS.write(self._connection, rows)
+
+    def _check_hash_versions(self, head: Head, records: Sequence[SealedRecord]) -> None:
+        if not {sealed.hash_version for sealed in records} <= set(head.hash_versions):
+            raise CHASSIS_ERRORS.error("NOT_READY", "the hash keys were rotated meanwhile: repeat")
+
+    async def _rows(self, statement: Any, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        return await (await self._connection.execute(statement, values, binary=True)).fetchall()
+
+
+async def after(connection: Connection, record_no: int, limit: int) -> list[EncryptedRecord]:
+    """Return records with higher numbers, in order; those that were erased are left out."""
+    return await _read(connection, _AFTER, (record_no, limit))
+
+
+async def since(connection: Connection, position: int, until: int) -> list[EncryptedRecord]:
+    """Return records whose versions were written after one position and up to another, those erased too."""
+    return await _read(connection, _SINCE, (position, until))
+
+
+async def named(connection: Connection, record_nos: Collection[int]) -> list[EncryptedRecord]:
+    """Return the records of these numbers, in order."""
+    return await _read(connection, _NAMED, (list(record_nos),))
+
+
+async def of_profiles(connection: Connection, profile_ids: Collection[str]) -> list[EncryptedRecord]:
+    """Return the records of these profiles, in the order of their numbers."""
+    return await _read(connection, _OF_PROFILES, (list(profile_ids),))
+
+
+async def keys_in_use(connection: Connection, key_ids: Collection[bytes]) -> set[bytes]:
+    """Return those of the keys that a record needs."""
+    rows = await (await connection.execute(_KEYS_IN_USE, (list(key_ids),))).fetchall()
+    return {key_id for (key_id,) in rows}
+
+
+async def opened(records: Sequence[EncryptedRecord], keys: KeyStore) -> list[HeldRecord]:
+    """Return the records in clear. One whose key was destroyed is erased, whatever its row still holds.
+
+    Raises:
+        RapportError: NOT_READY.
+        Unreadable: A value does not fit its key and place: somebody changed it.
+    """
+    secrets = await keys.get([each.key_id for each in records if each.key_id is not None])
+    return [
+        HeldRecord(
+            each.record_no,
+            each.profile_id,
+            each.recorded_under,
+            each.version,
+            each.position,
+            each.recorded_at,
+            unseal(secret, each.record_id, each.version, each.value)
+            if each.value is not None and (secret := secrets.get(each.key_id or b"")) is not None
+            else None,
+        )
+        for each in records
+    ]
+
+
+async def _read(connection: Connection, statement: Any, values: Sequence[Any]) -> list[EncryptedRecord]:
+    async with connection.cursor(binary=True, row_factory=args_row(EncryptedRecord)) as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
