@@ -92,7 +92,7 @@ def _activity(service: str, snapshot: Mapping[str, Any]) -> Activity:
         sent=_total(_rows(snapshot, SENT_MESSAGES.name), "value"),
         handled=_total(_rows(snapshot, CONSUMED_MESSAGES.name), "value"),
         outbox_age_s=max(ages, default=None),
-        measured_s_ago=time.time() - snapshot["at"],
+        measured_s_ago=max(0.0, time.time() - snapshot["at"]),
     )
 
 
