@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import LiteralString
 
 import pytest
 from rapport_chassis.database.engine import Database
 from rapport_chassis.settings import DatabaseSettings
 from rapport_consent.adapters.head import SharedHeads
-from rapport_consent.adapters.ledger import LedgerStore
+from rapport_consent.adapters.ledger import ROWS, STATES, LedgerStore
 from rapport_consent.app.ledger import Token, write
 from rapport_consent.domain.negatives import draft_restriction
 from rapport_testing.clock import TestClock
@@ -29,6 +30,18 @@ async def restrict(store: LedgerStore, person: str) -> Token:
     async with store.unit() as unit:
         drafts = [draft_restriction("CLAIMS", now=TestClock().now())]
         return (await write(unit, await unit.lock([person]), person, drafts)).token
+
+
+@pytest.mark.parametrize("statement", [ROWS, STATES])
+async def test_people_are_looked_up_and_never_searched_for_in_the_whole_ledger(
+    opened: Database, statement: LiteralString
+) -> None:
+    """However little the planner knows of tables that have just been filled."""
+    async with opened.transaction() as connection:
+        explained = "EXPLAIN (GENERIC_PLAN) " + statement.replace("%(ids)s", "$1")
+        plan = [line for (line,) in await (await connection.execute(explained)).fetchall()]
+    assert any("Index" in line for line in plan)
+    assert not [line for line in plan if "Seq Scan" in line or "Hash Join" in line or "Merge Join" in line]
 
 
 async def test_writers_side_by_side_take_positions_without_a_gap(opened: Database) -> None:
