@@ -1,0 +1,1 @@
+"""The identity service: one stable profile per person."""

@@ -1,0 +1,154 @@
+"""Weights trained by Splink: unsupervised, seeded, the same on DuckDB here and on Spark for those who outgrow it.
+
+Splink learns what agreement means for one person (m) and for two (u). What it means for two persons of one household,
+which Splink has no notion of, is fitted on top by `household_fit`.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from splink import DuckDBAPI, Linker
+
+from rapport_identity.domain.comparisons import Comparison
+from rapport_identity.domain.folding import Column
+from rapport_identity.domain.matcher import Matcher
+from rapport_identity.domain.splink_model import read_model
+
+SEED: Final = 4
+MAX_PAIRS: Final = 1e6
+"""Pairs from which u is sampled, and pairs of one training session, at most."""
+
+SESSIONS: Final = (
+    ("given", "surname"),
+    ("dob",),
+    ("email",),
+    ("national_id",),
+    ("surname", "postcode"),
+)
+"""Columns that agree among the pairs of one training session; what they are in is trained in the others."""
+
+LEAST_PAIRS: Final = 100
+"""A session or a trait with less data is left out."""
+
+
+def settings_of(traits: Sequence[Comparison]) -> dict[str, Any]:
+    """Return the settings of Splink for untrained traits."""
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "unique_id",
+        "probability_two_random_records_match": 1e-4,
+        "blocking_rules_to_generate_predictions": [],
+        "comparisons": [_comparison(trait) for trait in traits],
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
+    }
+
+
+def _comparison(trait: Comparison) -> dict[str, Any]:
+    levels = []
+    for level in trait.levels:
+        raw: dict[str, Any] = {"sql_condition": level.form.sql(), "label_for_charts": level.label}
+        if level.is_null:
+            raw["is_null_level"] = True
+        if level.term:
+            raw |= {"tf_adjustment_column": level.term, "tf_adjustment_weight": level.term_weight}
+        levels.append(raw)
+    return {"output_column_name": trait.name, "comparison_levels": levels}
+
+
+def table_of(columns: Sequence[Mapping[str, Column]], names: Sequence[str]) -> pa.Table:
+    """Return folded records as the table that Splink reads; an empty list is missing, as a missing text is."""
+    arrays: dict[str, Any] = {"unique_id": pa.array([f"{index:09}" for index in range(len(columns))])}
+    for name in names:
+        values = [record[name] or None for record in columns]
+        lists = any(isinstance(value, tuple) for value in values)
+        kind = pa.list_(pa.string()) if lists else pa.string()
+        arrays[name] = pa.array([list(value) if isinstance(value, tuple) else value for value in values], kind)
+    return pa.table(arrays)
+
+
+def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison]) -> Matcher:
+    """Return a matcher trained on folded records, without households.
+
+    A trait of which the records know too little keeps the weights it came with.
+    """
+    logging.getLogger("splink").disabled = True
+    present = [trait for trait in traits if _known(trait, columns) >= LEAST_PAIRS]
+    names = sorted(frozenset[str]().union(*(trait.columns for trait in present), *map(frozenset, SESSIONS)))
+    ordered = sorted(columns, key=lambda record: repr([record[name] for name in names]))
+    database = DuckDBAPI()
+    linker = Linker(database.register(table_of(ordered, names)), settings_of(present))
+    linker.training.estimate_u_using_random_sampling(max_pairs=MAX_PAIRS, seed=SEED)
+    for session in SESSIONS:
+        if _pairs(ordered, session) >= LEAST_PAIRS:
+            rule = " AND ".join(f'l."{column}" = r."{column}"' for column in session)
+            linker.training.estimate_parameters_using_expectation_maximisation(
+                rule, estimate_without_term_frequencies=True, max_pairs=MAX_PAIRS
+            )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        linker.misc.save_model_to_json(str(path))
+        model = with_assumed(json.loads(path.read_text("utf-8")), present)
+    terms = sorted({level.term for trait in present for level in trait.levels if level.term})
+    trained = read_model(model, {term: frequencies(ordered, term) for term in terms})
+    return replace(trained, comparisons=merge(traits, trained.comparisons))
+
+
+def with_assumed(model: dict[str, Any], traits: Sequence[Comparison]) -> dict[str, Any]:
+    """Return the model with the weights that traits came with where training saw too little to give one."""
+    for raw, trait in zip(model["comparisons"], traits, strict=True):
+        for level, assumed in zip(raw["comparison_levels"], trait.levels, strict=True):
+            if not assumed.is_null:
+                level.setdefault("m_probability", assumed.m)
+                level.setdefault("u_probability", assumed.u)
+    return model
+
+
+def merge(traits: Sequence[Comparison], trained: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Return the traits with the weights that were trained."""
+    by_name = {comparison.name: comparison for comparison in trained}
+    merged = []
+    for trait in traits:
+        found = by_name.get(trait.name)
+        if found is None:
+            merged.append(trait)
+            continue
+        levels = [
+            level if level.is_null else replace(level, m=other.m, u=other.u, term_u=other.term_u)
+            for level, other in zip(trait.levels, found.levels, strict=True)
+        ]
+        merged.append(replace(trait, levels=tuple(levels)))
+    return tuple(merged)
+
+
+def frequencies(columns: Sequence[Mapping[str, Column]], column: str) -> dict[str, float]:
+    """Return how often each text of a column occurs among those that are known, as Splink counts it."""
+    counts: dict[str, int] = {}
+    for record in columns:
+        value = record[column]
+        if isinstance(value, str):
+            counts[value] = counts.get(value, 0) + 1
+    total = sum(counts.values())
+    return {value: count / total for value, count in sorted(counts.items())}
+
+
+def _known(trait: Comparison, columns: Sequence[Mapping[str, Column]]) -> int:
+    """Return how many records know what a trait compares first."""
+    first = trait.levels[0].form
+    column = first.parts[0].field.column  # type: ignore[union-attr]
+    return sum(bool(record[column]) for record in columns)
+
+
+def _pairs(columns: Sequence[Mapping[str, Column]], session: Sequence[str]) -> int:
+    counts: dict[tuple[Column, ...], int] = {}
+    for record in columns:
+        values = tuple(record[column] for column in session)
+        if all(values):
+            counts[values] = counts.get(values, 0) + 1
+    return sum(count * (count - 1) // 2 for count in counts.values())

@@ -1,0 +1,1 @@
+"""Rules of identity resolution: pure, without I/O, clock or randomness."""

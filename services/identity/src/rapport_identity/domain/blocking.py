@@ -1,0 +1,84 @@
+"""Blocking keys: which records are compared at all. Two records meet if they share a key that few enough hold."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+from rapport_identity.domain.folding import Column, Columns
+
+Part = Callable[[Columns], Iterable[str]]
+
+
+def _value(column: str, length: int | None = None) -> Part:
+    def part(columns: Columns) -> Iterable[str]:
+        value = columns[column]
+        return (value[:length],) if isinstance(value, str) else ()
+
+    return part
+
+
+def _each(column: str) -> Part:
+    def part(columns: Columns) -> Iterable[str]:
+        value = columns[column]
+        return value if isinstance(value, tuple) else ()
+
+    return part
+
+
+def _name(columns: Columns) -> Iterable[str]:
+    """Given name and surname in either order."""
+    given, surname = columns["given"], columns["surname"]
+    return (" ".join(sorted((given, surname))),) if isinstance(given, str) and isinstance(surname, str) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A kind of key.
+
+    Attributes:
+        name: One word, part of every key of it.
+        parts: What makes up the key; a record lacking a part has no such key, one with several values several keys.
+        cap: Holders above which a key brings nobody together any more.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    cap: int = 100
+
+    def keys(self, columns: Columns) -> list[str]:
+        """Return the keys of a record."""
+        keys = [self.name]
+        for part in self.parts:
+            values = list(part(columns))
+            keys = [f"{key}|{value}" for key in keys for value in values]
+            if not keys:
+                return []
+        return keys
+
+
+RULES: Final = (
+    Rule("email", (_each("emails"),)),
+    Rule("phone", (_each("phone_tails"),)),
+    Rule("national", (_each("national_ids"),)),
+    Rule("account", (_each("accounts"),)),
+    Rule("device", (_each("devices"),)),
+    Rule("address", (_value("address"),), cap=30),
+    Rule("postcode", (_value("postcode"),), cap=50),
+    Rule("surname", (_value("surname"),), cap=50),
+    Rule("name", (_name,)),
+    Rule("root_sound", (_each("given_roots"), _value("surname_sound")), cap=50),
+    Rule("root_area", (_each("given_roots"), _value("postcode_area")), cap=50),
+    Rule("root_birth_place", (_each("given_roots"), _value("birth_place")), cap=50),
+    Rule("sound_birth_place", (_value("surname_sound"), _value("birth_place")), cap=50),
+    Rule("initial_dob", (_value("given_initial"), _value("dob")), cap=50),
+    Rule("sound_dob", (_value("surname_sound"), _value("dob")), cap=50),
+    Rule("initial_sound_year", (_value("given_initial"), _value("surname_sound"), _value("birth_year")), cap=50),
+    Rule("root_day", (_each("given_roots"), _value("month_day")), cap=50),
+)
+"""The keys of the default configuration."""
+
+
+def keys(columns: Columns, rules: Iterable[Rule] = RULES) -> list[str]:
+    """Return all keys of a record, rule by rule."""
+    return [key for rule in rules for key in rule.keys(columns)]

@@ -1,0 +1,83 @@
+"""A comparison: what two records say of one trait, as the first of its levels that holds, and what that weighs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log2
+from typing import Final
+
+from rapport_identity.domain.forms import Any, Form, Missing, Positions, Test, Values, columns_of
+from rapport_identity.domain.forms import Field as F
+
+LEAST: Final = 1e-300
+"""No probability is taken as less, so that every weight is finite; as in Splink."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One degree of agreement.
+
+    Attributes:
+        label: What it says, for a person.
+        form: When it holds, if no earlier level does.
+        m: Probability of it between two records of one person.
+        u: Probability of it between records of two persons.
+        h: Probability of it between two persons of one household; None: as between any two.
+        term: Column (of texts) whose value says by its frequency how telling the agreement is; None if all values tell the same.
+        term_weight: Share of the adjustment by frequency that is applied, 0 to 1.
+        term_floor: Least frequency that is believed.
+        term_u: Probability that the frequency stands in for; None: `u`.
+        veto: Records that agree in this degree are never of one person, whatever else agrees.
+    """
+
+    label: str
+    form: Form
+    m: float | None = None
+    u: float | None = None
+    h: float | None = None
+    term: str | None = None
+    term_weight: float = 1.0
+    term_floor: float = 0.0
+    term_u: float | None = None
+    veto: bool = False
+
+    @property
+    def is_null(self) -> bool:
+        """Whether the level says that nothing is known, which weighs nothing."""
+        return self.m is None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One trait and its levels, the most telling first, the last holding always."""
+
+    name: str
+    levels: tuple[Level, ...]
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that the levels look at."""
+        terms = {level.term for level in self.levels if level.term}
+        return frozenset(terms).union(*(columns_of(level.form) for level in self.levels))
+
+    def chooser(self, positions: Positions) -> Callable[[Values, Values], int]:
+        """Return what finds the first level that holds for two prepared records."""
+        tests: list[Test] = [level.form.test(positions) for level in self.levels[:-1]]
+        last = len(tests)
+
+        def choose(a: Values, b: Values) -> int:
+            for index, test in enumerate(tests):
+                if test(a, b):
+                    return index
+            return last
+
+        return choose
+
+
+def unknown(column: str, *others: Form) -> Level:
+    """Return the level for a column that either record lacks, or for which one of the other forms holds."""
+    return Level("not known", Any((Missing(F(column, "l")), Missing(F(column, "r")), *others)))
+
+
+def bits(probability: float, other: float) -> float:
+    """Return the weight of evidence of two probabilities, in bits."""
+    return log2(max(probability, LEAST) / max(other, LEAST))

@@ -1,0 +1,283 @@
+"""Which records are one person: canonical average linkage inside each component, a pure function of what is given.
+
+Nothing depends on the order of arrival: records are taken in the order of their keys, weights are whole numbers (so
+that sums are exact however they are grouped), and every tie is broken by the keys.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from typing import Final
+
+from rapport_identity.domain.records import RecordKey
+
+UNIT: Final = 1 << 20
+"""Weights are counted in parts of a bit, this many to one."""
+
+Pair = tuple[RecordKey, RecordKey]
+Score = Callable[[RecordKey, RecordKey], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Two records that may be one person, and the bits that say so; `one` has the smaller key."""
+
+    one: RecordKey
+    other: RecordKey
+    bits: float
+
+    @classmethod
+    def of(cls, a: RecordKey, b: RecordKey, bits: float) -> "Edge":
+        """Return the edge with its ends in order."""
+        return cls(a, b, bits) if a <= b else cls(b, a, bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """What stewards decided.
+
+    Attributes:
+        required: Pairs that are one person whatever the weights say.
+        forbidden: Pairs that are two persons; they hold against a required pair too.
+    """
+
+    required: frozenset[Pair] = frozenset()
+    forbidden: frozenset[Pair] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Put the ends of each pair in order."""
+        for name in ("required", "forbidden"):
+            pairs: Iterable[Pair] = getattr(self, name)
+            object.__setattr__(self, name, frozenset((min(pair), max(pair)) for pair in pairs))
+
+
+NO_CONSTRAINTS: Final = Constraints()
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """One step of how a person came together.
+
+    Attributes:
+        left: Smallest key of the one cluster, which is also the name of the result.
+        right: Smallest key of the other.
+        bits: Average weight over all pairs between the two; infinite where a steward required it.
+        size: Records of the result.
+    """
+
+    left: RecordKey
+    right: RecordKey
+    bits: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A component that was too large, and what was left out of consideration for it.
+
+    Attributes:
+        smallest: Smallest key of the component.
+        size: Records of the component.
+        refused: Edges that would have made a part too large.
+    """
+
+    smallest: RecordKey
+    size: int
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Who is who.
+
+    Attributes:
+        clusters: The persons, each its records in order; in the order of their smallest records.
+        joins: The steps, component by component, in the order in which they were taken.
+        cuts: Components that were cut.
+    """
+
+    clusters: tuple[tuple[RecordKey, ...], ...]
+    joins: tuple[Join, ...] = ()
+    cuts: tuple[Cut, ...] = ()
+
+
+@dataclass(slots=True)
+class _Forest:
+    """Disjoint sets that know their size and smallest member."""
+
+    parents: dict[RecordKey, RecordKey] = field(default_factory=dict)
+    sizes: dict[RecordKey, int] = field(default_factory=dict)
+
+    def root(self, key: RecordKey) -> RecordKey:
+        root = key
+        while (parent := self.parents.get(root, root)) != root:
+            root = parent
+        while key != root:
+            self.parents[key], key = root, self.parents.get(key, key)
+        return root
+
+    def size(self, root: RecordKey) -> int:
+        return self.sizes.get(root, 1)
+
+    def unite(self, a: RecordKey, b: RecordKey) -> None:
+        first, second = (a, b) if a <= b else (b, a)
+        self.parents[second] = first
+        self.sizes[first] = self.size(first) + self.size(second)
+
+    def groups(self, keys: Iterable[RecordKey]) -> dict[RecordKey, list[RecordKey]]:
+        groups: dict[RecordKey, list[RecordKey]] = {}
+        for key in keys:
+            groups.setdefault(self.root(key), []).append(key)
+        return groups
+
+
+def components(
+    keys: Sequence[RecordKey], edges: Iterable[Edge], *, fracture: float, largest: int, constraints: Constraints
+) -> tuple[list[list[RecordKey]], list[Cut]]:
+    """Return the groups that are linked each for itself, and which were cut.
+
+    Edges count from the fracture value. They are taken from the heaviest down, ties by key; one that would make a
+    group larger than allowed is left out. Required pairs are taken first, for they are not up for decision.
+    """
+    known = set(keys)
+    whole, parts = _Forest(), _Forest()
+    required = sorted(pair for pair in constraints.required if known.issuperset(pair))
+    heavy = sorted((edge for edge in edges if edge.bits >= fracture), key=lambda e: (-_units(e.bits), e.one, e.other))
+    refused: list[RecordKey] = []
+    for one, other, must in [(*pair, True) for pair in required] + [(e.one, e.other, False) for e in heavy]:
+        left, right = whole.root(one), whole.root(other)
+        if left != right:
+            whole.unite(left, right)
+        left, right = parts.root(one), parts.root(other)
+        if left == right:
+            continue
+        if not must and parts.size(left) + parts.size(right) > largest:
+            refused.append(one)
+            continue
+        parts.unite(left, right)
+    counts: dict[RecordKey, int] = {}
+    for one in refused:
+        counts[whole.root(one)] = counts.get(whole.root(one), 0) + 1
+    cuts = [Cut(root, whole.size(root), count) for root, count in sorted(counts.items())]
+    return [members for _, members in sorted(parts.groups(sorted(known)).items())], cuts
+
+
+def link(members: Sequence[RecordKey], score: Score, *, join: float, constraints: Constraints) -> Partition:
+    """Return the persons of one component.
+
+    Average linkage: of all pairs of clusters the one with the highest average weight between their records is joined,
+    as long as it reaches the join value. A pair of minus infinity or a forbidden one keeps its clusters apart for good.
+
+    Args:
+        members: The records.
+        score: Bits of a pair; minus infinity is a veto.
+        join: Average from which two clusters are one.
+        constraints: What stewards decided.
+    """
+    keys = sorted(set(members))
+    at = {key: index for index, key in enumerate(keys)}
+    apart = {(at[a], at[b]) for a, b in constraints.forbidden if a in at and b in at}
+    bound = sorted((at[a], at[b]) for a, b in constraints.required if a in at and b in at)
+    sums: list[dict[int, float]] = [{} for _ in keys]
+    for i, one in enumerate(keys):
+        for j in range(i + 1, len(keys)):
+            sums[i][j] = sums[j][i] = -inf if (i, j) in apart else _units(score(one, keys[j]))
+    clusters = _Clusters(keys, sums, {index: [index] for index in range(len(keys))})
+    for i, j in bound:
+        clusters.require(i, j, apart)
+    clusters.agglomerate(_units(join))
+    return Partition(clusters.result(), tuple(clusters.joins))
+
+
+@dataclass(slots=True)
+class _Clusters:
+    """Clusters named by their smallest member, and the sum of weights between any two."""
+
+    keys: Sequence[RecordKey]
+    sums: list[dict[int, float]]
+    members: dict[int, list[int]]
+    joins: list[Join] = field(default_factory=list)
+
+    def average(self, i: int, j: int) -> float:
+        return self.sums[i][j] / (len(self.members[i]) * len(self.members[j]))
+
+    def require(self, i: int, j: int, apart: set[tuple[int, int]]) -> None:
+        """Join the clusters of two records, vetoes or not, unless that would unite a forbidden pair."""
+        left, right = sorted(next(name for name, all_ in self.members.items() if index in all_) for index in (i, j))
+        between = {(min(a, b), max(a, b)) for a in self.members[left] for b in self.members[right]}
+        if left != right and between.isdisjoint(apart):
+            self._merge(left, right, inf)
+
+    def agglomerate(self, join: float) -> None:
+        """Join the pair with the highest average until none reaches the join value."""
+        names = sorted(self.members)
+        queue = [self._entry(i, j) for at, i in enumerate(names) for j in names[at + 1 :] if self.average(i, j) >= join]
+        heapq.heapify(queue)
+        while queue:
+            negative, i, j, size = heapq.heappop(queue)
+            if i not in self.members or j not in self.members or len(self.members[i]) + len(self.members[j]) != size:
+                continue
+            self._merge(i, j, -negative / UNIT)
+            for k in self.members:
+                if k != i and self.average(i, k) >= join:
+                    heapq.heappush(queue, self._entry(min(i, k), max(i, k)))
+
+    def _entry(self, i: int, j: int) -> tuple[float, int, int, int]:
+        """Return what the queue holds of a pair; the size says later whether the clusters are still the same."""
+        return -self.average(i, j), i, j, len(self.members[i]) + len(self.members[j])
+
+    def _merge(self, i: int, j: int, bits: float) -> None:
+        self.members[i] += self.members.pop(j)
+        for k in self.members:
+            if k != i:
+                self.sums[i][k] = self.sums[k][i] = self.sums[i][k] + self.sums[j][k]
+        self.joins.append(Join(self.keys[i], self.keys[j], bits, len(self.members[i])))
+
+    def result(self) -> tuple[tuple[RecordKey, ...], ...]:
+        return tuple(
+            tuple(self.keys[index] for index in sorted(indices)) for _, indices in sorted(self.members.items())
+        )
+
+
+def partition(
+    keys: Sequence[RecordKey],
+    edges: Iterable[Edge],
+    score: Score,
+    *,
+    join: float,
+    fracture: float,
+    largest: int,
+    constraints: Constraints = NO_CONSTRAINTS,
+) -> Partition:
+    """Return the persons among the records.
+
+    Args:
+        keys: All records.
+        edges: Pairs that blocking brought together, with their bits.
+        score: Bits of any pair, also of those that blocking did not bring together.
+        join: Average weight from which two clusters are one.
+        fracture: Weight of an edge from which it counts.
+        largest: Records that are linked together at most.
+        constraints: What stewards decided.
+    """
+    groups, cuts = components(keys, edges, fracture=fracture, largest=largest, constraints=constraints)
+    clusters: list[tuple[RecordKey, ...]] = []
+    joins: list[Join] = []
+    for group in groups:
+        if len(group) == 1:
+            clusters.append((group[0],))
+            continue
+        linked = link(group, score, join=join, constraints=constraints)
+        clusters += linked.clusters
+        joins += linked.joins
+    return Partition(tuple(sorted(clusters)), tuple(joins), tuple(cuts))
+
+
+def owners(partition_: Partition) -> Mapping[RecordKey, RecordKey]:
+    """Return for each record the smallest record of its person."""
+    return {key: cluster[0] for cluster in partition_.clusters for key in cluster}
+
+
+def _units(bits: float) -> float:
+    return round(bits * UNIT) if isfinite(bits) else bits

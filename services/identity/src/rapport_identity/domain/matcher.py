@@ -1,0 +1,229 @@
+"""A matcher: everything that decides whether two records are of one person, frozen in one version.
+
+The score of a pair is a sum of bits: the prior, one weight per comparison (Fellegi and Sunter), and one term for the
+other good explanation of much agreement: that the two are persons of one household. With m, u and h the probabilities
+of what was seen between records of one person, of two persons anywhere, and of two persons of one household, and r the
+odds that two persons at random share a household,
+
+    score = log2(odds of one person) + sum log2(m/u) - log2(1 + r * product of h/u)
+
+which is the log odds of "one person" against "two persons, of one household or not". A model from Splink has no
+households; its score is then that of Splink.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import exp2, log1p, log2
+from typing import Final
+
+from rapport_identity.domain.comparisons import Comparison, Level, bits
+from rapport_identity.domain.folding import Column, fold_record
+from rapport_identity.domain.forms import Values
+from rapport_identity.domain.records import Record, RecordKey
+
+HOUSEHOLD: Final = "household"
+"""Name of the term for persons of one household."""
+
+LN2: Final = 0.6931471805599453
+_LARGEST: Final = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A record as one matcher version sees it: its columns in order, and the frequency of each text among them."""
+
+    key: RecordKey
+    values: Values
+    frequencies: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one comparison contributed."""
+
+    comparison: str
+    level: str
+    bits: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The score of a pair in parts.
+
+    Attributes:
+        prior: Bits before anything is compared.
+        parts: Bits of each comparison, in the order of the matcher.
+        household: Bits of the other explanation; never positive.
+        veto: Name of the comparison that forbids the match whatever the score; None if none does.
+    """
+
+    prior: float
+    parts: tuple[Weight, ...]
+    household: float
+    veto: str | None
+
+    @property
+    def score(self) -> float:
+        """The log odds of one person, in bits: the sum of all parts."""
+        return self.prior + sum(part.bits for part in self.parts) + self.household
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """A version of the weights.
+
+    Attributes:
+        comparisons: The traits compared.
+        prior: Log odds that two records at random are of one person, in bits.
+        household_odds: Odds that two persons at random are of one household; 0 leaves the term out.
+        frequencies: For each column with term frequencies, how often each value occurs among those that are known.
+        unseen: For such a column, the frequency that a value missing from its table is taken to have; where it is not
+            given, such a value weighs as the average one, as in Splink.
+        join: Average weight from which two clusters are one person.
+        fracture: Weight of a pair from which two records are considered together at all; not above `join`.
+        largest_component: Records that are considered together at most.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    prior: float
+    household_odds: float = 0.0
+    frequencies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    unseen: Mapping[str, float] = field(default_factory=dict)
+    join: float = 0.0
+    fracture: float = 0.0
+    largest_component: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuse values that decide nothing.
+
+        Raises:
+            ValueError: The fracture value lies above the join value, or a number is out of range.
+        """
+        if self.fracture > self.join:
+            raise ValueError("the fracture value lies above the join value")
+        if self.household_odds < 0 or self.largest_component < 2:
+            raise ValueError("household odds are not negative and a component holds two records at least")
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the comparisons look at, in the order of prepared values."""
+        return tuple(sorted(frozenset[str]().union(*(comparison.columns for comparison in self.comparisons))))
+
+    @cached_property
+    def _weighers(self) -> tuple["_Weigher", ...]:
+        positions = {column: index for index, column in enumerate(self.columns)}
+        return tuple(_Weigher.of(comparison, positions) for comparison in self.comparisons)
+
+    def prepare(self, record: Record) -> Prepared:
+        """Return the record as this version sees it; do it once per record."""
+        return self.prepare_columns(record.key, fold_record(record))
+
+    def prepare_columns(self, key: RecordKey, columns: Mapping[str, Column]) -> Prepared:
+        """Return folded columns as this version sees them."""
+        values = tuple(columns.get(column) for column in self.columns)
+        frequencies = tuple(
+            self._frequency(column, value) for column, value in zip(self.columns, values, strict=True)
+        )
+        return Prepared(key, values, frequencies)
+
+    def _frequency(self, column: str, value: Column) -> float | None:
+        table = self.frequencies.get(column)
+        if table is None or not isinstance(value, str):
+            return None
+        return table.get(value, self.unseen.get(column))
+
+    def weigh(self, one: Prepared, other: Prepared) -> Weights:
+        """Return the weights of a pair, the same in either order."""
+        a, b = (one, other) if one.key <= other.key else (other, one)
+        parts, home, veto = [], 0.0, None
+        for weigher in self._weighers:
+            level, bits_person, bits_home = weigher.weigh(a, b)
+            parts.append(Weight(weigher.name, level.label, bits_person))
+            home += bits_home
+            if level.veto and veto is None:
+                veto = weigher.name
+        return Weights(self.prior, tuple(parts), self._household(home), veto)
+
+    def score(self, one: Prepared, other: Prepared) -> float:
+        """Return the score of a pair; minus infinity where a veto forbids the match."""
+        a, b = (one, other) if one.key <= other.key else (other, one)
+        total, home = 0.0, 0.0
+        for weigher in self._weighers:
+            level, bits_person, bits_home = weigher.weigh(a, b)
+            if level.veto:
+                return float("-inf")
+            total += bits_person
+            home += bits_home
+        return self.prior + total + self._household(home)
+
+    def household_score(self, one: Prepared, other: Prepared) -> float:
+        """Return the log odds that the records are of two persons of one household, against all else, in bits."""
+        a, b = (one, other) if one.key <= other.key else (other, one)
+        person, home = self.prior, 0.0
+        for weigher in self._weighers:
+            _, bits_person, bits_home = weigher.weigh(a, b)
+            person += bits_person
+            home += bits_home
+        if not self.household_odds:
+            return float("-inf")
+        return log2(self.household_odds) + home - _log2_1p(person)
+
+    def _household(self, home: float) -> float:
+        return -_log2_1p(log2(self.household_odds) + home) if self.household_odds else 0.0
+
+
+def _log2_1p(exponent: float) -> float:
+    """Return log2(1 + 2**exponent) without overflow."""
+    return exponent if exponent > _LARGEST else log1p(exp2(exponent)) / LN2
+
+
+@dataclass(frozen=True, slots=True)
+class _Weigher:
+    """A comparison with its weights computed beforehand."""
+
+    name: str
+    choose: Callable[[Values, Values], int]
+    levels: tuple[Level, ...]
+    base: tuple[tuple[float, float, int | None], ...]
+    """For each level: bits for one person, bits for one household, position of the term column."""
+
+    @classmethod
+    def of(cls, comparison: Comparison, positions: Mapping[str, int]) -> "_Weigher":
+        base = []
+        for level in comparison.levels:
+            at = positions[level.term] if level.term and not level.is_null else None
+            base.append((*_bits(level), at))
+        return cls(comparison.name, comparison.chooser(positions), comparison.levels, tuple(base))
+
+    def weigh(self, a: Prepared, b: Prepared) -> tuple[Level, float, float]:
+        index = self.choose(a.values, b.values)
+        level = self.levels[index]
+        person, home, at = self.base[index]
+        if at is not None:
+            left, right = a.frequencies[at], b.frequencies[at]
+            if left is not None or right is not None:
+                frequency = max(left or 0.0, right or 0.0, level.term_floor)
+                person, home = _with_frequency(level, person, home, frequency)
+        return level, person, home
+
+
+def _bits(level: Level) -> tuple[float, float]:
+    if level.m is None or level.u is None:
+        return 0.0, 0.0
+    return bits(level.m, level.u), bits(level.u if level.h is None else level.h, level.u)
+
+
+def _with_frequency(level: Level, person: float, home: float, frequency: float) -> tuple[float, float]:
+    """Return the bits of a level for a value of that frequency.
+
+    Two persons of one household share a value because they have it from one another, whatever its frequency, or by
+    chance like anybody; two persons at random only by chance.
+    """
+    assert level.u is not None
+    expected = level.u if level.term_u is None else level.term_u
+    shift = level.term_weight * bits(expected, frequency)
+    if level.h is not None and level.u < level.h < 1:
+        shared = (level.h - level.u) / (1 - level.u)
+        home = log2(shared / level.u * exp2(shift) + 1 - shared)
+    return person + shift, home

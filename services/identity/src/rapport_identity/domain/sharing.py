@@ -1,0 +1,115 @@
+"""Identifiers that many hold: how far they still speak for one person, and the households and devices they reveal.
+
+An identifier is as telling as the number of persons who hold it is small. The count is that of the present partition's
+*distinct holders by name* (records whose given name and surname fold alike count once), so it does not depend on how
+the records were joined, and whoever holds the identifier is judged by the same count, early or late.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from rapport_identity.domain import identifiers
+from rapport_identity.domain.folding import Columns
+from rapport_identity.domain.records import RecordKey
+
+
+class Sharing(StrEnum):
+    """What an identifier is good for, by how many hold it."""
+
+    PERSONAL = "personal"
+    """Held by one person, as far as is known: full weight."""
+    HOUSEHOLD = "household"
+    """Held by a few: no evidence for one person, evidence for a household or a shared device."""
+    COMMON = "common"
+    """Held by many, or known to name nobody: no evidence for anything; it brings nobody together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Up to how many distinct holders an identifier is personal, and up to how many it is a household's."""
+
+    personal: int
+    household: int
+
+
+LIMITS: Final[Mapping[str, Limits]] = {
+    "emails": Limits(personal=2, household=6),
+    "phones": Limits(personal=2, household=8),
+    "phone_tails": Limits(personal=2, household=8),
+    "national_ids": Limits(personal=3, household=3),
+    "accounts": Limits(personal=3, household=6),
+    "devices": Limits(personal=2, household=8),
+}
+"""Two holders are allowed as personal: one person may be known by two names, and pairwise weights decide there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What is counted of a record that holds an identifier: who it says it is."""
+
+    key: RecordKey
+    name: str
+
+
+def holding(key: RecordKey, columns: Columns) -> Holding:
+    """Return what is counted of a record; one without a name counts for itself."""
+    given, surname, initial = columns["given"], columns["surname"], columns["given_initial"]
+    if given is None and surname is None:
+        return Holding(key, f"?{key.source}/{key.source_record_id}")
+    return Holding(key, f"{initial or ''}|{columns['surname_sound'] or surname or ''}")
+
+
+def judge(column: str, value: str, holders: Iterable[Holding]) -> Sharing:
+    """Return what an identifier is good for, given all records that hold it at present."""
+    if column == "emails" and identifiers.is_role_mailbox(value):
+        return Sharing.COMMON
+    limits = LIMITS[column]
+    count = len({holder.name for holder in holders})
+    if count <= limits.personal:
+        return Sharing.PERSONAL
+    return Sharing.HOUSEHOLD if count <= limits.household else Sharing.COMMON
+
+
+def without_shared(columns: Columns, sharing: Mapping[tuple[str, str], Sharing]) -> dict[str, object]:
+    """Return the columns of a record less the identifiers that are not personal."""
+    kept: dict[str, object] = dict(columns)
+    for column in LIMITS:
+        values = columns[column]
+        if isinstance(values, tuple):
+            kept[column] = tuple(v for v in values if sharing.get((column, v), Sharing.PERSONAL) is Sharing.PERSONAL)
+    emails = kept["emails"]
+    if not emails:
+        kept["email"] = kept["email_local"] = None
+    if not kept["national_ids"]:
+        kept["national_id"] = None
+        kept["national_spaces"] = ()
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Records of different persons that hold one identifier or one address; an output, never a reason to merge."""
+
+    column: str
+    value: str
+    persons: tuple[RecordKey, ...]
+
+
+def relations(
+    held: Mapping[tuple[str, str], Sequence[RecordKey]], owners: Mapping[RecordKey, RecordKey], *, most: int = 12
+) -> list[Relation]:
+    """Return who shares what, sorted.
+
+    Args:
+        held: The records that hold each value of a column.
+        owners: The person of each record.
+        most: Persons above which a value says nothing of who lives together.
+    """
+    found = []
+    for (column, value), keys in held.items():
+        persons = tuple(sorted({owners[key] for key in keys}))
+        if 2 <= len(persons) <= most:
+            found.append(Relation(column, value, persons))
+    return sorted(found, key=lambda relation: (relation.persons, relation.column, relation.value))

@@ -1,0 +1,132 @@
+"""The traits that the default matcher compares, and the levels of each; their weights come from training."""
+
+from typing import Final
+
+from rapport_identity.domain.comparisons import Comparison, Level, unknown
+from rapport_identity.domain.forms import All, Any, Disjoint, Form, Near, Otherwise, Same, Shares
+from rapport_identity.domain.forms import Field as F
+
+
+def same(column: str, other: str | None = None) -> Same:
+    """Return: the column of one record equals the column of the other."""
+    return Same(F(column, "l"), F(other or column, "r"))
+
+
+def crossed(one: str, other: str) -> Form:
+    """Return: a column of either record equals another column of the other."""
+    return Any((same(one, other), same(other, one)))
+
+
+def shares(column: str, other: str | None = None) -> Shares:
+    """Return: the lists have a value in common."""
+    return Shares(F(column, "l"), F(other or column, "r"))
+
+
+def near(measure: str, column: str, limit: float) -> Near:
+    """Return: the texts are alike enough."""
+    return Near(measure, F(column, "l"), F(column, "r"), limit)
+
+
+def _alike(column: str, similarity: float, distance: int) -> Form:
+    return Any((near("jaro_winkler_similarity", column, similarity), near("damerau_levenshtein", column, distance)))
+
+
+OTHER: Final = Level("differs", Otherwise(), m=0.05, u=0.9)
+
+TRAITS: Final = (
+    Comparison("given_name", (
+        unknown("given"),
+        Level("same", same("given"), m=0.7, u=0.01, term="given"),
+        Level("short form", shares("given_roots"), m=0.06, u=0.01),
+        Level("alike", _alike("given", 0.9, 1), m=0.08, u=0.01),
+        Level("initial", Any((same("given_letter", "given_initial"), same("given_initial", "given_letter"))), m=0.02, u=0.01),
+        Level("is the other's middle name", Any((shares("given_roots", "middle_roots"), shares("middle_roots", "given_roots"))), m=0.02, u=0.005),
+        Level("is the other's surname", crossed("given", "surname"), m=0.02, u=0.001),
+        Level("somewhat alike", near("jaro_winkler_similarity", "given", 0.78), m=0.02, u=0.03),
+        OTHER,
+    )),
+    Comparison("middle_name", (
+        unknown("middle"),
+        Level("same", same("middle"), m=0.6, u=0.02, term="middle"),
+        Level("short form or part", shares("middle_roots"), m=0.1, u=0.02),
+        Level("same initial", same("middle_initial"), m=0.2, u=0.08, term="middle_initial"),
+        OTHER,
+    )),
+    Comparison("surname", (
+        unknown("surname"),
+        Level("same", same("surname"), m=0.8, u=0.005, term="surname"),
+        Level("alike", _alike("surname", 0.9, 1), m=0.08, u=0.005),
+        Level("part", shares("surname_parts"), m=0.02, u=0.001),
+        Level("is the other's given name", crossed("given", "surname"), m=0.01, u=0.001),
+        Level("somewhat alike", near("jaro_winkler_similarity", "surname", 0.78), m=0.02, u=0.03),
+        OTHER,
+    )),
+    Comparison("generation", (
+        unknown("suffix"),
+        Level("same", same("suffix"), m=0.95, u=0.6),
+        Level("differs", Otherwise(), m=0.001, u=0.4, veto=True),
+    )),
+    Comparison("birth_date", (
+        unknown("dob"),
+        Level("same", same("dob"), m=0.7, u=0.001, term="dob"),
+        Level("one sign off", near("damerau_levenshtein", "dob", 1), m=0.12, u=0.003),
+        Level("day and month interchanged", same("dob", "dob_turned"), m=0.02, u=0.0005),
+        Level("two parts of three", Any((same("year_month"), same("year_day"), same("month_day"))), m=0.04, u=0.006),
+        Level("two signs off", near("damerau_levenshtein", "dob", 2), m=0.04, u=0.02),
+        Level("same year", same("birth_year"), m=0.02, u=0.015),
+        OTHER,
+    )),
+    Comparison("address", (
+        unknown("address"),
+        Level("same", same("address"), m=0.6, u=0.001, term="address"),
+        Level("alike", All((_alike("street", 0.9, 2), same("house"))), m=0.08, u=0.0002),
+        Level("same street", same("street"), m=0.05, u=0.002, term="street"),
+        Level("street alike", _alike("street", 0.9, 1), m=0.03, u=0.003),
+        Level("differs", Otherwise(), m=0.3, u=0.99),
+    )),
+    Comparison("postcode", (
+        unknown("postcode"),
+        Level("same", same("postcode"), m=0.6, u=0.005, term="postcode"),
+        Level("one sign off", near("damerau_levenshtein", "postcode", 1), m=0.05, u=0.005),
+        Level("same area", same("postcode_area"), m=0.05, u=0.02),
+        Level("differs", Otherwise(), m=0.3, u=0.95),
+    )),
+    Comparison("city", (
+        unknown("city"),
+        Level("same", same("city"), m=0.7, u=0.05, term="city"),
+        Level("alike", _alike("city", 0.88, 1), m=0.08, u=0.01),
+        Level("differs", Otherwise(), m=0.2, u=0.95),
+    )),
+    Comparison("birth_place", (
+        unknown("birth_place"),
+        Level("same", same("birth_place"), m=0.7, u=0.05, term="birth_place"),
+        Level("alike", _alike("birth_place", 0.88, 1), m=0.08, u=0.01),
+        Level("differs", Otherwise(), m=0.2, u=0.95),
+    )),
+    Comparison("employer", (
+        unknown("employer"),
+        Level("same", same("employer"), m=0.5, u=0.02, term="employer"),
+        Level("alike", _alike("employer", 0.88, 1), m=0.03, u=0.005),
+        Level("differs", Otherwise(), m=0.4, u=0.97),
+    )),
+    Comparison("email", (
+        unknown("emails"),
+        Level("shared", shares("emails"), m=0.7, u=0.0001),
+        Level("nearly the same", near("levenshtein", "email", 2), m=0.1, u=0.0001),
+        Level("same before the @", same("email_local"), m=0.05, u=0.0003),
+        Level("differs", Otherwise(), m=0.15, u=0.999),
+    )),
+    Comparison("phone", (
+        unknown("phones"),
+        Level("shared", shares("phones"), m=0.6, u=0.0001),
+        Level("same last seven digits", shares("phone_tails"), m=0.05, u=0.00001),
+        Level("differs", Otherwise(), m=0.35, u=0.999),
+    )),
+    Comparison("national_id", (
+        unknown("national_ids", Disjoint(F("national_spaces", "l"), F("national_spaces", "r"))),
+        Level("shared", shares("national_ids"), m=0.95, u=0.00002),
+        Level("one sign off", near("damerau_levenshtein", "national_id", 1), m=0.02, u=0.00002),
+        Level("differs", Otherwise(), m=0.03, u=0.999),
+    )),
+)  # fmt: skip
+"""All traits, in the order in which they are shown."""

@@ -1,0 +1,101 @@
+from dataclasses import replace
+from math import inf, isfinite
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rapport_identity.domain.comparisons import Comparison, Level, unknown
+from rapport_identity.domain.defaults import default_matcher
+from rapport_identity.domain.forms import Otherwise
+from rapport_identity.domain.matcher import Matcher
+from rapport_identity.domain.matcher_json import dump, load
+from rapport_identity.domain.records import Address, Record, RecordKey
+from rapport_identity.domain.traits import same
+
+
+def person(number: int = 1, **fields: object) -> Record:
+    return Record(RecordKey("crm", str(number)), **fields)  # type: ignore[arg-type]
+
+
+@given(seed=st.integers(0, 10_000))
+def test_bits_of_all_parts_sum_to_the_score(people, seed):
+    matcher = default_matcher()
+    a, b = (matcher.prepare(record) for record in people(2, seed))
+    weights = matcher.weigh(a, b)
+    parts = weights.prior + sum(part.bits for part in weights.parts) + weights.household
+    assert abs(parts - weights.score) <= 1e-9
+    assert matcher.score(a, b) == (-inf if weights.veto else weights.score)
+    assert isfinite(weights.score)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_pair_weighs_the_same_in_either_order(people, seed):
+    matcher = default_matcher()
+    a, b = (matcher.prepare(record) for record in people(2, seed))
+    assert matcher.weigh(a, b) == matcher.weigh(b, a)
+    assert matcher.score(a, b) == matcher.score(b, a)
+
+
+def test_what_is_missing_weighs_nothing():
+    matcher = default_matcher()
+    empty, full = matcher.prepare(person(1)), matcher.prepare(person(2, given_name="mary", surname="jones"))
+    weights = matcher.weigh(empty, full)
+    assert [part.bits for part in weights.parts] == [0.0] * len(matcher.comparisons)
+
+
+def test_a_rare_name_says_more_than_a_common_one():
+    matcher = default_matcher()
+
+    def bits(surname: str) -> float:
+        weights = matcher.weigh(*(matcher.prepare(person(n, surname=surname)) for n in (1, 2)))
+        return {part.comparison: part.bits for part in weights.parts}["surname"]
+
+    table = matcher.frequencies["surname"]
+    common, rare = max(table, key=lambda name: table[name]), min(table, key=lambda name: table[name])
+    assert bits(rare) > bits(common) + 3
+
+
+def test_relatives_at_one_address_are_two_persons_and_a_household():
+    matcher = default_matcher()
+    home = Address(street="12 Larkspur Close", city="Leeds", postcode="ls1 4ab")
+    mary = person(1, given_name="Mary", surname="Okonkwo", birth_date="1980-05-01", address=home)
+    peter = person(2, given_name="Peter", surname="Okonkwo", birth_date="1978-11-23", address=home)
+    a, b = matcher.prepare(mary), matcher.prepare(peter)
+    assert matcher.score(a, b) < matcher.fracture
+    assert matcher.household_score(a, b) > 0
+    again = matcher.prepare(replace(mary, key=RecordKey("shop", "9"), given_name="M"))
+    assert matcher.score(a, again) > matcher.join
+
+
+def test_father_and_son_of_one_name_are_kept_apart_by_a_veto():
+    matcher = default_matcher()
+    home = Address(street="12 Larkspur Close", postcode="ls1 4ab")
+    father = matcher.prepare(person(1, given_name="David", surname="Dobbins Sr", address=home))
+    son = matcher.prepare(person(2, given_name="David", surname="Dobbins jr.", address=home))
+    assert matcher.weigh(father, son).veto == "generation"
+    assert matcher.score(father, son) == -inf
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_matcher_survives_json_and_weighs_the_same(people, seed):
+    matcher = default_matcher()
+    text = dump(matcher)
+    again = load(text)
+    assert dump(again) == text
+    a, b = people(2, seed)
+    assert again.weigh(again.prepare(a), again.prepare(b)) == matcher.weigh(matcher.prepare(a), matcher.prepare(b))
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"format": 2}', '{"format": 1}', '{"format": 1, "comparisons": [{}]}'])
+def test_what_is_no_matcher_is_refused(text):
+    with pytest.raises(ValueError, match="not a matcher"):
+        load(text)
+
+
+def test_a_matcher_whose_values_decide_nothing_is_refused():
+    trait = Comparison("name", (unknown("given"), Level("same", same("given"), 0.9, 0.1), Level("other", Otherwise(), 0.1, 0.9)))
+    with pytest.raises(ValueError, match="fracture"):
+        Matcher((trait,), prior=-10, join=0, fracture=1)
+    with pytest.raises(ValueError, match="household"):
+        Matcher((trait,), prior=-10, household_odds=-1)
