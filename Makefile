@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 INSTALL := pip install --quiet
 TOX := .venv/bin/tox
 RAPPORT := .venv-run/bin/rapport
-MEMBERS := contracts chassis privacy testing consent local
+MEMBERS := contracts chassis privacy testing consent identity local
 SCALE ?= small
 COMMA := ,
 

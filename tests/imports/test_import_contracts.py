@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMBERS = ("libs/chassis", "libs/privacy", "libs/testing", "services/consent", "deploy/local")
+MEMBERS = ("libs/chassis", "libs/privacy", "libs/testing", "services/consent", "services/identity", "deploy/local")
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def test_the_contracts_hold_in_an_unchanged_copy(copy: Path) -> None:
         ("libs/chassis/src/rapport_chassis/clock.py", "import rapport_privacy", "Dependencies point one way"),
         ("libs/privacy/src/rapport_privacy/gate.py", "import rapport_consent", "Dependencies point one way"),
         ("libs/privacy/src/rapport_privacy/gate.py", "import rapport_testing", "What serves does not know"),
+        ("services/identity/src/rapport_identity/app/ports.py", "import rapport_consent", "Dependencies point one way"),
         ("services/consent/src/rapport_consent/domain/rows.py", "import psycopg", "Rules are pure"),
         ("services/consent/src/rapport_consent/domain/rows.py", "import rapport.consent.v1.ledger_pb2", "Rules are"),
         ("services/consent/src/rapport_consent/app/ledger.py", "import psycopg", "Use cases see no technology"),
