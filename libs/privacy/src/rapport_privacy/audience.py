@@ -2,13 +2,23 @@
 
 from binascii import a2b_base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport_privacy.packed import BUCKETS, NEVER_US, PROFILE, RAW_BYTES, Block, Keys, profile_id_of, raw_of
+from rapport_privacy.packed import (
+    BUCKETS,
+    NEVER_US,
+    PROFILE,
+    RAW_BYTES,
+    Block,
+    Keys,
+    microseconds,
+    profile_id_of,
+    raw_of,
+)
 from rapport_privacy.rules import Question, weigh
 from rapport_privacy.state import KeyState
 from rapport_privacy.vocabulary import Answer, Status
@@ -17,10 +27,9 @@ Mask = NDArray[np.bool_]
 Places = NDArray[np.intp]
 Words = NDArray[np.uint64]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RAW: Final = np.dtype([("bucket", ">u2"), ("head", ">u8"), ("tail", ">u8")])
 _TAIL_BITS: Final = np.uint64(0xFFFF_FFFF_FFFF_FF00)  # eight bytes from where a tail begins, less the last
-_LENGTH: Final = 26
+_LINE: Final = 27  # an id and the end of its line, which is no letter: so lines are ids
 _PREFIX: Final = np.frombuffer(b"prf_", np.uint8)
 
 
@@ -173,7 +182,7 @@ def _by_details(block: Block, index: NDArray[Any], question: Question, now: date
     permitted = np.array(carries)[context]
     if question.needs_grant:
         until = np.frombuffer(details.until, np.int64)[index]
-        permitted &= (until == NEVER_US) | (until > (now - _EPOCH) // timedelta(microseconds=1))
+        permitted &= (until == NEVER_US) | (until > microseconds(now))
     return permitted, neutral
 
 
@@ -193,16 +202,16 @@ def _prefixes(keys: Keys) -> Words:
 def _all_raw(ids: Sequence[str]) -> bytes | None:
     """All ids in the form of `packed.raw_of`, or None if one of them has another form."""
     try:
-        letters = np.frombuffer("".join(ids).encode("ascii"), np.uint8)
+        letters = np.frombuffer("\n".join((*ids, "")).encode("ascii"), np.uint8)
     except UnicodeEncodeError:
         return None
-    if set(map(len, ids)) - {_LENGTH}:
+    if len(letters) != len(ids) * _LINE:
         return None
-    letters = letters.reshape(-1, _LENGTH)
-    if (letters[:, :4] != _PREFIX).any():
+    letters = letters.reshape(-1, _LINE)
+    if (letters[:, :4] != _PREFIX).any() or (letters[:, -1] != ord("\n")).any():
         return None
     groups = np.full((len(ids), 24), ord("A"), np.uint8)
-    groups[:, :22] = letters[:, 4:]
+    groups[:, :22] = letters[:, 4:-1]
     try:
         raw = a2b_base64(groups.tobytes())
     except ValueError:

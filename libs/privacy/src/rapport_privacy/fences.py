@@ -6,7 +6,7 @@ from rapport_privacy.packed import Keys, key_of, no_keys
 
 
 class Fences(Set[str]):
-    """A set that only grows. Most of it is packed, in 15 bytes an id.
+    """A set that only grows. Most of it is packed, in 16 bytes an id.
 
     Attributes:
         packed: Packed ids. Replaced as a whole.
@@ -23,7 +23,7 @@ class Fences(Set[str]):
 
     def __contains__(self, profile_id: object) -> bool:
         return profile_id in self.recent or (
-            len(self.packed) > 0
+            bool(self.packed.heads)
             and isinstance(profile_id, str)
             and (key := key_of(profile_id)) is not None
             and self.packed.find(key) >= 0

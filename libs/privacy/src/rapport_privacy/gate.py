@@ -117,7 +117,9 @@ class Gate:
             is_erased = profile_id in fences.recent
             if key is not None:
                 known = block.find(key)
-                is_erased = is_erased or (len(fences.packed) > 0 and fences.packed.find(key) >= 0)
+                packed = fences.packed
+                if packed.heads and packed.find(key) >= 0:
+                    is_erased = True
         elif subject is None:
             is_erased = profile_id in fences
         else:
@@ -142,7 +144,7 @@ class Gate:
         elif early.changes and (negative := early.state(_closure(profile_id, subject), question.keys)) is not None:
             outcome, found = weigh(question, negative, now), negative
         elif known is not None:
-            outcome, found = posed.weigh(*known, now)
+            outcome, found = posed.weigh(known, now)
         elif subject is not None:
             state = in_force(question, subject.states)
             outcome, found = weigh(question, state, now), state

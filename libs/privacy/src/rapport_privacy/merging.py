@@ -42,14 +42,15 @@ class Merge:
 
     def pack(self) -> None:
         """Build the new block and the new fences."""
-        self._new_fences = pack_fences(self._earlier_fences, self._raised)
+        fences = self._new_fences = pack_fences(self._earlier_fences, self._raised)
         packer = Packer(self._block)
         settled = {
             profile_id: subject
             for profile_id, subject in self._taken.items()
             if subject is None or self._is_erased(subject) or packer.take(subject)
         }
-        self._packed = packer.build(without=(PackedIds.of(self._taken), PackedIds.of(self._new_fences)))
+        hidden = (PackedIds.of(self._taken), PackedIds.from_keys(fences.packed), PackedIds.of(fences.recent))
+        self._packed = packer.build(without=hidden)
         left = {subject.profile_id for subject in self._packed.rest}
         self._settled = [(profile_id, subject) for profile_id, subject in settled.items() if profile_id not in left]
         self._kept = len(self._taken.keys() | left) - len(self._settled)

@@ -41,6 +41,7 @@ _RAW: Final = Struct(">HQ7sx")
 _unpack: Final = _RAW.unpack
 _unpack_row: Final = Struct("<7sQQ").unpack_from
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def key_of(profile_id: str) -> PackedKey | None:
@@ -72,6 +73,11 @@ def raw_of(text: str, prefix: str) -> bytes | None:
 def moment(microseconds: int) -> datetime | None:
     """The time that a column holds."""
     return None if microseconds == NEVER_US else _EPOCH + timedelta(microseconds=microseconds)
+
+
+def microseconds(moment: datetime | None) -> int:
+    """How a column holds a time."""
+    return NEVER_US if moment is None else (moment - _EPOCH) // _MICROSECOND
 
 
 class Keys:

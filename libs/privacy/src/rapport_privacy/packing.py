@@ -2,7 +2,6 @@
 
 from array import array
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from rapport_privacy.packed import (
     Block,
     Context,
     empty_block,
+    microseconds,
     raw_of,
 )
 from rapport_privacy.state import Key, KeyState, Subject
@@ -30,7 +30,6 @@ _Fields = tuple[int, int, str, int, bool]  # of a context, as a plain tuple: it 
 _Row = tuple[Key, int, int, bytes, _Fields]
 """A decision on its way into the columns: key, until, decided, reference, context."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST_S: Final = -62_135_596_800
 _LATEST_S: Final = 253_402_300_799
 _GRANTED: Final = int(Status.GRANTED)
@@ -135,7 +134,7 @@ def _row(profile_id: str, key: Key, state: KeyState) -> _Row | None:
     if misplaced is not None or reference is None or state.granting_ids not in ((), (profile_id,)):
         return None
     context = (state.status, state.evidence, state.notice_id, state.notice_version, bool(state.granting_ids))
-    return key, _microseconds(until), _microseconds(state.decided_at), reference, context
+    return key, microseconds(until), microseconds(state.decided_at), reference, context
 
 
 def _row_of_message(profile_id: str, state: ledger_pb2.KeyState) -> _Row | None:
@@ -156,10 +155,6 @@ def _row_of_message(profile_id: str, state: ledger_pb2.KeyState) -> _Row | None:
         decided = _stamp(state.decided_at)
     context = (status, state.evidence, state.notice_id, state.notice_version, bool(granting_ids))
     return (state.purpose_id, state.brand_id), until, decided, reference, context
-
-
-def _microseconds(moment: datetime | None) -> int:
-    return NEVER_US if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def _stamp(timestamp: Timestamp) -> int:

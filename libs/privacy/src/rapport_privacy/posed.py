@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from rapport_privacy.decision import Found
-from rapport_privacy.packed import Block, moment
+from rapport_privacy.packed import NEVER_US, Block, microseconds
 from rapport_privacy.rules import Outcome, Question, weigh
 from rapport_privacy.state import KeyState
 from rapport_privacy.vocabulary import EvidenceKind, Status
@@ -37,8 +37,9 @@ class Posed:
         self._block = block
         self._outcomes: dict[int, tuple[Outcome | None, Outcome | None]] = {}
 
-    def weigh(self, row: int, granted: int, negative: int, now: datetime) -> tuple[Outcome, Found]:
-        """Weigh a row of the block: by two bits a key, and by the details only where these do not say enough."""
+    def weigh(self, known: tuple[int, int, int], now: datetime) -> tuple[Outcome, Found]:
+        """Weigh what `Block.find` found: by two bits a key, and by the details only where these do not say enough."""
+        row, granted, negative = known
         for mask in self.masks:
             if negative & mask:
                 index = self._block.starts[row] + ((granted | negative) & (mask - 1)).bit_count()
@@ -59,8 +60,7 @@ class Posed:
         unless_over, if_over = outcomes
         if unless_over is if_over:
             return if_over
-        until = moment(details.until[index])
-        return if_over if until is not None and until <= now else unless_over
+        return if_over if NEVER_US < details.until[index] <= microseconds(now) else unless_over
 
     def _weigh_context(self, context: int, now: datetime) -> tuple[Outcome | None, Outcome | None]:
         """The outcomes of a decision without an end, and of one whose end has come."""
