@@ -67,7 +67,7 @@ async def test_rotation_that_was_cut_off_is_gone_on_with(
     monkeypatch.setattr(module, "REWRAP_BATCH", 7)
     keys = await key_store.create(30)
     for point, passage in (("keys.rewrapped", 2), ("keys.epoch_ended", 1)):
-        passages = []
+        passages: list[str] = []
 
         def cut(name: str, point: str = point, passage: int = passage, seen: list[str] = passages) -> None:
             seen += [name] if name == point else []

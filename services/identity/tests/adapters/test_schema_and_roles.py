@@ -88,7 +88,10 @@ def test_role_of_one_store_cannot_reach_the_other(request: Any, role: str, other
 
 
 def test_record_is_either_whole_or_erased(made_identity: Any) -> None:
-    row = "INSERT INTO records VALUES (1, 'rec_1', 'crm', '\\x01', 'prf_1', 'prf_1', 1, '\\x02', 1, {}, '\\x04', now(), 1, now(), {})"
+    row = (
+        "INSERT INTO records VALUES (1, 'rec_1', 'crm', '\\x01', 'prf_1', 'prf_1', 1, '\\x02', 1,"
+        " {}, '\\x04', now(), 1, now(), {})"
+    )
     for value, erased in (("NULL", "false"), ("'\\x03'", "true")):
         with pytest.raises(errors.CheckViolation):
             made_identity.database.execute(row.format(value, erased))

@@ -33,7 +33,7 @@ _EVENT: Final = b"e"
 _DIGEST: Final = b"d"
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A value or key was not made with this key, or not for this place, or was changed since."""
 
 
@@ -59,12 +59,12 @@ def unseal(secret: bytes, record_id: str, version: int, value: bytes) -> bytes:
     """Return the payload of a value.
 
     Raises:
-        Unreadable: The value is not that of this version of this record under this key.
+        UnreadableError: The value is not that of this version of this record under this key.
     """
     try:
         text = AESGCM(secret).decrypt(value[:_NONCE_BYTES], value[_NONCE_BYTES:], _place(record_id, version))
     except (InvalidTag, ValueError):
-        raise Unreadable(f"the value of {record_id}, version {version}, does not open") from None
+        raise UnreadableError(f"the value of {record_id}, version {version}, does not open") from None
     return zlib.decompress(text[1:], _RAW_DEFLATE) if text[:1] == _DEFLATED else text[1:]
 
 
@@ -77,12 +77,12 @@ def unwrap(epoch_key: bytes, wrapped: bytes) -> bytes:
     """Return the data key.
 
     Raises:
-        Unreadable: It was not wrapped under this key.
+        UnreadableError: It was not wrapped under this key.
     """
     try:
         return aes_key_unwrap(epoch_key, wrapped)
     except (InvalidUnwrap, ValueError):
-        raise Unreadable("a data key does not unwrap") from None
+        raise UnreadableError("a data key does not unwrap") from None
 
 
 def _place(record_id: str, version: int) -> bytes:

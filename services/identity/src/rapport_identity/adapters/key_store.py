@@ -1,4 +1,4 @@
-"""The key store in PostgreSQL: data keys wrapped under an epoch key, which lies in a folder and is destroyed in its turn.
+"""The key store in PostgreSQL: data keys wrapped under an epoch key, which lies in a folder and is destroyed in turn.
 
 Rotation re-wraps every key under a new epoch key and destroys the old one, so that a backup of this database older than
 the last rotation opens nothing: what was erased before it is gone from the backups too.
@@ -16,7 +16,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.failpoints import failpoint
 
-from rapport_identity.adapters.crypto import DATA_KEY_BYTES, KEY_ID_BYTES, Unreadable, unwrap, wrap
+from rapport_identity.adapters.crypto import DATA_KEY_BYTES, KEY_ID_BYTES, UnreadableError, unwrap, wrap
 from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.app.ports import DataKey
 
@@ -85,7 +85,7 @@ class PostgresKeyStore:
         epochs = self._epoch_keys.current().keys
         try:
             return {key_id: unwrap(epochs[epoch], wrapped) for key_id, wrapped, epoch in rows}
-        except (KeyError, Unreadable):
+        except (KeyError, UnreadableError):
             raise _not_here() from None
 
     async def destroy(self, key_ids: Collection[bytes]) -> int:
@@ -94,7 +94,7 @@ class PostgresKeyStore:
             return (await connection.execute(_DESTROY, (list(key_ids),))).rowcount
 
     async def created_between(self, since: datetime, until: datetime, after: bytes, limit: int) -> list[bytes]:
-        """Return ids of keys created from `since` until before `until`, in order of id, from the one after `after` on."""
+        """Return ids of keys created from `since` until before `until`, in order, from the one after `after` on."""
         async with self._database.transaction() as connection:
             rows = await connection.execute(_CREATED, (since, until, after, limit))
             return [key_id for (key_id,) in await rows.fetchall()]
@@ -144,7 +144,7 @@ class PostgresKeyStore:
             rows = await (await connection.execute(_OLD, (old, REWRAP_BATCH))).fetchall()
             try:
                 fresh = [wrap(epochs[active], unwrap(epochs[epoch], wrapped)) for _, wrapped, epoch in rows]
-            except (KeyError, Unreadable):
+            except (KeyError, UnreadableError):
                 raise _not_here() from None
             await connection.execute(_REWRAP, (active, [key_id for key_id, _, _ in rows], fresh))
         return len(rows)

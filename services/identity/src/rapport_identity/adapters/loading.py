@@ -35,7 +35,7 @@ class RecordLoader:
 
         Raises:
             RapportError: NOT_READY.
-            Unreadable: A value does not fit its key and place: somebody changed it.
+            UnreadableError: A value does not fit its key and place: somebody changed it.
         """
         coming = asyncio.create_task(self._chunk(0))
         try:

@@ -34,15 +34,16 @@ class PartitionUnit:
         self._hash_keys = hash_keys
 
     async def lock(self, shards: Collection[int] = (0,)) -> Head:
-        """Wait until nobody else writes in these shards, keep others out until this transaction ends, and return the head.
+        """Wait until nobody else writes in these shards, keep others out from now on, and return the head.
 
         What is at a position up to the head's is visible now and, for these shards, all there is.
         """
-        await self.connection.execute(
-            _SHARDS, (sorted(shards),)
-        )  # in order: two that want the same two do not deadlock
+        async with self.connection.pipeline():  # one trip to the server; the head is read once the lock is there
+            # In order, so that two who want the same two do not deadlock.
+            await self.connection.execute(_SHARDS, (sorted(shards),))
+            at = await self.read()
         failpoint("partition.locked")
-        return await self.read()
+        return at
 
     async def read(self) -> Head:
         """Return the committed head."""
@@ -94,10 +95,14 @@ class PartitionStore:
         return PartitionUnit(connection, self._hash_keys)
 
     async def hasher(self) -> Hasher:
-        """Return the hasher in use, to seal records with before a transaction begins.
+        """Return the hasher that the last transaction here used, to seal records with before the next one begins.
+
+        Where its key went out of use meanwhile, writing what was sealed with it is refused as NOT_READY.
 
         Raises:
             RapportError: NOT_READY.
         """
-        async with self.unit() as unit:
-            return unit.hasher(await unit.read())
+        if self._hash_keys.last is None:
+            async with self.unit() as unit:
+                return unit.hasher(await unit.read())
+        return self._hash_keys.last

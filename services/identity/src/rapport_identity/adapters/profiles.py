@@ -110,4 +110,5 @@ async def since(connection: Connection, position: int, until: int) -> list[Store
 
 async def id_map(connection: Connection, after: str, limit: int) -> list[tuple[str, str]]:
     """Return ids ever issued, from the one after `after` on, each with what it stands for, in order."""
-    return await (await connection.execute(_ID_MAP, (after, limit))).fetchall()  # type: ignore[return-value]
+    rows = await (await connection.execute(_ID_MAP, (after, limit))).fetchall()
+    return [(issued_id, profile_id) for issued_id, profile_id in rows]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from psycopg.rows import args_row
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS
 
@@ -81,8 +79,7 @@ _KEY_IDS: Final = "SELECT key_id FROM records WHERE record_no = ANY (%s) AND NOT
 _KEYS_IN_USE: Final = "SELECT key_id FROM records WHERE key_id = ANY (%b::bytea[])"
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedRecord:
+class EncryptedRecord(NamedTuple):
     """A record as it is read, before its key is fetched."""
 
     record_no: int
@@ -116,10 +113,11 @@ class Records:
                 hashes[draft.key.source, source_key] = draft
         wanted = [source for source, _ in hashes], [source_key for _, source_key in hashes]
         found: dict[SourceKey, KnownRecord] = {}
-        for source, source_key, *columns, digest, hash_version in await self._rows(_FIND, wanted):
+        for row in await self._rows(_FIND, wanted):
+            source, source_key, record_no, record_id, profile_id, version, key_id, occurred_at, digest, hashed = row
             draft = hashes[source, source_key]
-            unchanged = digest == self._hasher.digest(draft.payload, hash_version)
-            found[draft.key] = KnownRecord(*columns, unchanged)
+            unchanged = digest == self._hasher.digest(draft.payload, hashed)
+            found[draft.key] = KnownRecord(record_no, record_id, profile_id, version, key_id, occurred_at, unchanged)
         return found
 
     async def holders(self, terms: Sequence[Term]) -> dict[Term, list[int]]:
@@ -146,7 +144,7 @@ class Records:
 
         Raises:
             RapportError: NOT_READY: the hash key they were sealed with went out of use meanwhile; seal them again.
-            psycopg.errors.UniqueViolation: A record of that name is there already: it was not looked for under the lock.
+            psycopg.errors.UniqueViolation: A record of that name is there: it was not looked for under the lock.
         """
         self._check_hash_versions(head, [sealed for _, _, sealed in records])
         rows = [
@@ -255,7 +253,7 @@ async def opened(records: Sequence[EncryptedRecord], keys: KeyStore) -> list[Hel
 
     Raises:
         RapportError: NOT_READY.
-        Unreadable: A value does not fit its key and place: somebody changed it.
+        UnreadableError: A value does not fit its key and place: somebody changed it.
     """
     secrets = await keys.get([each.key_id for each in records if each.key_id is not None])
     return [
@@ -275,6 +273,6 @@ async def opened(records: Sequence[EncryptedRecord], keys: KeyStore) -> list[Hel
 
 
 async def _read(connection: Connection, statement: Any, values: Sequence[Any]) -> list[EncryptedRecord]:
-    async with connection.cursor(binary=True, row_factory=args_row(EncryptedRecord)) as cursor:
+    async with connection.cursor(binary=True) as cursor:
         await cursor.execute(statement, values)
-        return await cursor.fetchall()
+        return [EncryptedRecord._make(row) for row in await cursor.fetchall()]

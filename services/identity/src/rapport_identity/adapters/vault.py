@@ -40,7 +40,9 @@ class HashKeys:
 
     def __init__(self, keys: SecretKeys) -> None:
         self._keys = keys
-        self._hashers: dict[tuple[int, ...], Hasher] = {}
+        self._versions: tuple[int, ...] = ()
+        self.last: Hasher | None = None
+        """What was asked for last: the versions that were in use then."""
 
     def hasher(self, versions: Sequence[int]) -> Hasher:
         """Return the hasher for these versions, the first of which is active.
@@ -49,14 +51,13 @@ class HashKeys:
             RapportError: NOT_READY: a key that is in use has not come to this process yet.
         """
         wanted = tuple(versions)
-        hasher = self._hashers.get(wanted)
-        if hasher is None:
+        if self.last is None or wanted != self._versions:
             ring = self._keys.current().keys
             if not ring.keys() >= set(wanted):
                 raise CHASSIS_ERRORS.error("NOT_READY", "a hash key in use is not in the folder of this process")
-            hasher = Hasher(wanted[0], {version: ring[version] for version in wanted})
-            self._hashers = {wanted: hasher}
-        return hasher
+            self._versions = wanted
+            self.last = Hasher(wanted[0], {version: ring[version] for version in wanted})
+        return self.last
 
 
 def seal_new(drafts: Sequence[RecordDraft], keys: Sequence[DataKey], hasher: Hasher) -> list[SealedRecord]:

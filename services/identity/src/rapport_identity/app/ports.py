@@ -56,5 +56,5 @@ class KeyStore(Protocol):
         ...
 
     async def created_between(self, since: datetime, until: datetime, after: bytes, limit: int) -> list[bytes]:
-        """Return ids of keys created from `since` until before `until`, in order of id, from the one after `after` on."""
+        """Return ids of keys created from `since` until before `until`, in order, from the one after `after` on."""
         ...

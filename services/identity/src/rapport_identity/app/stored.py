@@ -62,9 +62,8 @@ class KnownRecord:
     unchanged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class HeldRecord:
-    """A record as it is held.
+class HeldRecord(NamedTuple):
+    """A record as it is held. A tuple, because a start reads all of them.
 
     Attributes:
         record_no: Its number.

@@ -35,6 +35,7 @@ GRANT SELECT, INSERT, DELETE, UPDATE (wrapped, epoch) ON record_keys TO {role};
 
 
 def upgrade() -> None:
+    """Create them, and let the run-time role create, re-wrap and destroy keys."""
     role = sql.Identifier(runtime_role(op)).as_string()
     op.execute(TABLES)
     op.execute(GRANTS.format(role=role))
