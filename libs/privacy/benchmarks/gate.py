@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import gc
 import random
-import resource
 import statistics
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -71,7 +70,7 @@ class Bench:
 
     def load(self) -> None:
         """From the bytes of a snapshot's messages to a replica that is ready."""
-        load, elapsed, resident = SnapshotLoad(), 0.0, _resident_bytes()
+        load, elapsed = SnapshotLoad(), 0.0
         for data in map(consent_pb2.StreamSnapshotResponse.SerializeToString, self._messages()):
             began = time.thread_time()
             load.take(consent_pb2.StreamSnapshotResponse.FromString(data))
@@ -85,8 +84,6 @@ class Bench:
         self._report.add(Figure("gate load of a million, messages to columns", elapsed / millions, "s"))
         self._report.add(Figure("gate load of a million, sorting", packing / millions, "s"))
         self._report.add(Figure("gate load of a million", (elapsed + packing) / millions, "s", 20.0, "<= 1"))
-        grown = (_resident_bytes() - resident) / len(self._ids)
-        self._report.add(Figure("gate memory of the process, by subject", grown, "B"))
         boottime = self._clock.boottime()
         self._freshness.head_read(boottime, self._replica.position, self._replica.position, boottime)
 
@@ -97,6 +94,8 @@ class Bench:
         people = len(block) + len(fences)
         self._report.add(Figure("gate memory by subject, fenced ones too", packed / people, "B", 32.0, "<= 1"))
         self._report.add(Figure("gate side table, by decision", block.side_bytes / len(block.details.until), "B"))
+        everything = (packed + block.side_bytes) / people
+        self._report.add(Figure("gate memory by subject, side table too", everything, "B"))
         left = len(self._replica.contents.recent) + len(fences.recent)
         self._report.add(Figure("gate subjects that columns cannot hold", left, ""))
 
@@ -226,10 +225,6 @@ async def _longest_pause(work: Coroutine[None, None, None]) -> float:
         longest, last = max(longest, now - last), now
     await task
     return longest
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":
