@@ -1,0 +1,77 @@
+"""What stewards decided, by record number: groups that are one person, and groups no two of which are."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise, product
+
+from rapport_identity.domain.linkage import Constraints
+from rapport_identity.domain.records import RecordKey
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """A constraint in force.
+
+    Attributes:
+        must: Whether the one group must match; else no group may match another.
+        groups: Numbers of the records.
+    """
+
+    must: bool
+    groups: Groups
+
+    @property
+    def numbers(self) -> set[int]:
+        """All records that it binds."""
+        return {number for group in self.groups for number in group}
+
+
+@dataclass(slots=True)
+class Bonds:
+    """All constraints in force, found by the records they bind."""
+
+    _bonds: dict[str, Bond] = field(default_factory=dict)
+    _of_record: dict[int, set[str]] = field(default_factory=dict)
+
+    def put(self, constraint_id: str, bond: Bond) -> None:
+        """Have a constraint in force."""
+        self.drop(constraint_id)
+        self._bonds[constraint_id] = bond
+        for number in bond.numbers:
+            self._of_record.setdefault(number, set()).add(constraint_id)
+
+    def drop(self, constraint_id: str) -> Bond | None:
+        """Have a constraint in force no more, and return it."""
+        bond = self._bonds.pop(constraint_id, None)
+        for number in bond.numbers if bond else ():
+            self._of_record[number].discard(constraint_id)
+            if not self._of_record[number]:
+                del self._of_record[number]
+        return bond
+
+    def get(self, constraint_id: str) -> Bond | None:
+        """Return a constraint that is in force."""
+        return self._bonds.get(constraint_id)
+
+    def bound_to(self, number: int) -> Iterator[int]:
+        """Yield the records that must match this one."""
+        for constraint_id in self._of_record.get(number, ()):
+            bond = self._bonds[constraint_id]
+            if bond.must:
+                yield from (other for group in bond.groups for other in group if other != number)
+
+    def among(self, keys: Mapping[int, RecordKey]) -> Constraints:
+        """Return what is decided between these records."""
+        ids = {each for number in keys for each in self._of_record.get(number, ())}
+        required: set[tuple[RecordKey, RecordKey]] = set()
+        forbidden: set[tuple[RecordKey, RecordKey]] = set()
+        for constraint_id in ids:
+            bond = self._bonds[constraint_id]
+            groups = [[keys[number] for number in group if number in keys] for group in bond.groups]
+            if bond.must:
+                required.update(pair for group in groups for pair in pairwise(sorted(group)))
+            else:
+                forbidden.update(pair for a, b in combinations(groups, 2) for pair in product(a, b))
+        return Constraints(frozenset(required), frozenset(forbidden))

@@ -1,0 +1,294 @@
+"""The hot index: every record as it is matched, and for any change exactly the records whose links it may alter.
+
+It holds the very graph that `resolution.resolve` draws over all records at once: who shares a key that few enough hold,
+at what weight. Edges are drawn when somebody asks and kept until they change, so that a start need not draw them all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from rapport_identity.domain import sharing
+from rapport_identity.domain.blocking import RULES, Rule
+from rapport_identity.domain.folding import Column, Columns, fold_record
+from rapport_identity.domain.matcher import Matcher, Prepared
+from rapport_identity.domain.records import Record, RecordKey
+from rapport_identity.domain.sharing import Sharing
+
+_NAMES: Final = tuple(fold_record(Record(RecordKey("", ""))))
+"""The columns, in the order in which entries keep their values."""
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """The holders of a blocking key; it brings them together while they are not more than its cap."""
+
+    key: str
+    cap: int
+    members: list["Entry"]
+
+    @property
+    def open(self) -> bool:
+        """Whether it brings its holders together."""
+        return len(self.members) <= self.cap
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A record in the index.
+
+    Attributes:
+        number: Its number.
+        key: What its source calls it.
+        values: All that was folded of it.
+        prepared: What the matcher sees of it: without what it shares with many.
+        blocks: The keys it holds.
+        edges: Who it may be one person with, and the bits; None until somebody asks.
+    """
+
+    number: int
+    key: RecordKey
+    values: tuple[Column, ...]
+    prepared: Prepared
+    blocks: tuple[Block, ...] = ()
+    edges: "dict[Entry, float] | None" = None
+
+    @property
+    def columns(self) -> dict[str, Column]:
+        """All that was folded of it, by column."""
+        return dict(zip(_NAMES, self.values, strict=True))
+
+
+Holders = dict[str, list[Entry]]
+"""Those who hold an identifier, by who they say they are."""
+
+
+class Index:
+    """Records, by number, by key and by what brings them together.
+
+    Args:
+        matcher: The version that weighs.
+        rules: What brings records together.
+    """
+
+    def __init__(self, matcher: Matcher, rules: Sequence[Rule] = RULES) -> None:
+        self.matcher = matcher
+        self._rules = rules
+        self._entries: dict[int, Entry] = {}
+        self._by_key: dict[RecordKey, Entry] = {}
+        self._blocks: dict[str, Block] = {}
+        self._holders: dict[tuple[str, str], Holders] = {}
+        self._shared: dict[tuple[str, str], Sharing] = {}
+        self._touched: set[Entry] = set()
+        self._settled = False
+
+    def __len__(self) -> int:
+        """How many records there are."""
+        return len(self._entries)
+
+    def __contains__(self, number: int) -> bool:
+        """Whether the record is here."""
+        return number in self._entries
+
+    def __getitem__(self, number: int) -> Entry:
+        """Return a record.
+
+        Raises:
+            KeyError: It is not here.
+        """
+        return self._entries[number]
+
+    def number_of(self, key: RecordKey) -> int | None:
+        """Return the number of a record by what its source calls it."""
+        entry = self._by_key.get(key)
+        return entry.number if entry else None
+
+    def settle(self) -> None:
+        """Say that all records so far were linked before: from now on changes are followed."""
+        self._settled = True
+
+    def put(self, number: int, record: Record) -> None:
+        """Add a record, or a new version of one."""
+        columns = fold_record(record)
+        entry = self._entries.get(number)
+        if entry is None:
+            entry = Entry(number, record.key, tuple(columns.values()), self.matcher.prepare_columns(record.key, {}))
+            self._entries[number] = self._by_key[record.key] = entry
+        else:
+            self._release(entry)
+            entry.values = tuple(columns.values())
+        self._hold(entry, columns)
+        self._join(entry)
+
+    def remove(self, number: int) -> None:
+        """Take a record out; nothing happens if it is not here."""
+        entry = self._entries.get(number)
+        if entry is None:
+            return
+        self._release(entry)
+        self._loosen(entry)
+        self._enter(entry, ())
+        del self._entries[number], self._by_key[entry.key]
+        self._touched.discard(entry)
+
+    def touch(self, numbers: Iterable[int]) -> None:
+        """Have these records linked anew, as when a constraint on them changes."""
+        self._touched.update(self._entries[number] for number in numbers if number in self._entries)
+
+    def take_touched(self) -> list[Entry]:
+        """Return the records whose links may have changed since this was last asked, in the order of their numbers."""
+        touched = sorted(self._touched, key=lambda entry: entry.number)
+        self._touched.clear()
+        return touched
+
+    def edges(self, entry: Entry) -> Mapping[Entry, float]:
+        """Return who a record may be one person with."""
+        if entry.edges is None:
+            entry.edges = {
+                other: bits
+                for other in self._met(entry)
+                if (bits := self.matcher.score(entry.prepared, other.prepared)) >= self.matcher.fracture
+            }
+        return entry.edges
+
+    def score(self, one: Entry, other: Entry) -> float:
+        """Return the bits of any two records."""
+        known = one.edges.get(other) if one.edges is not None else None
+        return self.matcher.score(one.prepared, other.prepared) if known is None else known
+
+    def search(self, record: Record) -> tuple[dict[Entry, float], list[str]]:
+        """Return who a record that is not here would meet, with the bits, and the kinds of its keys that many hold."""
+        columns = sharing.without_shared(fold_record(record), self._shared)
+        probe = self.matcher.prepare_columns(record.key, columns)  # type: ignore[arg-type]
+        found: dict[Entry, float] = {}
+        capped = []
+        for rule in self._rules:
+            for key in rule.keys(columns):  # type: ignore[arg-type]
+                block = self._blocks.get(key)
+                if block is None:
+                    continue
+                if not block.open:
+                    capped.append(rule.name)
+                    continue
+                for other in block.members:
+                    if other not in found:
+                        found[other] = self.matcher.score(probe, other.prepared)
+        return found, sorted(set(capped))
+
+    def holders(self, column: str, value: str) -> tuple[Sharing, list[Entry]]:
+        """Return what an identifier in its normal form is good for, and the records that hold it."""
+        held = self._holders.get((column, value), {})
+        return self._shared.get((column, value), Sharing.PERSONAL), [each for group in held.values() for each in group]
+
+    def _met(self, entry: Entry) -> set[Entry]:
+        met = {other for block in entry.blocks if block.open for other in block.members}
+        met.discard(entry)
+        return met
+
+    def _loosen(self, entry: Entry) -> None:
+        """Forget the edges of a record that is about to change; whoever had one may be linked otherwise."""
+        if self._settled:
+            for other in self.edges(entry):
+                if other.edges is not None:
+                    other.edges.pop(entry, None)
+                self._touched.add(other)
+        entry.edges = None
+
+    def _join(self, entry: Entry) -> None:
+        """Have a record seen as it now is, and draw its edges."""
+        self._loosen(entry)
+        columns: Columns = sharing.without_shared(entry.columns, self._shared)  # type: ignore[assignment]
+        entry.prepared = self.matcher.prepare_columns(entry.key, columns)
+        self._enter(entry, [(key, rule.cap) for rule in self._rules for key in rule.keys(columns)])
+        if self._settled:
+            for other, bits in self.edges(entry).items():
+                if other.edges is not None:
+                    other.edges[entry] = bits
+            self._touched.add(entry)
+
+    def _enter(self, entry: Entry, keys: Sequence[tuple[str, int]]) -> None:
+        """Have a record hold exactly these keys."""
+        wanted = dict(keys)
+        held = {block.key: block for block in entry.blocks}
+        for key, block in held.items():
+            if key not in wanted:
+                self._leave_block(entry, block)
+        for key, cap in wanted.items():
+            if key not in held:
+                held[key] = self._enter_block(entry, key, cap)
+        entry.blocks = tuple(held[key] for key in wanted)
+
+    def _enter_block(self, entry: Entry, key: str, cap: int) -> Block:
+        block = self._blocks.get(key)
+        if block is None:
+            block = self._blocks[key] = Block(key, cap, [])
+        was_open = block.open
+        if was_open and self._settled and len(block.members) == cap:
+            for member in block.members:
+                self.edges(member)
+        block.members.append(entry)
+        if was_open and not block.open and self._settled:
+            self._part(block, entry)
+        return block
+
+    def _leave_block(self, entry: Entry, block: Block) -> None:
+        block.members.remove(entry)
+        if not block.members:
+            del self._blocks[block.key]
+        elif len(block.members) == block.cap and self._settled:
+            for member in block.members:  # it brings them together again
+                member.edges = None
+            self._touched.update(block.members)
+
+    def _part(self, block: Block, newcomer: Entry) -> None:
+        """Drop the edges between members whom only this block had brought together."""
+        members = set(block.members) - {newcomer}
+        for one in members:
+            for other in [other for other in one.edges or () if other in members and not _meet(one, other)]:
+                assert one.edges is not None
+                del one.edges[other]
+                self._touched.add(one)
+
+    def _identifiers(self, entry: Entry, columns: Columns) -> Iterator[tuple[str, str]]:
+        for column in sharing.LIMITS:
+            for value in columns[column] or ():
+                yield column, value
+
+    def _hold(self, entry: Entry, columns: Columns) -> None:
+        name = sharing.holding(entry.key, columns).name
+        for identifier in self._identifiers(entry, columns):
+            self._holders.setdefault(identifier, {}).setdefault(name, []).append(entry)
+            self._judge(identifier, entry)
+
+    def _release(self, entry: Entry) -> None:
+        columns = entry.columns
+        name = sharing.holding(entry.key, columns).name
+        for identifier in self._identifiers(entry, columns):
+            held = self._holders[identifier]
+            held[name].remove(entry)
+            if not held[name]:
+                del held[name]
+            self._judge(identifier, entry)
+            if not held:
+                del self._holders[identifier]
+
+    def _judge(self, identifier: tuple[str, str], cause: Entry) -> None:
+        """Judge an identifier by who holds it now, and re-apply it to all of them if it became or stopped being personal."""
+        column, value = identifier
+        held = self._holders[identifier]
+        enough = islice(held, sharing.LIMITS[column].household + 1)
+        verdict = sharing.judge(column, value, [sharing.Holding(cause.key, name) for name in enough])
+        before = self._shared.get(identifier, Sharing.PERSONAL)
+        if verdict is Sharing.PERSONAL or not held:
+            self._shared.pop(identifier, None)
+        else:
+            self._shared[identifier] = verdict
+        if (before is Sharing.PERSONAL) == (verdict is Sharing.PERSONAL):
+            return
+        for other in [each for group in held.values() for each in group if each is not cause]:
+            self._join(other)
+
+
+def _meet(one: Entry, other: Entry) -> bool:
+    return not {block for block in one.blocks if block.open}.isdisjoint(other.blocks)
