@@ -159,8 +159,7 @@ async def take_in(store: PartitionStore, pool: KeyPool, drafts: Sequence[RecordD
         await records.add(held, list(zip(numbers, ids, sealed, strict=True)))
         profiles_made = [StoredProfile(each, 1, ProfileStatus.ACTIVE, b"\x18\x01") for each in ids]
         await profiles.create(unit.connection, held, profiles_made)
-        steps = [Move(MoveKind.REDIRECT, each, each, None, "", "matcher") for each in ids]
-        steps += [
+        steps = [
             Move(MoveKind.RECORD, "", profile_id, number, "mat_1", "matcher")
             for profile_id, number in zip(ids, numbers, strict=True)
         ]

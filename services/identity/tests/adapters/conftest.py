@@ -209,8 +209,7 @@ class Desk:
             await records.add(held, list(zip(numbers, ids, sealed, strict=True)))
             made = [StoredProfile(each, 1, ProfileStatus.ACTIVE, b"state") for each in ids]
             await profiles.create(unit.connection, held, made)
-            steps = [Move(MoveKind.REDIRECT, each, each, None, "", "matcher") for each in ids]
-            steps += [
+            steps = [
                 Move(MoveKind.RECORD, "", profile_id, number, "mat_1", "matcher")
                 for number, profile_id in zip(numbers, ids, strict=True)
             ]

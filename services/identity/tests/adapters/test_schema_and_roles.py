@@ -10,7 +10,8 @@ import pytest
 from psycopg import errors
 from rapport_chassis.database.migrate import check_drift, pending
 from rapport_chassis.database.migration_lint import lint_migrations
-from rapport_identity.adapters import keys_tables, tables
+from rapport_identity.adapters.keys_tables import Base as KeysBase
+from rapport_identity.adapters.tables import Base
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def serving_keys(made_keys: Any) -> Iterator[psycopg.Connection]:
 
 
 def test_migrations_make_what_the_models_declare(made_identity: Any, made_keys: Any) -> None:
-    for made, base in ((made_identity, tables.Base), (made_keys, keys_tables.Base)):
+    for made, base in ((made_identity, Base), (made_keys, KeysBase)):
         assert check_drift(made.settings, base.metadata) == []
         assert pending(made.settings, made.migrations) == []
         assert lint_migrations(made.migrations) == []

@@ -33,10 +33,13 @@ SELECT {_COLUMNS} FROM moves WHERE position > %s AND position <= %s ORDER BY pos
 _OF_RECORDS: Final = f"""
 SELECT {_COLUMNS} FROM moves WHERE record_no = ANY (%s) ORDER BY position, ordinal
 """  # noqa: S608 - made of constants
+# An id stands for itself from its issue on, until it is redirected: no row says so for each of them.
 _STOOD_FOR: Final = """
-SELECT DISTINCT ON (from_profile) from_profile, to_profile FROM moves
-WHERE kind = 'redirect' AND from_profile = ANY (%s) AND recorded_at <= %s
-ORDER BY from_profile, position DESC, ordinal DESC
+SELECT profile_id, coalesce(last.to_profile, profile_id)
+FROM profiles LEFT JOIN LATERAL (SELECT to_profile FROM moves
+    WHERE kind = 'redirect' AND from_profile = profile_id AND recorded_at <= %(at)s
+    ORDER BY position DESC, ordinal DESC LIMIT 1) AS last ON true
+WHERE profile_id = ANY (%(ids)s) AND created_at <= %(at)s
 """
 # Who ever entered, unless the last move up to then led elsewhere.
 _MEMBERS: Final = """
@@ -86,7 +89,7 @@ async def of_records(connection: Connection, record_nos: Collection[int]) -> lis
 
 async def stood_for(connection: Connection, issued_ids: Collection[str], at: datetime) -> dict[str, str]:
     """Return what each of these ids stood for at a time; one not issued by then is left out."""
-    return dict(await (await connection.execute(_STOOD_FOR, (list(issued_ids), at))).fetchall())
+    return dict(await (await connection.execute(_STOOD_FOR, {"ids": list(issued_ids), "at": at})).fetchall())
 
 
 async def members(connection: Connection, profile_id: str, at: datetime) -> list[int]:

@@ -117,7 +117,7 @@ class MoveKind(StrEnum):
     RECORD = "record"
     """A record enters its first profile, or goes from one to another, or is erased out of one."""
     REDIRECT = "redirect"
-    """An id stands for another profile from now on; for itself when it is issued or comes back."""
+    """An id stands for another profile from now on, or for itself again. Until its first one it stands for itself."""
 
 
 @dataclass(frozen=True, slots=True)
