@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import DATA_SETS, FOLDER, Labelled
-
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.matcher_json import load
@@ -130,7 +129,9 @@ def main() -> None:
         print(f"skipped: the data sets are not at {FOLDER}")
         return
     shipped = load(Path(options.matcher).read_text("utf-8")) if options.matcher else default_matcher()
-    print(f"{'data':36} {'matcher':8} {'P':6} {'R':6} {'F1':6} {'B3':6} {'largest':8} {'home':>7} {'cuts':>4} {'time':>8}")
+    print(
+        f"{'data':36} {'matcher':8} {'P':6} {'R':6} {'F1':6} {'B3':6} {'largest':8} {'home':>7} {'cuts':>4} {'time':>8}"
+    )
     for name in options.only:
         try:
             rows = DATA_SETS[name]()

@@ -51,7 +51,13 @@ def _less_last(full: str | None, surname: str | None) -> str | None:
 
 def pseudopeople(*, national_ids: bool = True) -> list[Labelled]:
     """Return the five files of synthetic people together, with or without the social security number."""
-    return [*_census("2020"), *_census("2030"), *_wages("2020", national_ids), *_wages("2021", national_ids), *_social(national_ids)]
+    return [
+        *_census("2020"),
+        *_census("2030"),
+        *_wages("2020", national_ids),
+        *_wages("2021", national_ids),
+        *_social(national_ids),
+    ]
 
 
 def _census(year: str) -> Iterator[Labelled]:
@@ -229,7 +235,8 @@ def _truth_address(row: Mapping[str, str]) -> Address | None:
 def _parquet(name: str) -> list[Row]:
     from pyarrow import parquet
 
-    return parquet.read_table(FOLDER / f"{name}.parquet").to_pylist()
+    rows: list[Row] = parquet.read_table(FOLDER / f"{name}.parquet").to_pylist()
+    return rows
 
 
 def _text(value: str | None) -> str:

@@ -18,7 +18,6 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from datasets import DATA_SETS  # noqa: E402 after the path that holds it
-
 from rapport_identity.adapters.training import train, without_rare  # noqa: E402
 from rapport_identity.domain.folding import fold_record  # noqa: E402
 from rapport_identity.domain.matcher import Matcher  # noqa: E402

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
-
 from rapport_identity.domain.records import Address, Identifier, IdentifierKind, Record, RecordKey
 
 settings.register_profile(
@@ -38,7 +37,9 @@ def invented(count: int, seed: int) -> list[Record]:
                 surname=maybe(draw.choice(SURNAMES) + draw.choice(["", "", "", " jr"]), 0.9),
                 birth_date=maybe(f"{year}-{month:02}-{day:02}"),
                 birth_place=maybe(draw.choice(PLACES), 0.4),
-                address=Address(street=maybe(draw.choice(STREETS)), city=draw.choice(PLACES), postcode=maybe("ls1 4ab")),
+                address=Address(
+                    street=maybe(draw.choice(STREETS)), city=draw.choice(PLACES), postcode=maybe("ls1 4ab")
+                ),
                 employer=maybe(draw.choice(["acme", "acme ltd", "bakery"]), 0.3),
                 emails=(mail,) if draw.random() < 0.4 else (),
                 phones=(f"+44113496{draw.randint(1000, 1020)}",) if draw.random() < 0.4 else (),

@@ -1,7 +1,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rapport_identity.domain import identifiers
 from rapport_identity.domain.folding import fold_record, parse_date
 from rapport_identity.domain.names import fold, roots, short_forms, sound, split_suffix, without_titles
@@ -18,7 +17,7 @@ KEY = RecordKey("crm", "1")
         ("Straße", "strasse"),
         ("José-María", "jose maria"),
         ("Łukasz Ødegård", "lukasz odegard"),
-        ("ВАСИЛЬЕВ", "василеев".replace("ее", "ье")),
+        ("\u0418\u0412\u0410\u041d", "\u0438\u0432\u0430\u043d"),
         ("—", None),
         ("", None),
         (None, None),
@@ -53,7 +52,10 @@ def test_suffixes_and_titles_are_told_from_names():
     assert without_titles(["dr", "ada", "bt"]) == ["ada"]
 
 
-@pytest.mark.parametrize(("word", "code"), [("robert", "r163"), ("rupert", "r163"), ("ashcraft", "a261"), ("tymczak", "t522"), ("lee", "l000")])
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("robert", "r163"), ("rupert", "r163"), ("ashcraft", "a261"), ("tymczak", "t522"), ("lee", "l000")],
+)
 def test_sound_is_soundex(word, code):
     assert sound(word) == code
 

@@ -5,8 +5,7 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from rapport_identity.domain.linkage import Constraints, Edge, components, link, owners, partition
+from rapport_identity.domain.linkage import NO_CONSTRAINTS, Constraints, Edge, components, link, owners, partition
 from rapport_identity.domain.records import RecordKey
 
 
@@ -27,14 +26,12 @@ def score_of(weights):
     return lambda a, b: weights[min(a, b), max(a, b)]
 
 
-def resolved(weights, size, order, *, constraints=Constraints(), largest=500):
+def resolved(weights, size, order, *, constraints=NO_CONSTRAINTS, largest=500):
     edges = [Edge.of(*reversed(pair), bits) for pair, bits in weights.items()]
     order.shuffle(edges)
     keys = [key(number) for number in range(size)]
     order.shuffle(keys)
-    return partition(
-        keys, edges, score_of(weights), join=0, fracture=-1, largest=largest, constraints=constraints
-    )
+    return partition(keys, edges, score_of(weights), join=0, fracture=-1, largest=largest, constraints=constraints)
 
 
 worlds = st.tuples(st.integers(0, 10**6), st.integers(2, 14))
@@ -102,7 +99,7 @@ def test_linkage_is_the_one_of_the_definition(drawn):
             break
         *_, left, right = ranked[0]
         clusters = [c for c in clusters if c not in (left, right)] + [sorted(left + right)]
-    found = link([key(number) for number in range(size)], score, join=0, constraints=Constraints())
+    found = link([key(number) for number in range(size)], score, join=0, constraints=NO_CONSTRAINTS)
     assert sorted(map(list, found.clusters)) == sorted(clusters)
 
 
@@ -125,8 +122,8 @@ def test_no_part_of_a_cut_component_is_larger_than_allowed_and_the_cut_is_report
     edges = [Edge.of(a, b, bits) for (a, b), bits in weights.items()]
     order.shuffle(edges)
     keys = [key(number) for number in range(size)]
-    groups, cuts = components(keys, edges, fracture=0, largest=largest, constraints=Constraints())
-    uncut, none = components(keys, edges, fracture=0, largest=size, constraints=Constraints())
+    groups, cuts = components(keys, edges, fracture=0, largest=largest, constraints=NO_CONSTRAINTS)
+    uncut, none = components(keys, edges, fracture=0, largest=size, constraints=NO_CONSTRAINTS)
     assert none == []
     assert max(map(len, groups)) <= largest
     assert sorted(k for group in groups for k in group) == sorted(keys)
@@ -140,7 +137,7 @@ def test_a_component_of_more_than_500_is_cut_between_its_weakest_parts():
     edges = [Edge.of(key(a), key(a + 1), 20.0) for part in (left, right) for a in part[:-1]]
     edges.append(Edge.of(key(10), key(500), 3.0))
     keys = [key(number) for number in range(size)]
-    groups, cuts = components(keys, edges, fracture=0, largest=500, constraints=Constraints())
+    groups, cuts = components(keys, edges, fracture=0, largest=500, constraints=NO_CONSTRAINTS)
     assert [len(group) for group in groups] == [400, 300]
     assert [(cut.smallest, cut.size, cut.refused) for cut in cuts] == [(key(0), 700, 1)]
 
@@ -152,7 +149,7 @@ def test_one_strong_pair_does_not_join_two_strange_clusters():
         for a, b in combinations([key(number) for number in range(6)], 2)
     }
     weights[key(0), key(3)] = bridge
-    found = link([key(number) for number in range(6)], score_of(weights), join=0, constraints=Constraints())
+    found = link([key(number) for number in range(6)], score_of(weights), join=0, constraints=NO_CONSTRAINTS)
     assert found.clusters == (tuple(map(key, range(3))), tuple(map(key, range(3, 6))))
 
 
@@ -165,5 +162,5 @@ def test_records_apart_from_all_others_are_persons_of_their_own():
 def test_ties_are_broken_by_key(bits):
     weights = dict.fromkeys(combinations([key(number) for number in range(3)], 2), bits)
     weights[key(0), key(2)] = -30.0
-    found = link([key(number) for number in range(3)], score_of(weights), join=0, constraints=Constraints())
+    found = link([key(number) for number in range(3)], score_of(weights), join=0, constraints=NO_CONSTRAINTS)
     assert found.clusters == ((key(0), key(1)), (key(2),))

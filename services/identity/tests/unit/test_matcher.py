@@ -4,7 +4,6 @@ from math import inf, isfinite
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from rapport_identity.domain.comparisons import Comparison, Level, unknown
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.forms import Otherwise
@@ -94,7 +93,9 @@ def test_what_is_no_matcher_is_refused(text):
 
 
 def test_a_matcher_whose_values_decide_nothing_is_refused():
-    trait = Comparison("name", (unknown("given"), Level("same", same("given"), 0.9, 0.1), Level("other", Otherwise(), 0.1, 0.9)))
+    trait = Comparison(
+        "name", (unknown("given"), Level("same", same("given"), 0.9, 0.1), Level("other", Otherwise(), 0.1, 0.9))
+    )
     with pytest.raises(ValueError, match="fracture"):
         Matcher((trait,), prior=-10, join=0, fracture=1)
     with pytest.raises(ValueError, match="household"):

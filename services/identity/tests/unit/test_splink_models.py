@@ -3,10 +3,9 @@ import json
 from math import isclose
 
 import pytest
-
 from rapport_identity.domain.folding import fold_record
 from rapport_identity.domain.forms import Near, Same, Shares
-from rapport_identity.domain.splink_conditions import UntranslatableModel, parse_condition
+from rapport_identity.domain.splink_conditions import UntranslatableModelError, parse_condition
 from rapport_identity.domain.splink_model import read_model
 from rapport_identity.domain.traits import TRAITS
 
@@ -64,23 +63,22 @@ def test_the_forms_are_those_meant():
     ],
 )
 def test_what_cannot_be_translated_is_refused_by_name(sql, named):
-    with pytest.raises(UntranslatableModel, match="name: the level") as refusal:
+    with pytest.raises(UntranslatableModelError, match="name: the level") as refusal:
         read_model(model({"sql_condition": sql, "label_for_charts": "the level"}), {})
     assert named in str(refusal.value)
 
 
 def test_a_model_without_its_term_frequencies_is_refused():
     exact = {"sql_condition": '"a_l" = "a_r"', "m_probability": 0.9, "u_probability": 0.1, "tf_adjustment_column": "a"}
-    with pytest.raises(UntranslatableModel, match="no term frequencies for a"):
+    with pytest.raises(UntranslatableModelError, match="no term frequencies for a"):
         read_model(model(exact), {})
 
 
 def test_weights_are_those_of_splink(people, tmp_path):
     if importlib.util.find_spec("splink") is None:
         pytest.skip("splink is not installed; it is a dependency of training only (rapport-identity[train])")
-    from splink import DuckDBAPI, Linker
-
     from rapport_identity.adapters.splink_training import frequencies, settings_of, table_of
+    from splink import DuckDBAPI, Linker
 
     columns = [fold_record(record) for record in people(120, 7)]
     settings = settings_of(TRAITS)
@@ -95,9 +93,7 @@ def test_weights_are_those_of_splink(people, tmp_path):
     linker.misc.save_model_to_json(str(path))
     terms = {level.term for trait in TRAITS for level in trait.levels if level.term}
     matcher = read_model(json.loads(path.read_text("utf-8")), {term: frequencies(columns, term) for term in terms})
-    prepared = [
-        matcher.prepare_columns(record.key, fold) for record, fold in zip(people(120, 7), columns, strict=True)
-    ]
+    prepared = [matcher.prepare_columns(record.key, fold) for record, fold in zip(people(120, 7), columns, strict=True)]
     rows = linker.inference.predict(threshold_match_weight=-1000).as_record_list()
     assert len(rows) == 120 * 119 // 2
     for row in rows:

@@ -1,8 +1,10 @@
 """The third class that Splink does not know: two persons of one household, fitted by expectation and maximisation.
 
 Relatives share surname, address, telephone and sometimes an identifier; a model of two classes takes that for one
-person. Here every pair that blocking brought together is of one person, of one household or of neither; u stays as it
-was sampled, and m, the household's probabilities and both odds are fitted to all those pairs at once, no label used.
+person. Here every pair that blocking brought together is of one person, of one household or of neither; m, the
+household's probabilities and both odds are fitted to all those pairs at once, no label used. From u, which was sampled
+from pairs at random, the share that such pairs of one person or household make up is taken out: of an identifier that
+nobody else holds it would be all there is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,10 +18,9 @@ from rapport_identity.domain.comparisons import Comparison, Level
 from rapport_identity.domain.matcher import Matcher, Prepared
 
 HOME: Final[Mapping[str, Mapping[str, float]]] = {
+    "given_name": {"same": 0.02},
     "surname": {"same": 0.75},
-    "address": {"same": 0.9},
-    "postcode": {"same": 0.95},
-    "city": {"same": 0.95},
+    "residence": {"same address": 0.85, "same street": 0.03, "same postcode": 0.05, "same city": 0.02},
     "phone": {"shared": 0.4},
     "email": {"shared": 0.1},
     "national_id": {"shared": 0.03},
@@ -28,9 +29,16 @@ HOME: Final[Mapping[str, Mapping[str, float]]] = {
 }
 """What relatives have in common to begin with; traits not named here are as between strangers and stay so."""
 
+ASSUMED: Final = frozenset({"phone", "email"})
+"""Traits whose starting values stay: a number or mailbox in common is what most pairs of one person are found by, so
+the pairs alone cannot tell how often relatives share one."""
+
 ITERATIONS: Final = 12
 STRENGTH: Final = 50.0
 """Pairs that the starting values count for, so that a level hardly seen keeps a sensible weight."""
+
+LEAST_LEFT: Final = 0.05
+"""Share of a sampled u that stays at least; the sample says no more."""
 
 Floats = NDArray[np.float64]
 
@@ -74,17 +82,22 @@ def fit(matcher: Matcher, pairs: Sequence[tuple[Prepared, Prepared]], records: i
         pairs: All pairs that blocking brought together, in a fixed order.
         records: How many records there are in all.
     """
+    matcher = _own_base(matcher)
     seen = _Pairs.of(pairs, matcher)
     state = _start(matcher, records)
-    began = _Fit([m.copy() for m in state.m], state.u, [h.copy() for h in state.h], 0, 0)
+    began = _Fit([m.copy() for m in state.m], list(state.u), [h.copy() for h in state.h], 0, 0)
     total = records * (records - 1) / 2
     for _ in range(ITERATIONS):
         person, home = _posteriors(matcher, seen, state)
         state.person, state.home = max(person.sum(), 1) / total, max(home.sum(), 1) / total
         for at, comparison in enumerate(matcher.comparisons):
             state.m[at] = _maximise(seen.levels[:, at], person, began.m[at], comparison)
-            if comparison.name in HOME:
+            if comparison.name in HOME.keys() - ASSUMED:
                 state.h[at] = _maximise(seen.levels[:, at], home, began.h[at], comparison)
+            if comparison.name in ASSUMED:
+                continue
+            related = state.person * state.m[at] + state.home * state.h[at]
+            state.u[at] = np.maximum(began.u[at] - related, LEAST_LEFT * began.u[at])
     comparisons = tuple(
         replace(
             comparison, levels=tuple(_fitted(comparison, at, index, state) for index in range(len(comparison.levels)))
@@ -99,12 +112,30 @@ def fit(matcher: Matcher, pairs: Sequence[tuple[Prepared, Prepared]], records: i
     )
 
 
+def _own_base(matcher: Matcher) -> Matcher:
+    """Return the matcher with frequencies standing in for the u of their own level, which is about to move.
+
+    Raises:
+        ValueError: A level takes its frequencies for the u of another.
+    """
+    for comparison in matcher.comparisons:
+        if odd := [level.label for level in comparison.levels if level.term_u not in (None, level.u)]:
+            raise ValueError(f"{comparison.name}: {', '.join(odd)}: no exact match on the column of the frequencies")
+    return replace(
+        matcher,
+        comparisons=tuple(
+            replace(comparison, levels=tuple(replace(level, term_u=None) for level in comparison.levels))
+            for comparison in matcher.comparisons
+        ),
+    )
+
+
 def _fitted(comparison: Comparison, at: int, index: int, state: _Fit) -> Level:
     level = comparison.levels[index]
     if level.is_null:
         return level
     home = float(state.h[at][index]) if comparison.name in HOME else None
-    return replace(level, m=float(state.m[at][index]), h=home)
+    return replace(level, m=float(state.m[at][index]), u=float(state.u[at][index]), h=home)
 
 
 def _start(matcher: Matcher, records: int) -> _Fit:
@@ -155,7 +186,7 @@ def _bits(level: Level, at: int, index: int, frequency: Floats, state: _Fit) -> 
 
 
 def _maximise(levels: NDArray[np.int8], weights: Floats, began: Floats, comparison: Comparison) -> Floats:
-    counts = np.bincount(levels, weights=weights, minlength=len(comparison.levels))
+    counts: Floats = np.bincount(levels, weights=weights, minlength=len(comparison.levels)).astype(np.float64)
     counts[[level.is_null for level in comparison.levels]] = 0.0
     counts = counts + STRENGTH * began
     fitted: Floats = counts / counts.sum()

@@ -17,6 +17,7 @@ from splink import DuckDBAPI, Linker
 
 from rapport_identity.domain.comparisons import Comparison
 from rapport_identity.domain.folding import Column
+from rapport_identity.domain.forms import columns_of
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.splink_model import read_model
 
@@ -139,10 +140,9 @@ def frequencies(columns: Sequence[Mapping[str, Column]], column: str) -> dict[st
 
 
 def _known(trait: Comparison, columns: Sequence[Mapping[str, Column]]) -> int:
-    """Return how many records know what a trait compares first."""
-    first = trait.levels[0].form
-    column = first.parts[0].field.column  # type: ignore[union-attr]
-    return sum(bool(record[column]) for record in columns)
+    """Return how many records know something of a trait."""
+    wanted = columns_of(trait.levels[0].form)
+    return sum(any(record[column] for column in wanted) for record in columns)
 
 
 def _pairs(columns: Sequence[Mapping[str, Column]], session: Sequence[str]) -> int:

@@ -1,11 +1,10 @@
 """Blocking keys: which records are compared at all. Two records meet if they share a key that few enough hold."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Final
 
-from rapport_identity.domain.folding import Column, Columns
+from rapport_identity.domain.folding import Columns
 
 Part = Callable[[Columns], Iterable[str]]
 

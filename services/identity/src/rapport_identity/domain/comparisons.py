@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-from rapport_identity.domain.forms import Any, Form, Missing, Positions, Test, Values, columns_of
-from rapport_identity.domain.forms import Field as F
+from rapport_identity.domain.forms import Any, Field, Form, Missing, Positions, Test, Values, columns_of
 
 LEAST: Final = 1e-300
 """No probability is taken as less, so that every weight is finite; as in Splink."""
@@ -22,7 +21,8 @@ class Level:
         m: Probability of it between two records of one person.
         u: Probability of it between records of two persons.
         h: Probability of it between two persons of one household; None: as between any two.
-        term: Column (of texts) whose value says by its frequency how telling the agreement is; None if all values tell the same.
+        term: Column (of texts) whose value says by its frequency how telling the agreement is; None if all values
+            tell the same.
         term_weight: Share of the adjustment by frequency that is applied, 0 to 1.
         term_floor: Least frequency that is believed.
         term_u: Probability that the frequency stands in for; None: `u`.
@@ -75,7 +75,7 @@ class Comparison:
 
 def unknown(column: str, *others: Form) -> Level:
     """Return the level for a column that either record lacks, or for which one of the other forms holds."""
-    return Level("not known", Any((Missing(F(column, "l")), Missing(F(column, "r")), *others)))
+    return Level("not known", Any((Missing(Field(column, "l")), Missing(Field(column, "r")), *others)))
 
 
 def bits(probability: float, other: float) -> float:

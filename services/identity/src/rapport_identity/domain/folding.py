@@ -24,12 +24,19 @@ STREET_WORDS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Usual short forms of the words of a street."""
 
-UNIT_WORDS: Final = frozenset({"apt", "apartment", "unit", "suite", "ste", "flat", "no", "number", "aprt", "room", "bldg"})
+UNIT_WORDS: Final = frozenset({
+    "apt", "apartment", "unit", "suite", "ste", "flat", "no", "number", "aprt", "room", "bldg",
+})  # fmt: skip
+"""Words beside the number of a unit."""
+
 MAX_TEXT: Final = 200
 """Signs of a value that are looked at; no person's name or street is longer."""
 
 _DATE = re.compile(r"^\s*(\d{1,4})[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ](\d{1,4})")
-_MONTHS = {m: i + 1 for i, m in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
+_MONTHS: Final[Mapping[str, int]] = {
+    "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
+    "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
+}  # fmt: skip
 _ISO_LENGTH = 8
 
 

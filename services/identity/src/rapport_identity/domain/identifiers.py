@@ -1,4 +1,4 @@
-"""E-mail addresses, telephone numbers and other exact identifiers: normalised, checked, and known when they name nobody."""
+"""E-mail addresses, telephone numbers, other exact identifiers: normalised, checked, known when they name nobody."""
 
 import re
 import unicodedata

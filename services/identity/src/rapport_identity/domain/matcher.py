@@ -122,9 +122,7 @@ class Matcher:
     def prepare_columns(self, key: RecordKey, columns: Mapping[str, Column]) -> Prepared:
         """Return folded columns as this version sees them."""
         values = tuple(columns.get(column) for column in self.columns)
-        frequencies = tuple(
-            self._frequency(column, value) for column, value in zip(self.columns, values, strict=True)
-        )
+        frequencies = tuple(self._frequency(column, value) for column, value in zip(self.columns, values, strict=True))
         return Prepared(key, values, frequencies)
 
     def _frequency(self, column: str, value: Column) -> float | None:

@@ -38,7 +38,7 @@ def load(text: str) -> Matcher:
 
     Raises:
         ValueError: It is no matcher, or one of a format that this release does not know.
-        UntranslatableModel: A condition is not made of the known parts.
+        UntranslatableModelError: A condition is not made of the known parts.
     """
     raw = json.loads(text)
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:

@@ -27,12 +27,12 @@ ORDINALS: Final = frozenset({"1st", "2nd", "3rd", *(f"{number}th" for number in 
 """Which holder of a title a person is."""
 
 UNLIKE_ANY: Final = str.maketrans(
-    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "ı": "i"}
+    {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "ł": "l", "\u0131": "i"}
 )
 """Letters that Unicode does not decompose."""
 
 _APART = re.compile(r"[^\w]+|_+")
-_APOSTROPHES = re.compile(r"['’`´]")
+_APOSTROPHES = re.compile("['\u2019`\u00b4]")
 _SOUNDS: Final[Mapping[str, str]] = {
     letter: digit
     for letters, digit in (("bfpv", "1"), ("cgjkqsxz", "2"), ("dt", "3"), ("l", "4"), ("mn", "5"), ("r", "6"))

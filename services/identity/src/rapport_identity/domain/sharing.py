@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from rapport_identity.domain import identifiers
-from rapport_identity.domain.folding import Columns
+from rapport_identity.domain.folding import Column, Columns
 from rapport_identity.domain.records import RecordKey
 
 
@@ -38,11 +38,12 @@ LIMITS: Final[Mapping[str, Limits]] = {
     "emails": Limits(personal=2, household=6),
     "phones": Limits(personal=2, household=8),
     "phone_tails": Limits(personal=2, household=8),
-    "national_ids": Limits(personal=3, household=3),
-    "accounts": Limits(personal=3, household=6),
+    "national_ids": Limits(personal=8, household=8),
+    "accounts": Limits(personal=8, household=8),
     "devices": Limits(personal=2, household=8),
 }
-"""Two holders are allowed as personal: one person may be known by two names, and pairwise weights decide there."""
+"""Two holders are allowed as personal, for one person may be known by two names, and the weights decide there. What is
+issued to one person is personal until so many hold it that it can only be a placeholder: names are misspelt often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,9 @@ def judge(column: str, value: str, holders: Iterable[Holding]) -> Sharing:
     return Sharing.HOUSEHOLD if count <= limits.household else Sharing.COMMON
 
 
-def without_shared(columns: Columns, sharing: Mapping[tuple[str, str], Sharing]) -> dict[str, object]:
+def without_shared(columns: Columns, sharing: Mapping[tuple[str, str], Sharing]) -> dict[str, Column]:
     """Return the columns of a record less the identifiers that are not personal."""
-    kept: dict[str, object] = dict(columns)
+    kept: dict[str, Column] = dict(columns)
     for column in LIMITS:
         values = columns[column]
         if isinstance(values, tuple):

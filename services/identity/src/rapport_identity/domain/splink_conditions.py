@@ -30,7 +30,7 @@ _INTERSECTIONS: Final = {"list_intersect", "array_intersect", "list_has_any"}
 _PARSERS: Final = {"try_strptime", "strptime"}
 
 
-class UntranslatableModel(ValueError):
+class UntranslatableModelError(ValueError):
     """The model says something that cannot be evaluated here in just the same way."""
 
 
@@ -38,7 +38,7 @@ def parse_condition(sql: str) -> Form:
     """Return the form of a condition.
 
     Raises:
-        UntranslatableModel: It is not made of the known parts.
+        UntranslatableModelError: It is not made of the known parts.
     """
     if sql.strip().upper() == "ELSE":
         return Otherwise()
@@ -57,7 +57,7 @@ def _tokens(sql: str) -> list[Token]:
     while at < len(text):
         found = _TOKEN.match(text, at)
         if found is None:
-            raise UntranslatableModel(f"{text[at:].strip()[:40]!r} is not understood")
+            raise UntranslatableModelError(f"{text[at:].strip()[:40]!r} is not understood")
         kind = found.lastgroup or ""
         tokens.append((kind, found.group(kind)))
         at = found.end()
@@ -78,7 +78,7 @@ class _Parser:
 
     def end(self) -> None:
         if self._at < len(self._tokens):
-            raise UntranslatableModel(f"{self._tokens[self._at][1]!r} is not understood")
+            raise UntranslatableModelError(f"{self._tokens[self._at][1]!r} is not understood")
 
     def _conjunction(self) -> Form:
         parts = [self._condition()]
@@ -116,13 +116,13 @@ class _Parser:
         self._at += 1
         self._expect("(")
         if self._peek_word() not in _INTERSECTIONS:
-            raise UntranslatableModel(f"the function {self._peek_word()!r} is not known")
+            raise UntranslatableModelError(f"the function {self._peek_word()!r} is not known")
         self._at += 1
         left, right = self._pair()
         self._expect(")")
         if self._sign("="):
             if self._number() != 0:
-                raise UntranslatableModel("only an empty intersection may be asked for exactly")
+                raise UntranslatableModelError("only an empty intersection may be asked for exactly")
             return Disjoint(left, right)
         self._expect(">=")
         return Shares(left, right, int(self._number()))
@@ -136,14 +136,14 @@ class _Parser:
         self._expect(")")
         self._expect("<=")
         if pattern != other:
-            raise UntranslatableModel("the two dates are written in different forms")
+            raise UntranslatableModelError("the two dates are written in different forms")
         return Within(*_sides(left, right), self._number(), pattern)
 
     def _moment(self) -> tuple[Field, str]:
         self._expect_word("epoch")
         self._expect("(")
         if self._peek_word() not in _PARSERS:
-            raise UntranslatableModel(f"the function {self._peek_word()!r} is not known")
+            raise UntranslatableModelError(f"the function {self._peek_word()!r} is not known")
         self._at += 1
         self._expect("(")
         field = self._field()
@@ -175,8 +175,8 @@ class _Parser:
         if kind in ("word", "quoted") and text[-2:] in ("_l", "_r"):
             return Field(text[:-2], text[-1])
         if kind == "word" and self._peek_sign("("):
-            raise UntranslatableModel(f"the function {text!r} is not known")
-        raise UntranslatableModel(f"{text!r} is not a column of either side")
+            raise UntranslatableModelError(f"the function {text!r} is not known")
+        raise UntranslatableModelError(f"{text!r} is not a column of either side")
 
     def _number(self) -> float:
         return float(self._take("number"))
@@ -184,12 +184,12 @@ class _Parser:
     def _take(self, kind: str) -> str:
         found, text = self._next()
         if found != kind:
-            raise UntranslatableModel(f"{text!r} stands where a {kind} should")
+            raise UntranslatableModelError(f"{text!r} stands where a {kind} should")
         return text
 
     def _next(self) -> Token:
         if self._at >= len(self._tokens):
-            raise UntranslatableModel("the condition ends too early")
+            raise UntranslatableModelError("the condition ends too early")
         self._at += 1
         return self._tokens[self._at - 1]
 
@@ -215,12 +215,12 @@ class _Parser:
     def _expect(self, sign: str) -> None:
         if not self._sign(sign):
             _, text = self._next()
-            raise UntranslatableModel(f"{text!r} stands where {sign!r} should")
+            raise UntranslatableModelError(f"{text!r} stands where {sign!r} should")
 
     def _expect_word(self, word: str) -> None:
         if not self._word(word):
             _, text = self._next()
-            raise UntranslatableModel(f"{text!r} stands where {word!r} should")
+            raise UntranslatableModelError(f"{text!r} stands where {word!r} should")
 
 
 def _sides(left: Field, right: Field) -> tuple[Field, Field]:

@@ -12,10 +12,9 @@ from typing import Final
 from rapport_identity.domain.comparisons import Comparison, Level
 from rapport_identity.domain.forms import Field, Otherwise, Same
 from rapport_identity.domain.matcher import Matcher
-from rapport_identity.domain.splink_conditions import UntranslatableModel, parse_condition
+from rapport_identity.domain.splink_conditions import UntranslatableModelError, parse_condition
 
 NOT_OBSERVED: Final = 1e-6
-
 
 
 def read_model(model: Mapping[str, Json], frequencies: Mapping[str, Mapping[str, float]]) -> Matcher:
@@ -26,15 +25,15 @@ def read_model(model: Mapping[str, Json], frequencies: Mapping[str, Mapping[str,
         frequencies: Per column with term frequencies, how often each value occurs; they are not in the JSON.
 
     Raises:
-        UntranslatableModel: A level, named in the message, cannot be translated, or frequencies are missing.
+        UntranslatableModelError: A level, named in the message, cannot be translated, or frequencies are missing.
     """
     comparisons = tuple(_comparison(raw) for raw in model["comparisons"])
     wanted = {level.term for comparison in comparisons for level in comparison.levels if level.term}
     if missing := wanted - frequencies.keys():
-        raise UntranslatableModel(f"no term frequencies for {', '.join(sorted(missing))}")
+        raise UntranslatableModelError(f"no term frequencies for {', '.join(sorted(missing))}")
     chance = float(model["probability_two_random_records_match"])
     if not 0 < chance < 1:
-        raise UntranslatableModel("probability_two_random_records_match is not between 0 and 1")
+        raise UntranslatableModelError("probability_two_random_records_match is not between 0 and 1")
     return Matcher(
         comparisons=comparisons,
         prior=log2(chance / (1 - chance)),
@@ -52,8 +51,8 @@ def _comparison(raw: Mapping[str, Json]) -> Comparison:
         where = f"{name}: {level.get('label_for_charts') or level['sql_condition']}"
         try:
             form = parse_condition(level["sql_condition"])
-        except UntranslatableModel as error:
-            raise UntranslatableModel(f"{where}: {error}") from None
+        except UntranslatableModelError as error:
+            raise UntranslatableModelError(f"{where}: {error}") from None
         if level.get("is_null_level"):
             read.append(Level(str(level.get("label_for_charts", "null")), form))
             continue
@@ -88,7 +87,7 @@ def _with_base(level: Level, levels: Sequence[Level], *, detect: bool) -> Level:
     if detect:
         exact = [other.u for other in levels if other.form == Same(Field(level.term, "l"), Field(level.term, "r"))]
         if not exact:
-            raise UntranslatableModel(f"{level.label}: no level is an exact match on {level.term}")
+            raise UntranslatableModelError(f"{level.label}: no level is an exact match on {level.term}")
         base = exact[0]
     return Level(
         level.label, level.form, level.m, level.u,

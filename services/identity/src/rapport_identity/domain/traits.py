@@ -3,13 +3,17 @@
 from typing import Final
 
 from rapport_identity.domain.comparisons import Comparison, Level, unknown
-from rapport_identity.domain.forms import All, Any, Disjoint, Form, Near, Otherwise, Same, Shares
-from rapport_identity.domain.forms import Field as F
+from rapport_identity.domain.forms import All, Any, Disjoint, Field, Form, Missing, Near, Otherwise, Same, Shares
+
+
+def missing(column: str) -> Form:
+    """Return: either record lacks the column."""
+    return Any((Missing(Field(column, "l")), Missing(Field(column, "r"))))
 
 
 def same(column: str, other: str | None = None) -> Same:
     """Return: the column of one record equals the column of the other."""
-    return Same(F(column, "l"), F(other or column, "r"))
+    return Same(Field(column, "l"), Field(other or column, "r"))
 
 
 def crossed(one: str, other: str) -> Form:
@@ -19,12 +23,17 @@ def crossed(one: str, other: str) -> Form:
 
 def shares(column: str, other: str | None = None) -> Shares:
     """Return: the lists have a value in common."""
-    return Shares(F(column, "l"), F(other or column, "r"))
+    return Shares(Field(column, "l"), Field(other or column, "r"))
+
+
+def crossed_lists(one: str, other: str) -> Form:
+    """Return: a list of either record has a value in common with another list of the other."""
+    return Any((shares(one, other), shares(other, one)))
 
 
 def near(measure: str, column: str, limit: float) -> Near:
     """Return: the texts are alike enough."""
-    return Near(measure, F(column, "l"), F(column, "r"), limit)
+    return Near(measure, Field(column, "l"), Field(column, "r"), limit)
 
 
 def _alike(column: str, similarity: float, distance: int) -> Form:
@@ -39,8 +48,8 @@ TRAITS: Final = (
         Level("same", same("given"), m=0.7, u=0.01, term="given"),
         Level("short form", shares("given_roots"), m=0.06, u=0.01),
         Level("alike", _alike("given", 0.9, 1), m=0.08, u=0.01),
-        Level("initial", Any((same("given_letter", "given_initial"), same("given_initial", "given_letter"))), m=0.02, u=0.01),
-        Level("is the other's middle name", Any((shares("given_roots", "middle_roots"), shares("middle_roots", "given_roots"))), m=0.02, u=0.005),
+        Level("initial", crossed("given_letter", "given_initial"), m=0.02, u=0.01),
+        Level("is the other's middle name", crossed_lists("given_roots", "middle_roots"), m=0.02, u=0.005),
         Level("is the other's surname", crossed("given", "surname"), m=0.02, u=0.001),
         Level("somewhat alike", near("jaro_winkler_similarity", "given", 0.78), m=0.02, u=0.03),
         OTHER,
@@ -76,26 +85,18 @@ TRAITS: Final = (
         Level("same year", same("birth_year"), m=0.02, u=0.015),
         OTHER,
     )),
-    Comparison("address", (
-        unknown("address"),
-        Level("same", same("address"), m=0.6, u=0.001, term="address"),
-        Level("alike", All((_alike("street", 0.9, 2), same("house"))), m=0.08, u=0.0002),
-        Level("same street", same("street"), m=0.05, u=0.002, term="street"),
-        Level("street alike", _alike("street", 0.9, 1), m=0.03, u=0.003),
-        Level("differs", Otherwise(), m=0.3, u=0.99),
-    )),
-    Comparison("postcode", (
-        unknown("postcode"),
-        Level("same", same("postcode"), m=0.6, u=0.005, term="postcode"),
-        Level("one sign off", near("damerau_levenshtein", "postcode", 1), m=0.05, u=0.005),
-        Level("same area", same("postcode_area"), m=0.05, u=0.02),
-        Level("differs", Otherwise(), m=0.3, u=0.95),
-    )),
-    Comparison("city", (
-        unknown("city"),
-        Level("same", same("city"), m=0.7, u=0.05, term="city"),
-        Level("alike", _alike("city", 0.88, 1), m=0.08, u=0.01),
-        Level("differs", Otherwise(), m=0.2, u=0.95),
+    Comparison("residence", (
+        Level("not known", All(tuple(missing(column) for column in ("address", "postcode", "city")))),
+        Level("same address", same("address"), m=0.5, u=0.001, term="address"),
+        Level("address alike", All((_alike("street", 0.9, 2), same("house"))), m=0.06, u=0.0001),
+        Level("same street", same("street"), m=0.04, u=0.0005, term="street"),
+        Level("street alike", _alike("street", 0.9, 1), m=0.02, u=0.001),
+        Level("same postcode", same("postcode"), m=0.1, u=0.001, term="postcode"),
+        Level("postcode one sign off", near("damerau_levenshtein", "postcode", 1), m=0.03, u=0.002),
+        Level("same postcode area", same("postcode_area"), m=0.03, u=0.005),
+        Level("same city", same("city"), m=0.06, u=0.05, term="city"),
+        Level("city alike", _alike("city", 0.88, 1), m=0.02, u=0.01),
+        Level("differs", Otherwise(), m=0.15, u=0.93),
     )),
     Comparison("birth_place", (
         unknown("birth_place"),
@@ -123,10 +124,14 @@ TRAITS: Final = (
         Level("differs", Otherwise(), m=0.35, u=0.999),
     )),
     Comparison("national_id", (
-        unknown("national_ids", Disjoint(F("national_spaces", "l"), F("national_spaces", "r"))),
+        unknown("national_ids", Disjoint(Field("national_spaces", "l"), Field("national_spaces", "r"))),
         Level("shared", shares("national_ids"), m=0.95, u=0.00002),
         Level("one sign off", near("damerau_levenshtein", "national_id", 1), m=0.02, u=0.00002),
         Level("differs", Otherwise(), m=0.03, u=0.999),
     )),
 )  # fmt: skip
-"""All traits, in the order in which they are shown."""
+"""All traits, in the order in which they are shown.
+
+Street, postcode and city are one trait, of which the most telling agreement counts alone: who lives in one street lives
+in one town, and counting both would make one person of neighbours.
+"""
