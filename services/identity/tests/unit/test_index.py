@@ -2,7 +2,6 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from rapport_identity.domain.blocking import RULES
 from rapport_identity.domain.bonds import Bond, Bonds
 from rapport_identity.domain.defaults import default_matcher
