@@ -216,7 +216,12 @@ async def test_positions_rise_without_a_gap_and_a_restored_server_begins_another
         after = await unit.hold()
     async with store.unit() as unit:
         assert (await unit.read()).epoch == after.epoch
-    assert before.position == after.position == 3
+    made_identity.database.execute("UPDATE partition_head SET timeline = 'FFFFFFFF'")
+    async with store.unit() as unit:
+        later = await unit.lock()
+    async with store.unit() as unit:
+        assert (await unit.read()).epoch == later.epoch != after.epoch
+    assert before.position == after.position == later.position == 3
     assert before.epoch != after.epoch
     assert after.recorded_at >= before.recorded_at
 
