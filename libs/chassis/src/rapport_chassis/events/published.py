@@ -17,21 +17,22 @@ SWEEP_ROWS: Final = 10_000
 _BATCH_BYTES: Final = 4 * 1024 * 1024
 
 # Half of a batch may be negatives that overtake, the rest is the oldest. Sizes are summed before payloads are read.
-# What is held is left out by a subquery, which is hashed; an array would be gone through for every row.
+# What is held is left out by a subquery, which is hashed; an array would be gone through for every row. Limits out of
+# a subquery are the same in the planner's eyes each time, so that it plans once and not for each execution.
 _TAKE: Final = f"""
 WITH urgent AS (
     SELECT seq, octet_length(payload) AS bytes FROM outbox
     WHERE urgent AND octet_length(payload) <= {MAX_PAYLOAD_BYTES} AND seq NOT IN (SELECT unnest(%(held)s::bigint[]))
-    ORDER BY seq LIMIT %(half)s
+    ORDER BY seq LIMIT (SELECT %(half)s::bigint)
 ), oldest AS (
     SELECT seq, octet_length(payload) AS bytes FROM outbox
     WHERE octet_length(payload) <= {MAX_PAYLOAD_BYTES} AND seq NOT IN (SELECT unnest(%(held)s::bigint[]))
-    ORDER BY seq LIMIT %(batch)s
+    ORDER BY seq LIMIT (SELECT %(batch)s::bigint)
 ), queue AS (
     SELECT seq, bytes, 0 AS turn FROM urgent
     UNION ALL
     SELECT seq, bytes, 1 FROM oldest WHERE seq NOT IN (SELECT seq FROM urgent)
-    ORDER BY turn, seq LIMIT %(batch)s
+    ORDER BY turn, seq LIMIT (SELECT %(batch)s::bigint)
 ), fitting AS (
     SELECT seq, row_number() OVER whole AS place, sum(bytes) OVER whole - bytes AS before
     FROM queue WINDOW whole AS (ORDER BY turn, seq)

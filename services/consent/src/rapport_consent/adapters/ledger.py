@@ -38,11 +38,12 @@ _COPY_FROM: Final = 8
 
 # Each id is looked up in an index: a subquery with an OFFSET is not joined in any other way. The planner, which knows
 # neither how many ids are asked for nor at first how many rows there are, would read the whole ledger for one of them.
+# An array out of a subquery has one length in its eyes, whichever it is given: it plans once, not for each execution.
 _WANTED: Final = """
 WITH wanted AS MATERIALIZED (
-    SELECT unnest(%(ids)s::text[]) AS profile_id
+    SELECT unnest((SELECT %(ids)s::text[])) AS profile_id
     UNION
-    SELECT relative.profile_id FROM unnest(%(ids)s::text[]) AS id
+    SELECT relative.profile_id FROM unnest((SELECT %(ids)s::text[])) AS id
     CROSS JOIN LATERAL (SELECT family FROM profiles WHERE profile_id = id OFFSET 0) AS named
     CROSS JOIN LATERAL (SELECT profile_id FROM profiles WHERE profiles.family = named.family OFFSET 0) AS relative
 )
