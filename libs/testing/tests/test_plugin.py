@@ -156,8 +156,11 @@ def test_servers_given_by_url_are_used_and_cleaned_but_not_stopped(
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads((short_folder / "notes" / "0.json").read_text())
     assert told["host"] == postgres_server.host
-    databases = [name for (name,) in postgres_server.execute("SELECT datname FROM pg_database")]
-    assert [name for name in databases if name.startswith(told["run"])] == []
+    assert [name for name in databases(postgres_server) if name.startswith(told["run"])] == []
+
+
+def databases(access: PostgresAccess) -> set[str]:
+    return {name for (name,) in access.execute("SELECT datname FROM pg_database")}
 
 
 def test_each_test_gets_a_copy_of_what_was_built(database: MakeDatabase) -> None:
