@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import rapport_identity
 from rapport.identity.v1 import events_pb2, record_pb2
+from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, create_service_database
@@ -17,9 +18,12 @@ from rapport_chassis.settings import DatabaseSettings
 from rapport_identity.adapters import moves, profiles
 from rapport_identity.adapters.hash_rotation import Readable
 from rapport_identity.adapters.key_store import PostgresKeyStore
+from rapport_identity.adapters.loading import RecordLoader
 from rapport_identity.adapters.partition import PartitionStore
+from rapport_identity.adapters.resolving import ResolvingUnits
 from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.vault import HashKeys, seal_new
+from rapport_identity.app.resolve import Partition, ResolveRecords
 from rapport_identity.app.stored import (
     Move,
     MoveKind,
@@ -29,6 +33,7 @@ from rapport_identity.app.stored import (
     StoredProfile,
     Term,
 )
+from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.population import Population, Sighting
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.plugin import MakeDatabase
@@ -233,3 +238,47 @@ class Desk:
 @pytest.fixture
 def desk(store: PartitionStore, key_store: PostgresKeyStore) -> Desk:
     return Desk(store, key_store)
+
+
+@pytest.fixture
+def as_message() -> Callable[[Sighting], record_pb2.Record]:
+    return message_of
+
+
+class FreshKeys:
+    """Draws keys straight from the key store."""
+
+    def __init__(self, store):
+        self._store = store
+
+    async def take(self, count):
+        return await self._store.create(count) if count else []
+
+
+class Process:
+    """A resolver with a replica of its own."""
+
+    def __init__(self, opened, store, key_store):
+        units = ResolvingUnits(store, key_store)
+        self.partition = Partition(units, RecordLoader(opened, key_store), default_matcher(), "mat_test")
+        self.resolve = ResolveRecords(self.partition, FreshKeys(key_store), SystemClock())
+
+    def persons(self):
+        replica = self.partition.replica
+        return {
+            profile_id: tuple(sorted(replica.index[number].key for number in numbers))
+            for profile_id, numbers in replica.members.items()
+        }
+
+
+Start = Callable[[], Awaitable[Process]]
+
+
+@pytest.fixture
+def start(opened: Database, store: PartitionStore, key_store) -> Start:
+    async def started() -> Process:
+        process = Process(opened, store, key_store)
+        await process.partition.load()
+        return process
+
+    return started

@@ -201,7 +201,7 @@ class _Change:
         names = {heir(left): left}
         dormant = sorted(each for each, stands_for in self.redirects.items() if stands_for == left)
         rest = {each: heir(each) for each in dormant if any(homes[index][each] for index in parts)}
-        for index, part in sorted(parts.items()):
+        for index in sorted(parts):
             mine = [each for each, heir_of in rest.items() if heir_of == index]
             if index not in names and mine:
                 # The id that was merged away last had taken in the others before.

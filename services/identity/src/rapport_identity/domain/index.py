@@ -110,15 +110,18 @@ class Index:
 
     def put(self, number: int, record: Record) -> None:
         """Add a record, or a new version of one."""
-        columns = fold_record(record)
+        self.put_folded(number, record.key, tuple(fold_record(record).values()))
+
+    def put_folded(self, number: int, key: RecordKey, values: tuple[Column, ...]) -> None:
+        """Add a record as it was folded: what `Entry.values` was puts it back."""
         entry = self._entries.get(number)
         if entry is None:
-            entry = Entry(number, record.key, tuple(columns.values()), self.matcher.prepare_columns(record.key, {}))
-            self._entries[number] = self._by_key[record.key] = entry
+            entry = Entry(number, key, values, self.matcher.prepare_columns(key, {}))
+            self._entries[number] = self._by_key[key] = entry
         else:
             self._release(entry)
-            entry.values = tuple(columns.values())
-        self._hold(entry, columns)
+            entry.values = values
+        self._hold(entry, entry.columns)
         self._join(entry)
 
     def remove(self, number: int) -> None:
@@ -160,11 +163,11 @@ class Index:
     def search(self, record: Record) -> tuple[dict[Entry, float], list[str]]:
         """Return who a record that is not here would meet, with the bits, and the kinds of its keys that many hold."""
         columns = sharing.without_shared(fold_record(record), self._shared)
-        probe = self.matcher.prepare_columns(record.key, columns)  # type: ignore[arg-type]
+        probe = self.matcher.prepare_columns(record.key, columns)
         found: dict[Entry, float] = {}
         capped = []
         for rule in self._rules:
-            for key in rule.keys(columns):  # type: ignore[arg-type]
+            for key in rule.keys(columns):
                 block = self._blocks.get(key)
                 if block is None:
                     continue
@@ -175,6 +178,12 @@ class Index:
                     if other not in found:
                         found[other] = self.matcher.score(probe, other.prepared)
         return found, sorted(set(capped))
+
+    def average(self, record: Record, entries: Sequence[Entry]) -> float:
+        """Return the average weight between a record that is not here and others that are."""
+        columns = sharing.without_shared(fold_record(record), self._shared)
+        probe = self.matcher.prepare_columns(record.key, columns)
+        return sum(self.matcher.score(probe, entry.prepared) for entry in entries) / len(entries)
 
     def holders(self, column: str, value: str) -> tuple[Sharing, list[Entry]]:
         """Return what an identifier in its normal form is good for, and the records that hold it."""
@@ -198,7 +207,7 @@ class Index:
     def _join(self, entry: Entry) -> None:
         """Have a record seen as it now is, and draw its edges."""
         self._loosen(entry)
-        columns: Columns = sharing.without_shared(entry.columns, self._shared)  # type: ignore[assignment]
+        columns: Columns = sharing.without_shared(entry.columns, self._shared)
         entry.prepared = self.matcher.prepare_columns(entry.key, columns)
         self._enter(entry, [(key, rule.cap) for rule in self._rules for key in rule.keys(columns)])
         if self._settled:
@@ -274,7 +283,7 @@ class Index:
                 del self._holders[identifier]
 
     def _judge(self, identifier: tuple[str, str], cause: Entry) -> None:
-        """Judge an identifier by who holds it now, and re-apply it to all of them if it became or stopped being personal."""
+        """Judge an identifier by who holds it now; all of them see it if it became or stopped being personal."""
         column, value = identifier
         held = self._holders[identifier]
         enough = islice(held, sharing.LIMITS[column].household + 1)

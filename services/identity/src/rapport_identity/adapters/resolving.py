@@ -1,0 +1,191 @@
+"""The transaction of a resolver in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from rapport_chassis.events import outbox
+from rapport_chassis.events.envelope import event_of
+
+from rapport_identity.adapters import constraints, moves, profiles, records
+from rapport_identity.adapters.head import Head
+from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
+from rapport_identity.adapters.vault import seal_new, seal_revision
+from rapport_identity.app.ports import KeyStore
+from rapport_identity.app.stored import KnownRecord, RecordDraft, SourceKey, StoredConstraint, StoredProfile
+from rapport_identity.app.units import News, Write
+from rapport_identity.domain.identities import Passage
+from rapport_identity.translate import SOURCE
+
+# By a merge came who came from a profile whose own id was redirected there by the same write.
+_BY_MERGE: Final = """
+EXISTS (SELECT FROM moves AS turn WHERE turn.kind = 'redirect' AND turn.from_profile = came.came_from
+    AND turn.to_profile = came.to_profile AND turn.position = came.position)
+"""
+_OF_RECORDS: Final = f"""
+SELECT record_no, to_profile, {_BY_MERGE} FROM (SELECT *, from_profile AS came_from FROM moves
+    WHERE record_no = ANY (%s)) AS came ORDER BY position, ordinal
+"""  # noqa: S608 - made of constants
+_OF_IDS: Final = f"""
+SELECT from_profile, to_profile, {_BY_MERGE} FROM (
+    SELECT *, lag(to_profile) OVER (PARTITION BY from_profile ORDER BY position, ordinal) AS came_from FROM moves
+    WHERE kind = 'redirect' AND from_profile = ANY (%s)) AS came ORDER BY position, ordinal
+"""  # noqa: S608 - made of constants
+_VERSIONS: Final = "SELECT profile_id, version FROM profiles WHERE status <> 'merged'"
+
+
+class ResolvingUnit:
+    """A `Unit`.
+
+    Args:
+        unit: The transaction.
+        keys: The key store.
+    """
+
+    def __init__(self, unit: PartitionUnit, keys: KeyStore) -> None:
+        self._unit = unit
+        self._connection = unit.connection
+        self._keys = keys
+        self._head: Head | None = None
+
+    async def lock(self) -> Head:
+        """Keep other writers out from now on and return the head."""
+        self._head = await self._unit.lock()
+        return self._head
+
+    async def read(self) -> Head:
+        """Return the committed head."""
+        self._head = await self._unit.read()
+        return self._head
+
+    async def news(self, since: int, until: int) -> News:
+        """Return what was written after one position and up to another."""
+        held = await records.opened(await records.since(self._connection, since, until), self._keys)
+        return News(
+            held,
+            await moves.since(self._connection, since, until),
+            await constraints.since(self._connection, since, until),
+            await profiles.since(self._connection, since, until),
+        )
+
+    async def find(self, drafts: Sequence[RecordDraft]) -> Mapping[SourceKey, KnownRecord]:
+        """Return those of the records that are known."""
+        return await self._records.find(drafts)
+
+    async def numbers(self, count: int) -> list[int]:
+        """Return so many numbers that no record ever had."""
+        return await self._records.numbers(count) if count else []
+
+    async def profiles(self, profile_ids: Collection[str]) -> dict[str, StoredProfile]:
+        """Return the profiles with exactly these ids."""
+        return await profiles.get(self._connection, profile_ids) if profile_ids else {}
+
+    async def redirecting(self, profile_ids: Collection[str]) -> dict[str, list[str]]:
+        """Return for each of these profiles every id that redirects to it."""
+        return await profiles.redirecting(self._connection, profile_ids) if profile_ids else {}
+
+    async def histories(
+        self, record_nos: Collection[int], issued_ids: Collection[str]
+    ) -> tuple[dict[int, list[Passage]], dict[str, list[Passage]]]:
+        """Return how records, and ids, came to where they are."""
+        return (
+            _grouped(await (await self._connection.execute(_OF_RECORDS, (list(record_nos),))).fetchall()),
+            _grouped(await (await self._connection.execute(_OF_IDS, (list(issued_ids),))).fetchall()),
+        )
+
+    async def versions(self) -> dict[str, int]:
+        """Return the version of every profile that its own id stands for."""
+        return dict(await (await self._connection.execute(_VERSIONS)).fetchall())
+
+    async def constraints(self) -> list[StoredConstraint]:
+        """Return all constraints in force."""
+        return await constraints.in_force(self._connection)
+
+    async def stood_for(self, issued_id: str, at: datetime) -> tuple[str, list[int]] | None:
+        """Return what an id stood for at a time, and the records that it held; None if it was not issued by then."""
+        stood_for = (await moves.stood_for(self._connection, [issued_id], at)).get(issued_id)
+        return (stood_for, await moves.members(self._connection, stood_for, at)) if stood_for else None
+
+    async def current(self, issued_ids: Collection[str]) -> dict[str, str]:
+        """Return what each of these ids stands for now; one that was never issued is left out."""
+        return await profiles.current(self._connection, issued_ids)
+
+    async def constraint(self, constraint_id: str) -> StoredConstraint | None:
+        """Return a constraint."""
+        return await constraints.get(self._connection, constraint_id)
+
+    async def hold(self) -> Head:
+        """Hold the head: this transaction writes next, at the position after it."""
+        self._head = await self._unit.hold()
+        return self._head
+
+    async def write(self, write: Write) -> int:
+        """Write all of it at the next position, and return that."""
+        head = self._at
+        hasher = self._unit.hasher(head)
+        sealed = seal_new([draft for _, _, draft, _ in write.added], [key for *_, key in write.added], hasher)
+        if write.added:
+            rows = [(number, to, each) for (number, to, _, _), each in zip(write.added, sealed, strict=True)]
+            await self._records.add(head, rows)
+        if write.revised:
+            secrets = await self._keys.get([known.key_id for _, known in write.revised])
+            revised = [
+                (known.record_no, seal_revision(draft, known, secrets, hasher)) for draft, known in write.revised
+            ]
+            await self._records.revise(head, revised)
+        if write.created:
+            await profiles.create(self._connection, head, write.created)
+        if write.changed:
+            await profiles.change(self._connection, head, write.changed)
+        if write.redirects:
+            await profiles.redirect(self._connection, write.redirects)
+        if write.assigned:
+            await self._records.assign(write.assigned)
+        if write.constraint is not None:
+            await constraints.add(self._connection, head, write.constraint)
+        if write.withdrawn is not None:
+            constraint_id, actor = write.withdrawn
+            await constraints.withdraw(self._connection, head, constraint_id, actor=actor)
+        await moves.add(self._connection, head, write.moves)
+        events = [event_of(message, source=SOURCE, occurred_at=head.recorded_at) for message in write.events]
+        await outbox.append(self._connection, events)
+        return await self._unit.advance(head)
+
+    @property
+    def _at(self) -> Head:
+        if self._head is None:
+            raise RuntimeError("the head was not looked at in this transaction")
+        return self._head
+
+    @property
+    def _records(self) -> records.Records:
+        return self._unit.records(self._at)
+
+
+class ResolvingUnits:
+    """Opens transactions for a resolver.
+
+    Args:
+        store: The partition.
+        keys: The key store.
+    """
+
+    def __init__(self, store: PartitionStore, keys: KeyStore) -> None:
+        self._store = store
+        self._keys = keys
+
+    @asynccontextmanager
+    async def unit(self) -> AsyncIterator[ResolvingUnit]:
+        """Give a transaction: committed at the end of the block, rolled back on an error."""
+        async with self._store.unit() as unit:
+            yield ResolvingUnit(unit, self._keys)
+
+
+def _grouped(rows: Sequence[tuple[Any, str, bool]]) -> dict[Any, list[Passage]]:
+    found: dict[Any, list[Passage]] = {}
+    for name, profile_id, by_merge in rows:
+        found.setdefault(name, []).append(Passage(profile_id, by_merge))
+    return found

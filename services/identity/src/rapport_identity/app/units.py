@@ -1,0 +1,164 @@
+"""What resolving needs of a transaction on the partition."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from google.protobuf.message import Message
+
+from rapport_identity.app.ports import DataKey
+from rapport_identity.app.stored import (
+    HeldRecord,
+    KnownRecord,
+    Move,
+    RecordDraft,
+    RecordedMove,
+    SourceKey,
+    StoredConstraint,
+    StoredProfile,
+)
+from rapport_identity.domain.identities import Passage
+
+
+class Position(Protocol):
+    """A place in the history of the partition."""
+
+    @property
+    def epoch(self) -> str:
+        """The partition's present life; compared for equality only."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """The last position taken."""
+        ...
+
+    @property
+    def recorded_at(self) -> datetime:
+        """The time of a write to come."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What was written after one position and up to another."""
+
+    records: Sequence[HeldRecord]
+    moves: Sequence[RecordedMove]
+    constraints: Sequence[StoredConstraint]
+    profiles: Sequence[StoredProfile]
+
+
+@dataclass(slots=True)
+class Write:
+    """All that one transaction writes.
+
+    Attributes:
+        added: New records: number, profile, draft, and the key that the key store has committed.
+        revised: New versions: the draft, and what is known of the record.
+        created: Profiles whose ids are issued by it.
+        changed: New versions of profiles.
+        redirects: What issued ids stand for from now on.
+        assigned: The profile of each record that changes hands.
+        moves: The history of it.
+        constraint: What a steward decided.
+        withdrawn: The constraint taken back, and by whom.
+        events: What is told of it.
+    """
+
+    added: list[tuple[int, str, RecordDraft, DataKey]] = field(default_factory=list)
+    revised: list[tuple[RecordDraft, KnownRecord]] = field(default_factory=list)
+    created: list[StoredProfile] = field(default_factory=list)
+    changed: list[StoredProfile] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    assigned: dict[int, str] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    constraint: StoredConstraint | None = None
+    withdrawn: tuple[str, str] | None = None
+    events: list[Message] = field(default_factory=list)
+
+
+class Unit(Protocol):
+    """One transaction on the partition."""
+
+    async def lock(self) -> Position:
+        """Keep other writers out from now on and return the head."""
+        ...
+
+    async def read(self) -> Position:
+        """Return the committed head."""
+        ...
+
+    async def news(self, since: int, until: int) -> News:
+        """Return what was written after one position and up to another."""
+        ...
+
+    async def find(self, drafts: Sequence[RecordDraft]) -> Mapping[SourceKey, KnownRecord]:
+        """Return those of the records that are known."""
+        ...
+
+    async def numbers(self, count: int) -> list[int]:
+        """Return so many numbers that no record ever had."""
+        ...
+
+    async def profiles(self, profile_ids: Collection[str]) -> dict[str, StoredProfile]:
+        """Return the profiles with exactly these ids."""
+        ...
+
+    async def redirecting(self, profile_ids: Collection[str]) -> dict[str, list[str]]:
+        """Return for each of these profiles every id that redirects to it."""
+        ...
+
+    async def histories(
+        self, record_nos: Collection[int], issued_ids: Collection[str]
+    ) -> tuple[dict[int, list[Passage]], dict[str, list[Passage]]]:
+        """Return how records, and ids, came to where they are."""
+        ...
+
+    async def versions(self) -> dict[str, int]:
+        """Return the version of every profile that its own id stands for."""
+        ...
+
+    async def constraints(self) -> list[StoredConstraint]:
+        """Return all constraints in force."""
+        ...
+
+    async def stood_for(self, issued_id: str, at: datetime) -> tuple[str, list[int]] | None:
+        """Return what an id stood for at a time, and the records that it held; None if it was not issued by then."""
+        ...
+
+    async def current(self, issued_ids: Collection[str]) -> dict[str, str]:
+        """Return what each of these ids stands for now; one that was never issued is left out."""
+        ...
+
+    async def constraint(self, constraint_id: str) -> StoredConstraint | None:
+        """Return a constraint."""
+        ...
+
+    async def hold(self) -> Position:
+        """Hold the head: this transaction writes next, at the position after it."""
+        ...
+
+    async def write(self, write: Write) -> int:
+        """Write all of it at the next position, and return that."""
+        ...
+
+
+class Loader(Protocol):
+    """Reads all records, as a replica does when it starts."""
+
+    def everything(self) -> AsyncIterator[list[HeldRecord]]:
+        """Yield all records that can be read, chunk by chunk, each chunk as of the moment it is read."""
+        ...
+
+
+class Units(Protocol):
+    """Opens transactions on the partition."""
+
+    def unit(self) -> AbstractAsyncContextManager[Unit]:
+        """Give a transaction: committed at the end of the block, rolled back on an error."""
+        ...

@@ -1,0 +1,21 @@
+"""Everything the identity service can refuse, with what it means."""
+
+from typing import Final
+
+from rapport_chassis.errors import ErrorTable, Reason
+
+ERRORS: Final = ErrorTable(
+    "identity.rapport",
+    [
+        Reason("PROFILE_NOT_FOUND", "NOT_FOUND", False, "No such id was ever issued, or not by that time."),
+        Reason("PROFILE_ERASED", "NOT_FOUND", False, "The person was erased, for ever."),
+        Reason("RECORD_NOT_FOUND", "NOT_FOUND", False, "There is no such record."),
+        Reason("CONSTRAINT_NOT_FOUND", "NOT_FOUND", False, "There is no such constraint in force."),
+        Reason("SAME_PROFILE", "FAILED_PRECONDITION", False, "The ids stand for one profile already."),
+        Reason("SAME_RECORD", "INVALID_ARGUMENT", False, "A record cannot be kept apart from itself."),
+        Reason("RECORD_OF_OTHER_PROFILE", "FAILED_PRECONDITION", False, "A record does not belong to the profile."),
+        Reason("NOBODY_STAYS", "INVALID_ARGUMENT", False, "A split must leave a record in the profile."),
+        Reason("CONSTRAINTS_CONTRADICT", "FAILED_PRECONDITION", False, "An earlier constraint demands the opposite."),
+    ],
+)
+"""The one table of the service."""

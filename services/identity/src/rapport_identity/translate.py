@@ -1,0 +1,170 @@
+"""Between the messages of the contracts and what the domain looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from rapport.identity.v1 import events_pb2, record_pb2
+
+from rapport_identity.app.stored import RecordDraft, SourceKey, Term
+from rapport_identity.domain import identifiers
+from rapport_identity.domain.records import Address, Identifier, IdentifierKind, Record, RecordKey
+
+SOURCE: Final = "identity"
+
+_EXACT: Final = {
+    events_pb2.IDENTIFIER_KIND_ACCOUNT: IdentifierKind.ACCOUNT,
+    events_pb2.IDENTIFIER_KIND_EXTERNAL: IdentifierKind.ACCOUNT,
+    events_pb2.IDENTIFIER_KIND_DEVICE: IdentifierKind.DEVICE,
+    events_pb2.IDENTIFIER_KIND_COOKIE: IdentifierKind.COOKIE,
+    events_pb2.IDENTIFIER_KIND_NATIONAL_ID: IdentifierKind.NATIONAL_ID,
+}
+_COLUMNS: Final = {
+    events_pb2.IDENTIFIER_KIND_EMAIL: "emails",
+    events_pb2.IDENTIFIER_KIND_PHONE: "phones",
+    events_pb2.IDENTIFIER_KIND_ACCOUNT: "accounts",
+    events_pb2.IDENTIFIER_KIND_EXTERNAL: "accounts",
+    events_pb2.IDENTIFIER_KIND_DEVICE: "devices",
+    events_pb2.IDENTIFIER_KIND_COOKIE: "devices",
+    events_pb2.IDENTIFIER_KIND_NATIONAL_ID: "national_ids",
+}
+_NOBODY: Final = frozenset[int]({events_pb2.IDENTIFIER_KIND_DEVICE, events_pb2.IDENTIFIER_KIND_COOKIE})
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What others may know of a record; it names nobody.
+
+    Attributes:
+        kinds: Kinds of identifiers it holds, in order.
+        anonymous: Whether it holds nothing but devices and cookies.
+        brand_id: Its brand; empty for none in particular.
+        market: Its market; empty if unknown.
+        locale: The language; empty if unknown.
+        time_zone: The time zone; empty if unknown.
+        occurred_at: When its source wrote it, or, where it does not say, when it was recorded.
+    """
+
+    kinds: tuple[events_pb2.IdentifierKind.ValueType, ...]
+    anonymous: bool
+    brand_id: str
+    market: str
+    locale: str
+    time_zone: str
+    occurred_at: datetime
+
+
+def draft_of(message: record_pb2.Record, received_at: datetime) -> RecordDraft:
+    """Return a record as it is stored."""
+    at = message.occurred_at.ToDatetime(UTC) if message.HasField("occurred_at") else received_at
+    key = SourceKey(message.key.source, message.key.source_record_id)
+    terms = tuple({term: None for each in message.person.identifiers if (term := term_of(each, message.market))})
+    return RecordDraft(key, message.SerializeToString(deterministic=True), terms, at)
+
+
+def record_of(message: record_pb2.Record) -> Record:
+    """Return a record as it is matched: of several names or addresses the present one."""
+    key = RecordKey(message.key.source, message.key.source_record_id)
+    return person_of(key, message.person, message.market)
+
+
+def person_of(key: RecordKey, person: record_pb2.PersonData, market: str) -> Record:
+    """Return what is known of a person as it is matched."""
+    name = person.names[0] if person.names else record_pb2.PersonName()
+    given, surname = name.given_names, name.surname
+    if not given and not surname:
+        *first, surname = name.full_name.split() or [""]
+        given = " ".join(first)
+    place = person.addresses[0] if person.addresses else record_pb2.Address()
+    by_kind = {kind: [each.value for each in person.identifiers if each.kind == kind] for kind in _COLUMNS}
+    return Record(
+        key,
+        given_name=given or None,
+        middle_names=name.middle_names or None,
+        surname=" ".join(part for part in (surname, name.suffix) if part) or None,
+        birth_date=_date(person),
+        birth_place=person.birth_place or None,
+        address=Address(
+            place.house_number or None,
+            place.street or None,
+            place.unit or None,
+            place.po_box or None,
+            place.city or None,
+            place.region or None,
+            place.postal_code or None,
+        ),
+        employer=person.employer or person.occupation or None,
+        emails=tuple(by_kind[events_pb2.IDENTIFIER_KIND_EMAIL]),
+        phones=tuple(by_kind[events_pb2.IDENTIFIER_KIND_PHONE]),
+        region=market[:2] or None,
+        identifiers=tuple(
+            Identifier(_EXACT[each.kind], each.namespace, each.value)
+            for each in person.identifiers
+            if each.kind in _EXACT
+        ),
+    )
+
+
+def _date(person: record_pb2.PersonData) -> str | None:
+    born = person.birth_date
+    return f"{born.year:04}-{born.month:02}-{born.day:02}" if born.year and born.month and born.day else None
+
+
+def normal_form(identifier: record_pb2.Identifier, market: str) -> tuple[str, str] | None:
+    """Return the column and the normal form by which an identifier is compared; None if it names nobody."""
+    column = _COLUMNS.get(identifier.kind)
+    if column is None:
+        return None
+    if column == "emails":
+        value = identifiers.email(identifier.value)
+    elif column == "phones":
+        value = identifiers.phone(identifier.value, market[:2] or None)
+    else:
+        value = identifiers.exact(Identifier(_EXACT[identifier.kind], identifier.namespace, identifier.value))
+    return (column, value) if value else None
+
+
+def term_of(identifier: record_pb2.Identifier, market: str) -> Term | None:
+    """Return by what a record is found; None if the identifier names nobody."""
+    normal = normal_form(identifier, market)
+    return Term(int(identifier.kind), normal[1]) if normal else None
+
+
+def facet_of(message: record_pb2.Record, recorded_at: datetime) -> Facet:
+    """Return what others may know of a record."""
+    person = message.person
+    kinds = tuple(sorted({each.kind for each in person.identifiers}))
+    named = any((person.names, person.addresses, person.HasField("birth_date"), person.birth_place, person.employer))
+    return Facet(
+        kinds,
+        not named and _NOBODY.issuperset(kinds),
+        message.brand_id,
+        message.market,
+        message.locale,
+        message.time_zone,
+        message.occurred_at.ToDatetime(UTC) if message.HasField("occurred_at") else recorded_at,
+    )
+
+
+def state_of(facets: Sequence[tuple[int, Facet]]) -> bytes:
+    """Return all that others may know of a profile, serialised, from its records by number."""
+    held = [facet for _, facet in facets]
+    speaking = [(facet.occurred_at, number, facet.locale) for number, facet in facets if facet.locale]
+    state = events_pb2.ProfileState(
+        anonymous=all(facet.anonymous for facet in held),
+        identifier_kinds=sorted({kind for facet in held for kind in facet.kinds}),
+        record_count=len(held),
+        brand_ids=_known(facet.brand_id for facet in held)[:200],
+        markets=_known(facet.market for facet in held)[:100],
+        locale=max(speaking)[2] if speaking else "",
+        time_zones=_known(facet.time_zone for facet in held)[:50],
+    )
+    state.first_seen_at.FromDatetime(min(facet.occurred_at for facet in held))
+    return state.SerializeToString(deterministic=True)
+
+
+def _known(values: Iterable[str]) -> list[str]:
+    return sorted({value for value in values if value})
