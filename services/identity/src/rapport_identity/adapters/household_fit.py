@@ -20,7 +20,7 @@ from rapport_identity.domain.matcher import Matcher, Prepared
 HOME: Final[Mapping[str, Mapping[str, float]]] = {
     "given_name": {"same": 0.02},
     "surname": {"same": 0.75},
-    "residence": {"same address": 0.85, "same street": 0.03, "same postcode": 0.05, "same city": 0.02},
+    "residence": {"same address and postcode": 0.6, "same address": 0.25, "same street": 0.03, "same city": 0.04},
     "phone": {"shared": 0.4},
     "email": {"shared": 0.1},
     "national_id": {"shared": 0.03},
@@ -29,13 +29,13 @@ HOME: Final[Mapping[str, Mapping[str, float]]] = {
 }
 """What relatives have in common to begin with; traits not named here are as between strangers and stay so."""
 
-ASSUMED: Final = frozenset({"phone", "email"})
-"""Traits whose starting values stay: a number or mailbox in common is what most pairs of one person are found by, so
-the pairs alone cannot tell how often relatives share one."""
-
 ITERATIONS: Final = 12
 STRENGTH: Final = 50.0
 """Pairs that the starting values count for, so that a level hardly seen keeps a sensible weight."""
+
+CONTACT_STRENGTH: Final[Mapping[str, float]] = {"phone": 500.0, "email": 500.0}
+"""The same for what relatives share of these: most pairs of one person are found by them too, so that few pairs cannot
+tell how often relatives do."""
 
 LEAST_LEFT: Final = 0.05
 """Share of a sampled u that stays at least; the sample says no more."""
@@ -91,11 +91,10 @@ def fit(matcher: Matcher, pairs: Sequence[tuple[Prepared, Prepared]], records: i
         person, home = _posteriors(matcher, seen, state)
         state.person, state.home = max(person.sum(), 1) / total, max(home.sum(), 1) / total
         for at, comparison in enumerate(matcher.comparisons):
-            state.m[at] = _maximise(seen.levels[:, at], person, began.m[at], comparison)
-            if comparison.name in HOME.keys() - ASSUMED:
-                state.h[at] = _maximise(seen.levels[:, at], home, began.h[at], comparison)
-            if comparison.name in ASSUMED:
-                continue
+            state.m[at] = _maximise(seen.levels[:, at], person, STRENGTH * began.m[at], comparison)
+            if comparison.name in HOME:
+                strength = CONTACT_STRENGTH.get(comparison.name, STRENGTH)
+                state.h[at] = _maximise(seen.levels[:, at], home, strength * began.h[at], comparison)
             related = state.person * state.m[at] + state.home * state.h[at]
             state.u[at] = np.maximum(began.u[at] - related, LEAST_LEFT * began.u[at])
     comparisons = tuple(
@@ -185,9 +184,9 @@ def _bits(level: Level, at: int, index: int, frequency: Floats, state: _Fit) -> 
     return np.log2(m / u) + shift, np.full(len(frequency), np.log2(h / u))
 
 
-def _maximise(levels: NDArray[np.int8], weights: Floats, began: Floats, comparison: Comparison) -> Floats:
+def _maximise(levels: NDArray[np.int8], weights: Floats, before: Floats, comparison: Comparison) -> Floats:
     counts: Floats = np.bincount(levels, weights=weights, minlength=len(comparison.levels)).astype(np.float64)
     counts[[level.is_null for level in comparison.levels]] = 0.0
-    counts = counts + STRENGTH * began
+    counts = counts + before
     fitted: Floats = counts / counts.sum()
     return fitted

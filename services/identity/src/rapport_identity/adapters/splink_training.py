@@ -8,10 +8,12 @@ import json
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
@@ -83,15 +85,16 @@ def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison])
     present = [trait for trait in traits if _known(trait, columns) >= LEAST_PAIRS]
     names = sorted(frozenset[str]().union(*(trait.columns for trait in present), *map(frozenset, SESSIONS)))
     ordered = sorted(columns, key=lambda record: repr([record[name] for name in names]))
-    database = DuckDBAPI()
+    database = DuckDBAPI(connection=duckdb.connect(config={"threads": 1}))  # several would add up in any order
     linker = Linker(database.register(table_of(ordered, names)), settings_of(present))
     linker.training.estimate_u_using_random_sampling(max_pairs=MAX_PAIRS, seed=SEED)
     for session in SESSIONS:
         if _pairs(ordered, session) >= LEAST_PAIRS:
             rule = " AND ".join(f'l."{column}" = r."{column}"' for column in session)
-            linker.training.estimate_parameters_using_expectation_maximisation(
-                rule, estimate_without_term_frequencies=True, max_pairs=MAX_PAIRS
-            )
+            with suppress(ValueError):  # what Splink raises where a probability vanishes: the session teaches nothing
+                linker.training.estimate_parameters_using_expectation_maximisation(
+                    rule, estimate_without_term_frequencies=True, max_pairs=MAX_PAIRS
+                )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         linker.misc.save_model_to_json(str(path))

@@ -77,6 +77,9 @@ class Missing:
 
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
+        if self.field.start is None:
+            at = positions[self.field.column]
+            return (lambda a, b: not a[at]) if self.field.side == "l" else (lambda a, b: not b[at])
         read = self.field.reader(positions)
         return lambda a, b: not read(a, b)
 
@@ -123,19 +126,28 @@ class Near:
 
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
-        one, other, limit = self.left.reader(positions), self.right.reader(positions), self.limit
-        similarity, distance = SIMILARITIES.get(self.measure), DISTANCES.get(self.measure)
+        one, other = self.left.reader(positions), self.right.reader(positions)
+        if self.measure in SIMILARITIES:
+            return _alike(one, other, SIMILARITIES[self.measure], self.limit)
+        return _close(one, other, DISTANCES[self.measure], self.limit)
 
-        def near(a: Values, b: Values) -> bool:
-            left, right = one(a, b), other(a, b)
-            if not isinstance(left, str) or not isinstance(right, str):
-                return False
-            if similarity is not None:
-                return similarity(left, right) >= limit
-            assert distance is not None
-            return abs(len(left) - len(right)) <= limit and distance(left, right) <= limit
 
-        return near
+def _alike(one: _Read, other: _Read, similarity: Callable[[str, str], float], least: float) -> Test:
+    def alike(a: Values, b: Values) -> bool:
+        left, right = one(a, b), other(a, b)
+        return isinstance(left, str) and isinstance(right, str) and similarity(left, right) >= least
+
+    return alike
+
+
+def _close(one: _Read, other: _Read, distance: Callable[[str, str], int], most: float) -> Test:
+    def close(a: Values, b: Values) -> bool:
+        left, right = one(a, b), other(a, b)
+        if not isinstance(left, str) or not isinstance(right, str) or abs(len(left) - len(right)) > most:
+            return False
+        return distance(left, right) <= most
+
+    return close
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +165,17 @@ class Shares:
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
         one, other, least = self.left.reader(positions), self.right.reader(positions), self.least
+
+        def meets(a: Values, b: Values) -> bool:
+            left, right = one(a, b), other(a, b)
+            if left and right:
+                for value in left:
+                    if value in right:
+                        return True
+            return False
+
+        if least == 1:
+            return meets
 
         def shares(a: Values, b: Values) -> bool:
             left, right = one(a, b), other(a, b)
@@ -251,6 +274,10 @@ class Any:
 
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
+        match self.parts:
+            case (Missing(Field(one, "l", None)), Missing(Field(other, "r", None))):
+                i, j = positions[one], positions[other]
+                return lambda a, b: not (a[i] and b[j])
         tests = [part.test(positions) for part in self.parts]
         if len(tests) == 2:
             first, second = tests

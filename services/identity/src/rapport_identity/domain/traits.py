@@ -87,11 +87,13 @@ TRAITS: Final = (
     )),
     Comparison("residence", (
         Level("not known", All(tuple(missing(column) for column in ("address", "postcode", "city")))),
-        Level("same address", same("address"), m=0.5, u=0.001, term="address"),
+        Level("same address and postcode", All((same("address"), same("postcode"))), m=0.3, u=0.0005),
+        Level("same address", same("address"), m=0.2, u=0.0005, term="address"),
         Level("address alike", All((_alike("street", 0.9, 2), same("house"))), m=0.06, u=0.0001),
         Level("same street", same("street"), m=0.04, u=0.0005, term="street"),
         Level("street alike", _alike("street", 0.9, 1), m=0.02, u=0.001),
-        Level("same postcode", same("postcode"), m=0.1, u=0.001, term="postcode"),
+        Level("same postcode and city", All((same("postcode"), same("city"))), m=0.05, u=0.0005),
+        Level("same postcode", same("postcode"), m=0.05, u=0.0005, term="postcode"),
         Level("postcode one sign off", near("damerau_levenshtein", "postcode", 1), m=0.03, u=0.002),
         Level("same postcode area", same("postcode_area"), m=0.03, u=0.005),
         Level("same city", same("city"), m=0.06, u=0.05, term="city"),
@@ -127,6 +129,7 @@ TRAITS: Final = (
         unknown("national_ids", Disjoint(Field("national_spaces", "l"), Field("national_spaces", "r"))),
         Level("shared", shares("national_ids"), m=0.95, u=0.00002),
         Level("one sign off", near("damerau_levenshtein", "national_id", 1), m=0.02, u=0.00002),
+        Level("two signs off", near("damerau_levenshtein", "national_id", 2), m=0.005, u=0.0003),
         Level("differs", Otherwise(), m=0.03, u=0.999),
     )),
 )  # fmt: skip
