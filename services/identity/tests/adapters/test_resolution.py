@@ -8,6 +8,7 @@ import random
 import pytest
 from rapport.identity.v1 import events_pb2
 from rapport_chassis.database.engine import Database
+from rapport_chassis.errors import RapportError
 from rapport_identity.adapters import profiles
 from rapport_identity.adapters.partition import PartitionUnit
 from rapport_identity.app.batcher import Batcher
@@ -133,3 +134,23 @@ async def test_a_reader_of_the_events_alone_knows_what_every_id_stands_for(start
                     told[each] = (part.version, part.profile_id)
     assert {each: stands_for for each, (_, stands_for) in told.items()} == id_map
     assert any(name.endswith("profiles_merged") for name, _ in rows)
+
+
+async def test_a_new_version_of_a_record_whose_key_is_destroyed_is_refused_and_the_replica_stays(
+    start, opened: Database, key_store, sightings
+):
+    process = await start()
+    await process.resolve(sightings[:10])
+    before = process.persons()
+    async with opened.transaction() as connection:
+        rows = await (await connection.execute("SELECT key_id FROM records WHERE record_no = 1")).fetchall()
+    await key_store.destroy([key_id for (key_id,) in rows])
+    index = process.partition.replica.index
+    changed = next(each for each in sightings if index.number_of(record_of(each).key) == 1)
+    changed.brand_id = "changed"
+    with pytest.raises(RapportError, match="being erased"):
+        await process.resolve([changed])
+    assert process.persons() == before
+    started = await start()
+    assert 1 not in started.partition.replica.index
+    assert len(started.partition.replica.index) == 9

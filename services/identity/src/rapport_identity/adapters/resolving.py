@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
+from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 
@@ -132,6 +133,8 @@ class ResolvingUnit:
             await self._records.add(head, rows)
         if write.revised:
             secrets = await self._keys.get([known.key_id for _, known in write.revised])
+            if len(secrets) < len(write.revised):
+                raise CHASSIS_ERRORS.error("NOT_READY", "a record is being erased: repeat when that is done")
             revised = [
                 (known.record_no, seal_revision(draft, known, secrets, hasher)) for draft, known in write.revised
             ]
