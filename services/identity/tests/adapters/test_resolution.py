@@ -125,9 +125,9 @@ async def test_a_reader_of_the_events_alone_knows_what_every_id_stands_for(start
             parsed = events_pb2.ProfileCreated.FromString(payload)
             parts = [events_pb2.ResultingProfile(profile_id=parsed.profile_id, version=parsed.version)]
         elif name == "profiles_merged":
-            parts = events_pb2.ProfilesMerged.FromString(payload).profiles
+            parts = list(events_pb2.ProfilesMerged.FromString(payload).profiles)
         else:
-            parts = events_pb2.ProfileSplit.FromString(payload).profiles
+            parts = list(events_pb2.ProfileSplit.FromString(payload).profiles)
         for part in parts:
             for each in (part.profile_id, *part.redirect_ids):
                 if part.version > told.get(each, (0, ""))[0]:

@@ -99,9 +99,16 @@ async def test_an_id_is_answered_as_of_any_time(process, opened):
 
 async def test_an_identifier_finds_one_person_and_never_guesses_between_two(process):
     partition = process.partition
-    found = look_up(partition, record_pb2.Identifier(kind=1, value="LIZ+x@nakamura.org"), "")
+    found = look_up(
+        partition, record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value="LIZ+x@nakamura.org"), ""
+    )
     assert (found.outcome, found.version) == (LookUp.FOUND, partition.replica.versions[found.profile_id])
-    assert look_up(partition, record_pb2.Identifier(kind=1, value="no@body.org"), "").outcome is LookUp.NOT_FOUND
+    assert (
+        look_up(
+            partition, record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value="no@body.org"), ""
+        ).outcome
+        is LookUp.NOT_FOUND
+    )
     await process.resolve([person(5, "Kenji", "Abe", "omar@okafor.org", 1955)])
     assert look_up(partition, PEOPLE[2].person.identifiers[0], "").outcome is LookUp.SHARED
 

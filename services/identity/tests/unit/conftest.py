@@ -22,7 +22,7 @@ def invented(count: int, seed: int) -> list[Record]:
     """Return records of people who are alike enough to be confused."""
     draw = random.Random(seed)
 
-    def maybe(value: object, share: float = 0.75) -> object:
+    def maybe(value: str | None, share: float = 0.75) -> str | None:
         return value if draw.random() < share else None
 
     records = []

@@ -27,7 +27,7 @@ def score_of(weights):
 
 
 def resolved(weights, size, order, *, constraints=NO_CONSTRAINTS, largest=500):
-    edges = [Edge.of(*reversed(pair), bits) for pair, bits in weights.items()]
+    edges = [Edge.of(one, other, bits) for (other, one), bits in weights.items()]
     order.shuffle(edges)
     keys = [key(number) for number in range(size)]
     order.shuffle(keys)
