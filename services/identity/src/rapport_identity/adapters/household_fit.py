@@ -20,7 +20,7 @@ from rapport_identity.domain.matcher import Matcher, Prepared
 HOME: Final[Mapping[str, Mapping[str, float]]] = {
     "given_name": {"same": 0.02},
     "surname": {"same": 0.75},
-    "residence": {"same address and postcode": 0.6, "same address": 0.25, "same street": 0.03, "same city": 0.04},
+    "residence": {"same address": 0.85, "same street": 0.03, "same postcode": 0.05, "same city": 0.02},
     "phone": {"shared": 0.4},
     "email": {"shared": 0.1},
     "national_id": {"shared": 0.03},
