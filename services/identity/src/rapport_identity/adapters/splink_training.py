@@ -4,13 +4,9 @@ Splink learns what agreement means for one person (m) and for two (u). What it m
 which Splink has no notion of, is fitted on top by `household_fit`.
 """
 
-import json
 import logging
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -44,6 +40,7 @@ def settings_of(traits: Sequence[Comparison]) -> dict[str, Any]:
     """Return the settings of Splink for untrained traits."""
     return {
         "link_type": "dedupe_only",
+        "max_iterations": 10,  # `household_fit` goes on from there; many more let probabilities vanish
         "unique_id_column_name": "unique_id",
         "probability_two_random_records_match": 1e-4,
         "blocking_rules_to_generate_predictions": [],
@@ -86,22 +83,35 @@ def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison])
     names = sorted(frozenset[str]().union(*(trait.columns for trait in present), *map(frozenset, SESSIONS)))
     ordered = sorted(columns, key=lambda record: repr([record[name] for name in names]))
     database = DuckDBAPI(connection=duckdb.connect(config={"threads": 1}))  # several would add up in any order
-    linker = Linker(database.register(table_of(ordered, names)), settings_of(present))
+    data = database.register(table_of(ordered, names))
+    linker = Linker(data, settings_of(present))
     linker.training.estimate_u_using_random_sampling(max_pairs=MAX_PAIRS, seed=SEED)
+    model = linker.misc.save_model_to_json()
     for session in SESSIONS:
         if _pairs(ordered, session) >= LEAST_PAIRS:
-            rule = " AND ".join(f'l."{column}" = r."{column}"' for column in session)
-            with suppress(ValueError):  # what Splink raises where a probability vanishes: the session teaches nothing
-                linker.training.estimate_parameters_using_expectation_maximisation(
-                    rule, estimate_without_term_frequencies=True, max_pairs=MAX_PAIRS
-                )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.json"
-        linker.misc.save_model_to_json(str(path))
-        model = with_assumed(json.loads(path.read_text("utf-8")), present)
+            linker, model = _session(linker, model, session, lambda known: Linker(data, known))
+    model = with_assumed(model, present)
     terms = sorted({level.term for trait in present for level in trait.levels if level.term})
     trained = read_model(model, {term: frequencies(ordered, term) for term in terms})
     return replace(trained, comparisons=merge(traits, trained.comparisons))
+
+
+def _session(
+    linker: Linker, model: dict[str, Any], session: Sequence[str], again: Callable[[dict[str, Any]], Linker]
+) -> tuple[Linker, dict[str, Any]]:
+    """Return the linker and its model after one training session.
+
+    Where a probability vanishes Splink raises, in a state that has lost comparisons: then the session has taught
+    nothing, and a linker is made again from the model before it.
+    """
+    rule = " AND ".join(f'l."{column}" = r."{column}"' for column in session)
+    try:
+        linker.training.estimate_parameters_using_expectation_maximisation(
+            rule, estimate_without_term_frequencies=True, max_pairs=MAX_PAIRS
+        )
+    except ValueError:
+        return again(model), model
+    return linker, linker.misc.save_model_to_json()
 
 
 def with_assumed(model: dict[str, Any], traits: Sequence[Comparison]) -> dict[str, Any]:
