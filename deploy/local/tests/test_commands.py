@@ -113,12 +113,12 @@ def test_a_human_operator_stands_behind_a_call_once_logged_in(running: Desk) -> 
 def test_trace_draws_the_call_and_the_event_it_published(running: Desk) -> None:
     draft_and_activate(running)
     line = eventually_sync(
-        lambda: [each for each in running.run("trace").stdout.splitlines() if "ActivatePurpose" in each]
+        lambda: [each for each in running.run("trace").stdout.splitlines() if "ActivatePurpose" in each], 30
     )[0]
     trace_id = line.split()[2]
     assert "Health/Check" not in running.run("trace").stdout
     tree = eventually_sync(
-        lambda: next((text for text in [running.run("trace", trace_id[:12]).stdout] if "~> publish" in text), None)
+        lambda: next((text for text in [running.run("trace", trace_id[:12]).stdout] if "~> publish" in text), None), 30
     )
     assert "PurposeService/ActivatePurpose" in tree
     assert running.run("trace", "ffffffffffff").exit_code == 1

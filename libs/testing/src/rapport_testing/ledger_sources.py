@@ -124,7 +124,9 @@ def portrait(replica: Replica) -> Portrait:
             subject.restriction,
         )
         for profile_id, subject in contents.subjects.items()
-        if (subject.states or subject.restriction or subject.redirect_ids) and subject.profile_id not in replica.fences
+        if (subject.states or subject.restriction or subject.redirect_ids)
+        and subject.profile_id not in replica.fences
+        and profile_id not in replica.fences  # a fenced id leads nowhere, whoever had absorbed it
     }
     return subjects, set(replica.fences), dict(contents.purposes)
 
