@@ -166,7 +166,9 @@ class Family:
             try:
                 await method(self._random.choice(self._desks))(request, timeout=_ANSWER_S)
             except RemoteError as error:
-                if error.reason.code not in _AGAIN:
+                if error.reason.name == "ACTOR_TOKEN_EXPIRED":
+                    self._desks = [desk.logged_in_again() for desk in self._desks]
+                elif error.reason.code not in _AGAIN:
                     raise
                 await asyncio.sleep(self._random.uniform(*_PAUSE_S))
             else:

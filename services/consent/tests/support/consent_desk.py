@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2, purpose_pb2_grpc
 from rapport_chassis.events import topology
 from rapport_chassis.ids import new_id
+from rapport_chassis.rpc.client import Client
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.installation import Installation, TestedService
@@ -152,6 +153,7 @@ class Desk:
         office: Calls with that of an office and the token of an officer.
         purposes: Authors purposes and notices, from the office.
         health: Asks for readiness.
+        officer: Calls with the certificate of the office; who logs in again does so with it.
     """
 
     installation: Installation
@@ -159,6 +161,16 @@ class Desk:
     office: consent_pb2_grpc.ConsentServiceAsyncStub
     purposes: purpose_pb2_grpc.PurposeServiceAsyncStub
     health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
+    officer: Client
+
+    def logged_in_again(self) -> Desk:
+        """This desk with a new token: one is good for five minutes."""
+        token = self.installation.actor_token(OFFICE, roles=[OFFICER])
+        return replace(
+            self,
+            office=self.officer.stub(consent_pb2_grpc.ConsentServiceStub, actor_token=token),
+            purposes=self.officer.stub(purpose_pb2_grpc.PurposeServiceStub, actor_token=token),
+        )
 
     async def answer(self, profile_id: str, *items: str, **fields: Any) -> consent_pb2.LedgerWrite:
         """Record what a person answered."""
@@ -311,6 +323,7 @@ async def open_desk(
             office.stub(consent_pb2_grpc.ConsentServiceStub, actor_token=token),
             office.stub(purpose_pb2_grpc.PurposeServiceStub, actor_token=token),
             shop.stub(health_pb2_grpc.HealthStub),
+            office,
         )
     finally:
         await shop.close()
