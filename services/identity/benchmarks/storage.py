@@ -40,6 +40,7 @@ from rapport_identity.app.stored import (
     StoredProfile,
     Term,
 )
+from rapport_identity.domain.facets import Facet, state_of
 from rapport_identity.population import Population, Sighting
 from rapport_testing.bench import Figure, Report, p50, p99
 from rapport_testing.postgres import PostgresServer
@@ -157,7 +158,8 @@ async def take_in(store: PartitionStore, pool: KeyPool, drafts: Sequence[RecordD
         numbers, ids = await records.numbers(len(drafts)), [new_id("profile") for _ in drafts]
         held = await unit.hold()
         await records.add(held, list(zip(numbers, ids, sealed, strict=True)))
-        profiles_made = [StoredProfile(each, 1, ProfileStatus.ACTIVE, b"\x18\x01") for each in ids]
+        state = state_of([(1, Facet((), True, "", "", "", "", held.recorded_at))])
+        profiles_made = [StoredProfile(each, 1, ProfileStatus.ACTIVE, state) for each in ids]
         await profiles.create(unit.connection, held, profiles_made)
         steps = [
             Move(MoveKind.RECORD, "", profile_id, number, "mat_1", "matcher")

@@ -1,19 +1,16 @@
-"""Between the messages of the contracts and what the domain looks at."""
+"""Between the contract's records and the rules: what comes in, from sources and from storage."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from rapport.identity.v1 import events_pb2, record_pb2
 
-from rapport_identity.app.stored import RecordDraft, SourceKey, Term
+from rapport_identity.app.stored import HeldRecord, IndexedRecord, RecordDraft, SourceKey, Submission, Term
 from rapport_identity.domain import identifiers
+from rapport_identity.domain.facets import Facet
 from rapport_identity.domain.records import Address, Identifier, IdentifierKind, Record, RecordKey
-
-SOURCE: Final = "identity"
 
 _EXACT: Final = {
     events_pb2.IDENTIFIER_KIND_ACCOUNT: IdentifierKind.ACCOUNT,
@@ -34,35 +31,26 @@ _COLUMNS: Final = {
 _NOBODY: Final = frozenset[int]({events_pb2.IDENTIFIER_KIND_DEVICE, events_pb2.IDENTIFIER_KIND_COOKIE})
 
 
-@dataclass(frozen=True, slots=True)
-class Facet:
-    """What others may know of a record; it names nobody.
+def submission_of(message: record_pb2.Record, received_at: datetime) -> Submission:
+    """Return a record as the use cases take it.
 
-    Attributes:
-        kinds: Kinds of identifiers it holds, in order.
-        anonymous: Whether it holds nothing but devices and cookies.
-        brand_id: Its brand; empty for none in particular.
-        market: Its market; empty if unknown.
-        locale: The language; empty if unknown.
-        time_zone: The time zone; empty if unknown.
-        occurred_at: When its source wrote it, or, where it does not say, when it was recorded.
+    Args:
+        message: The record, valid.
+        received_at: From when it counts if its source does not say when it wrote it.
     """
-
-    kinds: tuple[events_pb2.IdentifierKind.ValueType, ...]
-    anonymous: bool
-    brand_id: str
-    market: str
-    locale: str
-    time_zone: str
-    occurred_at: datetime
-
-
-def draft_of(message: record_pb2.Record, received_at: datetime) -> RecordDraft:
-    """Return a record as it is stored."""
-    at = message.occurred_at.ToDatetime(UTC) if message.HasField("occurred_at") else received_at
-    key = SourceKey(message.key.source, message.key.source_record_id)
+    record, facet = record_of(message), facet_of(message, received_at)
     terms = tuple({term: None for each in message.person.identifiers if (term := term_of(each, message.market))})
-    return RecordDraft(key, message.SerializeToString(deterministic=True), terms, at)
+    payload = message.SerializeToString(deterministic=True)
+    draft = RecordDraft(SourceKey(*record.key), payload, terms, facet.occurred_at)
+    return Submission(draft, record, facet, message.HasField("occurred_at"))
+
+
+def indexed_of(held: HeldRecord) -> IndexedRecord:
+    """Return a record as a replica holds it."""
+    if held.payload is None:
+        return IndexedRecord(held.record_no, held.profile_id, None)
+    message = record_pb2.Record.FromString(held.payload)
+    return IndexedRecord(held.record_no, held.profile_id, (record_of(message), facet_of(message, held.recorded_at)))
 
 
 def record_of(message: record_pb2.Record) -> Record:
@@ -147,24 +135,3 @@ def facet_of(message: record_pb2.Record, recorded_at: datetime) -> Facet:
         message.time_zone,
         message.occurred_at.ToDatetime(UTC) if message.HasField("occurred_at") else recorded_at,
     )
-
-
-def state_of(facets: Sequence[tuple[int, Facet]]) -> bytes:
-    """Return all that others may know of a profile, serialised, from its records by number."""
-    held = [facet for _, facet in facets]
-    speaking = [(facet.occurred_at, number, facet.locale) for number, facet in facets if facet.locale]
-    state = events_pb2.ProfileState(
-        anonymous=all(facet.anonymous for facet in held),
-        identifier_kinds=sorted({kind for facet in held for kind in facet.kinds}),
-        record_count=len(held),
-        brand_ids=_known(facet.brand_id for facet in held)[:200],
-        markets=_known(facet.market for facet in held)[:100],
-        locale=max(speaking)[2] if speaking else "",
-        time_zones=_known(facet.time_zone for facet in held)[:50],
-    )
-    state.first_seen_at.FromDatetime(min(facet.occurred_at for facet in held))
-    return state.SerializeToString(deterministic=True)
-
-
-def _known(values: Iterable[str]) -> list[str]:
-    return sorted({value for value in values if value})

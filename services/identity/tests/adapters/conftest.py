@@ -18,12 +18,13 @@ from rapport_chassis.settings import DatabaseSettings
 from rapport_identity.adapters import moves, profiles
 from rapport_identity.adapters.hash_rotation import Readable
 from rapport_identity.adapters.key_store import PostgresKeyStore
-from rapport_identity.adapters.loading import RecordLoader
+from rapport_identity.adapters.loading import IndexLoader, RecordLoader
 from rapport_identity.adapters.partition import PartitionStore
 from rapport_identity.adapters.resolving import ResolvingUnits
 from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.vault import HashKeys, seal_new
-from rapport_identity.app.resolve import Partition, ResolveRecords
+from rapport_identity.app.partition import Partition
+from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.stored import (
     Move,
     MoveKind,
@@ -34,7 +35,9 @@ from rapport_identity.app.stored import (
     Term,
 )
 from rapport_identity.domain.defaults import default_matcher
+from rapport_identity.domain.facets import Facet, state_of
 from rapport_identity.population import Population, Sighting
+from rapport_identity.translate import submission_of
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.plugin import MakeDatabase
 
@@ -212,7 +215,11 @@ class Desk:
             ids = [new_id("profile") for _ in drafts]
             held = await unit.hold()
             await records.add(held, list(zip(numbers, ids, sealed, strict=True)))
-            made = [StoredProfile(each, 1, ProfileStatus.ACTIVE, b"state") for each in ids]
+            facets = [Facet((), True, "", "", "", "", draft.occurred_at) for draft in drafts]
+            made = [
+                StoredProfile(each, 1, ProfileStatus.ACTIVE, state_of([(1, facet)]))
+                for each, facet in zip(ids, facets, strict=True)
+            ]
             await profiles.create(unit.connection, held, made)
             steps = [
                 Move(MoveKind.RECORD, "", profile_id, number, "mat_1", "matcher")
@@ -259,9 +266,13 @@ class Process:
     """A resolver with a replica of its own."""
 
     def __init__(self, opened, store, key_store):
-        units = ResolvingUnits(store, key_store)
-        self.partition = Partition(units, RecordLoader(opened, key_store), default_matcher(), "mat_test")
-        self.resolve = ResolveRecords(self.partition, FreshKeys(key_store), SystemClock())
+        units = ResolvingUnits(store, key_store, SystemClock())
+        loader = IndexLoader(RecordLoader(opened, key_store))
+        self.partition = Partition(units, loader, default_matcher(), "mat_test")
+        self._resolve = ResolveRecords(self.partition, FreshKeys(key_store))
+
+    async def resolve(self, messages):
+        return await self._resolve([submission_of(message, SystemClock().now()) for message in messages])
 
     def persons(self):
         replica = self.partition.replica

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +10,12 @@ from rapport_identity.adapters import moves, profiles
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
 from rapport_identity.app.stored import Move, MoveKind, ProfileStatus, StoredProfile
+from rapport_identity.domain.facets import Facet, state_of
 
 
 def profile(name: str, version: int, status: ProfileStatus = ProfileStatus.ACTIVE) -> StoredProfile:
-    return StoredProfile(f"prf_{name}", version, status, f"{name}{version}".encode())
+    facet = Facet((1,), False, name, "", "", "", datetime(2026, 1, version, tzinfo=UTC))
+    return StoredProfile(f"prf_{name}", version, status, state_of([(1, facet)]))
 
 
 def redirect(issued: str, current: str) -> Move:

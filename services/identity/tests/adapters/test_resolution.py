@@ -84,7 +84,7 @@ async def test_a_repeat_is_answered_and_an_earlier_version_changes_nothing(start
     (first,) = await process.resolve(sightings[:1])
     (again,) = await process.resolve(sightings[:1])
     assert (first.outcome, again.outcome) == (Outcome.CREATED, Outcome.UNCHANGED)
-    assert (again.profile_id, again.position) == (first.profile_id, first.position)
+    assert (again.profile_id, again.token) == (first.profile_id, first.token)
     older = type(sightings[0])()
     older.CopyFrom(sightings[0])
     older.occurred_at.FromDatetime(older.occurred_at.ToDatetime().replace(year=1999))

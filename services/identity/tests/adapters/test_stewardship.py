@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.errors import RapportError
+from rapport_identity.app import steward
 from rapport_identity.app.look_up import LookUp, get_profile, look_up, search
-from rapport_identity.app.steward import Steward
 from rapport_identity.domain.records import RecordKey
+from rapport_identity.translate import normal_form, person_of
 
 
 def person(number, given, surname, email="", born=0):
@@ -39,21 +40,33 @@ async def process(start):
     return started
 
 
+async def decide(process, rule, *arguments, actor="ops-1", **named):
+    async with process.partition.session() as session:
+        return await rule(session, *arguments, actor=actor, **named)
+
+
+def holder(process, identifier):
+    return look_up(process.partition, normal_form(identifier, ""))
+
+
+def first_identifier(number):
+    return PEOPLE[number].person.identifiers[0]
+
+
 def present(process):
     return process.persons(), dict(process.partition.replica.facets)
 
 
 async def test_a_merge_holds_and_its_withdrawal_restores_the_very_ids(process, start):
-    steward = Steward(process.partition)
     before = present(process)
-    omar, lea = (look_up(process.partition, PEOPLE[at].person.identifiers[0], "").profile_id for at in (2, 3))
-    made = await steward.merge([omar, lea], actor="ops-1", reason="same person")
+    omar, lea = (holder(process, first_identifier(at)).profile_id for at in (2, 3))
+    made = await decide(process, steward.merge, [omar, lea], reason="same person")
     assert len(made.profiles) == 1
     again = await process.resolve([PEOPLE[2]])
     assert again[0].profile_id == made.profiles[0][0]
     other = await start()
     assert present(other) == present(process)
-    await Steward(other.partition).withdraw(made.constraint.constraint_id, actor="ops-2")
+    await decide(other, steward.withdraw, made.constraint.constraint_id, actor="ops-2")
     await process.partition.refresh()
     assert present(process) == present(other) == before
     held = await get_profile(process.partition, lea)
@@ -61,31 +74,30 @@ async def test_a_merge_holds_and_its_withdrawal_restores_the_very_ids(process, s
 
 
 async def test_a_split_and_a_forbidden_match_hold_through_new_versions_and_can_be_taken_back(process):
-    steward = Steward(process.partition)
     before = present(process)
     (one,) = {owner for owner, held in process.persons().items() if key(1) in held}
-    made = await steward.split(one, [[key(2)]], actor="ops-1", reason="two persons")
+    made = await decide(process, steward.split, one, [[key(2)]], reason="two persons")
     assert {held for held in process.persons().values() if len(held) > 1} == set()
     changed = record_pb2.Record()
     changed.CopyFrom(PEOPLE[1])
     changed.brand_id = "shop"
     await process.resolve([changed])
     assert (key(1),) in process.persons().values()
-    await steward.withdraw(made.constraint.constraint_id, actor="ops-1")
+    await decide(process, steward.withdraw, made.constraint.constraint_id)
     assert process.persons() == before[0]
-    made = await steward.forbid(key(1), key(2), actor="ops-1", reason="two persons")
+    made = await decide(process, steward.forbid, key(1), key(2), reason="two persons")
     assert len(made.profiles) == 2
     with pytest.raises(RapportError) as refused:
-        await steward.merge([each for each, _ in made.profiles], actor="ops-1", reason="same")
+        await decide(process, steward.merge, [each for each, _ in made.profiles], reason="same")
     assert refused.value.reason.name == "CONSTRAINTS_CONTRADICT"
     assert (key(1),) in process.persons().values()
 
 
 async def test_an_id_is_answered_as_of_any_time(process, opened):
-    omar, lea = (look_up(process.partition, PEOPLE[at].person.identifiers[0], "").profile_id for at in (2, 3))
+    omar, lea = (holder(process, first_identifier(at)).profile_id for at in (2, 3))
     async with opened.transaction() as connection:
         (apart,) = await (await connection.execute("SELECT recorded_at FROM partition_head")).fetchone()
-    made = await Steward(process.partition).merge([omar, lea], actor="ops-1", reason="same person")
+    made = await decide(process, steward.merge, [omar, lea], reason="same person")
     ((survivor, _),) = made.profiles
     (absorbed,) = {omar, lea} - {survivor}
     now = await get_profile(process.partition, absorbed)
@@ -98,24 +110,19 @@ async def test_an_id_is_answered_as_of_any_time(process, opened):
 
 
 async def test_an_identifier_finds_one_person_and_never_guesses_between_two(process):
-    partition = process.partition
-    found = look_up(
-        partition, record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value="LIZ+x@nakamura.org"), ""
-    )
-    assert (found.outcome, found.version) == (LookUp.FOUND, partition.replica.versions[found.profile_id])
-    assert (
-        look_up(
-            partition, record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value="no@body.org"), ""
-        ).outcome
-        is LookUp.NOT_FOUND
-    )
+    versions = process.partition.replica.versions
+    mail = record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value="LIZ+x@nakamura.org")
+    found = holder(process, mail)
+    assert (found.outcome, found.version) == (LookUp.FOUND, versions[found.profile_id])
+    mail.value = "no@body.org"
+    assert holder(process, mail).outcome is LookUp.NOT_FOUND
     await process.resolve([person(5, "Kenji", "Abe", "omar@okafor.org", 1955)])
-    assert look_up(partition, PEOPLE[2].person.identifiers[0], "").outcome is LookUp.SHARED
+    assert holder(process, first_identifier(2)).outcome is LookUp.SHARED
 
 
 async def test_a_search_names_the_profile_it_would_join_and_writes_nothing(process):
     position = process.partition.replica.position
-    searched = search(process.partition, PEOPLE[1].person, "")
+    searched = search(process.partition, person_of(RecordKey("", ""), PEOPLE[1].person, ""))
     assert searched.candidates[0].would_join
     assert key(2) in process.persons()[searched.candidates[0].profile_id]
     assert process.partition.replica.position == position

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
 from rapport_chassis.database.engine import Database
 
 from rapport_identity.adapters.records import EncryptedRecord, after, opened
 from rapport_identity.app.ports import KeyStore
-from rapport_identity.app.stored import HeldRecord
+from rapport_identity.app.stored import HeldRecord, IndexedRecord
+from rapport_identity.translate import indexed_of
 
 CHUNK: Final = 2000
 
@@ -27,7 +29,7 @@ class RecordLoader:
         self._database = database
         self._keys = keys
 
-    async def everything(self) -> AsyncIterator[list[HeldRecord]]:
+    async def everything(self) -> AsyncGenerator[list[HeldRecord], None]:
         """Yield all records that can be read, chunk by chunk.
 
         Each chunk is as of the moment it is read. Who reads the head first, and what changed since when all has been
@@ -49,3 +51,20 @@ class RecordLoader:
     async def _chunk(self, record_no: int) -> list[EncryptedRecord]:
         async with self._database.transaction() as connection:
             return await after(connection, record_no, CHUNK)
+
+
+class IndexLoader:
+    """A `Loader`.
+
+    Args:
+        records: Reads all records in clear.
+    """
+
+    def __init__(self, records: RecordLoader) -> None:
+        self._records = records
+
+    async def everything(self) -> AsyncIterator[list[IndexedRecord]]:
+        """Yield all records that can be read, chunk by chunk, each chunk as of the moment it is read."""
+        async with aclosing(self._records.everything()) as chunks:
+            async for chunk in chunks:
+                yield [indexed_of(each) for each in chunk]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters.bulk import Rows
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import ProfileStatus, StoredProfile
+from rapport_identity.translate_events import state_bytes, state_in
 
 _PROFILES: Final = Rows(
     "profiles",
@@ -51,7 +52,8 @@ async def create(connection: Connection, head: Head, profiles: Sequence[StoredPr
     """Write new profiles, whose ids are issued by it, at the next position."""
     at = head.recorded_at
     rows = [
-        (each.profile_id, each.version, each.status.value, each.state, head.position + 1, at, at) for each in profiles
+        (each.profile_id, each.version, each.status.value, state_bytes(each.state), head.position + 1, at, at)
+        for each in profiles
     ]
     await _PROFILES.write(connection, rows)
     await _REDIRECTS.write(connection, [(each.profile_id, each.profile_id) for each in profiles])
@@ -63,7 +65,7 @@ async def change(connection: Connection, head: Head, profiles: Sequence[StoredPr
     Raises:
         RuntimeError: One of them does not exist, or its version would not rise: a fault of the caller.
     """
-    columns = [(each.profile_id, each.version, each.status.value, each.state) for each in profiles]
+    columns = [(each.profile_id, each.version, each.status.value, state_bytes(each.state)) for each in profiles]
     values = [list(column) for column in zip(*columns, strict=True)]
     done = await connection.execute(_CHANGE, (head.position + 1, head.recorded_at, *values))
     if done.rowcount != len(profiles):
@@ -97,18 +99,21 @@ async def redirecting(connection: Connection, profile_ids: Collection[str]) -> d
 async def get(connection: Connection, profile_ids: Collection[str]) -> dict[str, StoredProfile]:
     """Return the profiles with exactly these ids, those merged and erased too."""
     rows = await (await connection.execute(_GET, (list(profile_ids),))).fetchall()
-    return {row[0]: StoredProfile(row[0], row[1], ProfileStatus(row[2]), row[3]) for row in rows}
+    return {row[0]: _profile(row) for row in rows}
 
 
 async def since(connection: Connection, position: int, until: int) -> list[StoredProfile]:
     """Return the profiles whose present version was written after one position and up to another."""
     rows = await (await connection.execute(_SINCE, (position, until))).fetchall()
-    return [
-        StoredProfile(profile_id, version, ProfileStatus(status), state) for profile_id, version, status, state in rows
-    ]
+    return [_profile(row) for row in rows]
 
 
 async def id_map(connection: Connection, after: str, limit: int) -> list[tuple[str, str]]:
     """Return ids ever issued, from the one after `after` on, each with what it stands for, in order."""
     rows = await (await connection.execute(_ID_MAP, (after, limit))).fetchall()
     return [(issued_id, profile_id) for issued_id, profile_id in rows]
+
+
+def _profile(row: tuple[Any, ...]) -> StoredProfile:
+    profile_id, version, status, state = row
+    return StoredProfile(profile_id, version, ProfileStatus(status), state_in(state))

@@ -7,19 +7,22 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from rapport_chassis.errors import CHASSIS_ERRORS
+from rapport_chassis.audit import AuditTrail
+from rapport_chassis.clock import Clock
+from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 
-from rapport_identity.adapters import constraints, moves, profiles, records
+from rapport_identity.adapters import constraints, moves, profiles, records, requests
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
 from rapport_identity.adapters.vault import seal_new, seal_revision
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.stored import KnownRecord, RecordDraft, SourceKey, StoredConstraint, StoredProfile
-from rapport_identity.app.units import News, Write
+from rapport_identity.app.units import Deed, News, Request, Write
 from rapport_identity.domain.identities import Passage
-from rapport_identity.translate import SOURCE
+from rapport_identity.translate import indexed_of
+from rapport_identity.translate_events import SOURCE, events_of
 
 # By a merge came who came from a profile whose own id was redirected there by the same write.
 _BY_MERGE: Final = """
@@ -44,12 +47,14 @@ class ResolvingUnit:
     Args:
         unit: The transaction.
         keys: The key store.
+        trail: The audit trail.
     """
 
-    def __init__(self, unit: PartitionUnit, keys: KeyStore) -> None:
+    def __init__(self, unit: PartitionUnit, keys: KeyStore, trail: AuditTrail) -> None:
         self._unit = unit
         self._connection = unit.connection
         self._keys = keys
+        self._trail = trail
         self._head: Head | None = None
 
     async def lock(self) -> Head:
@@ -66,7 +71,7 @@ class ResolvingUnit:
         """Return what was written after one position and up to another."""
         held = await records.opened(await records.since(self._connection, since, until), self._keys)
         return News(
-            held,
+            [indexed_of(each) for each in held],
             await moves.since(self._connection, since, until),
             await constraints.since(self._connection, since, until),
             await profiles.since(self._connection, since, until),
@@ -123,6 +128,18 @@ class ResolvingUnit:
         self._head = await self._unit.hold()
         return self._head
 
+    async def earlier(self, asked: Sequence[Request]) -> list[bytes | RapportError | None]:
+        """Return what each was answered before: None if new, REQUEST_ID_REUSED if its id came with another body."""
+        return await requests.earlier(self._connection, asked)
+
+    async def keep(self, answers: Sequence[tuple[Request, bytes]]) -> None:
+        """Keep what requests are answered."""
+        await requests.keep(self._connection, answers)
+
+    async def audit(self, deed: Deed) -> None:
+        """Enter into the audit trail what is done in this transaction."""
+        await self._trail.append(self._connection, **deed._asdict(), outcome="allowed")
+
     async def write(self, write: Write) -> int:
         """Write all of it at the next position, and return that."""
         head = self._at
@@ -153,8 +170,9 @@ class ResolvingUnit:
             constraint_id, actor = write.withdrawn
             await constraints.withdraw(self._connection, head, constraint_id, actor=actor)
         await moves.add(self._connection, head, write.moves)
-        events = [event_of(message, source=SOURCE, occurred_at=head.recorded_at) for message in write.events]
-        await outbox.append(self._connection, events)
+        at = head.recorded_at
+        messages = (message for told in write.told for message in events_of(told, at))
+        await outbox.append(self._connection, [event_of(each, source=SOURCE, occurred_at=at) for each in messages])
         return await self._unit.advance(head)
 
     @property
@@ -174,17 +192,19 @@ class ResolvingUnits:
     Args:
         store: The partition.
         keys: The key store.
+        clock: Says when something was entered into the audit trail.
     """
 
-    def __init__(self, store: PartitionStore, keys: KeyStore) -> None:
+    def __init__(self, store: PartitionStore, keys: KeyStore, clock: Clock) -> None:
         self._store = store
         self._keys = keys
+        self._trail = AuditTrail(clock)
 
     @asynccontextmanager
     async def unit(self) -> AsyncIterator[ResolvingUnit]:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
         async with self._store.unit() as unit:
-            yield ResolvingUnit(unit, self._keys)
+            yield ResolvingUnit(unit, self._keys, self._trail)
 
 
 def _grouped(rows: Sequence[tuple[Any, str, bool]]) -> dict[Any, list[Passage]]:

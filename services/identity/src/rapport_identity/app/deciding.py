@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Final, TypeVar
 
-from rapport.identity.v1 import events_pb2
 from rapport_chassis.ids import new_id
 
 from rapport_identity.app.replica import Replica, members_of
 from rapport_identity.app.stored import Move, MoveKind, ProfileStatus, StoredProfile
 from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain import identities
+from rapport_identity.domain.facets import Facet, ProfileState, state_of
 from rapport_identity.domain.identities import Before, Change, Part, way
 from rapport_identity.domain.relinking import relink
-from rapport_identity.translate import Facet, state_of
-
-CAUSES: Final[Mapping[events_pb2.ResolutionCause.ValueType, str]] = {
-    events_pb2.RESOLUTION_CAUSE_MATCHER: "matcher",
-    events_pb2.RESOLUTION_CAUSE_STEWARD: "steward",
-}
-"""Who decides, as moves say it."""
-
-
-_Changed = TypeVar("_Changed", events_pb2.ProfileCreated, events_pb2.ProfileUpdated)
-_Told = TypeVar(
-    "_Told",
-    events_pb2.ProfileCreated,
-    events_pb2.ProfileUpdated,
-    events_pb2.ProfilesMerged,
-    events_pb2.ProfileSplit,
-)
+from rapport_identity.domain.told import Cause, ProfileCreated, ProfilesMerged, ProfileSplit, ProfileUpdated, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,49 +83,37 @@ def _is_news(replica: Replica, person: Sequence[int], revised: frozenset[int]) -
 
 @dataclass(slots=True)
 class Telling:
-    """Turns what was decided into rows and events.
+    """Turns what was decided into rows, and into what others are told.
 
     Args:
         decided: What was decided.
         facets: What others may know of each record, as it is now.
         matcher_id: The matcher that decided.
         cause: Who decided.
-        recorded_at: Time of the write.
     """
 
     decided: Decided
     facets: Mapping[int, Facet]
     matcher_id: str
-    cause: events_pb2.ResolutionCause.ValueType
-    recorded_at: datetime
+    cause: Cause
     rows: dict[str, StoredProfile] = field(default_factory=dict)
 
     def into(self, write: Write) -> None:
         """Add it to what is written."""
-        change = self.decided.change
+        change, told = self.decided.change, write.told
         for split in change.splits:
-            results = [self._resulting(part) for part in split.parts]
-            told = events_pb2.ProfileSplit(
-                left_profile_id=split.left_id, issued_ids=split.issued_ids, profiles=results, cause=self.cause
-            )
-            write.events.append(self._at(told))
+            results = tuple(self._result(part) for part in split.parts)
+            told.append(ProfileSplit(split.left_id, split.issued_ids, results, self.cause))
         for merge in change.merges:
             for each in merge.absorbed_ids:
-                was = self.rows.get(each) or self.decided.stored[each]
+                was = self._row(each)
                 self.rows[each] = StoredProfile(each, merge.result.version, ProfileStatus.MERGED, was.state)
-            survivor = self._resulting(merge.result)
-            told_merge = events_pb2.ProfilesMerged(
-                survivor_id=survivor.profile_id, profiles=[survivor], cause=self.cause
-            )
-            write.events.append(self._at(told_merge))
-        for part in change.created:
-            self._resulting(part)
-            write.events.append(self._at(self._about(events_pb2.ProfileCreated(), part.profile_id)))
+            told.append(ProfilesMerged(self._result(merge.result), self.cause))
+        told += [ProfileCreated(self._result(part)) for part in change.created]
         for part in change.kept:
-            was = self.rows.get(part.profile_id) or self.decided.stored[part.profile_id]
+            was = self._row(part.profile_id)
             if was.state != self._state(part):
-                self._resulting(Part(part.profile_id, was.version + 1, part.numbers, part.redirect_ids))
-                write.events.append(self._at(self._about(events_pb2.ProfileUpdated(), part.profile_id)))
+                told.append(ProfileUpdated(self._result(replace(part, version=was.version + 1))))
         self._rows(write)
 
     def _rows(self, write: Write) -> None:
@@ -156,36 +126,19 @@ class Telling:
         write.assigned.update(
             {step.number: step.to_id for step in change.steps if step.number in self.decided.before.owners}
         )
-        matcher = self.matcher_id if self.cause == events_pb2.RESOLUTION_CAUSE_MATCHER else ""
-        redirected = (
-            Move(MoveKind.REDIRECT, each, to, None, matcher, CAUSES[self.cause]) for each, to in change.redirects
-        )
-        moved = (
-            Move(MoveKind.RECORD, step.from_id, step.to_id, step.number, matcher, CAUSES[self.cause])
-            for step in change.steps
-        )
+        matcher = "" if self.cause is Cause.STEWARD else self.matcher_id
+        cause = self.cause.value
+        redirected = (Move(MoveKind.REDIRECT, each, to, None, matcher, cause) for each, to in change.redirects)
+        moved = (Move(MoveKind.RECORD, step.from_id, step.to_id, step.number, matcher, cause) for step in change.steps)
         write.moves += chain(redirected, moved)
 
-    def _state(self, part: Part) -> bytes:
+    def _row(self, profile_id: str) -> StoredProfile:
+        return self.rows.get(profile_id) or self.decided.stored[profile_id]
+
+    def _state(self, part: Part) -> ProfileState:
         return state_of([(number, self.facets[number]) for number in part.numbers])
 
-    def _resulting(self, part: Part) -> events_pb2.ResultingProfile:
+    def _result(self, part: Part) -> Result:
         state = self._state(part)
         self.rows[part.profile_id] = StoredProfile(part.profile_id, part.version, ProfileStatus.ACTIVE, state)
-        return events_pb2.ResultingProfile(
-            profile_id=part.profile_id,
-            version=part.version,
-            redirect_ids=part.redirect_ids,
-            state=events_pb2.ProfileState.FromString(state),
-        )
-
-    def _about(self, told: _Changed, profile_id: str) -> _Changed:
-        row = self.rows[profile_id]
-        told.profile_id, told.version = row.profile_id, row.version
-        told.state.MergeFromString(row.state)
-        return told
-
-    def _at(self, told: _Told) -> _Told:
-        told.occurred_at.FromDatetime(self.recorded_at)
-        told.recorded_at.FromDatetime(self.recorded_at)
-        return told
+        return Result(part.profile_id, part.version, state, part.redirect_ids)

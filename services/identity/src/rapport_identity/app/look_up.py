@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from rapport.identity.v1 import record_pb2
-
-from rapport_identity.app.resolve import Partition
+from rapport_identity.app.partition import Partition, current_ids
 from rapport_identity.app.stored import ProfileStatus, StoredProfile
-from rapport_identity.app.units import Unit
 from rapport_identity.domain.errors import ERRORS
-from rapport_identity.domain.records import RecordKey
+from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sharing import Sharing
-from rapport_identity.translate import normal_form, person_of
 
 
 class LookUp(StrEnum):
@@ -78,13 +73,17 @@ class Held:
     numbers: tuple[int, ...]
 
 
-def look_up(partition: Partition, identifier: record_pb2.Identifier, market: str) -> Found:
-    """Return who holds an identifier: from memory, as of the replica's position."""
+def look_up(partition: Partition, identifier: tuple[str, str] | None) -> Found:
+    """Return who holds an identifier: from memory, as of the replica's position.
+
+    Args:
+        partition: Where to look.
+        identifier: Its column and normal form; None for one that names nobody.
+    """
     replica = partition.replica
-    normal = normal_form(identifier, market)
-    if normal is None:
+    if identifier is None:
         return Found(LookUp.NOT_FOUND)
-    verdict, entries = replica.index.holders(*normal)
+    verdict, entries = replica.index.holders(*identifier)
     holders = {owner for entry in entries if (owner := replica.owners.get(entry.number))}
     if not holders:
         return Found(LookUp.NOT_FOUND)
@@ -94,21 +93,18 @@ def look_up(partition: Partition, identifier: record_pb2.Identifier, market: str
     return Found(LookUp.FOUND, profile_id, replica.versions[profile_id])
 
 
-def search(
-    partition: Partition, person: record_pb2.PersonData, market: str, *, most: int = 20, unlikely: bool = False
-) -> Searched:
-    """Return the profiles that a record saying this would meet; it leaves no trace.
+def search(partition: Partition, record: Record, *, most: int = 20, unlikely: bool = False) -> Searched:
+    """Return the profiles that a record would meet; it leaves no trace.
 
     Args:
         partition: Where to search.
-        person: What is known.
-        market: By which telephone numbers are read.
+        record: What is known.
         most: How many profiles at most.
         unlikely: Whether to return those below the fracture value too.
     """
     replica = partition.replica
     index = replica.index
-    met, capped = index.search(person_of(RecordKey("", ""), person, market))
+    met, capped = index.search(record)
     by_profile: dict[str, list[tuple[float, RecordKey]]] = {}
     for entry, bits in met.items():
         if owner := replica.owners.get(entry.number):
@@ -118,8 +114,7 @@ def search(
         likely = {each: best for each, best in likely.items() if best[0] >= index.matcher.fracture}
     candidates = []
     for profile_id, (bits, key) in likely.items():
-        entries = [index[number] for number in replica.members[profile_id]]
-        average = index.average(person_of(RecordKey("", ""), person, market), entries)
+        average = index.average(record, [index[number] for number in replica.members[profile_id]])
         candidates.append(Candidate(profile_id, average, average >= index.matcher.join, key, bits))
     candidates.sort(key=lambda each: (-each.bits, -each.nearest_bits, each.profile_id))
     return Searched(tuple(candidates[:most]), tuple(capped))
@@ -146,15 +141,3 @@ async def get_profile(partition: Partition, issued_id: str, at: datetime | None 
             raise ERRORS.error("PROFILE_ERASED", "the person was erased, for ever", field="profile_id")
         redirecting = (await unit.redirecting([current]))[current]
     return Held(profile, tuple(redirecting), numbers)
-
-
-async def current_ids(unit: Unit, issued_ids: Collection[str]) -> dict[str, str]:
-    """Return what each id stands for now.
-
-    Raises:
-        RapportError: PROFILE_NOT_FOUND.
-    """
-    current = await unit.current(issued_ids)
-    if len(current) < len(set(issued_ids)):
-        raise ERRORS.error("PROFILE_NOT_FOUND", "no such id was ever issued", field="profile_id")
-    return current

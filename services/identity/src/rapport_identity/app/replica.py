@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from rapport.identity.v1 import record_pb2
-
-from rapport_identity.app.stored import ConstraintKind, HeldRecord, MoveKind, ProfileStatus, StoredConstraint
+from rapport_identity.app.stored import ConstraintKind, IndexedRecord, MoveKind, ProfileStatus, StoredConstraint
 from rapport_identity.app.units import Loader, News, Position, Unit, Units
 from rapport_identity.domain.bonds import Bond, Bonds
+from rapport_identity.domain.facets import Facet
 from rapport_identity.domain.index import Index
 from rapport_identity.domain.matcher import Matcher
-from rapport_identity.translate import Facet, facet_of, record_of
+from rapport_identity.domain.records import Record
 
 
 @dataclass(slots=True)
@@ -73,10 +72,7 @@ class Replica:
     def follow(self, news: News) -> None:
         """Take in what others wrote, in which everything is linked already."""
         for held in news.records:
-            if held.payload is None:
-                self._drop(held.record_no)
-            else:
-                self._put(held)
+            self._put(held)
         for recorded in news.moves:
             move = recorded.move
             if move.kind is MoveKind.RECORD and move.record_no is not None:
@@ -101,16 +97,15 @@ class Replica:
             self.owners[number] = profile_id
             self.members.setdefault(profile_id, set()).add(number)
 
-    def _put(self, held: HeldRecord) -> None:
-        message = record_pb2.Record.FromString(held.payload or b"")
-        self.index.put(held.record_no, record_of(message))
-        self.facets[held.record_no] = facet_of(message, held.recorded_at)
+    def _put(self, held: IndexedRecord) -> None:
+        if held.content is None:
+            self.index.remove(held.record_no)
+            self.facets.pop(held.record_no, None)
+            self.assign(held.record_no, "")
+            return
+        record, self.facets[held.record_no] = held.content
+        self.index.put(held.record_no, record)
         self.assign(held.record_no, held.profile_id)
-
-    def _drop(self, number: int) -> None:
-        self.index.remove(number)
-        self.facets.pop(number, None)
-        self.assign(number, "")
 
     def _bind(self, constraint: StoredConstraint) -> None:
         if constraint.withdrawn_at is None:
@@ -131,7 +126,7 @@ class Trial:
     replica: Replica
     _undo: list[Callable[[], object]] = field(default_factory=list)
 
-    def put(self, number: int, message: record_pb2.Record) -> None:
+    def put(self, number: int, record: Record) -> None:
         """Have a record in the index."""
         index = self.replica.index
         if number in index:
@@ -140,7 +135,7 @@ class Trial:
             self._undo.append(lambda: index.put_folded(number, key, values))
         else:
             self._undo.append(lambda: index.remove(number))
-        index.put(number, record_of(message))
+        index.put(number, record)
 
     def bind(self, constraint_id: str, bond: Bond) -> None:
         """Have a constraint in force."""

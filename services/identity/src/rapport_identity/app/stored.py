@@ -7,6 +7,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from rapport_identity.domain.facets import Facet, ProfileState
+from rapport_identity.domain.records import Record
+
 
 class SourceKey(NamedTuple):
     """What a record is called in its source, or an event."""
@@ -37,6 +40,23 @@ class RecordDraft:
     payload: bytes
     terms: tuple[Term, ...]
     occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A record that a source sends.
+
+    Attributes:
+        draft: As it is stored.
+        record: As it is matched.
+        facet: What others may know of it.
+        dated: Whether its source says when it wrote it; if not, it counts from when it is recorded.
+    """
+
+    draft: RecordDraft
+    record: Record
+    facet: Facet
+    dated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +104,14 @@ class HeldRecord(NamedTuple):
     payload: bytes | None
 
 
+class IndexedRecord(NamedTuple):
+    """A record as a replica holds it; without content if it was erased."""
+
+    record_no: int
+    profile_id: str
+    content: tuple[Record, Facet] | None
+
+
 class ProfileStatus(StrEnum):
     """Where a profile stands."""
 
@@ -102,13 +130,13 @@ class StoredProfile:
         profile_id: Its id.
         version: Rises with each change, also while it is merged.
         status: Where it stands.
-        state: All that others may know of it, serialised; names nobody.
+        state: All that others may know of it.
     """
 
     profile_id: str
     version: int
     status: ProfileStatus
-    state: bytes
+    state: ProfileState
 
 
 class MoveKind(StrEnum):

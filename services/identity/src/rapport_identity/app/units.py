@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from google.protobuf.message import Message
+from rapport_chassis.errors import RapportError
 
 from rapport_identity.app.ports import DataKey
 from rapport_identity.app.stored import (
-    HeldRecord,
+    IndexedRecord,
     KnownRecord,
     Move,
     RecordDraft,
@@ -22,6 +22,7 @@ from rapport_identity.app.stored import (
     StoredProfile,
 )
 from rapport_identity.domain.identities import Passage
+from rapport_identity.domain.told import Told
 
 
 class Position(Protocol):
@@ -43,11 +44,37 @@ class Position(Protocol):
         ...
 
 
+class Request(NamedTuple):
+    """A call that takes effect once, however often it is made.
+
+    Attributes:
+        caller: URI of the caller's certificate.
+        method: Full name of the method.
+        request_id: A UUID.
+        body: The request, serialised.
+    """
+
+    caller: str
+    method: str
+    request_id: str
+    body: bytes
+
+
+class Deed(NamedTuple):
+    """What a person did, for the audit trail: subject, certificate, method, what it was done to, and why."""
+
+    actor: str
+    caller: str
+    action: str
+    target: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """What was written after one position and up to another."""
 
-    records: Sequence[HeldRecord]
+    records: Sequence[IndexedRecord]
     moves: Sequence[RecordedMove]
     constraints: Sequence[StoredConstraint]
     profiles: Sequence[StoredProfile]
@@ -67,7 +94,7 @@ class Write:
         moves: The history of it.
         constraint: What a steward decided.
         withdrawn: The constraint taken back, and by whom.
-        events: What is told of it.
+        told: What others are told of it.
     """
 
     added: list[tuple[int, str, RecordDraft, DataKey]] = field(default_factory=list)
@@ -79,7 +106,7 @@ class Write:
     moves: list[Move] = field(default_factory=list)
     constraint: StoredConstraint | None = None
     withdrawn: tuple[str, str] | None = None
-    events: list[Message] = field(default_factory=list)
+    told: list[Told] = field(default_factory=list)
 
 
 class Unit(Protocol):
@@ -143,6 +170,21 @@ class Unit(Protocol):
         """Hold the head: this transaction writes next, at the position after it."""
         ...
 
+    async def earlier(self, requests: Sequence[Request]) -> list[bytes | RapportError | None]:
+        """Return what each was answered before: None if it is new, REQUEST_ID_REUSED if its id came with another body.
+
+        Asked under the lock, so that a call that was made twice at once is carried out once.
+        """
+        ...
+
+    async def keep(self, answers: Sequence[tuple[Request, bytes]]) -> None:
+        """Keep what requests are answered."""
+        ...
+
+    async def audit(self, deed: Deed) -> None:
+        """Enter into the audit trail what is done in this transaction."""
+        ...
+
     async def write(self, write: Write) -> int:
         """Write all of it at the next position, and return that."""
         ...
@@ -151,7 +193,7 @@ class Unit(Protocol):
 class Loader(Protocol):
     """Reads all records, as a replica does when it starts."""
 
-    def everything(self) -> AsyncIterator[list[HeldRecord]]:
+    def everything(self) -> AsyncIterator[list[IndexedRecord]]:
         """Yield all records that can be read, chunk by chunk, each chunk as of the moment it is read."""
         ...
 

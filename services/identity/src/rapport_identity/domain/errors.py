@@ -11,6 +11,7 @@ ERRORS: Final = ErrorTable(
         Reason("PROFILE_ERASED", "NOT_FOUND", False, "The person was erased, for ever."),
         Reason("RECORD_NOT_FOUND", "NOT_FOUND", False, "There is no such record."),
         Reason("CONSTRAINT_NOT_FOUND", "NOT_FOUND", False, "There is no such constraint in force."),
+        Reason("TOKEN_UNMET", "FAILED_PRECONDITION", False, "The partition does not hold the position asked for."),
         Reason("SAME_PROFILE", "FAILED_PRECONDITION", False, "The ids stand for one profile already."),
         Reason("SAME_RECORD", "INVALID_ARGUMENT", False, "A record cannot be kept apart from itself."),
         Reason("RECORD_OF_OTHER_PROFILE", "FAILED_PRECONDITION", False, "A record does not belong to the profile."),
