@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
 
-_GARBAGE_THRESHOLD = 20_000
+_GARBAGE_THRESHOLD = 100_000
 
 EXIT_CONFIGURATION = 78
 """Exit code for settings that cannot be used (EX_CONFIG of sysexits.h)."""

@@ -23,7 +23,7 @@ from rapport_privacy.packed import (
     Keys,
 )
 from rapport_privacy.rules import PROVEN
-from rapport_privacy.state import Key, Subject
+from rapport_privacy.state import Key, KeyState, Subject
 from rapport_privacy.vocabulary import EXPLICIT_NEGATIVES, Status
 
 _ROWS_AT_ONCE: Final = 1 << 16  # bounds what is unpacked to a byte a bit
@@ -89,12 +89,11 @@ class Columns:
         """Return some subjects as they were before they were packed, in their order."""
         source = np.flatnonzero(which[self.owner])
         details = self._details(source, contexts)
-        subjects = {place: Subject(self.ids[place]) for place in np.flatnonzero(which).tolist()}
+        states: dict[int, dict[Key, KeyState]] = {place: {} for place in np.flatnonzero(which).tolist()}
         of_rows = zip(self.owner[source].tolist(), self.pair[source].tolist(), strict=True)
         for index, (place, pair) in enumerate(of_rows):
-            subject = subjects[place]
-            subject.states[pairs[pair]] = details.state(index, subject.profile_id)
-        return list(subjects.values())
+            states[place][pairs[pair]] = details.state(index, self.ids[place])
+        return [Subject(self.ids[place], states=own) for place, own in states.items()]
 
     def block(self, held: Mask, bits: Places, pairs: tuple[Key, ...], contexts: Sequence[Context]) -> Block:
         """Build a block.

@@ -56,7 +56,10 @@ class Decision(NamedTuple):
     def state(self) -> KeyState | None:
         """The decision of the person in force; None if there is none."""
         found = self.found
-        return found[0].state(found[1], found[2]) if isinstance(found, tuple) else found
+        if found is None or isinstance(found, KeyState):
+            return found
+        block, row, mask = found
+        return block.state(row, mask)
 
     @property
     def reference(self) -> str:

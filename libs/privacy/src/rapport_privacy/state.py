@@ -1,15 +1,16 @@
 """What a gate knows: the state of a subject and the terms of a purpose, free of wire formats."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import NamedTuple
 
 Key = tuple[str, str]
 """A purpose (or the class of direct marketing) and a brand; the brand is empty for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyState:
+class KeyState(NamedTuple):
     """The decision in force for one key. Enum fields are plain numbers: a newer ledger may send unknown ones."""
 
     status: int
@@ -31,8 +32,7 @@ class Restriction:
     since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """A profile with what is in force for it. Every id that redirects to it shares this one object.
 
     Its states are never changed once others can see it: a change makes another subject.
@@ -40,7 +40,7 @@ class Subject:
 
     profile_id: str
     redirect_ids: tuple[str, ...] = ()
-    states: dict[Key, KeyState] = field(default_factory=dict)
+    states: Mapping[Key, KeyState] = MappingProxyType({})
     restriction: Restriction | None = None
 
 

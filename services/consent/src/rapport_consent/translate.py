@@ -83,7 +83,7 @@ def duration(message: Duration) -> timedelta:
 # --- what changed -----------------------------------------------------------------------------------------------------
 
 
-def event_of(change: LedgerChange, epoch: str) -> Event:
+def event_of(change: LedgerChange, epoch: str, event_id: str) -> Event:
     """Return the event that tells of a ledger write, what it changed first.
 
     Messages are filled in place: put together from others they would be copied, at twice the cost.
@@ -114,7 +114,9 @@ def event_of(change: LedgerChange, epoch: str) -> Event:
     else:
         raise ValueError(f"a row of kind {kind} tells of nothing")
     _tell(message.change, change, epoch)
-    return envelope.event_of(message, source=SOURCE, occurred_at=row.occurred_at, urgent=kind in _URGENT)
+    return envelope.event_of(
+        message, source=SOURCE, occurred_at=row.occurred_at, event_id=event_id, urgent=kind in _URGENT
+    )
 
 
 def change_in(event: Event) -> ledger_pb2.LedgerChange:

@@ -26,7 +26,7 @@ _SHARED_CONTEXT: Final = "common"
 _Path = Callable[[Message], tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EventDescription:
     """What a contract says of an event message, ready for use.
 

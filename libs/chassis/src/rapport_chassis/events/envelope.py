@@ -6,16 +6,17 @@ Nothing here names a person: the payload alone may hold a profile id.
 from __future__ import annotations
 
 import builtins
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from rapport_chassis.errors import FieldViolation
-from rapport_chassis.events.contract import describe, validate
+from rapport_chassis.events.contract import EventDescription, describe, validate
 from rapport_chassis.events.errors import EVENT_ERRORS
 from rapport_chassis.ids import new_id, partition
 
@@ -37,8 +38,7 @@ M = TypeVar("M", bound=Message)
 MessageClass: TypeAlias = builtins.type[M]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened, ready for the outbox.
 
     Attributes:
@@ -136,23 +136,28 @@ def event_of(
         ValueError: It belongs to another context, has no key, its time is naive or its id malformed.
     """
     description = describe(type(message))
-    if not _CONTEXT.fullmatch(source) or description.context not in (None, source):
-        raise ValueError(f"{description.schema} is not published by {source!r}")
     if occurred_at.tzinfo is None:
         raise ValueError("occurred_at must be aware")
-    identity = event_id or new_id("event")
-    if not _ID.fullmatch(identity):
+    if event_id is not None and not _ID.fullmatch(event_id):
         raise ValueError("malformed event id")
     return Event(
-        id=identity,
-        type=f"rapport.{source}.{description.version}.{description.name}",
-        message=message,
-        key=description.key(message),
-        profile_ids=description.profiles(message),
-        source=source,
-        occurred_at=occurred_at,
-        urgent=urgent,
+        event_id or new_id("event"),
+        _type_of(description, source),
+        message,
+        description.key(message),
+        description.profiles(message),
+        source,
+        occurred_at,
+        urgent,
     )
+
+
+@functools.cache
+def _type_of(description: EventDescription, source: str) -> str:
+    """Return the CloudEvents type of the events that a context publishes by this contract."""
+    if not _CONTEXT.fullmatch(source) or description.context not in (None, source):
+        raise ValueError(f"{description.schema} is not published by {source!r}")
+    return f"rapport.{source}.{description.version}.{description.name}"
 
 
 @dataclass(slots=True)

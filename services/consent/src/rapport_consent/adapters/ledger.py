@@ -18,6 +18,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
+from rapport_chassis.ids import new_ids
 
 from rapport_consent.adapters import head, notices, projections
 from rapport_consent.adapters.catalogue import CatalogueCache
@@ -208,8 +209,8 @@ async def read_rows(connection: Connection, profile_ids: Collection[str]) -> lis
 
 def _columns(changes: Iterable[LedgerChange], epoch: str, events: list[Event]) -> Iterator[tuple[Any, ...]]:
     """Yield the columns of each row, as they are needed, and add the event that tells of it."""
-    for change in changes:
-        event = event_of(change, epoch)
+    for change, event_id in zip(changes, new_ids("event"), strict=False):
+        event = event_of(change, epoch, event_id)
         events.append(event)
         yield columns_of(change.row, epoch, change_in(event).SerializeToString())
 
