@@ -43,8 +43,8 @@ class Replica:
         return {tuple(sorted(self.index[number].key for number in numbers)) for numbers in set(self.persons.values())}
 
 
-def whole(records, rules=RULES, constraints=None):
-    found = resolve(records, default_matcher(), constraints or Constraints(), rules)
+def whole(records, rules=RULES, constraints=None, matcher=None):
+    found = resolve(records, matcher or default_matcher(), constraints or Constraints(), rules)
     return set(found.partition.clusters)
 
 
@@ -120,6 +120,30 @@ def test_an_index_built_at_a_start_follows_changes_as_one_that_saw_them_all(peop
     for replica in (seen, started):
         replica.put(records[20:])
     assert started.clusters() == seen.clusters() == whole([record for _, record in records], TIGHT)
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 10_000), order=st.randoms(use_true_random=False), rules=st.sampled_from([RULES, TIGHT]))
+def test_another_matcher_takes_over_component_by_component_while_records_come_and_go(people, seed, order, rules):
+    records = dict(enumerate(people(30, seed)))
+    contents = people(30, seed + 1)
+    replica = Replica(rules)
+    replica.put(records.items())
+    keen = replace(default_matcher(), prior=default_matcher().prior + 6)
+    replica.index.use(keen)
+    pending = sorted(records)
+    while pending:
+        replica.index.touch(pending[:7])
+        pending = pending[7:]
+        replica.follow()
+        number = order.choice(sorted(records))
+        if order.random() < 0.3:
+            replica.remove(number)
+            del records[number]
+        else:
+            records[number] = replace(order.choice(contents), key=records[number].key)
+            replica.put([(number, records[number])])
+    assert replica.clusters() == whole(records.values(), rules, matcher=keen)
 
 
 def test_a_change_that_is_taken_back_leaves_the_graph_as_it_was(people):

@@ -1,6 +1,6 @@
 """What stewards decided, by record number: groups that are one person, and groups no two of which are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise, product
 
@@ -61,6 +61,23 @@ class Bonds:
             bond = self._bonds[constraint_id]
             if bond.must:
                 yield from (other for group in bond.groups for other in group if other != number)
+
+    def between(self, one: Collection[int], other: Collection[int], *, must: bool) -> str:
+        """Return the constraint that joins or parts these, of several that with the smallest id; empty if none does."""
+        for constraint_id in sorted({each for number in one for each in self._of_record.get(number, ())}):
+            bond = self._bonds[constraint_id]
+            here = {at for at, group in enumerate(bond.groups) if not set(one).isdisjoint(group)}
+            there = {at for at, group in enumerate(bond.groups) if not set(other).isdisjoint(group)}
+            if bond.must is must and (here & there if must else any(a != b for a in here for b in there)):
+                return constraint_id
+        return ""
+
+    def parted_from(self, number: int) -> Iterator[int]:
+        """Yield the records that must not match this one."""
+        for constraint_id in self._of_record.get(number, ()):
+            bond = self._bonds[constraint_id]
+            if not bond.must:
+                yield from (other for group in bond.groups if number not in group for other in group)
 
     def among(self, keys: Mapping[int, RecordKey]) -> Constraints:
         """Return what is decided between these records."""

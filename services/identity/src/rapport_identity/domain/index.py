@@ -42,7 +42,7 @@ class Entry:
         number: Its number.
         key: What its source calls it.
         values: All that was folded of it.
-        prepared: What the matcher sees of it: without what it shares with many.
+        prepared: What the matcher sees of it, without what it shares with many; None until somebody asks.
         blocks: The keys it holds.
         edges: Who it may be one person with, and the bits; None until somebody asks.
     """
@@ -50,7 +50,7 @@ class Entry:
     number: int
     key: RecordKey
     values: tuple[Column, ...]
-    prepared: Prepared
+    prepared: Prepared | None = None
     blocks: tuple[Block, ...] = ()
     edges: "dict[Entry, float] | None" = None
 
@@ -104,6 +104,12 @@ class Index:
         entry = self._by_key.get(key)
         return entry.number if entry else None
 
+    def use(self, matcher: Matcher) -> None:
+        """Have another matcher weigh from now on; keys and what is shared do not depend on it."""
+        self.matcher = matcher
+        for entry in self._entries.values():
+            entry.prepared = entry.edges = None
+
     def settle(self) -> None:
         """Say that all records so far were linked before: from now on changes are followed."""
         self._settled = True
@@ -116,9 +122,10 @@ class Index:
         """Add a record as it was folded: what `Entry.values` was puts it back."""
         entry = self._entries.get(number)
         if entry is None:
-            entry = Entry(number, key, values, self.matcher.prepare_columns(key, {}))
+            entry = Entry(number, key, values)
             self._entries[number] = self._by_key[key] = entry
         else:
+            self._see([entry])
             self._release(entry)
             entry.values = values
         self._hold(entry, entry.columns)
@@ -129,6 +136,7 @@ class Index:
         entry = self._entries.get(number)
         if entry is None:
             return
+        self._see([entry])
         self._release(entry)
         self._loosen(entry)
         self._enter(entry, ())
@@ -148,17 +156,28 @@ class Index:
     def edges(self, entry: Entry) -> Mapping[Entry, float]:
         """Return who a record may be one person with."""
         if entry.edges is None:
+            seen = self.prepared(entry)
             entry.edges = {
                 other: bits
-                for other in self._met(entry)
-                if (bits := self.matcher.score(entry.prepared, other.prepared)) >= self.matcher.fracture
+                for other in self.met(entry)
+                if (bits := self.matcher.score(seen, self.prepared(other))) >= self.matcher.fracture
             }
         return entry.edges
 
     def score(self, one: Entry, other: Entry) -> float:
         """Return the bits of any two records."""
         known = one.edges.get(other) if one.edges is not None else None
-        return self.matcher.score(one.prepared, other.prepared) if known is None else known
+        return self.matcher.score(self.prepared(one), self.prepared(other)) if known is None else known
+
+    def prepared(self, entry: Entry) -> Prepared:
+        """Return what the matcher sees of a record."""
+        if entry.prepared is None:
+            entry.prepared = self.matcher.prepare_columns(entry.key, self.visible(entry))
+        return entry.prepared
+
+    def visible(self, entry: Entry) -> Columns:
+        """Return the columns of a record without what it shares with many."""
+        return sharing.without_shared(entry.columns, self._shared)
 
     def search(self, record: Record) -> tuple[dict[Entry, float], list[str]]:
         """Return who a record that is not here would meet, with the bits, and the kinds of its keys that many hold."""
@@ -176,24 +195,40 @@ class Index:
                     continue
                 for other in block.members:
                     if other not in found:
-                        found[other] = self.matcher.score(probe, other.prepared)
+                        found[other] = self.matcher.score(probe, self.prepared(other))
         return found, sorted(set(capped))
 
     def average(self, record: Record, entries: Sequence[Entry]) -> float:
         """Return the average weight between a record that is not here and others that are."""
-        columns = sharing.without_shared(fold_record(record), self._shared)
-        probe = self.matcher.prepare_columns(record.key, columns)
-        return sum(self.matcher.score(probe, entry.prepared) for entry in entries) / len(entries)
+        probe = self.probe(record)
+        return sum(self.matcher.score(probe, self.prepared(entry)) for entry in entries) / len(entries)
+
+    def probe(self, record: Record) -> Prepared:
+        """Return what the matcher sees of a record that is not here."""
+        return self.matcher.prepare_columns(record.key, sharing.without_shared(fold_record(record), self._shared))
 
     def holders(self, column: str, value: str) -> tuple[Sharing, list[Entry]]:
         """Return what an identifier in its normal form is good for, and the records that hold it."""
         held = self._holders.get((column, value), {})
         return self._shared.get((column, value), Sharing.PERSONAL), [each for group in held.values() for each in group]
 
-    def _met(self, entry: Entry) -> set[Entry]:
+    def sharers(self, entry: Entry, sharing_: Sharing) -> Iterator[Entry]:
+        """Yield those who hold an identifier of a record's that is good for this, some more than once."""
+        for identifier in self._identifiers(entry, entry.columns):
+            if self._shared.get(identifier) is sharing_:
+                yield from (each for group in self._holders[identifier].values() for each in group if each is not entry)
+
+    def met(self, entry: Entry) -> set[Entry]:
+        """Return the records that a key brings together with one."""
         met = {other for block in entry.blocks if block.open for other in block.members}
         met.discard(entry)
         return met
+
+    def _see(self, entries: Iterable[Entry]) -> None:
+        """Have records seen as they are before something changes, so that the edges they had can still be drawn."""
+        if self._settled:
+            for entry in entries:
+                self.prepared(entry)
 
     def _loosen(self, entry: Entry) -> None:
         """Forget the edges of a record that is about to change; whoever had one may be linked otherwise."""
@@ -207,8 +242,8 @@ class Index:
     def _join(self, entry: Entry) -> None:
         """Have a record seen as it now is, and draw its edges."""
         self._loosen(entry)
-        columns: Columns = sharing.without_shared(entry.columns, self._shared)
-        entry.prepared = self.matcher.prepare_columns(entry.key, columns)
+        columns = self.visible(entry)
+        entry.prepared = None
         self._enter(entry, [(key, rule.cap) for rule in self._rules for key in rule.keys(columns)])
         if self._settled:
             for other, bits in self.edges(entry).items():
@@ -289,13 +324,14 @@ class Index:
         enough = islice(held, sharing.LIMITS[column].household + 1)
         verdict = sharing.judge(column, value, [sharing.Holding(cause.key, name) for name in enough])
         before = self._shared.get(identifier, Sharing.PERSONAL)
+        flips = (before is Sharing.PERSONAL) != (verdict is Sharing.PERSONAL)
+        others = [each for group in held.values() for each in group if each is not cause] if flips else []
+        self._see(others)
         if verdict is Sharing.PERSONAL or not held:
             self._shared.pop(identifier, None)
         else:
             self._shared[identifier] = verdict
-        if (before is Sharing.PERSONAL) == (verdict is Sharing.PERSONAL):
-            return
-        for other in [each for group in held.values() for each in group if each is not cause]:
+        for other in others:
             self._join(other)
 
 

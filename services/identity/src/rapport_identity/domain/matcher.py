@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import exp2, log1p, log2
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapport_identity.domain.comparisons import Comparison, Level, bits
 from rapport_identity.domain.folding import Column, fold_record
@@ -45,6 +45,14 @@ class Weight:
     comparison: str
     level: str
     bits: float
+
+
+class Outcome(NamedTuple):
+    """The level of a comparison that held, by number, and its bits for one person and for one household."""
+
+    level: int
+    person: float
+    home: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +174,24 @@ class Matcher:
         if not self.household_odds:
             return float("-inf")
         return log2(self.household_odds) + home - _log2_1p(person)
+
+    def outcomes(self, one: Prepared, other: Prepared) -> tuple["Outcome", ...]:
+        """Return what each comparison says of a pair, the same in either order."""
+        a, b = (one, other) if one.key <= other.key else (other, one)
+        found = []
+        for weigher in self._weighers:
+            level, person, home = weigher.weigh(a, b)
+            found.append(Outcome(weigher.levels.index(level), person, home))
+        return tuple(found)
+
+    def usual(self, comparison: int, level: int) -> "Outcome":
+        """Return what a level of a comparison weighs for a value that is neither frequent nor rare."""
+        person, home, _ = self._weighers[comparison].base[level]
+        return Outcome(level, person, home)
+
+    def total(self, person: float, home: float) -> float:
+        """Return the score that the summed bits of all comparisons make, vetoes apart."""
+        return self.prior + person + self._household(home)
 
     def _household(self, home: float) -> float:
         return -_log2_1p(log2(self.household_odds) + home) if self.household_odds else 0.0

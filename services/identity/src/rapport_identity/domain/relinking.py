@@ -1,6 +1,6 @@
 """Links anew what a change touched: the same persons as if all records were linked at once."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rapport_identity.domain import linkage
 from rapport_identity.domain.bonds import Bonds
@@ -19,32 +19,20 @@ def relink(index: Index, touched: Iterable[Entry], bonds: Bonds) -> tuple[list[l
     for start in touched:
         if start in seen:
             continue
-        component = _component(index, start, bonds)
-        seen.update(component)
-        if len(component) == 1:
-            persons.append(component)
+        found = component(index, start, bonds)
+        seen.update(found)
+        if len(found) == 1:
+            persons.append(found)
             continue
-        by_key = {entry.key: entry for entry in component}
-        found = linkage.partition(
-            list(by_key),
-            [
-                linkage.Edge.of(a.key, b.key, bits)
-                for a in component
-                for b, bits in index.edges(a).items()
-                if a.key < b.key
-            ],
-            lambda a, b, by_key=by_key: index.score(by_key[a], by_key[b]),  # type: ignore[misc]
-            join=index.matcher.join,
-            fracture=index.matcher.fracture,
-            largest=index.matcher.largest_component,
-            constraints=bonds.among({entry.number: entry.key for entry in component}),
-        )
-        persons += [[by_key[key] for key in cluster] for cluster in found.clusters]
-        cuts += found.cuts
+        by_key = {entry.key: entry for entry in found}
+        linked = link(index, found, bonds)
+        persons += [[by_key[key] for key in cluster] for cluster in linked.clusters]
+        cuts += linked.cuts
     return persons, cuts
 
 
-def _component(index: Index, start: Entry, bonds: Bonds) -> list[Entry]:
+def component(index: Index, start: Entry, bonds: Bonds) -> list[Entry]:
+    """Return the records that hang together with one, by edges and by what stewards joined; itself first."""
     found = {start: None}
     pending = [start]
     while pending:
@@ -55,3 +43,27 @@ def _component(index: Index, start: Entry, bonds: Bonds) -> list[Entry]:
                 found[other] = None
                 pending.append(other)
     return list(found)
+
+
+def edges(index: Index, entries: Iterable[Entry]) -> list[linkage.Edge]:
+    """Return the edges between the records of a component, each once."""
+    return [
+        linkage.Edge.of(entry.key, other.key, bits)
+        for entry in entries
+        for other, bits in index.edges(entry).items()
+        if entry.key < other.key
+    ]
+
+
+def link(index: Index, entries: Collection[Entry], bonds: Bonds) -> linkage.Partition:
+    """Return the persons among the records of a component."""
+    by_key = {entry.key: entry for entry in entries}
+    return linkage.partition(
+        list(by_key),
+        edges(index, entries),
+        lambda a, b: index.score(by_key[a], by_key[b]),
+        join=index.matcher.join,
+        fracture=index.matcher.fracture,
+        largest=index.matcher.largest_component,
+        constraints=bonds.among({entry.number: entry.key for entry in entries}),
+    )
