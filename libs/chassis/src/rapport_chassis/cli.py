@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from rapport_chassis.errors import ErrorTable
-from rapport_chassis.settings import ServiceSettings
+from rapport_chassis.settings import DatabaseSettings, ServiceSettings
 
 if TYPE_CHECKING:
     from rapport_chassis.process import Assembly
@@ -42,6 +42,7 @@ class ServiceDefinition(Generic[SettingsT]):
         build: Puts its process together, called in the loop that will run it.
         errors: Its reasons.
         migrations: Folder of its migrations; None for a service without a database.
+        further_migrations: Says where else it keeps data, each database with the folder of its migrations.
         topology: Folder of the declared streams, consumers and users; None where nothing is provisioned.
         log_keys: Keys its logs may have, beside the chassis's.
     """
@@ -52,6 +53,7 @@ class ServiceDefinition(Generic[SettingsT]):
     build: Callable[[SettingsT, tuple[Role, ...]], Assembly]
     errors: ErrorTable
     migrations: Path | None = None
+    further_migrations: Callable[[SettingsT], Sequence[tuple[DatabaseSettings, Path]]] = lambda _: ()
     topology: Path | None = None
     log_keys: tuple[Attribute, ...] = ()
 
@@ -133,11 +135,12 @@ def _migrate(service: ServiceDefinition[Any], settings: ServiceSettings, options
     if service.migrations is None:
         sys.stderr.write(f"{service.name} has no database\n")
         return 2
+    databases = [(settings.database, service.migrations), *service.further_migrations(settings)]
     if options.check:
-        missing = pending(settings.database, service.migrations)
+        missing = [name for database, folder in databases for name in pending(database, folder)]
         sys.stdout.write("".join(f"pending {name}\n" for name in missing) or "nothing to migrate\n")
         return 1 if missing else 0
-    done = upgrade(settings.database, service.migrations)
+    done = [name for database, folder in databases for name in upgrade(database, folder)]
     sys.stdout.write("".join(f"migrated {name}\n" for name in done) or "nothing to migrate\n")
     return 0
 

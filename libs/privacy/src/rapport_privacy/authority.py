@@ -6,11 +6,11 @@ from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.rpc.client import Client
+from rapport_chassis.times import moment
 
 from rapport_privacy.decision import Decision
 from rapport_privacy.gate import Position
 from rapport_privacy.state import KeyState
-from rapport_privacy.translate import moment
 from rapport_privacy.vocabulary import Answer, Reason, Status
 
 _STATUS: Final[dict[int, Status]] = {

@@ -1,18 +1,11 @@
 """From the ledger's messages to what a gate keeps."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.consent.v1 import ledger_pb2, purpose_pb2
+from rapport_chassis.times import moment
 
 from rapport_privacy.state import BasisRule, Key, KeyState, Purpose, PurposeRule, Restriction, Terms
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment(timestamp: Timestamp) -> datetime:
-    """The time a timestamp names, cut to microseconds: a grant never outlives its expiry."""
-    return _EPOCH + timedelta(seconds=timestamp.seconds, microseconds=timestamp.nanos // 1000)
 
 
 def key_of(state: ledger_pb2.KeyState) -> Key:

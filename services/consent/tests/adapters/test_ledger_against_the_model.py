@@ -38,7 +38,7 @@ from rapport_consent.domain.purposes import BasisRule, PurposeTerms
 from rapport_consent.domain.resolution import resolve_subject
 from rapport_consent.domain.rows import STATUS_OF, LedgerRow, RowKind
 from rapport_consent.domain.states import SubjectState
-from rapport_consent.translate import subject_state
+from rapport_consent.translate.ledger import subject_state
 from rapport_privacy.contents import Contents
 from rapport_privacy.snapshot import SnapshotLoad
 from rapport_privacy.vocabulary import Basis, EvidenceKind

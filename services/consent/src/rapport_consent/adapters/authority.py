@@ -16,7 +16,8 @@ from rapport_consent.adapters.ledger import read_rows
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.read_ledger import Reading
 from rapport_consent.domain.resolution import resolve_subject
-from rapport_consent.translate import purpose_state, subject_state
+from rapport_consent.translate.ledger import subject_state
+from rapport_consent.translate.purposes import purpose_state
 
 
 class Authority:

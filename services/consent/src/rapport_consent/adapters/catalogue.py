@@ -9,7 +9,7 @@ from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app.catalogue import Catalogue
 from rapport_consent.domain.purposes import Purpose, PurposeVersion
-from rapport_consent.translate import terms_of
+from rapport_consent.translate.purposes import terms_of
 
 KIND: Final = "purpose"
 

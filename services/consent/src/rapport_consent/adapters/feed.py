@@ -20,7 +20,8 @@ from rapport_consent.adapters.ledger import CHANNEL
 from rapport_consent.adapters.snapshot_chunks import MOST_BYTES, chunks_of
 from rapport_consent.app.ledger import Token
 from rapport_consent.domain.states import Fence
-from rapport_consent.translate import blank_change, fence_message, position_message, purpose_state
+from rapport_consent.translate.ledger import blank_change, fence_message, position_message
+from rapport_consent.translate.purposes import purpose_state
 
 _CHUNK: Final = 2_000
 _LISTEN_RETRY_S: Final = 1.0

@@ -30,7 +30,7 @@ from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.history import History
 from rapport_consent.domain.notices import Notice
 from rapport_consent.domain.rows import LedgerRow, RowKind
-from rapport_consent.translate import change_in, event_of
+from rapport_consent.translate.ledger import change_in, event_of
 
 CHANNEL: Final = "consent_ledger"
 """Where a commit gives replicas a hint."""

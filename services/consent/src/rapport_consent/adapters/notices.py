@@ -10,7 +10,7 @@ from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.database.pool import Connection
 
 from rapport_consent.domain.notices import Notice
-from rapport_consent.translate import notice_message, notice_of
+from rapport_consent.translate.notices import notice_message, notice_of
 
 KIND: Final = "notice"
 

@@ -12,7 +12,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_consent.adapters.catalogue import KIND as PURPOSE
 from rapport_consent.adapters.catalogue import read_purpose
 from rapport_consent.domain.purposes import Purpose, PurposeTerms
-from rapport_consent.translate import terms_message, terms_of
+from rapport_consent.translate.purposes import terms_message, terms_of
 
 _MOST_VERSIONS = 10_000
 

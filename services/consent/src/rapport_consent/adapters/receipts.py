@@ -20,7 +20,7 @@ from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.purposes import PurposeTerms
 from rapport_consent.domain.receipts import Controller, receipt_document
 from rapport_consent.domain.rows import LedgerRow
-from rapport_consent.translate import terms_of
+from rapport_consent.translate.purposes import terms_of
 
 _READ: Final = f"SELECT {READ_COLUMNS}, epoch FROM ledger WHERE receipt_id = %s"  # noqa: S608 - made of constants
 

@@ -14,6 +14,7 @@ from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.rpc.status import encode
+from rapport_chassis.times import moment, stamp
 from rapport_privacy.decision import Decision
 from rapport_privacy.gate import Gate
 from rapport_privacy.ports import ForeignEpochError
@@ -36,17 +37,9 @@ from rapport_consent.entrypoints.http import ReceiptLinks
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
-from rapport_consent.translate import (
-    answers_of,
-    consent_state_message,
-    decision_message,
-    ledger_write,
-    moment,
-    position_message,
-    receipt_message,
-    signing_key_message,
-    stamp,
-)
+from rapport_consent.translate.decisions import answers_of, consent_state_message, decision_message, ledger_write
+from rapport_consent.translate.ledger import position_message
+from rapport_consent.translate.receipts import receipt_message, signing_key_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -12,6 +12,7 @@ from rapport_chassis.authored import VersionState
 from rapport_chassis.clock import Clock
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.pipeline import current_call
+from rapport_chassis.times import moment
 
 from rapport_consent.app.tell_of_purpose import tell_of_purpose
 from rapport_consent.domain.errors import ERRORS
@@ -19,7 +20,9 @@ from rapport_consent.domain.notices import Notice
 from rapport_consent.domain.purposes import find_purpose, validate_terms
 from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.ports import LedgerStore, LedgerUnit
-from rapport_consent.translate import merged_terms, moment, notice_message, position_message, purpose_message, terms_of
+from rapport_consent.translate.ledger import position_message
+from rapport_consent.translate.notices import notice_message
+from rapport_consent.translate.purposes import merged_terms, purpose_message, terms_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rapport_consent.entrypoints.ports import Receipts
-from rapport_consent.translate import receipt_message, signing_key_message
+from rapport_consent.translate.receipts import receipt_message, signing_key_message
 
 RECEIPT: Final = "receipt"
 """What a link allows: to fetch one receipt."""

@@ -13,6 +13,7 @@ from rapport.consent.v1 import consent_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.events.tasks import end
 from rapport_chassis.rpc.status import encode
+from rapport_chassis.times import moment
 from rapport_privacy.vocabulary import Status
 
 from rapport_consent.app.import_consents import Imported, ImportedBatch, ImportRow, import_consents
@@ -20,7 +21,8 @@ from rapport_consent.domain.answers import PastDecision
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.evidence import ImportedEvidence
 from rapport_consent.entrypoints.ports import LedgerStore
-from rapport_consent.translate import imported_evidence_of, moment, position_message
+from rapport_consent.translate.decisions import imported_evidence_of
+from rapport_consent.translate.ledger import position_message
 
 _LOOK_EVERY_S = 0.05
 _LOOK_AGAIN_S = 0.1

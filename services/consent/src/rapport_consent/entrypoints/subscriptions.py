@@ -7,11 +7,12 @@ from typing import Final
 from rapport.identity.v1 import events_pb2
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Received
+from rapport_chassis.times import moment
 
 from rapport_consent.app.follow_profiles import follow_profiles
 from rapport_consent.domain.rows import RowKind
 from rapport_consent.entrypoints.ports import LedgerStore
-from rapport_consent.translate import merge_of, moment, split_of
+from rapport_consent.translate.profiles import merge_of, split_of
 
 CONSUMER: Final = "consent-profiles"
 """The durable consumer; `deploy/nats/consumers.yaml` declares it."""
