@@ -16,14 +16,14 @@ AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def fact(name: str, record_no: int, profile: str = "prf_a", version: int = 1) -> StoredFact:
-    return StoredFact(f"fct_{name}", record_no, profile, version, "order_placed", name.encode(), AT)
+    return StoredFact(f"fct_{name}", record_no, profile, version, "order_placed", name.encode(), AT, AT)
 
 
 async def test_facts_of_moved_records_are_given_to_their_new_owner_once(store: PartitionStore) -> None:
     made = [fact(f"{number:02}", number % 3) for number in range(30)]
     async with store.unit() as unit:
         held = await unit.hold()
-        await facts.add(unit.connection, held, made)
+        await facts.add(unit.connection, held.position + 1, made, [[] for _ in made])
         moving = await facts.of_records(unit.connection, [1])
         assert moving == [each for each in made if each.record_no == 1]
         owners = [(each.fact_id, "prf_b", 2) for each in moving]
@@ -42,11 +42,11 @@ async def test_event_that_was_taken_in_is_answered_and_not_taken_in_again(store:
         held = await unit.hold()
         hasher = unit.hasher(held)
         assert await facts.answered(unit.connection, hasher, [first, second]) == {}
-        await facts.remember(unit.connection, held, hasher, [(first, Answer("fct_1", b"yes"))])
-        assert await facts.answered(unit.connection, hasher, [first, second]) == {first: Answer("fct_1", b"yes")}
+        await facts.remember(unit.connection, held.recorded_at, hasher, [(first, Answer("fct_1", b"yes"))])
+        assert await facts.answered(unit.connection, hasher, [first, second]) == {first: Answer("fct_1", b"yes", None)}
     with pytest.raises(errors.UniqueViolation):
         async with store.unit() as unit:
-            await facts.remember(unit.connection, held, hasher, [(first, Answer(None, b"no"))])
+            await facts.remember(unit.connection, held.recorded_at, hasher, [(first, Answer(None, b"no"))])
 
 
 async def test_erasure_takes_facts_with_what_is_known_of_their_events(store: PartitionStore) -> None:
@@ -54,9 +54,9 @@ async def test_erasure_takes_facts_with_what_is_known_of_their_events(store: Par
     async with store.unit() as unit:
         held = await unit.hold()
         hasher = unit.hasher(held)
-        await facts.add(unit.connection, held, [fact(str(number), number) for number in range(3)])
+        await facts.add(unit.connection, 1, [fact(str(number), number) for number in range(3)], [[], [], []])
         answers = [(event, Answer(f"fct_{number}", b"yes")) for number, event in enumerate(events)]
-        await facts.remember(unit.connection, held, hasher, answers)
+        await facts.remember(unit.connection, held.recorded_at, hasher, answers)
         assert await facts.erase(unit.connection, [1]) == 1
         assert list(await facts.answered(unit.connection, hasher, events)) == [events[0], events[2]]
         assert [each.record_no for each in await facts.of_records(unit.connection, [0, 1, 2])] == [0, 2]
@@ -67,7 +67,7 @@ async def test_old_events_are_forgotten(store: PartitionStore) -> None:
         held = await unit.hold()
         hasher = unit.hasher(held)
         for age in range(3):
-            then = held._replace(recorded_at=held.recorded_at - timedelta(days=age))
+            then = held.recorded_at - timedelta(days=age)
             await facts.remember(unit.connection, then, hasher, [(SourceKey("s", str(age)), Answer(None, b""))])
         assert await facts.sweep(unit.connection, held.recorded_at - timedelta(days=1)) == 1
         known = await facts.answered(unit.connection, hasher, [SourceKey("s", str(age)) for age in range(3)])

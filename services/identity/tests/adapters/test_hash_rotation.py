@@ -150,7 +150,7 @@ async def test_old_key_stays_while_an_event_is_remembered_under_it(
     event = SourceKey("shop", "order 1")
     async with store.unit() as unit:
         held = await unit.hold()
-        await facts.remember(unit.connection, held, unit.hasher(held), [(event, Answer(None, b"yes"))])
+        await facts.remember(unit.connection, held.recorded_at, unit.hasher(held), [(event, Answer(None, b"yes"))])
     await rotation.begin()
     assert not await rotation.finish()
     async with store.unit() as unit:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from psycopg.types.json import Jsonb
 from rapport_chassis.database.pool import Connection
+from rapport_chassis.events import outbox
+from rapport_chassis.events.envelope import event_of
 
 from rapport_identity.adapters.bulk import Rows
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import SourceKey, StoredFact
+from rapport_identity.translate_events import SOURCE
+from rapport_identity.translate_touchpoints import recorded_message
 
 SWEEP_BATCH: Final = 5000
 
@@ -26,6 +32,8 @@ _FACTS: Final = Rows(
         ("payload", "bytea"),
         ("occurred_at", "timestamptz"),
         ("position", "int8"),
+        ("recorded_at", "timestamptz"),
+        ("permits", "jsonb"),
     ),
 )
 _EVENTS: Final = Rows(
@@ -40,7 +48,7 @@ _EVENTS: Final = Rows(
     ),
 )
 _OF_RECORDS: Final = """
-SELECT fact_id, record_no, profile_id, owner_version, type, payload, occurred_at FROM facts
+SELECT fact_id, record_no, profile_id, owner_version, type, payload, occurred_at, recorded_at FROM facts
 WHERE record_no = ANY (%s) ORDER BY fact_id
 """
 _GIVE: Final = """
@@ -53,8 +61,9 @@ DELETE FROM source_events USING facts WHERE source_events.fact_id = facts.fact_i
 """
 _ERASE: Final = "DELETE FROM facts WHERE record_no = ANY (%s)"
 _ANSWERED: Final = """
-SELECT source, event_hash, fact_id, answer
+SELECT source, event_hash, fact_id, answer, record_no
 FROM source_events JOIN unnest(%s::text[], %b::bytea[]) AS wanted (source, event_hash) USING (source, event_hash)
+LEFT JOIN facts USING (fact_id)
 """
 _SWEEP: Final = """
 DELETE FROM source_events WHERE ctid = ANY (ARRAY(
@@ -63,14 +72,30 @@ DELETE FROM source_events WHERE ctid = ANY (ARRAY(
 
 
 class Answer(NamedTuple):
-    """What an event of a source was answered: the fact it became, None if it was refused, and the answer serialised."""
+    """What an event of a source was answered.
+
+    Attributes:
+        fact_id: The fact it became; None if it was refused.
+        answer: The answer, serialised.
+        record_no: The record that the fact came under; read only, and None if there is no fact.
+    """
 
     fact_id: str | None
     answer: bytes
+    record_no: int | None = None
 
 
-async def add(connection: Connection, head: Head, facts: Sequence[StoredFact]) -> None:
-    """Write facts at the next position."""
+async def add(
+    connection: Connection, position: int, facts: Sequence[StoredFact], permits: Sequence[Sequence[Any]]
+) -> None:
+    """Write facts.
+
+    Args:
+        connection: In the transaction that decides whose they are.
+        position: The partition as of which they are that.
+        facts: The facts.
+        permits: What each rests on, as JSON.
+    """
     rows = [
         (
             each.fact_id,
@@ -80,11 +105,36 @@ async def add(connection: Connection, head: Head, facts: Sequence[StoredFact]) -
             each.type,
             each.payload,
             each.occurred_at,
-            head.position + 1,
+            position,
+            each.recorded_at,
+            Jsonb(grounds),
         )
-        for each in facts
+        for each, grounds in zip(facts, permits, strict=True)
     ]
     await _FACTS.write(connection, rows)
+
+
+async def issue_again(connection: Connection, head: Head, owners: Mapping[int, tuple[str, int]]) -> int:
+    """Give the facts of records that left a profile to their new owners, tell of it, and return how many.
+
+    Args:
+        connection: In the transaction of the split.
+        head: As this transaction holds it.
+        owners: Profile and version by record number.
+    """
+    moved = []
+    for each in await of_records(connection, owners):
+        profile_id, version = owners[each.record_no]
+        moved.append(replace(each, profile_id=profile_id, owner_version=version))
+    await give(connection, head, [(each.fact_id, each.profile_id, each.owner_version) for each in moved])
+    await tell(connection, moved)
+    return len(moved)
+
+
+async def tell(connection: Connection, facts: Sequence[StoredFact]) -> None:
+    """Tell of facts, each in an event of its own."""
+    events = [event_of(recorded_message(each), source=SOURCE, occurred_at=each.occurred_at) for each in facts]
+    await outbox.append(connection, events)
 
 
 async def of_records(connection: Connection, record_nos: Collection[int]) -> list[StoredFact]:
@@ -116,20 +166,20 @@ async def answered(connection: Connection, hasher: Hasher, events: Sequence[Sour
     hashes = {(event.source, hash_): event for event in events for hash_ in hasher.events(*event)}
     wanted = [source for source, _ in hashes], [hash_ for _, hash_ in hashes]
     rows = await (await connection.execute(_ANSWERED, wanted)).fetchall()
-    return {hashes[source, hash_]: Answer(fact_id, answer) for source, hash_, fact_id, answer in rows}
+    return {hashes[source, hash_]: Answer(*answer) for source, hash_, *answer in rows}
 
 
 async def remember(
-    connection: Connection, head: Head, hasher: Hasher, answers: Sequence[tuple[SourceKey, Answer]]
+    connection: Connection, at: datetime, hasher: Hasher, answers: Sequence[tuple[SourceKey, Answer]]
 ) -> None:
-    """Remember what events were answered, each once.
+    """Remember what events were answered at a time, each once.
 
     Raises:
         psycopg.errors.UniqueViolation: One was taken in before: it was not asked about under the lock.
     """
     rows = [
-        (event.source, hasher.event(*event), hasher.active, fact_id, answer, head.recorded_at)
-        for event, (fact_id, answer) in answers
+        (event.source, hasher.event(*event), hasher.active, fact_id, answer, at)
+        for event, (fact_id, answer, _) in answers
     ]
     await _EVENTS.write(connection, rows)
 

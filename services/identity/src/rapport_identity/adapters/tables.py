@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 if TYPE_CHECKING:
@@ -204,6 +204,9 @@ class FactTable(Base, table=True):
     payload: bytes = Field(sa_column=_bytes())
     occurred_at: datetime = Field(sa_column=_time())
     position: int = Field(sa_column=_number())
+    recorded_at: datetime = Field(sa_column=_time(server_default=text("now()")))
+    permits: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")))
+    """The gate's answer for each purpose that it may serve: what its being here rests on."""
 
 
 class SourceEventTable(Base, table=True):
