@@ -86,10 +86,10 @@ async def test_present_and_past_of_an_id_and_its_records_are_told_apart(store: P
         ):
             assert await moves.stood_for(unit.connection, ["prf_a", "prf_b"], held.recorded_at) == stood
             for profile_id, numbers in members.items():
-                assert await moves.members(unit.connection, profile_id, held.recorded_at) == numbers
+                assert await moves.members(unit.connection, [profile_id], held.recorded_at) == {profile_id: numbers}
         before = heads[0].recorded_at - timedelta(microseconds=1)
         assert await moves.stood_for(unit.connection, ["prf_a"], before) == {}
-        assert await moves.members(unit.connection, "prf_a", before) == []
+        assert await moves.members(unit.connection, ["prf_a"], before) == {"prf_a": []}
 
 
 async def test_history_is_replayed_in_order_from_any_position(store: PartitionStore) -> None:

@@ -6,7 +6,8 @@ import pytest
 from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.errors import RapportError
 from rapport_identity.app import steward
-from rapport_identity.app.look_up import LookUp, get_profile, look_up, search
+from rapport_identity.app.look_up import LookUp, look_up, search
+from rapport_identity.app.profiles import get_profile
 from rapport_identity.domain.records import RecordKey
 from rapport_identity.translate import normal_form, person_of
 
@@ -63,7 +64,7 @@ async def test_a_merge_holds_and_its_withdrawal_restores_the_very_ids(process, s
     made = await decide(process, steward.merge, [omar, lea], reason="same person")
     assert len(made.profiles) == 1
     again = await process.resolve([PEOPLE[2]])
-    assert again[0].profile_id == made.profiles[0][0]
+    assert again[0].profile_id == made.profiles[0].profile.profile_id
     other = await start()
     assert present(other) == present(process)
     await decide(other, steward.withdraw, made.constraint.constraint_id, actor="ops-2")
@@ -88,7 +89,7 @@ async def test_a_split_and_a_forbidden_match_hold_through_new_versions_and_can_b
     made = await decide(process, steward.forbid, key(1), key(2), reason="two persons")
     assert len(made.profiles) == 2
     with pytest.raises(RapportError) as refused:
-        await decide(process, steward.merge, [each for each, _ in made.profiles], reason="same")
+        await decide(process, steward.merge, [each.profile.profile_id for each in made.profiles], reason="same")
     assert refused.value.reason.name == "CONSTRAINTS_CONTRADICT"
     assert (key(1),) in process.persons().values()
 
@@ -98,7 +99,7 @@ async def test_an_id_is_answered_as_of_any_time(process, opened):
     async with opened.transaction() as connection:
         (apart,) = await (await connection.execute("SELECT recorded_at FROM partition_head")).fetchone()
     made = await decide(process, steward.merge, [omar, lea], reason="same person")
-    ((survivor, _),) = made.profiles
+    survivor = made.profiles[0].profile.profile_id
     (absorbed,) = {omar, lea} - {survivor}
     now = await get_profile(process.partition, absorbed)
     then = await get_profile(process.partition, absorbed, apart)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
@@ -45,6 +46,14 @@ _OF_RECORDS: Final = f"""
 SELECT {_COLUMNS} FROM constraints WHERE constraint_id IN (
     SELECT constraint_id FROM constrained_records WHERE record_no = ANY (%s))
 ORDER BY created_at DESC, constraint_id DESC
+"""  # noqa: S608 - made of constants
+_PAGE: Final = f"""
+SELECT {_COLUMNS} FROM constraints
+WHERE (%(withdrawn)s OR withdrawn_at IS NULL)
+    AND (%(at)s::timestamptz IS NULL OR (created_at, constraint_id) < (%(at)s::timestamptz, %(id)s::text))
+    AND (%(numbers)s::bigint[] IS NULL OR constraint_id IN (
+        SELECT constraint_id FROM constrained_records WHERE record_no = ANY (%(numbers)s::bigint[])))
+ORDER BY created_at DESC, constraint_id DESC LIMIT %(limit)s
 """  # noqa: S608 - made of constants
 _RELEASE: Final = "DELETE FROM constrained_records WHERE record_no = ANY (%s)"
 
@@ -91,6 +100,21 @@ async def of_records(connection: Connection, record_nos: Collection[int]) -> lis
     return await _read(connection, _OF_RECORDS, (list(record_nos),))
 
 
+async def page(
+    connection: Connection,
+    record_nos: Collection[int] | None,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    *,
+    withdrawn: bool,
+) -> list[StoredConstraint]:
+    """Return constraints, the newest first: after the given one, on any of these records, also those withdrawn."""
+    at, constraint_id = after or (None, None)
+    numbers = None if record_nos is None else list(record_nos)
+    values = {"withdrawn": withdrawn, "at": at, "id": constraint_id, "numbers": numbers, "limit": limit}
+    return await _read(connection, _PAGE, values)
+
+
 async def since(connection: Connection, position: int, until: int) -> list[StoredConstraint]:
     """Return the constraints made or withdrawn after one position and up to another, in order."""
     return await _read(connection, _SINCE, (position, until))
@@ -101,7 +125,9 @@ async def release(connection: Connection, record_nos: Collection[int]) -> int:
     return (await connection.execute(_RELEASE, (list(record_nos),))).rowcount
 
 
-async def _read(connection: Connection, statement: str, values: Sequence[Any]) -> list[StoredConstraint]:
+async def _read(
+    connection: Connection, statement: str, values: Sequence[Any] | Mapping[str, Any]
+) -> list[StoredConstraint]:
     rows = await (await connection.execute(statement.encode(), values)).fetchall()
     return [
         StoredConstraint(constraint_id, ConstraintKind(kind), tuple(tuple(group) for group in groups), *columns)

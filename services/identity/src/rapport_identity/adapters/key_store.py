@@ -40,6 +40,7 @@ _REWRAP: Final = """
 UPDATE record_keys SET wrapped = fresh.wrapped, epoch = %s
 FROM unnest(%b::bytea[], %b::bytea[]) AS fresh (key_id, wrapped) WHERE record_keys.key_id = fresh.key_id
 """
+_BEGUN: Final = "SELECT max(begun_at) FROM epochs"
 _END: Final = "DELETE FROM epochs WHERE epoch = ANY (%s)"
 
 
@@ -98,6 +99,16 @@ class PostgresKeyStore:
         async with self._database.transaction() as connection:
             rows = await connection.execute(_CREATED, (since, until, after, limit))
             return [key_id for (key_id,) in await rows.fetchall()]
+
+    async def epoch_begun_at(self) -> datetime | None:
+        """Return since when keys are wrapped under the present epoch key; None before there is any.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        async with self._database.transaction() as connection:
+            row = await (await connection.execute(_BEGUN)).fetchone()
+            return row[0] if row else None
 
     async def rotate_epoch(self) -> int:
         """Re-wrap all keys under a new epoch key, destroy the one before, and return how many were re-wrapped.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
 
@@ -43,12 +43,21 @@ WHERE profile_id = ANY (%(ids)s) AND created_at <= %(at)s
 """
 # Who ever entered, unless the last move up to then led elsewhere.
 _MEMBERS: Final = """
-SELECT last.record_no
+SELECT last.to_profile, last.record_no
 FROM (SELECT DISTINCT record_no FROM moves
-    WHERE kind = 'record' AND to_profile = %(profile)s AND recorded_at <= %(at)s) AS entered
+    WHERE kind = 'record' AND to_profile = ANY (%(ids)s) AND recorded_at <= %(at)s) AS entered
 CROSS JOIN LATERAL (SELECT record_no, to_profile FROM moves
     WHERE record_no = entered.record_no AND recorded_at <= %(at)s ORDER BY position DESC, ordinal DESC LIMIT 1) AS last
-WHERE last.to_profile = %(profile)s ORDER BY last.record_no
+WHERE last.to_profile = ANY (%(ids)s) ORDER BY last.record_no
+"""
+_REDIRECTED: Final = """
+SELECT last.to_profile, turned.from_profile
+FROM (SELECT DISTINCT from_profile FROM moves
+    WHERE kind = 'redirect' AND to_profile = ANY (%(ids)s) AND recorded_at <= %(at)s) AS turned
+CROSS JOIN LATERAL (SELECT to_profile FROM moves
+    WHERE kind = 'redirect' AND from_profile = turned.from_profile AND recorded_at <= %(at)s
+    ORDER BY position DESC, ordinal DESC LIMIT 1) AS last
+WHERE last.to_profile = ANY (%(ids)s) AND last.to_profile <> turned.from_profile ORDER BY turned.from_profile
 """
 
 
@@ -92,10 +101,24 @@ async def stood_for(connection: Connection, issued_ids: Collection[str], at: dat
     return dict(await (await connection.execute(_STOOD_FOR, {"ids": list(issued_ids), "at": at})).fetchall())
 
 
-async def members(connection: Connection, profile_id: str, at: datetime) -> list[int]:
-    """Return the numbers of the records that a profile held at a time, in order."""
-    rows = await (await connection.execute(_MEMBERS, {"profile": profile_id, "at": at})).fetchall()
-    return [record_no for (record_no,) in rows]
+async def members(connection: Connection, profile_ids: Collection[str], at: datetime) -> dict[str, list[int]]:
+    """Return the numbers of the records that each of these profiles held at a time, in order."""
+    return await _grouped(connection, _MEMBERS, profile_ids, at)
+
+
+async def redirected(connection: Connection, profile_ids: Collection[str], at: datetime) -> dict[str, list[str]]:
+    """Return for each of these profiles every other id that redirected to it at a time, in order."""
+    return await _grouped(connection, _REDIRECTED, profile_ids, at)
+
+
+async def _grouped(
+    connection: Connection, statement: str, profile_ids: Collection[str], at: datetime
+) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {profile_id: [] for profile_id in profile_ids}
+    rows = await connection.execute(statement.encode(), {"ids": list(profile_ids), "at": at})
+    for profile_id, member in await rows.fetchall():
+        found[profile_id].append(member)
+    return found
 
 
 async def _read(connection: Connection, statement: str, values: Sequence[object]) -> list[RecordedMove]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters.bulk import Rows
 from rapport_identity.adapters.head import Head
-from rapport_identity.app.stored import ProfileStatus, StoredProfile
+from rapport_identity.app.stored import ProfileStatus, StoredProfile, Times
 from rapport_identity.translate_events import state_bytes, state_in
 
 _PROFILES: Final = Rows(
@@ -42,6 +43,12 @@ SELECT profile_id, issued_id FROM redirects WHERE profile_id = ANY (%s) AND prof
 _GET: Final = f"SELECT {_COLUMNS} FROM profiles WHERE profile_id = ANY (%s)"  # noqa: S608
 _SINCE: Final = f"""
 SELECT {_COLUMNS} FROM profiles WHERE position > %s AND position <= %s ORDER BY position, profile_id
+"""  # noqa: S608 - made of constants
+_TIMES: Final = "SELECT profile_id, created_at, updated_at FROM profiles WHERE profile_id = ANY (%s)"
+_AFTER: Final = f"""
+SELECT {_COLUMNS} FROM profiles
+WHERE profile_id > %s AND status IN ('active', 'frozen') AND (%s::timestamptz IS NULL OR updated_at >= %s)
+ORDER BY profile_id LIMIT %s
 """  # noqa: S608 - made of constants
 _ID_MAP: Final = """
 SELECT issued_id, profile_id FROM redirects WHERE issued_id > %s ORDER BY issued_id LIMIT %s
@@ -100,6 +107,18 @@ async def get(connection: Connection, profile_ids: Collection[str]) -> dict[str,
     """Return the profiles with exactly these ids, those merged and erased too."""
     rows = await (await connection.execute(_GET, (list(profile_ids),))).fetchall()
     return {row[0]: _profile(row) for row in rows}
+
+
+async def times(connection: Connection, profile_ids: Collection[str]) -> dict[str, Times]:
+    """Return when each of these profiles was made and last changed."""
+    rows = await (await connection.execute(_TIMES, (list(profile_ids),))).fetchall()
+    return {profile_id: Times(*times) for profile_id, *times in rows}
+
+
+async def after(connection: Connection, profile_id: str, since: datetime | None, limit: int) -> list[StoredProfile]:
+    """Return profiles that stand for somebody, by id, after this one; only those that changed since a time."""
+    rows = await (await connection.execute(_AFTER, (profile_id, since, since, limit))).fetchall()
+    return [_profile(row) for row in rows]
 
 
 async def since(connection: Connection, position: int, until: int) -> list[StoredProfile]:

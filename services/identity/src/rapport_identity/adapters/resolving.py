@@ -9,18 +9,29 @@ from typing import Any, Final
 
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.clock import Clock
+from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 
-from rapport_identity.adapters import constraints, moves, profiles, records, requests
+from rapport_identity.adapters import answered, constraints, facts, moves, profiles, records
+from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
 from rapport_identity.adapters.vault import seal_new, seal_revision
 from rapport_identity.app.ports import KeyStore
-from rapport_identity.app.stored import KnownRecord, RecordDraft, SourceKey, StoredConstraint, StoredProfile
+from rapport_identity.app.stored import (
+    HeldRecord,
+    KnownRecord,
+    RecordDraft,
+    SourceKey,
+    StoredConstraint,
+    StoredProfile,
+    Times,
+)
 from rapport_identity.app.units import Deed, News, Request, Write
 from rapport_identity.domain.identities import Passage
+from rapport_identity.domain.told import ProfileSplit
 from rapport_identity.translate import indexed_of
 from rapport_identity.translate_events import SOURCE, events_of
 
@@ -56,6 +67,20 @@ class ResolvingUnit:
         self._keys = keys
         self._trail = trail
         self._head: Head | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """Where this transaction is, for what else is written in it."""
+        return self._connection
+
+    @property
+    def hasher(self) -> Hasher:
+        """What hashes under the versions in use at the head.
+
+        Raises:
+            RapportError: NOT_READY: a hash key has not come to this process yet.
+        """
+        return self._unit.hasher(self._at)
 
     async def lock(self) -> Head:
         """Keep other writers out from now on and return the head."""
@@ -110,10 +135,35 @@ class ResolvingUnit:
         """Return all constraints in force."""
         return await constraints.in_force(self._connection)
 
-    async def stood_for(self, issued_id: str, at: datetime) -> tuple[str, list[int]] | None:
-        """Return what an id stood for at a time, and the records that it held; None if it was not issued by then."""
-        stood_for = (await moves.stood_for(self._connection, [issued_id], at)).get(issued_id)
-        return (stood_for, await moves.members(self._connection, stood_for, at)) if stood_for else None
+    async def stood_for(self, issued_ids: Collection[str], at: datetime) -> dict[str, str]:
+        """Return what each of these ids stood for at a time; one that was not issued by then is left out."""
+        return await moves.stood_for(self._connection, issued_ids, at)
+
+    async def members(self, profile_ids: Collection[str], at: datetime) -> dict[str, list[int]]:
+        """Return the records that each of these profiles held at a time."""
+        return await moves.members(self._connection, profile_ids, at)
+
+    async def redirected(self, profile_ids: Collection[str], at: datetime) -> dict[str, list[str]]:
+        """Return for each of these profiles every id that redirected to it at a time."""
+        return await moves.redirected(self._connection, profile_ids, at)
+
+    async def times(self, profile_ids: Collection[str]) -> dict[str, Times]:
+        """Return when each of these profiles was made and last changed."""
+        return await profiles.times(self._connection, profile_ids)
+
+    async def profiles_after(self, profile_id: str, since: datetime | None, limit: int) -> list[StoredProfile]:
+        """Return profiles that stand for somebody, by id, after this one; only those that changed since a time."""
+        return await profiles.after(self._connection, profile_id, since, limit)
+
+    async def held(self, numbers: Collection[int]) -> list[HeldRecord]:
+        """Return records in clear, in the order of their numbers."""
+        return await records.opened(await records.named(self._connection, numbers), self._keys)
+
+    async def constraints_page(
+        self, numbers: Collection[int] | None, after: tuple[datetime, str] | None, limit: int, *, withdrawn: bool
+    ) -> list[StoredConstraint]:
+        """Return constraints, the newest first: after the given one, on any of these records, also those withdrawn."""
+        return await constraints.page(self._connection, numbers, after, limit, withdrawn=withdrawn)
 
     async def current(self, issued_ids: Collection[str]) -> dict[str, str]:
         """Return what each of these ids stands for now; one that was never issued is left out."""
@@ -128,13 +178,13 @@ class ResolvingUnit:
         self._head = await self._unit.hold()
         return self._head
 
-    async def earlier(self, asked: Sequence[Request]) -> list[bytes | RapportError | None]:
+    async def earlier(self, requests: Sequence[Request]) -> list[bytes | RapportError | None]:
         """Return what each was answered before: None if new, REQUEST_ID_REUSED if its id came with another body."""
-        return await requests.earlier(self._connection, asked)
+        return await answered.earlier(self._connection, requests)
 
     async def keep(self, answers: Sequence[tuple[Request, bytes]]) -> None:
         """Keep what requests are answered."""
-        await requests.keep(self._connection, answers)
+        await answered.keep(self._connection, answers)
 
     async def audit(self, deed: Deed) -> None:
         """Enter into the audit trail what is done in this transaction."""
@@ -173,6 +223,8 @@ class ResolvingUnit:
         at = head.recorded_at
         messages = (message for told in write.told for message in events_of(told, at))
         await outbox.append(self._connection, [event_of(each, source=SOURCE, occurred_at=at) for each in messages])
+        if left := _left(write):
+            await facts.issue_again(self._connection, head, left)
         return await self._unit.advance(head)
 
     @property
@@ -205,6 +257,14 @@ class ResolvingUnits:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
         async with self._store.unit() as unit:
             yield ResolvingUnit(unit, self._keys, self._trail)
+
+
+def _left(write: Write) -> dict[int, tuple[str, int]]:
+    """Return the records that left a profile which fell apart, each with the profile it went to and its version."""
+    split = {told.left_id for told in write.told if isinstance(told, ProfileSplit)}
+    versions = {each.profile_id: each.version for each in (*write.created, *write.changed)}
+    gone = {move.record_no for move in write.moves if move.record_no is not None and move.from_profile in split}
+    return {number: (to := write.assigned[number], versions[to]) for number in sorted(gone)}
 
 
 def _grouped(rows: Sequence[tuple[Any, str, bool]]) -> dict[Any, list[Passage]]:

@@ -1,14 +1,13 @@
-"""Who is who: by an exact identifier, by any id ever issued, as of a time, and by likeness. Nothing here writes."""
+"""Whose an identifier is, and who somebody could be: from memory. Nothing here writes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from rapport_identity.app.partition import Partition, current_ids
-from rapport_identity.app.stored import ProfileStatus, StoredProfile
-from rapport_identity.domain.errors import ERRORS
+from rapport_identity.app.partition import Partition
+from rapport_identity.domain.evidence import ComparisonBits, evidence
+from rapport_identity.domain.index import Entry
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sharing import Sharing
 
@@ -41,6 +40,7 @@ class Candidate:
         would_join: Whether a record that said this would join it, nobody else being nearer.
         nearest: The record of it that is most alike.
         nearest_bits: Its weight.
+        weights: Why that record is near.
     """
 
     profile_id: str
@@ -48,6 +48,7 @@ class Candidate:
     would_join: bool
     nearest: RecordKey
     nearest_bits: float
+    weights: tuple[ComparisonBits, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +57,6 @@ class Searched:
 
     candidates: tuple[Candidate, ...]
     capped: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A profile and its records.
-
-    Attributes:
-        profile: The profile as it is stored now; of a time past, the one that the id stood for then.
-        redirect_ids: Every id that redirects to it now.
-        numbers: Its records: now, or at the time asked about.
-    """
-
-    profile: StoredProfile
-    redirect_ids: tuple[str, ...]
-    numbers: tuple[int, ...]
 
 
 def look_up(partition: Partition, identifier: tuple[str, str] | None) -> Found:
@@ -105,39 +91,19 @@ def search(partition: Partition, record: Record, *, most: int = 20, unlikely: bo
     replica = partition.replica
     index = replica.index
     met, capped = index.search(record)
-    by_profile: dict[str, list[tuple[float, RecordKey]]] = {}
+    by_profile: dict[str, list[tuple[float, RecordKey, Entry]]] = {}
     for entry, bits in met.items():
         if owner := replica.owners.get(entry.number):
-            by_profile.setdefault(owner, []).append((bits, entry.key))
-    likely = {each: max(found) for each, found in by_profile.items()}
+            by_profile.setdefault(owner, []).append((bits, entry.key, entry))
+    likely = {each: max(found, key=lambda one: one[:2]) for each, found in by_profile.items()}
     if not unlikely:
         likely = {each: best for each, best in likely.items() if best[0] >= index.matcher.fracture}
+    averages = {each: index.average(record, [index[number] for number in replica.members[each]]) for each in likely}
+    ranked = sorted(likely, key=lambda each: (-averages[each], -likely[each][0], each))
+    seen = index.probe(record)
     candidates = []
-    for profile_id, (bits, key) in likely.items():
-        average = index.average(record, [index[number] for number in replica.members[profile_id]])
-        candidates.append(Candidate(profile_id, average, average >= index.matcher.join, key, bits))
-    candidates.sort(key=lambda each: (-each.bits, -each.nearest_bits, each.profile_id))
-    return Searched(tuple(candidates[:most]), tuple(capped))
-
-
-async def get_profile(partition: Partition, issued_id: str, at: datetime | None = None) -> Held:
-    """Return the profile that an id stands for, now or as of a time.
-
-    Raises:
-        RapportError: PROFILE_NOT_FOUND, PROFILE_ERASED, NOT_READY.
-    """
-    async with partition.units.unit() as unit:
-        if at is None:
-            (current,) = (await current_ids(unit, [issued_id])).values()
-            numbers = tuple(sorted(partition.replica.members.get(current, ())))
-        else:
-            stood_for = await unit.stood_for(issued_id, at)
-            if stood_for is None:
-                raise ERRORS.error("PROFILE_NOT_FOUND", "the id had not been issued by then", field="profile_id")
-            current, members = stood_for
-            numbers = tuple(members)
-        profile = (await unit.profiles([current]))[current]
-        if profile.status is ProfileStatus.ERASED:
-            raise ERRORS.error("PROFILE_ERASED", "the person was erased, for ever", field="profile_id")
-        redirecting = (await unit.redirecting([current]))[current]
-    return Held(profile, tuple(redirecting), numbers)
+    for each in ranked[:most]:
+        bits, key, nearest = likely[each]
+        weights = evidence(index.matcher, seen, index.prepared(nearest)).weights
+        candidates.append(Candidate(each, averages[each], averages[each] >= index.matcher.join, key, bits, weights))
+    return Searched(tuple(candidates), tuple(capped))

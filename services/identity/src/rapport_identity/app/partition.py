@@ -70,6 +70,12 @@ class Session:
         """Return the version of a profile that its own id stands for, as decided here."""
         return self._versions.get(profile_id) or self.replica.versions[profile_id]
 
+    def members(self, profile_id: str) -> tuple[int, ...]:
+        """Return the records of a profile, as decided here, in order."""
+        held = (each for each in self.replica.members.get(profile_id, ()) if self.owner(each) == profile_id)
+        came = (number for number, owner in self._owners.items() if owner == profile_id)
+        return tuple(sorted({*held, *came}))
+
     async def finish(self, cause: Cause) -> None:
         """Link what was touched anew, and write all of it: once, as the last change of a session."""
         revised = frozenset(number for number in self.facets if number in self.replica.owners)

@@ -9,6 +9,7 @@ from itertools import combinations
 from rapport_chassis.ids import new_id
 
 from rapport_identity.app.partition import Session, Token, current_ids
+from rapport_identity.app.profiles import Held
 from rapport_identity.app.replica import bond_of
 from rapport_identity.app.stored import ConstraintKind, StoredConstraint
 from rapport_identity.domain.errors import ERRORS
@@ -22,12 +23,12 @@ class Decision:
 
     Attributes:
         constraint: The constraint.
-        profiles: The profiles that hold the records it binds, with their versions, in order.
+        profiles: The profiles that hold the records it binds, by id.
         token: What is known up to here knows of it.
     """
 
     constraint: StoredConstraint
-    profiles: tuple[tuple[str, int], ...]
+    profiles: tuple[Held, ...]
     token: Token
 
 
@@ -99,7 +100,7 @@ async def withdraw(session: Session, constraint_id: str, *, actor: str) -> Decis
     session.trial.loosen(constraint_id)
     session.write.withdrawn = (constraint_id, actor)
     await session.finish(Cause.STEWARD)
-    return _decision(session, replace(constraint, withdrawn_at=session.head.recorded_at, withdrawn_by=actor))
+    return await _decision(session, replace(constraint, withdrawn_at=session.head.recorded_at, withdrawn_by=actor))
 
 
 async def bind(session: Session, constraint: StoredConstraint) -> Decision:
@@ -115,7 +116,7 @@ async def bind(session: Session, constraint: StoredConstraint) -> Decision:
     must = constraint.kind is ConstraintKind.MUST_MATCH
     if len(people[0]) > 1 if must else any(one & other for one, other in combinations(people, 2)):
         raise ERRORS.error("CONSTRAINTS_CONTRADICT", "an earlier constraint demands the opposite")
-    return _decision(session, constraint)
+    return await _decision(session, constraint)
 
 
 def number_of(session: Session, key: RecordKey, field: str) -> int:
@@ -141,8 +142,17 @@ def _made(
     return StoredConstraint(new_id("constraint"), kind, groups, session.head.recorded_at, actor, reason, review_id)
 
 
-def _decision(session: Session, constraint: StoredConstraint) -> Decision:
-    index = session.replica.index
+async def _decision(session: Session, constraint: StoredConstraint) -> Decision:
+    index, unit = session.replica.index, session.unit
     bound = {number for group in constraint.groups for number in group if number in index}
     holders = sorted({session.owner(number) for number in bound})
-    return Decision(constraint, tuple((each, session.version(each)) for each in holders), session.token)
+    profiles, times, redirecting = (
+        await unit.profiles(holders),
+        await unit.times(holders),
+        await unit.redirecting(holders),
+    )
+    results = (
+        Held(profiles[each], tuple(redirecting[each]), session.members(each), times[each], session.matcher_id)
+        for each in holders
+    )
+    return Decision(constraint, tuple(results), session.token)

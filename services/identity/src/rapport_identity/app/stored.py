@@ -139,6 +139,13 @@ class StoredProfile:
     state: ProfileState
 
 
+class Times(NamedTuple):
+    """When a profile was made, and when it last changed."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
 class MoveKind(StrEnum):
     """What a move moves."""
 
@@ -190,6 +197,7 @@ class StoredFact:
         type: What kind of touchpoint.
         payload: The touchpoint, serialised.
         occurred_at: When it happened, in the world.
+        recorded_at: When it was first recorded here.
     """
 
     fact_id: str
@@ -199,6 +207,7 @@ class StoredFact:
     type: str
     payload: bytes
     occurred_at: datetime
+    recorded_at: datetime
 
 
 class ConstraintKind(StrEnum):

@@ -12,6 +12,7 @@ from rapport_chassis.errors import RapportError
 
 from rapport_identity.app.ports import DataKey
 from rapport_identity.app.stored import (
+    HeldRecord,
     IndexedRecord,
     KnownRecord,
     Move,
@@ -20,6 +21,7 @@ from rapport_identity.app.stored import (
     SourceKey,
     StoredConstraint,
     StoredProfile,
+    Times,
 )
 from rapport_identity.domain.identities import Passage
 from rapport_identity.domain.told import Told
@@ -154,8 +156,34 @@ class Unit(Protocol):
         """Return all constraints in force."""
         ...
 
-    async def stood_for(self, issued_id: str, at: datetime) -> tuple[str, list[int]] | None:
-        """Return what an id stood for at a time, and the records that it held; None if it was not issued by then."""
+    async def stood_for(self, issued_ids: Collection[str], at: datetime) -> dict[str, str]:
+        """Return what each of these ids stood for at a time; one that was not issued by then is left out."""
+        ...
+
+    async def members(self, profile_ids: Collection[str], at: datetime) -> dict[str, list[int]]:
+        """Return the records that each of these profiles held at a time."""
+        ...
+
+    async def redirected(self, profile_ids: Collection[str], at: datetime) -> dict[str, list[str]]:
+        """Return for each of these profiles every id that redirected to it at a time."""
+        ...
+
+    async def times(self, profile_ids: Collection[str]) -> dict[str, Times]:
+        """Return when each of these profiles was made and last changed."""
+        ...
+
+    async def profiles_after(self, profile_id: str, since: datetime | None, limit: int) -> list[StoredProfile]:
+        """Return profiles that stand for somebody, by id, after this one; only those that changed since a time."""
+        ...
+
+    async def held(self, numbers: Collection[int]) -> list[HeldRecord]:
+        """Return records in clear, in the order of their numbers."""
+        ...
+
+    async def constraints_page(
+        self, numbers: Collection[int] | None, after: tuple[datetime, str] | None, limit: int, *, withdrawn: bool
+    ) -> list[StoredConstraint]:
+        """Return constraints, the newest first: after the given one, on any of these records, also those withdrawn."""
         ...
 
     async def current(self, issued_ids: Collection[str]) -> dict[str, str]:

@@ -1,0 +1,141 @@
+"""Puts the identity service together: the only place that chooses real adapters."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from protovalidate import Validator
+from rapport.identity.v1 import identity_pb2, identity_pb2_grpc
+from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
+from rapport_chassis.auth.permissions import PermissionPolicy
+from rapport_chassis.cli import ServiceDefinition
+from rapport_chassis.clock import SystemClock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.housekeeping import Housekeeping
+from rapport_chassis.events import inbox
+from rapport_chassis.events.nats import NatsConnection
+from rapport_chassis.events.relay import Relay
+from rapport_chassis.events.topology import DECLARED
+from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.process import Assembly, Component
+from rapport_chassis.rpc.health import Role
+from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.telemetry.setup import Telemetry
+
+from rapport_identity.adapters.id_map import IdMapReader
+from rapport_identity.adapters.key_pool import KeyPool
+from rapport_identity.adapters.key_store import PostgresKeyStore
+from rapport_identity.adapters.loading import IndexLoader, RecordLoader
+from rapport_identity.adapters.partition import PartitionStore
+from rapport_identity.adapters.resolving import ResolvingUnits
+from rapport_identity.adapters.secret_keys import SecretKeys
+from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
+from rapport_identity.adapters.vault import HashKeys
+from rapport_identity.app.batcher import Batcher
+from rapport_identity.app.partition import Partition
+from rapport_identity.app.resolve import ResolveRecords
+from rapport_identity.domain.defaults import default_matcher
+from rapport_identity.domain.errors import ERRORS
+from rapport_identity.entrypoints.grpc import servicer_of
+from rapport_identity.entrypoints.grpc_profiles import Profiles
+from rapport_identity.entrypoints.grpc_records import Records
+from rapport_identity.entrypoints.grpc_stewards import Stewards
+from rapport_identity.entrypoints.once import Once
+from rapport_identity.settings import IdentitySettings
+
+SERVICE = "identity"
+SERVICES = (identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],)
+"""What it serves."""
+
+_SHIPPED = "mat_default"
+"""Id of the matcher that ships."""
+
+
+class Databases:
+    """The service's database and the key store, opened and closed together."""
+
+    def __init__(self, *databases: Database) -> None:
+        self._databases = databases
+
+    async def open(self) -> None:
+        """Begin to connect."""
+        await asyncio.gather(*(each.open() for each in self._databases))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await asyncio.gather(*(each.close() for each in self._databases))
+
+
+def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
+    """Return the process with these roles, nothing started yet."""
+    clock = SystemClock()
+    telemetry = Telemetry.start(
+        settings.telemetry, service=SERVICE, version=DEFINITION.version, environment=settings.environment
+    )
+    database = Database(settings.database, service=SERVICE)
+    keys_database = Database(settings.keys.database, service=SERVICE)
+    keys = PostgresKeyStore(keys_database, SecretKeys.load(settings.keys.epoch_folder))
+    nats = NatsConnection(settings.nats, user=SERVICE, clock=clock)
+    policy = PermissionPolicy.load(settings.auth.policy_file)
+    issuers = settings.auth.issuers_file
+    server = ServerBuilder(
+        settings.grpc,
+        service=SERVICE,
+        telemetry=telemetry,
+        policy=policy,
+        tokens=ActorTokenVerifier(issuers, SERVICE, clock) if issuers else None,
+        clock=clock,
+        roles=roles,
+        declared=SERVICES if "api" in roles else (),
+    )
+    answering: list[Component] = []
+    if "api" in roles:
+        store = PartitionStore(database, HashKeys(SecretKeys.load(settings.keys.hash_folder)))
+        units = ResolvingUnits(store, keys, clock)
+        partition = Partition(units, IndexLoader(RecordLoader(database, keys)), default_matcher(), _SHIPPED)
+        pool = KeyPool(keys, clock)
+        resolve = ResolveRecords(partition, pool)
+        once = Once(partition, resolve)
+        single = Batcher(once.resolve)
+        following = Following(partition, settings.refresh_every_s, telemetry.meter, clock)
+        answering = [following, Intake(single.close, pool.close)]
+        server.add(
+            identity_pb2_grpc.add_IdentityServiceServicer_to_server,
+            servicer_of(
+                Records(single, resolve, partition, Validator(), clock),
+                Profiles(partition, IdMapReader(database)),
+                Stewards(once, partition),
+            ),
+            SERVICES[0],
+        )
+        server.health.register("api", "database", database.check)
+        server.health.register("api", "key_store", keys_database.check)
+        server.health.register("api", following.name, following.check)
+    relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
+    sweeper = Housekeeping(database, [RequestLog().sweep, inbox.sweep], clock=clock, role="relay")
+    care = KeyCare(database, keys, timedelta(days=settings.keys.rotate_every_days), clock)
+    server.health.register("relay", relay.name, relay.check)
+    return Assembly(
+        telemetry=telemetry,
+        server=server.build(),
+        roles=roles,
+        drain_s=settings.grpc.drain_s,
+        database=Databases(database, keys_database),
+        nats=nats,
+        components=[*answering, relay, sweeper, care],
+    )
+
+
+DEFINITION = ServiceDefinition(
+    name=SERVICE,
+    distribution="rapport-identity",
+    settings_class=IdentitySettings,
+    build=build,
+    errors=ERRORS,
+    migrations=Path(__file__).with_name("migrations"),
+    further_migrations=lambda settings: [(settings.keys.database, Path(__file__).with_name("keys_migrations"))],
+    topology=DECLARED,
+)
+"""What the commands know of the service."""

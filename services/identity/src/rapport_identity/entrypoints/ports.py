@@ -1,0 +1,16 @@
+"""What the ways in need of the technology behind them; bootstrap hands it to them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+from rapport.identity.v1 import identity_pb2
+
+
+class IdMap(Protocol):
+    """Reads every id ever issued and what it stands for."""
+
+    def stream(self) -> AsyncGenerator[identity_pb2.StreamIdMapResponse, None]:
+        """Yield header, chunks and trailer: one moment of the partition."""
+        ...

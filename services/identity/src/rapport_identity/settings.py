@@ -1,0 +1,32 @@
+"""What the identity service can be told from outside."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+from rapport_chassis.settings import DatabaseSettings, ServiceSettings, SettingsGroup
+
+
+class KeySettings(SettingsGroup):
+    """The keys that records are encrypted and found with. None of them is in a backup of the service's database."""
+
+    database: DatabaseSettings
+    """The key store: a database of its own, with roles of its own."""
+    epoch_folder: Path
+    """Folder of the keys that wrap the data keys; one is added and the old one destroyed at each rotation. Required."""
+    hash_folder: Path
+    """Folder of the keys that identifiers are hashed with. Required."""
+    rotate_every_days: Annotated[float, Field(gt=0, le=30)] = 25.0
+    """How old the wrapping key grows: what is erased is unreadable in backups of the key store after as long."""
+
+
+class IdentitySettings(ServiceSettings):
+    """Settings of the identity service."""
+
+    model_config = SettingsConfigDict(env_prefix="RAPPORT_IDENTITY_")
+
+    keys: KeySettings
+    """The keys that records are encrypted and found with."""
+    refresh_every_s: Annotated[float, Field(gt=0)] = 0.25
+    """How often a process reads what others wrote: a look-up without a token may be out of date by as long."""

@@ -1,0 +1,11 @@
+"""What the identity service records beside the RED metrics of every RPC and consumer."""
+
+from typing import Final
+
+from rapport_chassis.telemetry.names import GaugeName
+
+RECORDS: Final = GaugeName("rapport.identity.records", "{record}", "Records in the hot index of this process.")
+PROFILES: Final = GaugeName("rapport.identity.profiles", "{profile}", "Profiles that this process knows.")
+POSITION: Final = GaugeName(
+    "rapport.identity.position", "{position}", "The partition is known up to here."
+)
