@@ -50,6 +50,7 @@ PARTITIONS: Final = 16
 
 _LETTERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_LETTERS: Final = 22  # 131 bits
+_DIGEST_BYTES: Final = 17
 _FAIR: Final = 256 - 256 % len(_LETTERS)  # bytes below it fall on each letter equally often, the others are dropped
 _LETTER_OF_BYTE: Final = bytes(_LETTERS[byte % len(_LETTERS)] for byte in range(256))
 _UNFAIR_BYTES: Final = bytes(range(_FAIR, 256))
@@ -80,6 +81,21 @@ def new_ids(kind: str) -> Iterator[str]:
         letters = os.urandom(_DRAWN * _AT_ONCE).translate(_LETTER_OF_BYTE, _UNFAIR_BYTES).decode()
         for start in range(0, len(letters) - _RANDOM_LETTERS + 1, _RANDOM_LETTERS):
             yield f"{prefix}_{letters[start : start + _RANDOM_LETTERS]}"
+
+
+def id_from(kind: str, digest: bytes) -> str:
+    """Return the id that a digest comes to: the same for the same, and as opaque as the digest is.
+
+    Args:
+        kind: A key of `PREFIXES`.
+        digest: At least 17 bytes; the first 17 of them count.
+    """
+    number = int.from_bytes(digest[:_DIGEST_BYTES], "big")
+    letters = []
+    for _ in range(_RANDOM_LETTERS):
+        number, place = divmod(number, len(_LETTERS))
+        letters.append(_LETTERS[place])
+    return f"{PREFIXES[kind]}_{bytes(letters).decode()}"
 
 
 def partition(key: str) -> int:

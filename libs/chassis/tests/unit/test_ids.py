@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rapport_chassis.ids import PREFIXES, new_id, new_ids, partition
+from rapport_chassis.ids import PREFIXES, id_from, new_id, new_ids, partition
 
 
 @pytest.mark.parametrize("kind", PREFIXES)
@@ -48,3 +48,9 @@ def test_partitions_of_known_keys_never_change() -> None:
     assert [partition(key) for key in ("prf_0", "prf_1", "mdl_churn")] == [
         sha256(key).digest()[0] & 15 for key in (b"prf_0", b"prf_1", b"mdl_churn")
     ]
+
+
+def test_an_id_from_a_digest_is_the_same_for_the_same_and_of_the_same_form() -> None:
+    one, other = id_from("contact_point", bytes(range(32))), id_from("contact_point", bytes(range(1, 33)))
+    assert one == id_from("contact_point", bytes(range(32))) != other
+    assert re.fullmatch("cnt_[0-9A-Za-z]{22}", one)

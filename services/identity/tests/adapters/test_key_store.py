@@ -145,3 +145,16 @@ async def test_created_keys_are_listed_by_time_in_pages(key_store: PostgresKeySt
     first = await key_store.created_between(now - day, now + day, b"", 20)
     assert first + await key_store.created_between(now - day, now + day, first[-1], 20) == keys
     assert await key_store.created_between(now - 2 * day, now - day, b"", 20) == []
+
+
+async def test_lasting_key_is_made_once_outlives_rotations_and_is_no_orphan(
+    key_store: PostgresKeyStore, keys_database: Database, epoch_keys: SecretKeys
+) -> None:
+    name = b"a lasting key..."
+    other = PostgresKeyStore(keys_database, epoch_keys)
+    first, second = await asyncio.gather(key_store.lasting(name), other.lasting(name))
+    assert first == second
+    await key_store.rotate_epoch()
+    assert await key_store.lasting(name) == first
+    past, future = datetime(1970, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)
+    assert await key_store.created_between(past, future, b"", 10) == []

@@ -19,6 +19,7 @@ from rapport_privacy.decision import Decision
 from rapport_privacy.gate import Gate
 from rapport_privacy.ports import ForeignEpochError
 from rapport_privacy.replica import Replica
+from rapport_privacy.translate import decision_message
 from rapport_privacy.vocabulary import Reason
 
 from rapport_consent.app.get_consent_state import consent_state
@@ -37,7 +38,7 @@ from rapport_consent.entrypoints.http import ReceiptLinks
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
-from rapport_consent.translate.decisions import answers_of, consent_state_message, decision_message, ledger_write
+from rapport_consent.translate.decisions import answers_of, consent_state_message, ledger_write
 from rapport_consent.translate.ledger import position_message
 from rapport_consent.translate.receipts import receipt_message, signing_key_message
 

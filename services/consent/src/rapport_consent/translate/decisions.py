@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from math import isfinite
 
 from rapport.consent.v1 import consent_pb2, ledger_pb2
-from rapport_chassis.times import moment, stamp
-from rapport_privacy.decision import Decision
+from rapport_chassis.times import moment
 
 from rapport_consent.app.ledger import LedgerWrite, Token
 from rapport_consent.domain.answers import Answer, Answers
@@ -82,34 +80,6 @@ def ledger_write(write: LedgerWrite) -> consent_pb2.LedgerWrite:
         token=position_message(write.token),
         current_profile_id=write.current_id,
     )
-
-
-def decision_message(decision: Decision) -> consent_pb2.Decision:
-    """Return the gate's answer as a message."""
-    as_of, staleness_s, state = decision.as_of, decision.staleness_s, decision.state
-    message = consent_pb2.Decision(
-        answer=decision.answer,  # type: ignore[arg-type] # the numbers are the contract's
-        reason=decision.reason,  # type: ignore[arg-type] # the numbers are the contract's
-        basis=decision.basis,  # type: ignore[arg-type] # the numbers are the contract's
-        purpose_version=decision.purpose_version,
-        current_profile_id=decision.profile_id,
-        as_of=stamp(as_of),
-    )
-    if decision.epoch:
-        message.position.epoch = decision.epoch
-        message.position.position = decision.position
-    if isfinite(staleness_s):
-        message.staleness.FromMicroseconds(int(staleness_s * 1e6))
-    if state is not None:
-        message.reference = state.reference
-        message.notice_id = state.notice_id
-        message.notice_version = state.notice_version
-        message.evidence = state.evidence  # type: ignore[assignment] # the numbers are the contract's
-        if state.expires_at is not None:
-            message.expires_at.CopyFrom(stamp(state.expires_at))
-        if state.reask_not_before is not None:
-            message.reask_not_before.CopyFrom(stamp(state.reask_not_before))
-    return message
 
 
 def consent_state_message(state: SubjectState, at: datetime, position: Token) -> consent_pb2.ConsentState:

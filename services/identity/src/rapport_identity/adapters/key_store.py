@@ -29,6 +29,9 @@ INSERT INTO epochs (epoch) SELECT %(epoch)s WHERE NOT EXISTS (SELECT FROM epochs
 ON CONFLICT DO NOTHING
 """
 _INSERT: Final = "INSERT INTO record_keys (key_id, wrapped, epoch) SELECT *, %s FROM unnest(%b::bytea[], %b::bytea[])"
+_INSERT_LASTING: Final = """
+INSERT INTO record_keys (key_id, wrapped, epoch, created_at) VALUES (%b, %b, %s, '-infinity') ON CONFLICT DO NOTHING
+"""
 _GET: Final = "SELECT key_id, wrapped, epoch FROM record_keys WHERE key_id = ANY (%b::bytea[])"
 _DESTROY: Final = "DELETE FROM record_keys WHERE key_id = ANY (%b::bytea[])"
 _CREATED: Final = """
@@ -66,17 +69,22 @@ class PostgresKeyStore:
             )
             for number in range(count)
         ]
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                await self._insert(keys)
-                break
-            except errors.ForeignKeyViolation:
-                # The epoch is not known there yet, or ended since it was looked up: its key is destroyed, or soon is.
-                if attempt == _ATTEMPTS:
-                    raise _not_here() from None
-                await self._begin_epoch()
+        await self._insert(keys)
         failpoint("keys.created")
         return keys
+
+    async def lasting(self, key_id: bytes) -> bytes:
+        """Return a key that belongs to no record: made when it is first asked for, re-wrapped as all are, never swept.
+
+        Args:
+            key_id: 16 bytes that name it, chosen by the caller.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        while not (found := await self.get([key_id])):
+            await self._insert([DataKey(key_id, os.urandom(DATA_KEY_BYTES))], lasting=True)
+        return found[key_id]
 
     async def get(self, key_ids: Collection[bytes]) -> Mapping[bytes, bytes]:
         """Return the secrets by key id; a key that is absent from the answer was destroyed."""
@@ -138,12 +146,23 @@ class PostgresKeyStore:
         self._epoch_keys.destroy(old)
         return rewrapped
 
-    async def _insert(self, keys: list[DataKey]) -> None:
-        ring = self._epoch_keys.current()
-        epoch_key = ring.keys[ring.active]
-        wrapped = [wrap(epoch_key, key.secret) for key in keys]
-        async with self._database.transaction() as connection:
-            await connection.execute(_INSERT, (ring.active, [key.key_id for key in keys], wrapped))
+    async def _insert(self, keys: list[DataKey], *, lasting: bool = False) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            ring = self._epoch_keys.current()
+            wrapped = [wrap(ring.keys[ring.active], key.secret) for key in keys]
+            try:
+                async with self._database.transaction() as connection:
+                    if lasting:
+                        rows = [(key.key_id, each, ring.active) for key, each in zip(keys, wrapped, strict=True)]
+                        await connection.cursor().executemany(_INSERT_LASTING, rows)
+                    else:
+                        await connection.execute(_INSERT, (ring.active, [key.key_id for key in keys], wrapped))
+                return
+            except errors.ForeignKeyViolation:
+                # The epoch is not known there yet, or ended since it was looked up: its key is destroyed, or soon is.
+                if attempt == _ATTEMPTS:
+                    raise _not_here() from None
+                await self._begin_epoch()
 
     async def _begin_epoch(self) -> None:
         async with self._database.transaction() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -108,6 +108,18 @@ class Gate(Protocol):
         ...
 
 
+class Names(Protocol):
+    """Gives contact points their ids."""
+
+    async def of(self, values: Collection[str]) -> Mapping[str, str]:
+        """Return the id of each, by what it is the same as.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class GetContactPoints:
     """Says how a person may be reached.
@@ -115,12 +127,12 @@ class GetContactPoints:
     Attributes:
         partition: Who is who.
         gate: What is permitted.
-        id_of: Gives a contact point its id, by what it is the same as.
+        names: Ids of contact points.
     """
 
     partition: Partition
     gate: Gate
-    id_of: Callable[[str], str]
+    names: Names
 
     async def __call__(self, asked: Asked, read: Callable[[HeldRecord], Sequence[HeldPoint]]) -> Reach:
         """Return what may be used.
@@ -141,7 +153,10 @@ class GetContactPoints:
             records = await unit.held(self.partition.replica.members.get(profile_id, ()))
         if not records:
             raise ERRORS.error("PROFILE_ERASED", "the person was erased, for ever", field="profile_id")
-        points = [point for record in records if record.payload is not None for point in read(record)]
+        held: dict[str, list[HeldPoint]] = {}
+        for point in (point for record in records if record.payload is not None for point in read(record)):
+            held.setdefault(point.same_as, []).append(point)
+        names = await self.names.of(held)
         decision = self._check(profile_id, asked)
         usable: set[int] = set()
         if decision.permitted:
@@ -149,26 +164,24 @@ class GetContactPoints:
             grounds = {each: _ground(self._check(each, asked)) for each in ids}
             usable = covered(_contact_records(self.partition.replica, records), grounds)
         under = {each.record_no: each.recorded_under for each in records}
-        by_name: dict[str, list[HeldPoint]] = {}
-        for point in points:
-            by_name.setdefault(point.same_as, []).append(point)
         found = [
-            self._usable(name, mine, under)
-            for name, held in by_name.items()
-            if (mine := [each for each in held if each.number in usable])
+            _usable(names[value], mine, under)
+            for value, points in held.items()
+            if (mine := [each for each in points if each.number in usable])
         ]
         found.sort(key=lambda each: (each.occurred_at, each.contact_point_id), reverse=True)
-        return Reach(profile_id, decision, tuple(found), len(by_name) - len(found))
-
-    def _usable(self, name: str, held: Sequence[HeldPoint], under: dict[int, str]) -> Usable:
-        last = max(held, key=lambda each: (each.occurred_at, each.number))
-        first = min(held, key=lambda each: each.number)
-        return Usable(self.id_of(name), under[first.number], last.occurred_at, last.body)
+        return Reach(profile_id, decision, tuple(found), len(held) - len(found))
 
     def _check(self, profile_id: str, asked: Asked) -> Decision:
         return self.gate.check(
             profile_id, asked.purpose_id, brand_id=asked.brand_id, market=asked.market, at_least=asked.at_least
         )
+
+
+def _usable(contact_point_id: str, held: Sequence[HeldPoint], under: Mapping[int, str]) -> Usable:
+    last = max(held, key=lambda each: (each.occurred_at, each.number))
+    first = min(held, key=lambda each: each.number)
+    return Usable(contact_point_id, under[first.number], last.occurred_at, last.body)
 
 
 def _ground(decision: Decision) -> Ground:
