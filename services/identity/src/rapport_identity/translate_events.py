@@ -106,37 +106,27 @@ def _splits(told: ProfileSplit) -> Iterator[events_pb2.ProfileSplit]:
     (left,) = (each for each in told.results if each.profile_id == told.left_id)
     stayed, *further = _parts(left)
     gone = [part for each in told.results if each is not left for part in _parts(each)]
-    bare = events_pb2.ResultingProfile()
-    bare.CopyFrom(stayed)
-    del bare.redirect_ids[:]
-    for first, group in enumerate(_groups(stayed, gone)):
-        yield _split(told, [bare if first else stayed, *group])
-    for part in further:
-        yield _split(told, [part, gone[0]])
+    untold = set(told.issued_ids)
+    for group in (*_groups(stayed, gone), *([part, gone[0]] for part in further)):
+        issued = [each for part in group if (each := part.profile_id) in untold]
+        untold.difference_update(issued)
+        yield events_pb2.ProfileSplit(
+            left_profile_id=told.left_id, issued_ids=issued, profiles=group, cause=CAUSES[told.cause]
+        )
 
 
 def _groups(
     stayed: events_pb2.ResultingProfile, gone: Sequence[events_pb2.ResultingProfile]
 ) -> Iterator[list[events_pb2.ResultingProfile]]:
-    group: list[events_pb2.ResultingProfile] = []
-    size = own = stayed.ByteSize()
+    """Yield the one that was split with some of the others, until all have had their turn."""
+    group, size = [stayed], stayed.ByteSize()
     for part in gone:
-        if group and (len(group) + 1 == MOST_RESULTS or size + part.ByteSize() > MOST_BYTES):
+        if len(group) > 1 and (len(group) == MOST_RESULTS or size + part.ByteSize() > MOST_BYTES):
             yield group
-            group, size = [], own
+            group, size = [stayed], stayed.ByteSize()
         group.append(part)
         size += part.ByteSize()
     yield group
-
-
-def _split(told: ProfileSplit, parts: Sequence[events_pb2.ResultingProfile]) -> events_pb2.ProfileSplit:
-    here = {part.profile_id for part in parts}
-    return events_pb2.ProfileSplit(
-        left_profile_id=told.left_id,
-        issued_ids=[each for each in told.issued_ids if each in here],
-        profiles=parts,
-        cause=CAUSES[told.cause],
-    )
 
 
 def _parts(result: Result) -> list[events_pb2.ResultingProfile]:

@@ -1,0 +1,124 @@
+"""Whatever is killed, and whenever: what was answered is there, once, as if nothing had been disturbed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from identity_desk import Desk, IdentityInstallation, identifier, open_desk, record, request_id, start_installation
+from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2
+from rapport_chassis.clock import SystemClock
+from rapport_chassis.rpc.status import RemoteError
+from rapport_identity.domain.defaults import default_matcher
+from rapport_identity.domain.records import RecordKey
+from rapport_identity.domain.resolution import resolve
+from rapport_identity.population import Population
+from rapport_identity.translate import record_of
+from rapport_testing.free_ports import free_port
+from rapport_testing.process import ServiceProcess
+from rapport_testing.prove import Scale
+
+pytestmark = pytest.mark.heavy
+
+
+@dataclass(frozen=True)
+class Rig:
+    """Servers, a process that comes back at the same address, and all records that it was ever sent."""
+
+    installation: IdentityInstallation
+    service: ServiceProcess
+    loaded: list[record_pb2.Record] = field(default_factory=list)
+
+    async def restart(self, *failpoints: str) -> None:
+        """Kill the service and start it with these failpoints, and no others, armed."""
+        await asyncio.to_thread(self.service.kill)
+        self.service.arm(*failpoints)
+        await asyncio.to_thread(self.service.start)
+
+    async def revive(self) -> None:
+        """Wait until a failpoint has killed the service, and start it without any."""
+        await asyncio.to_thread(self.service.wait_killed)
+        self.service.arm()
+        await asyncio.to_thread(self.service.start)
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]:
+    """Servers and a service that tests may stop and kill."""
+    installation = start_installation(tmp_path_factory.mktemp("rig"), durable=scale.is_full)
+    service = installation.process(grpc__port=str(free_port()))
+    try:
+        service.start()
+        yield Rig(installation, service)
+    finally:
+        service.kill()
+        installation.stop()
+
+
+def people(count: int, seed: int) -> list[record_pb2.Record]:
+    """Records of a made-up population, by sources of their own for each seed."""
+    made = []
+    for sighting in Population(seed).sightings(count):
+        said = sighting.record
+        mails = [identifier(events_pb2.IDENTIFIER_KIND_EMAIL, each) for each in said.emails]
+        each = record("", *mails, number=said.key.source_record_id, source=f"{said.key.source}{seed}")
+        each.person.names.add(given_names=said.given_name or "", surname=said.surname or "none")
+        made.append(each)
+    return made
+
+
+async def insist(desk: Desk, each: record_pb2.Record) -> identity_pb2.ResolvedRecord:
+    """Take in a record under one request id, until it is answered."""
+    named, until = request_id(), SystemClock().boottime() + 60
+    while True:
+        try:
+            return await desk.resolve(each, named)
+        except RemoteError:
+            if SystemClock().boottime() > until:
+                raise
+            await SystemClock().sleep(0.05)
+
+
+@pytest.mark.parametrize("failpoint", ["keys.created", "partition.locked", "partition.written"])
+async def test_a_service_killed_within_a_write_loses_and_doubles_no_record(
+    rig: Rig, scale: Scale, failpoint: str
+) -> None:
+    seed = 10 + len(failpoint)
+    records = people(scale.pick(small=60, full=2_000), seed)
+    await rig.restart(f"{failpoint}=kill@{2 if failpoint != 'keys.created' else 1}")
+    async with open_desk(rig.installation, deadline_s=30) as desk:
+        answers, _ = await asyncio.gather(asyncio.gather(*(insist(desk, each) for each in records)), rig.revive())
+        await desk.until_serving("api")
+        found: dict[str, set[RecordKey]] = {}
+        for each, answer in zip(records, answers, strict=True):
+            again = await insist(desk, each)
+            assert again.outcome == identity_pb2.RECORD_OUTCOME_UNCHANGED
+            assert (await desk.profile(answer.profile_id)).version
+            found.setdefault(again.profile_id, set()).add(record_of(each).key)
+    rig.loaded.extend(records)
+    mine = {record_of(each).key for each in records}
+    clusters = resolve([record_of(each) for each in rig.loaded], default_matcher()).partition.clusters
+    assert {frozenset(each) for each in found.values()} == {frozenset(mine.intersection(each)) for each in clusters} - {
+        frozenset()
+    }
+
+
+async def test_a_service_killed_outright_knows_after_its_restart_what_it_had_answered(rig: Rig) -> None:
+    await rig.restart()
+    records = people(40, 3)
+    rig.loaded.extend(records)
+    async with open_desk(rig.installation) as desk:
+        await desk.until_serving("api")
+        before = [await desk.resolve(each) for each in records]
+        _, entries = await desk.id_map()
+    await rig.restart()
+    async with open_desk(rig.installation) as desk:
+        await desk.until_serving("api")
+        _, again = await desk.id_map()
+        assert again == entries
+        for each, answer in zip(records, before, strict=True):
+            repeated = await desk.resolve(each)
+            assert repeated.outcome == identity_pb2.RECORD_OUTCOME_UNCHANGED
+            assert (await desk.profile(answer.profile_id)).profile_id == repeated.profile_id
