@@ -12,13 +12,14 @@ from typing import Final, NamedTuple
 from rapport_chassis.database.pool import Connection
 
 _TIMELINE: Final = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
-_COLUMNS: Final = f"epoch, position, greatest(recorded_at, clock_timestamp()), hash_versions, timeline = {_TIMELINE}"
-_READ: Final = f"SELECT {_COLUMNS} FROM partition_head"  # noqa: S608 - made of constants
-_LOCK: Final = f"SELECT {_COLUMNS} FROM partition_head FOR UPDATE"  # noqa: S608 - made of constants
+_COLUMNS: Final = "epoch, position, greatest(recorded_at, clock_timestamp()), hash_versions, matcher_id"
+_READ: Final = f"SELECT {_COLUMNS}, timeline = {_TIMELINE} FROM partition_head"  # noqa: S608 - made of constants
+_LOCK: Final = f"SELECT {_COLUMNS}, timeline = {_TIMELINE} FROM partition_head FOR UPDATE"  # noqa: S608 - made of constants
 _RENEW: Final = f"""
 UPDATE partition_head SET epoch = gen_random_uuid()::text, timeline = {_TIMELINE} WHERE timeline <> {_TIMELINE}
 """  # noqa: S608 - made of constants
 _ADVANCE: Final = "UPDATE partition_head SET position = %s, recorded_at = %s"
+_MATCHER: Final = "UPDATE partition_head SET matcher_id = %s"
 _HASH_VERSIONS: Final = "UPDATE partition_head SET hash_versions = %s"
 
 
@@ -30,12 +31,14 @@ class Head(NamedTuple):
         position: The last position taken.
         recorded_at: The time of a write to come, never before that of an earlier one.
         hash_versions: Versions of the hash keys in use; new rows are hashed under the first.
+        matcher_id: The matcher that decides; empty while none was ever stored.
     """
 
     epoch: str
     position: int
     recorded_at: datetime
     hash_versions: tuple[int, ...]
+    matcher_id: str
 
 
 async def read(connection: Connection) -> Head:
@@ -58,12 +61,17 @@ async def use_hash_versions(connection: Connection, versions: tuple[int, ...]) -
     await connection.execute(_HASH_VERSIONS, (list(versions),))
 
 
+async def use_matcher(connection: Connection, matcher_id: str) -> None:
+    """Change the matcher that decides. This transaction holds the head, and writes the next position."""
+    await connection.execute(_MATCHER, (matcher_id,))
+
+
 async def _head(connection: Connection, statement: str) -> Head:
     row = await (await connection.execute(statement.encode())).fetchone()
     if row is None:
         raise RuntimeError("the partition has no head: it was not migrated")
-    epoch, position, recorded_at, hash_versions, same_timeline = row
+    epoch, position, recorded_at, hash_versions, matcher_id, same_timeline = row
     if not same_timeline:
         await connection.execute(_RENEW)
         return await _head(connection, statement)
-    return Head(epoch, position, recorded_at, tuple(hash_versions))
+    return Head(epoch, position, recorded_at, tuple(hash_versions), matcher_id)

@@ -76,7 +76,10 @@ WHERE record_no = ANY (%s) AND NOT erased
 """
 _FORGET: Final = "DELETE FROM identifiers WHERE record_no = ANY (%s)"
 _KEY_IDS: Final = "SELECT key_id FROM records WHERE record_no = ANY (%s) AND NOT erased"
-_KEYS_IN_USE: Final = "SELECT key_id FROM records WHERE key_id = ANY (%b::bytea[])"
+_KEYS_IN_USE: Final = """
+SELECT key_id FROM records WHERE key_id = ANY (%(keys)b::bytea[])
+UNION ALL SELECT key_id FROM matchers WHERE key_id = ANY (%(keys)b::bytea[])
+"""
 
 
 class EncryptedRecord(NamedTuple):
@@ -243,8 +246,8 @@ async def of_profiles(connection: Connection, profile_ids: Collection[str]) -> l
 
 
 async def keys_in_use(connection: Connection, key_ids: Collection[bytes]) -> set[bytes]:
-    """Return those of the keys that a record needs."""
-    rows = await (await connection.execute(_KEYS_IN_USE, (list(key_ids),))).fetchall()
+    """Return those of the keys that a record or a matcher needs."""
+    rows = await (await connection.execute(_KEYS_IN_USE, {"keys": list(key_ids)})).fetchall()
     return {key_id for (key_id,) in rows}
 
 

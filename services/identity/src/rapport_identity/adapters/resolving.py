@@ -14,7 +14,7 @@ from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 
-from rapport_identity.adapters import answered, constraints, facts, moves, profiles, records
+from rapport_identity.adapters import answered, constraints, facts, matchers, moves, profiles, records
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
@@ -31,6 +31,7 @@ from rapport_identity.app.stored import (
 )
 from rapport_identity.app.units import Deed, News, Request, Write
 from rapport_identity.domain.identities import Passage
+from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import ProfileSplit
 from rapport_identity.translate import indexed_of
 from rapport_identity.translate_events import SOURCE, events_of
@@ -91,6 +92,10 @@ class ResolvingUnit:
         """Return the committed head."""
         self._head = await self._unit.read()
         return self._head
+
+    async def matcher(self, matcher_id: str) -> Matcher:
+        """Return the weights of a matcher that is stored."""
+        return await matchers.weights(self._connection, self._keys, matcher_id)
 
     async def news(self, since: int, until: int) -> News:
         """Return what was written after one position and up to another."""

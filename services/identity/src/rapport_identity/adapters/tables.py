@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -62,6 +63,8 @@ class PartitionHeadTable(Base, table=True):
     recorded_at: datetime = Field(sa_column=_time())
     hash_versions: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False, server_default=text("'{1}'")))
     """Versions of the hash keys under which rows may be hashed; new rows are hashed under the first."""
+    matcher_id: str = Field(sa_column=_text(server_default=""))
+    """The matcher that decides from this position on; empty while none was ever stored: the one that ships."""
 
 
 class RecordTable(Base, table=True):
@@ -221,3 +224,88 @@ class SourceEventTable(Base, table=True):
     fact_id: str | None = Field(sa_column=Column(Text))
     answer: bytes = Field(sa_column=_bytes())
     recorded_at: datetime = Field(sa_column=_time(index=True))
+
+
+class MatcherTable(Base, table=True):
+    """Matchers. One never changes: another one is made, and an earlier one activated again."""
+
+    __tablename__ = "matchers"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("origin IN ('default', 'trained', 'imported')", name="origin"),
+        Index("ix_matchers_key_id", "key_id", postgresql_where="key_id IS NOT NULL"),
+    )
+
+    matcher_id: str = Field(sa_column=_text(primary_key=True))
+    origin: str = Field(sa_column=_text())
+    sha256: bytes = Field(sa_column=_bytes())
+    body: bytes = Field(sa_column=_bytes())
+    """Weights and frequencies as JSON, values under a keyed hash."""
+    key_id: bytes | None = Field(sa_column=_bytes(nullable=True))
+    """The key of that hash, in the key store; none where values stand in clear because they name nobody."""
+    trained_on: int = Field(sa_column=_number())
+    created_at: datetime = Field(sa_column=_time(index=True))
+
+
+class MatcherActivationTable(Base, table=True):
+    """Which matcher decided from which position on; the last is in force. An earlier matcher comes as another row."""
+
+    __tablename__ = "matcher_activations"
+
+    position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    matcher_id: str = Field(sa_column=Column(Text, ForeignKey("matchers.matcher_id"), nullable=False, index=True))
+    activated_at: datetime = Field(sa_column=_time())
+    activated_by: str = Field(sa_column=_text())
+    reason: str = Field(sa_column=_text())
+    last_record: int = Field(sa_column=_number())
+    """The highest number that a record had then; those that came since were joined by it at once."""
+    joined_to: int = Field(sa_column=_number(server_default="0"))
+    """Records up to this number are joined by it."""
+
+
+class MatcherPreviewTable(Base, table=True):
+    """How many records each matcher would move, as it was last computed."""
+
+    __tablename__ = "matcher_previews"
+
+    matcher_id: str = Field(sa_column=Column(Text, ForeignKey("matchers.matcher_id"), primary_key=True))
+    against_matcher_id: str = Field(sa_column=_text(primary_key=True))
+    records_moved: int = Field(sa_column=_number())
+    as_of: datetime = Field(sa_column=_time())
+
+
+class ReviewTable(Base, table=True):
+    """Questions to stewards, and what they answered."""
+
+    __tablename__ = "reviews"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("first_no < second_no", name="pair"),
+        CheckConstraint("verdict IN ('', 'same', 'different', 'undecided')", name="verdict"),
+        CheckConstraint("(verdict = '') = (decided_at IS NULL)", name="decided"),
+        Index("uq_reviews_open", "first_no", "second_no", unique=True, postgresql_where="verdict = ''"),
+        Index("ix_reviews_gain", "gain", "review_id", postgresql_where="verdict = ''"),
+        Index("ix_reviews_decided_at", "decided_at", "review_id", postgresql_where="verdict <> ''"),
+    )
+
+    review_id: str = Field(sa_column=_text(primary_key=True))
+    cause: str = Field(sa_column=_text())
+    first_no: int = Field(sa_column=_number(index=True))
+    second_no: int = Field(sa_column=_number(index=True))
+    gain: float = Field(sa_column=Column(Double, nullable=False))
+    """How much an answer is expected to teach, in bits."""
+    evidence: bytes = Field(sa_column=_bytes())
+    """Digest of what it rests on: one that could not be told is not asked again while this is the same."""
+    created_at: datetime = Field(sa_column=_time())
+    verdict: str = Field(sa_column=_text(server_default=""))
+    decided_by: str = Field(sa_column=_text(server_default=""))
+    decided_at: datetime | None = Field(sa_column=_time(nullable=True))
+    reason: str = Field(sa_column=_text(server_default=""))
+
+
+class ReviewProgressTable(Base, table=True):
+    """The one row that says up to which position close calls were looked for."""
+
+    __tablename__ = "review_progress"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    position: int = Field(sa_column=_number(server_default="0"))

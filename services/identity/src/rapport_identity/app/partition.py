@@ -109,15 +109,14 @@ class Partition:
     Args:
         units: Opens transactions.
         loader: Reads everything.
-        matcher: Weighs.
+        matcher: The one that ships, which decides until one is stored.
         matcher_id: Its id.
     """
 
     def __init__(self, units: Units, loader: Loader, matcher: Matcher, matcher_id: str) -> None:
         self.units = units
-        self.matcher_id = matcher_id
         self._loader = loader
-        self._matcher = matcher
+        self._shipped = matcher, matcher_id
         self._replica: Replica | None = None
         self._lock = asyncio.Lock()
 
@@ -131,6 +130,25 @@ class Partition:
         if self._replica is None:
             raise CHASSIS_ERRORS.error("NOT_READY", "the partition has not been read yet")
         return self._replica
+
+    @property
+    def matcher_id(self) -> str:
+        """The matcher that decides.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        return self.replica.matcher_id
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[Replica]:
+        """Give what this process knows while nothing is on trial in it.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        async with self._lock:
+            yield self.replica
 
     @property
     def token(self) -> Token:
@@ -147,7 +165,7 @@ class Partition:
         Raises:
             RapportError: NOT_READY.
         """
-        self._replica = await Replica.load(self._matcher, self.units, self._loader)
+        self._replica = await Replica.load(*self._shipped, self.units, self._loader)
 
     async def refresh(self) -> None:
         """Follow what other processes wrote, so that what is read here is not older than this call.
@@ -195,7 +213,7 @@ class Partition:
                         await self.load()  # nobody can change what it reads while this transaction holds the lock
                         replica = self.replica
                         trial = Trial(replica)
-                    session = Session(unit, replica, trial, await unit.hold(), self.matcher_id)
+                    session = Session(unit, replica, trial, await unit.hold(), replica.matcher_id)
                     yield session
             except BaseException:
                 trial.take_back()

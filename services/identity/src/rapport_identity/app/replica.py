@@ -21,6 +21,7 @@ class Replica:
     Attributes:
         index: The records.
         bonds: The constraints in force.
+        matcher_id: The matcher that weighs.
         epoch: The partition's life it was read in; empty before it was read at all.
         position: What is known up to and with.
         owners: The profile of each record.
@@ -30,6 +31,7 @@ class Replica:
     """
 
     index: Index
+    matcher_id: str
     bonds: Bonds = field(default_factory=Bonds)
     epoch: str = ""
     position: int = 0
@@ -39,16 +41,23 @@ class Replica:
     facets: dict[int, Facet] = field(default_factory=dict)
 
     @classmethod
-    async def load(cls, matcher: Matcher, units: Units, loader: Loader) -> Replica:
+    async def load(cls, matcher: Matcher, matcher_id: str, units: Units, loader: Loader) -> Replica:
         """Read everything, and then what was written meanwhile.
+
+        Args:
+            matcher: The one that ships, which decides until one is stored.
+            matcher_id: Its id.
+            units: Opens transactions.
+            loader: Reads all records.
 
         Raises:
             RapportError: NOT_READY.
         """
-        replica = cls(Index(matcher))
+        replica = cls(Index(matcher), matcher_id)
         async with units.unit() as unit:
             at = await unit.read()
             replica.epoch, replica.position = at.epoch, at.position
+            await replica._weigh_by(unit, at)
             for constraint in await unit.constraints():
                 replica._bind(constraint)
             replica.versions = await unit.versions()
@@ -65,6 +74,7 @@ class Replica:
         if at.epoch != self.epoch:
             return False
         if at.position > self.position:
+            await self._weigh_by(unit, at)
             self.follow(await unit.news(self.position, at.position))
             self.position = at.position
         return True
@@ -85,6 +95,12 @@ class Replica:
             else:
                 self.versions[profile.profile_id] = profile.version
         self.index.take_touched()
+
+    async def _weigh_by(self, unit: Unit, at: Position) -> None:
+        """Have the matcher weigh that decides at a position; nothing is linked anew by that."""
+        if at.matcher_id not in ("", self.matcher_id):
+            self.index.use(await unit.matcher(at.matcher_id))
+            self.matcher_id = at.matcher_id
 
     def assign(self, number: int, profile_id: str) -> None:
         """Have a record belong to a profile; to none if the id is empty."""

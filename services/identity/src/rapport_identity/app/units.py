@@ -24,6 +24,7 @@ from rapport_identity.app.stored import (
     Times,
 )
 from rapport_identity.domain.identities import Passage
+from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import Told
 
 
@@ -43,6 +44,11 @@ class Position(Protocol):
     @property
     def recorded_at(self) -> datetime:
         """The time of a write to come."""
+        ...
+
+    @property
+    def matcher_id(self) -> str:
+        """The matcher that decides; empty while none was ever stored: then the one that ships."""
         ...
 
 
@@ -120,6 +126,14 @@ class Unit(Protocol):
 
     async def read(self) -> Position:
         """Return the committed head."""
+        ...
+
+    async def matcher(self, matcher_id: str) -> Matcher:
+        """Return the weights of a matcher that is stored.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
         ...
 
     async def news(self, since: int, until: int) -> News:
