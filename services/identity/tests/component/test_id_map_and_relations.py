@@ -57,7 +57,8 @@ async def test_relatives_and_users_of_one_device_are_related_and_not_merged(desk
         (profile_pb2.RELATION_KIND_SHARED_CONTACT, husband.profile_id): [PHONE],
         (profile_pb2.RELATION_KIND_SHARED_DEVICE, guest.profile_id): [DEVICE],
     }
-    request.page_size, listed = 1, []
+    listed: list[profile_pb2.Relation] = []
+    request.page_size = 1
     while True:
         page = await desk.shop.ListRelations(request)
         listed += page.relations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from identity_desk import EMAIL, OFFICE, Desk, IdentityInstallation, identifier, record, refused, request_id
-from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, profile_pb2, record_pb2, steward_pb2
+from rapport.identity.v1 import identity_pb2_grpc, profile_pb2, record_pb2, steward_pb2
 
 
 def somebody(name: str, address: str = "") -> record_pb2.Record:
@@ -94,10 +94,3 @@ async def test_records_are_shown_in_clear_to_an_operator_alone_and_that_is_on_re
         f"SELECT actor, action FROM audit WHERE target = '{held}'", database=installation.database.name
     )
     assert rows == [("officer-1", "rapport.identity.v1.IdentityService/ListRecords")]
-
-
-async def test_a_method_that_is_not_served_says_so(desk: Desk) -> None:
-    with refused("METHOD_UNKNOWN"):
-        await desk.office.GetContactPoints(
-            identity_pb2.GetContactPointsRequest(profile_id="prf_0000000000", channel=1, purpose_id="news")
-        )
