@@ -10,7 +10,7 @@ from rapport_identity.domain.folding import fold_record
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record
 from rapport_identity.domain.resolution import candidates, judge_identifiers
-from rapport_identity.domain.traits import TRAITS
+from rapport_identity.domain.traits import TRAITS, with_exact
 
 JOIN: Final = 0.0
 """Even odds: with the prior in the score no other value need be chosen."""
@@ -29,7 +29,8 @@ def train(records: Iterable[Record]) -> Matcher:
     trained = splink_training.train(list(columns.values()), TRAITS)
     prepared = {key: trained.prepare_columns(key, columns[key]) for key in columns}
     pairs = [(prepared[one], prepared[other]) for one, other in candidates(columns).pairs]
-    return replace(household_fit.fit(trained, pairs, len(prepared)), join=JOIN, fracture=FRACTURE)
+    fitted = household_fit.fit(trained, pairs, len(prepared))
+    return replace(fitted, comparisons=with_exact(fitted.comparisons), join=JOIN, fracture=FRACTURE)
 
 
 def without_rare(matcher: Matcher, counts: Mapping[str, int], *, least: int) -> Matcher:

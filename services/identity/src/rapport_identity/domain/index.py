@@ -321,7 +321,7 @@ class Index:
         """Judge an identifier by who holds it now; all of them see it if it became or stopped being personal."""
         column, value = identifier
         held = self._holders[identifier]
-        enough = islice(held, sharing.LIMITS[column].household + 1)
+        enough = islice(held, 2 * sharing.LIMITS[column].household + 1)  # of the named or the nameless that many
         verdict = sharing.judge(column, value, [sharing.Holding(cause.key, name) for name in enough])
         before = self._shared.get(identifier, Sharing.PERSONAL)
         flips = (before is Sharing.PERSONAL) != (verdict is Sharing.PERSONAL)

@@ -1,8 +1,9 @@
 """Identifiers that many hold: how far they still speak for one person, and the households and devices they reveal.
 
 An identifier is as telling as the number of persons who hold it is small. The count is that of the present partition's
-*distinct holders by name* (records whose given name and surname fold alike count once), so it does not depend on how
-the records were joined, and whoever holds the identifier is judged by the same count, early or late.
+*distinct holders by name* (records whose given name and surname fold alike count once; those without a name are counted
+apart, for each may be of one of the named), so it does not depend on how the records were joined, and whoever holds the
+identifier is judged by the same count, early or late.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +47,9 @@ LIMITS: Final[Mapping[str, Limits]] = {
 issued to one person is personal until so many hold it that it can only be a placeholder: names are misspelt often."""
 
 
+_NAMELESS: Final = "?"
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """What is counted of a record that holds an identifier: who it says it is."""
@@ -55,10 +59,10 @@ class Holding:
 
 
 def holding(key: RecordKey, columns: Columns) -> Holding:
-    """Return what is counted of a record; one without a name counts for itself."""
+    """Return what is counted of a record; one without a name counts for itself, among those without one."""
     given, surname, initial = columns["given"], columns["surname"], columns["given_initial"]
     if given is None and surname is None:
-        return Holding(key, f"?{key.source}/{key.source_record_id}")
+        return Holding(key, f"{_NAMELESS}{key.source}/{key.source_record_id}")
     return Holding(key, f"{initial or ''}|{columns['surname_sound'] or surname or ''}")
 
 
@@ -67,7 +71,9 @@ def judge(column: str, value: str, holders: Iterable[Holding]) -> Sharing:
     if column == "emails" and identifiers.is_role_mailbox(value):
         return Sharing.COMMON
     limits = LIMITS[column]
-    count = len({holder.name for holder in holders})
+    names = {holder.name for holder in holders}
+    nameless = sum(name.startswith(_NAMELESS) for name in names)
+    count = max(nameless, len(names) - nameless)
     if count <= limits.personal:
         return Sharing.PERSONAL
     return Sharing.HOUSEHOLD if count <= limits.household else Sharing.COMMON

@@ -1,5 +1,7 @@
 """The traits that the default matcher compares, and the levels of each; their weights come from training."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from rapport_identity.domain.comparisons import Comparison, Level, unknown
@@ -136,3 +138,43 @@ TRAITS: Final = (
 Street, postcode and city are one trait, of which the most telling agreement counts alone: who lives in one street lives
 in one town, and counting both would make one person of neighbours.
 """
+
+_NO_EVIDENCE: Final = Level("differs", Otherwise(), m=0.5, u=0.5)
+
+EXACT: Final = (
+    Comparison("account", (
+        unknown("accounts"),
+        Level("shared", shares("accounts"), m=0.9, u=1e-7),
+        _NO_EVIDENCE,
+    )),
+    Comparison("device", (
+        unknown("devices"),
+        Level("shared", shares("devices"), m=0.5, u=1e-6, h=0.05),
+        _NO_EVIDENCE,
+    )),
+)  # fmt: skip
+"""Comparisons that are not trained: records rarely come with enough of either to learn from. One has many accounts and
+devices, so that two of them differ says nothing."""
+
+ONE_OWNER: Final = {"email": 1e-5, "phone": 1e-5}
+"""How often two persons share such an identifier at most, once those that many hold have lost their power. A training
+set of thousands cannot tell a chance as small as that, and would have an address that two records share be no proof."""
+
+
+def with_exact(comparisons: Iterable[Comparison]) -> tuple[Comparison, ...]:
+    """Return trained comparisons with those that are not trained, and no identifier weaker than it is."""
+    return (*(_one_owner(each) for each in comparisons if each.name not in _EXACT_NAMES), *EXACT)
+
+
+_EXACT_NAMES: Final = frozenset(each.name for each in EXACT)
+
+
+def _one_owner(comparison: Comparison) -> Comparison:
+    most = ONE_OWNER.get(comparison.name)
+    if most is None:
+        return comparison
+    levels = [
+        replace(level, u=min(level.u, most)) if level.label == "shared" and level.u is not None else level
+        for level in comparison.levels
+    ]
+    return replace(comparison, levels=tuple(levels))
