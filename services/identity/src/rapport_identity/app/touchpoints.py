@@ -209,12 +209,10 @@ class _Batch:
     def _linked(self, raw: RawTouchpoint, terms: TypeTerms) -> tuple[Sequence[Sighted], Place, bool]:
         """Return by which identifiers a touchpoint comes, where that leads, and whether some had to be left out."""
         place = self.sightings.place(raw.identifiers)
-        persons = [each for each in raw.identifiers if each.known]
-        if not persons or len(persons) == len(raw.identifiers):
+        unlinked = self.sightings.links(raw.identifiers, place)
+        if unlinked is None or may_link(self._gate, raw.touchpoint, terms, place.profile_ids):
             return raw.identifiers, place, False
-        if may_link(self._gate, raw.touchpoint, terms, place.profile_ids):
-            return raw.identifiers, place, False
-        return persons, self.sightings.place(persons), True
+        return unlinked, self.sightings.place(unlinked), True
 
     def _judged_of(self, taken: _Taken, owner: str) -> Judged:
         """Return what may be kept under the profile that it has come to, which may be another than it led to."""
@@ -250,7 +248,7 @@ class _Known:
         if verdict is not Sharing.PERSONAL:
             return ()
         owners = self._replica.owners
-        return [Holder(each.number, owners[each.number]) for each in entries if each.number in owners]
+        return [Holder(each.number, owners[each.number], each.key) for each in entries if each.number in owners]
 
     def number_of(self, key: RecordKey) -> int | None:
         """Return the number of a record by its key."""
@@ -260,6 +258,11 @@ class _Known:
         """Return the profile of a record, and the identifiers it holds."""
         columns = self._replica.index[number].columns
         return self._replica.owners[number], [(column, each) for column in COLUMNS for each in columns[column] or ()]
+
+    def is_known(self, profile_id: str) -> bool:
+        """Whether a profile is somebody's, and not that of a device or browser alone."""
+        facets, members = self._replica.facets, self._replica.members
+        return any(not facets[number].anonymous for number in members[profile_id])
 
 
 def _fault(raw: RawTouchpoint, declared: Declared, now: datetime) -> RapportError | None:

@@ -1,8 +1,8 @@
 """Under what a touchpoint comes: the record that its identifiers lead to, or a sighting that says what is new of them.
 
-A sighting is a record that holds nothing but identifiers which were seen together. There is one for each identifier
-that others were seen with, the strongest of them (its *anchor*), so that what one person uses does not look as if many
-shared it; and none at all where the records there are say the same already.
+A sighting is a record that holds nothing but identifiers which were seen together. What is seen with an identifier of a
+sighting goes into that one, so that what one person uses does not look as if many shared it; only where there is none
+is one made, under the strongest identifier (its *anchor*). Where records say the same already nothing is recorded.
 """
 
 from __future__ import annotations
@@ -51,10 +51,11 @@ class Sighted(NamedTuple):
 
 
 class Holder(NamedTuple):
-    """A record that holds an identifier, by number, and its profile."""
+    """A record that holds an identifier: its number, profile and key."""
 
     number: int
     profile_id: str
+    key: RecordKey
 
 
 class Records(Protocol):
@@ -70,6 +71,10 @@ class Records(Protocol):
 
     def held(self, number: int) -> tuple[str, Collection[Normal]]:
         """Return the profile of a record, and the identifiers it holds."""
+        ...
+
+    def is_known(self, profile_id: str) -> bool:
+        """Whether a profile is somebody's, and not that of a device or browser alone."""
         ...
 
 
@@ -136,20 +141,40 @@ class Sightings:
         held = [self._records.holders(normal) for normal in normals]
         if (agreed := _agreed(held, normals.index(first))) is not None:
             return Place(agreed.number, None, frozenset({agreed.profile_id}))
-        key = key_of(first)
-        number = self._records.number_of(key)
+        number, key = self._sighting(held[normals.index(first)], first)
         profile_ids = {holder.profile_id for holders in held for holder in holders}
         if number is not None:
-            profile_id, holds = self._records.held(number)
+            profile_id, recorded = self._records.held(number)
             profile_ids.add(profile_id)
-            if set(holds) >= set(normals):
+            if set(recorded).issuperset(normals):
                 return Place(number, None, frozenset({profile_id}))
-        brought = self._news.get(self._bringing.get(first, key))
-        if brought is not None and brought.identifiers.keys() >= set(normals):
-            return Place(None, brought.key, brought.profile_ids, brought.revises)
-        if key in self._news:
-            profile_ids |= self._news[key].profile_ids
+        if (news := self._news.get(key)) is not None:
+            profile_ids |= news.profile_ids
         return Place(None, key, frozenset(profile_ids), number)
+
+    def links(self, identifiers: Sequence[Sighted], place: Place) -> Sequence[Sighted] | None:
+        """Return to what a touchpoint is cut if its devices and cookies may not be linked to a person.
+
+        None if it links none: it comes from persons' identifiers alone, or from devices of nobody in particular.
+        """
+        persons = [each for each in identifiers if each.known]
+        if persons:
+            return persons if len(persons) < len(identifiers) else None
+        if len(identifiers) > 1 and any(map(self._records.is_known, place.profile_ids)):
+            return [anchor(identifiers)]
+        return None
+
+    def _sighting(self, holders: Sequence[Holder], first: Normal) -> tuple[int | None, RecordKey]:
+        """Return the sighting that holds an anchor, or is made under it."""
+        sightings = [holder for holder in holders if holder.key.source == SOURCE]
+        if sightings and len({holder.profile_id for holder in holders}) == 1:
+            found = min(sightings)
+            return found.number, found.key
+        key = self._bringing.get(first)
+        if key is not None:
+            return self._news[key].revises, key
+        key = key_of(first)
+        return self._records.number_of(key), key
 
     def take(self, place: Place, identifiers: Sequence[Sighted], *, brand_id: str = "", market: str = "") -> None:
         """Have a touchpoint that is kept bring its news."""
