@@ -159,3 +159,14 @@ def test_an_empty_record_has_no_value_at_all():
 
 def test_placeholder_postcodes_are_unknown():
     assert fold_record(Record(KEY, address=Address(postcode="00000")))["postcode"] is None
+
+
+@given(
+    local=st.from_regex(r"[a-z0-9]{1,9}([._-][a-z0-9]{1,9})?(\+[a-z0-9]{1,5})?", fullmatch=True),
+    domain=st.from_regex(r"([a-z0-9]{1,9}\.){1,3}[a-z0-9]{1,10}", fullmatch=True)
+    | st.sampled_from(["posteo.net", "a.local", "b.test", "c.arpa", "test", "x.onion", "mail.localhost", "xn.co"]),
+)
+def test_an_address_that_is_right_at_a_glance_is_right_when_looked_at_closely(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    # In capitals it is looked at closely, and means the same.
+    assert identifiers.email(address) == identifiers.email(address.upper())

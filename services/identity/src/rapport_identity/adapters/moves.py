@@ -53,7 +53,8 @@ WHERE last.to_profile = ANY (%(ids)s) ORDER BY last.record_no
 _REDIRECTED: Final = """
 SELECT last.to_profile, turned.from_profile
 FROM (SELECT DISTINCT from_profile FROM moves
-    WHERE kind = 'redirect' AND to_profile = ANY (%(ids)s) AND recorded_at <= %(at)s) AS turned
+    WHERE kind = 'redirect' AND from_profile <> to_profile AND to_profile = ANY (%(ids)s) AND recorded_at <= %(at)s)
+    AS turned
 CROSS JOIN LATERAL (SELECT to_profile FROM moves
     WHERE kind = 'redirect' AND from_profile = turned.from_profile AND recorded_at <= %(at)s
     ORDER BY position DESC, ordinal DESC LIMIT 1) AS last

@@ -149,6 +149,7 @@ class MoveTable(Base, table=True):
         Index("ix_moves_record_no", "record_no", "position", postgresql_where="record_no IS NOT NULL"),
         Index("ix_moves_entered", "to_profile", "position", postgresql_where="kind = 'record'"),
         Index("ix_moves_redirected", "from_profile", "position", postgresql_where="kind = 'redirect'"),
+        Index("ix_moves_turned", "to_profile", postgresql_where="kind = 'redirect' AND from_profile <> to_profile"),
     )
 
     position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))

@@ -128,7 +128,12 @@ class Telling:
         )
         matcher = "" if self.cause is Cause.STEWARD else self.matcher_id
         cause = self.cause.value
-        redirected = (Move(MoveKind.REDIRECT, each, to, None, matcher, cause) for each, to in change.redirects)
+        # That an id stands for itself from its issue on goes without saying.
+        redirected = (
+            Move(MoveKind.REDIRECT, each, to, None, matcher, cause)
+            for each, to in change.redirects
+            if each != to or each not in issued
+        )
         moved = (Move(MoveKind.RECORD, step.from_id, step.to_id, step.number, matcher, cause) for step in change.steps)
         write.moves += chain(redirected, moved)
 

