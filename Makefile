@@ -36,7 +36,7 @@ check: .venv/ready ## Runs all that a change must pass: lint, types, import rule
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
 	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
-bench: bench-consent bench-gate ## Measures speed against floors in the same run; tables, and build/bench.
+bench: bench-consent bench-gate bench-identity ## Measures speed against floors in the same run; tables, and build/bench.
 
 bench-%: .venv/ready ## Measures one service, for example bench-consent.
 	@$(TOX) run -q -e bench-$*
