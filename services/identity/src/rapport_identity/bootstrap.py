@@ -7,7 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from protovalidate import Validator
-from rapport.identity.v1 import identity_pb2, identity_pb2_grpc
+from rapport.identity.v1 import (
+    identity_pb2,
+    identity_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+    registry_pb2,
+    registry_pb2_grpc,
+)
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.cli import ServiceDefinition
@@ -23,7 +30,12 @@ from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.telemetry.setup import Telemetry
+from rapport_privacy.embedded import ConsentGate
+from rapport_privacy.freshness import Freshness
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
 
+from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
 from rapport_identity.adapters.id_map import IdMapReader
 from rapport_identity.adapters.key_pool import KeyPool
 from rapport_identity.adapters.key_store import PostgresKeyStore
@@ -31,22 +43,33 @@ from rapport_identity.adapters.loading import IndexLoader, RecordLoader
 from rapport_identity.adapters.partition import PartitionStore
 from rapport_identity.adapters.resolving import ResolvingUnits
 from rapport_identity.adapters.secret_keys import SecretKeys
+from rapport_identity.adapters.touchpoints import OutboxBacklog, TouchpointFacts
 from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
 from rapport_identity.adapters.vault import HashKeys
 from rapport_identity.app.batcher import Batcher
+from rapport_identity.app.declarations import Registry
 from rapport_identity.app.partition import Partition
 from rapport_identity.app.resolve import ResolveRecords
+from rapport_identity.app.touchpoints import IngestTouchpoints
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.entrypoints.grpc import servicer_of
 from rapport_identity.entrypoints.grpc_profiles import Profiles
 from rapport_identity.entrypoints.grpc_records import Records
+from rapport_identity.entrypoints.grpc_registry import RegistryServicer
 from rapport_identity.entrypoints.grpc_stewards import Stewards
+from rapport_identity.entrypoints.grpc_touchpoints import OnceIngested, TouchpointServicer
 from rapport_identity.entrypoints.once import Once
 from rapport_identity.settings import IdentitySettings
+from rapport_identity.telemetry import TOUCHPOINTS
+from rapport_identity.translate_touchpoints import sighting
 
 SERVICE = "identity"
-SERVICES = (identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],)
+SERVICES = (
+    identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
+    ingest_pb2.DESCRIPTOR.services_by_name["TouchpointService"],
+    registry_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+)
 """What it serves."""
 
 _SHIPPED = "mat_default"
@@ -99,8 +122,21 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         resolve = ResolveRecords(partition, pool)
         once = Once(partition, resolve)
         single = Batcher(once.resolve)
+        gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock) if settings.gate else None
+        ingest = IngestTouchpoints(
+            partition,
+            resolve,
+            registry=Registry(DecidedDeclarations(database)),
+            gate=gate or Gate(Replica(), Freshness(), clock),  # one that never knows anything denies as stale
+            facts=TouchpointFacts(),
+            submit=sighting,
+            clock=clock,
+        )
+        offered = Batcher(OnceIngested(partition, ingest))
         following = Following(partition, settings.refresh_every_s, telemetry.meter, clock)
-        answering = [following, Intake(single.close, pool.close)]
+        answering = [following, Intake(single.close, offered.close, pool.close)]
+        if gate is not None:
+            answering.append(gate)
         server.add(
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
             servicer_of(
@@ -109,6 +145,24 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
                 Stewards(once, partition),
             ),
             SERVICES[0],
+        )
+        server.add(
+            ingest_pb2_grpc.add_TouchpointServiceServicer_to_server,
+            TouchpointServicer(
+                offered,
+                ingest,
+                Validator(),
+                OutboxBacklog(database),
+                settings.import_pause_s,
+                telemetry.meter.counter(TOUCHPOINTS),
+                clock,
+            ),
+            SERVICES[1],
+        )
+        server.add(
+            registry_pb2_grpc.add_RegistryServiceServicer_to_server,
+            RegistryServicer(once, partition, versions_in, clock),
+            SERVICES[2],
         )
         server.health.register("api", "database", database.check)
         server.health.register("api", "key_store", keys_database.check)

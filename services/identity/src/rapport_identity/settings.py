@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.settings import DatabaseSettings, ServiceSettings, SettingsGroup
+from rapport_privacy.settings import GateSettings
 
 
 class KeySettings(SettingsGroup):
@@ -28,5 +29,9 @@ class IdentitySettings(ServiceSettings):
 
     keys: KeySettings
     """The keys that records are encrypted and found with."""
+    gate: GateSettings | None = None
+    """The consent gate. Without one, whatever needs a permission is answered as not ready."""
+    import_pause_s: Annotated[float, Field(gt=0)] = 0.5
+    """A stream of touchpoints waits while the oldest unpublished event is older than this."""
     refresh_every_s: Annotated[float, Field(gt=0)] = 0.25
     """How often a process reads what others wrote: a look-up without a token may be out of date by as long."""

@@ -10,7 +10,9 @@ from rapport_chassis.authored import AuthoredStore, VersionState
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 
+from rapport_identity.adapters.resolving import ResolvingUnit
 from rapport_identity.app.declarations import Declaration, Place
+from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import InForce, Kind, Terms, kind_of
 from rapport_identity.translate_declarations import declaration_of, terms_body, terms_in
 
@@ -94,6 +96,12 @@ class DeclarationVersions:
             if len(found) == limit:
                 break
         return found
+
+
+def versions_in(unit: Unit) -> DeclarationVersions:
+    """Return the declarations in a transaction on the partition."""
+    assert isinstance(unit, ResolvingUnit)
+    return DeclarationVersions(unit.connection)
 
 
 class DecidedDeclarations:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from rapport_chassis.database.engine import Database
+from rapport_chassis.events import outbox
+
 from rapport_identity.adapters import facts as rows
 from rapport_identity.adapters.resolving import ResolvingUnit
 from rapport_identity.app.facts import Answered, Fact, Ingested
@@ -71,3 +74,19 @@ def _stored(fact: Fact) -> StoredFact:
         touchpoint.occurred_at,
         fact.recorded_at,
     )
+
+
+class OutboxBacklog:
+    """`Backlog`: what waits in the outbox.
+
+    Args:
+        database: Where it is.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def oldest_unpublished_s(self) -> float:
+        """Return for how many seconds the oldest event has waited to be published; 0 if none waits."""
+        async with self._database.transaction() as connection:
+            return await outbox.oldest_unpublished_s(connection)

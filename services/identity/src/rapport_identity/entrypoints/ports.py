@@ -14,3 +14,11 @@ class IdMap(Protocol):
     def stream(self) -> AsyncGenerator[identity_pb2.StreamIdMapResponse, None]:
         """Yield header, chunks and trailer: one moment of the partition."""
         ...
+
+
+class Backlog(Protocol):
+    """What was written and is not published yet."""
+
+    async def oldest_unpublished_s(self) -> float:
+        """Return for how many seconds the oldest event has waited to be published; 0 if none waits."""
+        ...
