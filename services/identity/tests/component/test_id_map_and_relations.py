@@ -28,15 +28,16 @@ async def test_the_map_and_the_tail_of_the_stream_say_what_every_id_stands_for(
     assert list(entries[merged.profile_id].redirect_ids) == list(merged.redirect_ids)
     assert merged.redirect_ids[0] not in entries
     assert entries[merged.profile_id].version == merged.version
-    later = await desk.merge(merged.profile_id, (await desk.resolve(somebody("Bo Fir"))).profile_id)
+    third = await desk.resolve(somebody("Bo Fir"))
+    (expected,) = (await desk.merge(merged.profile_id, third.profile_id)).profiles
     broker = installation.broker()
 
     async def told() -> bool:
         for message in await broker.stored("RAPPORT_IDENTITY"):
             if message.sequence >= header.tail_from_sequence and ".profiles_merged." in message.subject:
-                known = events_pb2.ProfilesMerged.FromString(message.data)
-                if known.survivor_id == later.profiles[0].profile_id:
-                    return list(known.profiles[0].redirect_ids) == list(later.profiles[0].redirect_ids)
+                (part,) = events_pb2.ProfilesMerged.FromString(message.data).profiles
+                if (part.profile_id, part.version) == (expected.profile_id, expected.version):
+                    return list(part.redirect_ids) == list(expected.redirect_ids)
         return False
 
     await eventually(told, timeout_s=30)
