@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.errors import RapportError
+from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.matcher_store import MatcherStore
 from rapport_identity.adapters.orphans import OLD_AFTER, sweep_orphans
 from rapport_identity.app.matchers import MatcherOrigin, Previewed, TakeOver, activate, get_matcher, ship
+from rapport_identity.app.preview import PreviewMatcher
 from rapport_identity.domain.bonds import Bonds
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.index import Index
@@ -128,6 +130,32 @@ async def test_what_a_matcher_knows_of_values_is_found_by_them_and_written_nowhe
     now = SystemClock().now() + OLD_AFTER * 2
     await sweep_orphans(opened, key_store, now=now, since=now - timedelta(days=1))
     assert key_id in await key_store.get([key_id])
+
+
+async def test_a_preview_says_exactly_what_an_activation_then_moves(process, matchers, opened, key_store):
+    mixed = replace(lenient(), join=-6.0, fracture=-8.0, prior=default_matcher().prior - 1)
+    await keep(process, matchers, mixed)
+    preview = PreviewMatcher(process.partition, matchers, ChildComputing(opened, key_store), SystemClock())
+    phases = []
+
+    async def report(phase, done, total):
+        phases.append(phase)
+
+    said = await preview(OTHER, 3, report)
+    before, held = dict(process.partition.replica.owners), process.persons()
+    assert (said.against, said.records, said.before) == (SHIPPED, len(before), len(held))
+    assert said.largest_before == max(map(len, held.values()))
+    await let_decide(process, matchers, OTHER, most_moved=said.moved)
+    await take_over(process, matchers)
+    after = process.partition.replica.owners
+    assert said.moved == sum(after[number] != owner for number, owner in before.items())
+    assert said.moved > 0
+    assert said.after == len(process.persons())
+    assert said.largest_after == max(map(len, process.persons().values()))
+    gone = held.keys() - process.persons().keys()
+    assert said.merges == len(gone)
+    assert len(said.changes) == 3
+    assert [each.moved for each in said.changes] == sorted((each.moved for each in said.changes), reverse=True)
 
 
 async def test_a_bound_on_moved_records_needs_a_preview_of_the_day_and_holds(process, matchers):

@@ -40,6 +40,9 @@ tell how often relatives do."""
 LEAST_LEFT: Final = 0.05
 """Share of a sampled u that stays at least; the sample says no more."""
 
+NO_LABELS: Final[Mapping[int, bool]] = {}
+TINY: Final = 1e-12
+
 Floats = NDArray[np.float64]
 
 
@@ -74,13 +77,19 @@ class _Fit:
     home: float
 
 
-def fit(matcher: Matcher, pairs: Sequence[tuple[Prepared, Prepared]], records: int) -> Matcher:
+def fit(
+    matcher: Matcher,
+    pairs: Sequence[tuple[Prepared, Prepared]],
+    records: int,
+    labels: Mapping[int, bool] = NO_LABELS,
+) -> Matcher:
     """Return the matcher with households, its m and odds fitted to the pairs.
 
     Args:
         matcher: What Splink trained.
         pairs: All pairs that blocking brought together, in a fixed order.
         records: How many records there are in all.
+        labels: By the place of a pair, whether a steward said that it is one person: no doubt is left of these.
     """
     matcher = _own_base(matcher)
     seen = _Pairs.of(pairs, matcher)
@@ -89,6 +98,9 @@ def fit(matcher: Matcher, pairs: Sequence[tuple[Prepared, Prepared]], records: i
     total = records * (records - 1) / 2
     for _ in range(ITERATIONS):
         person, home = _posteriors(matcher, seen, state)
+        for at, same in labels.items():
+            home[at] = 0.0 if same else home[at] / max(1 - person[at], TINY)
+            person[at] = float(same)
         state.person, state.home = max(person.sum(), 1) / total, max(home.sum(), 1) / total
         for at, comparison in enumerate(matcher.comparisons):
             state.m[at] = _maximise(seen.levels[:, at], person, STRENGTH * began.m[at], comparison)

@@ -73,7 +73,7 @@ def table_of(columns: Sequence[Mapping[str, Column]], names: Sequence[str]) -> p
     return pa.table(arrays)
 
 
-def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison]) -> Matcher:
+def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison], *, seed: int = SEED) -> Matcher:
     """Return a matcher trained on folded records, without households.
 
     A trait of which the records know too little keeps the weights it came with.
@@ -82,10 +82,10 @@ def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison])
     present = [trait for trait in traits if _known(trait, columns) >= LEAST_PAIRS]
     names = sorted(frozenset[str]().union(*(trait.columns for trait in present), *map(frozenset, SESSIONS)))
     ordered = sorted(columns, key=lambda record: repr([record[name] for name in names]))
-    database = DuckDBAPI(connection=duckdb.connect(config={"threads": 1}))  # several would add up in any order
+    database = DuckDBAPI(connection=connect())
     data = database.register(table_of(ordered, names))
     linker = Linker(data, settings_of(present))
-    linker.training.estimate_u_using_random_sampling(max_pairs=MAX_PAIRS, seed=SEED)
+    linker.training.estimate_u_using_random_sampling(max_pairs=MAX_PAIRS, seed=seed)
     model = linker.misc.save_model_to_json()
     for session in SESSIONS:
         if _pairs(ordered, session) >= LEAST_PAIRS:
@@ -94,6 +94,14 @@ def train(columns: Sequence[Mapping[str, Column]], traits: Sequence[Comparison])
     terms = sorted({level.term for trait in present for level in trait.levels if level.term})
     trained = read_model(model, {term: frequencies(ordered, term) for term in terms})
     return replace(trained, comparisons=merge(traits, trained.comparisons))
+
+
+def connect(**settings: Any) -> duckdb.DuckDBPyConnection:
+    """Return a database in memory that writes nothing to a disk: what does not fit fails.
+
+    One thread, for several would add up in any order.
+    """
+    return duckdb.connect(config={"threads": 1, "temp_directory": "", **settings})
 
 
 def _session(

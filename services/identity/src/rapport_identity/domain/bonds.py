@@ -1,6 +1,6 @@
 """What stewards decided, by record number: groups that are one person, and groups no two of which are."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise, product
 
@@ -54,6 +54,10 @@ class Bonds:
     def get(self, constraint_id: str) -> Bond | None:
         """Return a constraint that is in force."""
         return self._bonds.get(constraint_id)
+
+    def items(self) -> Iterable[tuple[str, Bond]]:
+        """Return all of them, by constraint."""
+        return self._bonds.items()
 
     def bound_to(self, number: int) -> Iterator[int]:
         """Yield the records that must match this one."""

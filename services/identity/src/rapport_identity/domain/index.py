@@ -91,6 +91,10 @@ class Index:
         """Whether the record is here."""
         return number in self._entries
 
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield all records, in no order that means anything."""
+        return iter(self._entries.values())
+
     def __getitem__(self, number: int) -> Entry:
         """Return a record.
 
