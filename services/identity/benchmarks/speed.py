@@ -20,9 +20,9 @@ from typing import Final
 
 import psutil
 from grpc_health.v1 import health_pb2
-from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2
-from rapport_identity.domain.records import Address, IdentifierKind, Record
+from rapport.identity.v1 import identity_pb2, record_pb2
 from rapport_identity.population import Population, Sighting
+from rapport_identity.population.messages import message_of
 from rapport_testing.bench import Figure, Report, latencies_us, p50, p99
 from rapport_testing.process import ServiceProcess
 
@@ -34,12 +34,6 @@ from identity_desk import Desk, IdentityInstallation, open_desk, start_installat
 BATCH: Final = 500
 SINGLES: Final = 400
 PARTS: Final = ("singles", "look-ups", "searches", "restart")
-_KINDS: Final = {
-    IdentifierKind.ACCOUNT: events_pb2.IDENTIFIER_KIND_ACCOUNT,
-    IdentifierKind.DEVICE: events_pb2.IDENTIFIER_KIND_DEVICE,
-    IdentifierKind.COOKIE: events_pb2.IDENTIFIER_KIND_COOKIE,
-    IdentifierKind.NATIONAL_ID: events_pb2.IDENTIFIER_KIND_NATIONAL_ID,
-}
 
 
 def main() -> None:
@@ -168,45 +162,6 @@ async def restart(report: Report, api: ServiceProcess, count: int) -> None:
     report.add(Figure("  so at 1 M records", taken / count * 1e6, "s", 30.0, "<= 1"))
     assert api.pid is not None
     report.add(Figure("memory of the process a record", psutil.Process(api.pid).memory_info().rss / count, "B"))
-
-
-def message_of(sighting: Sighting) -> record_pb2.Record:
-    """Return a record of the population as a source sends it."""
-    record = sighting.record
-    message = record_pb2.Record(
-        key=record_pb2.RecordKey(source=record.key.source, source_record_id=record.key.source_record_id),
-        market=record.region or "",
-    )
-    message.occurred_at.FromDatetime(sighting.occurred_at)
-    _fill(message.person, record)
-    return message
-
-
-def _fill(person: record_pb2.PersonData, record: Record) -> None:
-    person.birth_place, person.employer = record.birth_place or "", record.employer or ""
-    if record.given_name or record.surname:
-        person.names.add(given_names=record.given_name or "", surname=record.surname or "")
-    if record.birth_date and len(parts := record.birth_date.split("-")) == 3 and all(map(str.isdecimal, parts)):
-        year, month, day = map(int, parts)
-        if month <= 12 and day <= 31:
-            person.birth_date.year, person.birth_date.month, person.birth_date.day = year, month, day
-    if (address := record.address) is not None and address != Address():
-        person.addresses.add(
-            house_number=address.house or "",
-            street=address.street or "",
-            unit=address.unit or "",
-            city=address.city or "",
-            region=address.region or "",
-            postal_code=address.postcode or "",
-        )
-    for kind, values in (
-        (events_pb2.IDENTIFIER_KIND_EMAIL, record.emails),
-        (events_pb2.IDENTIFIER_KIND_PHONE, record.phones),
-    ):
-        for value in values:
-            person.identifiers.add(kind=kind, value=value)
-    for each in record.identifiers:
-        person.identifiers.add(kind=_KINDS[each.kind], namespace=each.namespace, value=each.value)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ from rapport_identity.app.stored import (
 )
 from rapport_identity.domain.facets import Facet, state_of
 from rapport_identity.population import Population, Sighting
+from rapport_identity.population.messages import message_of
 from rapport_testing.bench import Figure, Report, p50, p99
 from rapport_testing.postgres import PostgresServer
 
@@ -173,21 +174,9 @@ async def take_in(store: PartitionStore, pool: KeyPool, drafts: Sequence[RecordD
 
 def draft_of(sighting: Sighting) -> RecordDraft:
     """Return a record of the population as storage takes it."""
-    record = sighting.record
-    person = record_pb2.PersonData(birth_place=record.birth_place or "", employer=record.employer or "")
-    person.names.add(given_names=record.given_name or "", surname=record.surname or "")
-    if (address := record.address) is not None:
-        person.addresses.add(street=address.street or "", city=address.city or "", postal_code=address.postcode or "")
-    for kind, values in ((1, record.emails), (2, record.phones)):
-        for value in values:
-            person.identifiers.add(kind=kind, value=value)
-    for each in record.identifiers:
-        person.identifiers.add(kind=5, namespace=each.namespace, value=each.value)
-    key = record_pb2.RecordKey(source=record.key.source, source_record_id=record.key.source_record_id)
-    message = record_pb2.Record(key=key, person=person)
-    message.occurred_at.FromDatetime(sighting.occurred_at)
-    terms = tuple(Term(each.kind, f"{each.namespace}\0{each.value}") for each in person.identifiers)
-    return RecordDraft(SourceKey(*record.key), message.SerializeToString(), terms, sighting.occurred_at)
+    message = message_of(sighting)
+    terms = tuple(Term(each.kind, f"{each.namespace}\0{each.value}") for each in message.person.identifiers)
+    return RecordDraft(SourceKey(*sighting.record.key), message.SerializeToString(), terms, sighting.occurred_at)
 
 
 @contextmanager

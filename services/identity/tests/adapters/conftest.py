@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import rapport_identity
-from rapport.identity.v1 import events_pb2, record_pb2
+from rapport.identity.v1 import record_pb2
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.migrate import upgrade
@@ -37,6 +37,7 @@ from rapport_identity.app.stored import (
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.facets import Facet, state_of
 from rapport_identity.population import Population, Sighting
+from rapport_identity.population.messages import message_of
 from rapport_identity.translate import submission_of
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.plugin import MakeDatabase
@@ -138,43 +139,6 @@ def key_store(keys_database: Database, epoch_keys: SecretKeys) -> PostgresKeySto
 @pytest.fixture
 def store(opened: Database, hash_keys: SecretKeys) -> PartitionStore:
     return PartitionStore(opened, HashKeys(hash_keys))
-
-
-_KINDS = {
-    "national_id": events_pb2.IDENTIFIER_KIND_NATIONAL_ID,
-    "account": events_pb2.IDENTIFIER_KIND_ACCOUNT,
-    "device": events_pb2.IDENTIFIER_KIND_DEVICE,
-    "cookie": events_pb2.IDENTIFIER_KIND_COOKIE,
-}
-
-
-def message_of(sighting: Sighting) -> record_pb2.Record:
-    record = sighting.record
-    person = record_pb2.PersonData(birth_place=record.birth_place or "", employer=record.employer or "")
-    person.names.add(
-        given_names=record.given_name or "", middle_names=record.middle_names or "", surname=record.surname or ""
-    )
-    if (address := record.address) is not None:
-        person.addresses.add(
-            street=address.street or "",
-            house_number=address.house or "",
-            unit=address.unit or "",
-            po_box=address.po_box or "",
-            city=address.city or "",
-            region=address.region or "",
-            postal_code=address.postcode or "",
-        )
-    for email in record.emails:
-        person.identifiers.add(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value=email)
-    for phone in record.phones:
-        person.identifiers.add(kind=events_pb2.IDENTIFIER_KIND_PHONE, value=phone)
-    for each in record.identifiers:
-        person.identifiers.add(kind=_KINDS[each.kind], namespace=each.namespace, value=each.value)
-    message = record_pb2.Record(
-        key=record_pb2.RecordKey(source=record.key.source, source_record_id=record.key.source_record_id), person=person
-    )
-    message.occurred_at.FromDatetime(sighting.occurred_at)
-    return message
 
 
 def readable(payload: bytes) -> Readable:
