@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rapport.common.v1 import event_pb2
 from rapport.consent.v1 import ledger_pb2, purpose_pb2
 from rapport.identity.v1 import events_pb2, ingest_pb2, record_pb2, touchpoint_pb2
 from rapport_chassis.clock import SystemClock
@@ -322,7 +323,7 @@ async def test_split_issues_moved_facts_again_and_readers_count_each_once(shop):
     async with shop.process.partition.session() as session:
         await steward.withdraw(session, merged.constraint.constraint_id, actor="ops-1")
     told = await shop.told()
-    newest = {}
+    newest: dict[str, event_pb2.Fact] = {}
     for each in told:
         fact = each.fact
         if fact.fact_id not in newest or newest[fact.fact_id].owner_version < fact.owner_version:
