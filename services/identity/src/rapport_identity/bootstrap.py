@@ -69,11 +69,9 @@ SERVICES = (
     identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
     ingest_pb2.DESCRIPTOR.services_by_name["TouchpointService"],
     registry_pb2.DESCRIPTOR.services_by_name["RegistryService"],
+    matcher_pb2.DESCRIPTOR.services_by_name["MatcherService"],
 )
 """What it serves."""
-
-_SHIPPED = "mat_default"
-"""Id of the matcher that ships."""
 
 
 class Databases:
@@ -117,7 +115,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
     if "api" in roles:
         store = PartitionStore(database, HashKeys(SecretKeys.load(settings.keys.hash_folder)))
         units = ResolvingUnits(store, keys, clock)
-        partition = Partition(units, IndexLoader(RecordLoader(database, keys)), default_matcher(), _SHIPPED)
+        partition = Partition(units, IndexLoader(RecordLoader(database, keys)), default_matcher(), default_matcher_id())
         pool = KeyPool(keys, clock)
         resolve = ResolveRecords(partition, pool)
         once = Once(partition, resolve)
@@ -163,6 +161,33 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             registry_pb2_grpc.add_RegistryServiceServicer_to_server,
             RegistryServicer(once, partition, versions_in, clock),
             SERVICES[2],
+        )
+        runner = OperationRunner(database, clock=clock)
+        matchers, reviews = MatcherStore(keys), ReviewQueue()
+        computing = ChildComputing(database, keys)
+        work = MatcherWork(
+            TrainMatcher(partition, matchers, reviews, computing),
+            PreviewMatcher(partition, matchers, computing, clock),
+            clock,
+        )
+        runner.register(TRAIN, work.trained)
+        runner.register(PREVIEW, work.previewed)
+        keep = KeepMatchers(partition, matchers, (default_matcher_id(), default_matcher()))
+        find = FindReviews(partition, reviews)
+        answering += [
+            runner,
+            Stepping("matchers", keep.step, clock, share=0.5),
+            Stepping("reviews", find.step, clock, share=0.2),
+        ]
+        server.add(
+            matcher_pb2_grpc.add_MatcherServiceServicer_to_server,
+            MatcherServicer(once, partition, matchers, SubmittedOperations(runner), clock),
+            SERVICES[3],
+        )
+        server.add(
+            operations_pb2_grpc.add_OperationsServicer_to_server,
+            OperationsServicer(database, clock=clock),
+            operations_pb2.DESCRIPTOR.services_by_name["Operations"],
         )
         server.health.register("api", "database", database.check)
         server.health.register("api", "key_store", keys_database.check)

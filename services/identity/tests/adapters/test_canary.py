@@ -11,6 +11,7 @@ from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 from rapport_identity.adapters.partition import PartitionStore
+from rapport_identity.domain.identifiers import PLACEHOLDERS
 from rapport_testing.postgres_binaries import binary
 
 _SHORT = 5
@@ -26,8 +27,12 @@ def said_by(payload: bytes) -> set[str]:
     texts += [text for name in person.names for text in (name.given_names, name.middle_names, name.surname)]
     texts += [text for each in person.addresses for text in (each.street, each.house_number, each.city)]
     pieces = {piece for text in texts for piece in (text, *re.split(r"[\s@.+-]+", text))}
-    # A placeholder such as 0000000000 is nobody's.
-    return {piece for piece in pieces if len(piece) >= _SHORT and len(set(piece)) > 2}
+    # A placeholder such as 0000000000 or "customer" is nobody's.
+    return {
+        piece
+        for piece in pieces
+        if len(piece) >= _SHORT and len(set(piece)) > 2 and piece.casefold() not in PLACEHOLDERS
+    }
 
 
 def dumped(made: Any) -> str:

@@ -10,13 +10,13 @@ from typing import Any, Final
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters import head
-from rapport_identity.adapters.matchers import digest, hashed, opened
+from rapport_identity.adapters.matchers import hashed, opened
 from rapport_identity.adapters.resolving import ResolvingUnit
 from rapport_identity.app.matchers import Activation, MatcherDraft, MatcherOrigin, Pending, Previewed, Version
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.matcher import Matcher
-from rapport_identity.domain.matcher_json import dump
+from rapport_identity.domain.matcher_json import digest, dump
 
 _ADD: Final = """
 INSERT INTO matchers (matcher_id, origin, sha256, body, key_id, trained_on, created_at)

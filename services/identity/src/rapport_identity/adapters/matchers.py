@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from hashlib import sha256
 from typing import Final
 
 from rapport_chassis.database.pool import Connection
@@ -57,11 +56,6 @@ def term_hash(hasher: Hasher, column: str, value: str) -> str:
 def hasher_of(key: bytes) -> Hasher:
     """Return what hashes under a matcher's key."""
     return Hasher(0, {0: key})
-
-
-def digest(matcher: Matcher) -> bytes:
-    """Return the digest over all that decides, of a matcher whose values are in clear."""
-    return sha256(dump(matcher).encode()).digest()
 
 
 def hashed(matcher: Matcher, key: bytes) -> bytes:

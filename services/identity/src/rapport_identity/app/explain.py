@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from rapport_identity.app.matchers import Matchers, get_matcher
-from rapport_identity.app.partition import Partition
+from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.profiles import get_profile
 from rapport_identity.app.replica import Replica
 from rapport_identity.app.units import Unit
@@ -104,6 +104,14 @@ class Explain:
                 found = explain_match(index, bonds, one, another)
                 return ExplainedMatch(replica.matcher_id, index.matcher, found)
             return ExplainedMatch(matcher_id, other, explain_by(other, index, bonds, one, another))
+
+    @staticmethod
+    def decided(session: Session, first: int, second: int) -> ExplainedMatch:
+        """Return why two records do or do not match, with what a session has decided."""
+        replica = session.replica
+        index = replica.index
+        found = explain_match(index, replica.bonds, index[first], index[second])
+        return ExplainedMatch(replica.matcher_id, index.matcher, found)
 
     async def reviewed(self, first: int, second: int) -> tuple[ExplainedMatch, tuple[Entry, Entry]] | None:
         """Return why two records of a review do or do not match, and them; None if one was erased."""

@@ -239,6 +239,33 @@ async def ship(partition: Partition, matchers: Matchers, matcher_id: str, matche
             await session.unit.write(Write())
 
 
+class KeepMatchers:
+    """Keeps the matcher of this release, once, and then joins by the matcher that decides what is not joined by it.
+
+    Args:
+        partition: Where the records are.
+        matchers: Where matchers are kept.
+        shipped: The one of this release, and its id.
+    """
+
+    def __init__(self, partition: Partition, matchers: Matchers, shipped: tuple[str, Matcher]) -> None:
+        self._partition = partition
+        self._matchers = matchers
+        self._shipped: tuple[str, Matcher] | None = shipped
+        self._take_over = TakeOver(partition, matchers)
+
+    async def step(self) -> bool:
+        """Do some of it, and return whether there was anything to do.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        if self._shipped is not None:
+            await ship(self._partition, self._matchers, *self._shipped)
+            self._shipped = None
+        return await self._take_over.step()
+
+
 class TakeOver:
     """Joins all records by the matcher that decides, some at a time; several processes may do so at once.
 

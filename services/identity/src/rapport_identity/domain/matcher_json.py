@@ -1,6 +1,7 @@
 """A matcher as JSON and back: plain data, no code, the same bytes for the same matcher."""
 
 import json
+from hashlib import sha256
 from typing import Any as Json
 from typing import Final
 
@@ -31,6 +32,11 @@ def dump(matcher: Matcher) -> str:
         indent=1,
         sort_keys=True,
     )
+
+
+def digest(matcher: Matcher) -> bytes:
+    """Return the SHA-256 over all that decides: the same digest joins the same records."""
+    return sha256(dump(matcher).encode()).digest()
 
 
 def load(text: str) -> Matcher:
