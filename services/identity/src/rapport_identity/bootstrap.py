@@ -6,19 +6,22 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+from google.longrunning import operations_pb2, operations_pb2_grpc
 from protovalidate import Validator
 from rapport.identity.v1 import (
     identity_pb2,
     identity_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
+    matcher_pb2,
+    matcher_pb2_grpc,
     registry_pb2,
     registry_pb2_grpc,
 )
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.cli import ServiceDefinition
-from rapport_chassis.clock import SystemClock
+from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
 from rapport_chassis.events import inbox
@@ -26,6 +29,7 @@ from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.operations import OperationRunner, OperationsServicer
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
@@ -35,25 +39,38 @@ from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
 
+from rapport_identity.adapters.background import Stepping, SubmittedOperations
+from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
 from rapport_identity.adapters.id_map import IdMapReader
 from rapport_identity.adapters.key_pool import KeyPool
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.loading import IndexLoader, RecordLoader
+from rapport_identity.adapters.matcher_store import MatcherStore
+from rapport_identity.adapters.origins import RecordOrigins
 from rapport_identity.adapters.partition import PartitionStore
 from rapport_identity.adapters.resolving import ResolvingUnits
+from rapport_identity.adapters.reviews import ReviewQueue
 from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.touchpoints import OutboxBacklog, TouchpointFacts
 from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
 from rapport_identity.adapters.vault import HashKeys
 from rapport_identity.app.batcher import Batcher
 from rapport_identity.app.declarations import Registry
+from rapport_identity.app.explain import Explain
+from rapport_identity.app.matchers import KeepMatchers
 from rapport_identity.app.partition import Partition
+from rapport_identity.app.ports import KeyStore
+from rapport_identity.app.preview import PreviewMatcher
 from rapport_identity.app.resolve import ResolveRecords
+from rapport_identity.app.reviews import FindReviews
 from rapport_identity.app.touchpoints import IngestTouchpoints
-from rapport_identity.domain.defaults import default_matcher
+from rapport_identity.app.train import TrainMatcher
+from rapport_identity.domain.defaults import default_matcher, default_matcher_id
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.entrypoints.grpc import servicer_of
+from rapport_identity.entrypoints.grpc_explanations import Explanations
+from rapport_identity.entrypoints.grpc_matchers import PREVIEW, TRAIN, MatcherServicer, MatcherWork
 from rapport_identity.entrypoints.grpc_profiles import Profiles
 from rapport_identity.entrypoints.grpc_records import Records
 from rapport_identity.entrypoints.grpc_registry import RegistryServicer
@@ -132,7 +149,8 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         )
         offered = Batcher(OnceIngested(partition, ingest))
         following = Following(partition, settings.refresh_every_s, telemetry.meter, clock)
-        answering = [following, Intake(single.close, offered.close, pool.close)]
+        explanations, joining = _matching(server, database, keys, partition, once, clock)
+        answering = [following, *joining, Intake(single.close, offered.close, pool.close)]
         if gate is not None:
             answering.append(gate)
         server.add(
@@ -141,6 +159,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
                 Records(single, resolve, partition, Validator(), clock),
                 Profiles(partition, IdMapReader(database)),
                 Stewards(once, partition),
+                explanations,
             ),
             SERVICES[0],
         )
@@ -162,33 +181,6 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             RegistryServicer(once, partition, versions_in, clock),
             SERVICES[2],
         )
-        runner = OperationRunner(database, clock=clock)
-        matchers, reviews = MatcherStore(keys), ReviewQueue()
-        computing = ChildComputing(database, keys)
-        work = MatcherWork(
-            TrainMatcher(partition, matchers, reviews, computing),
-            PreviewMatcher(partition, matchers, computing, clock),
-            clock,
-        )
-        runner.register(TRAIN, work.trained)
-        runner.register(PREVIEW, work.previewed)
-        keep = KeepMatchers(partition, matchers, (default_matcher_id(), default_matcher()))
-        find = FindReviews(partition, reviews)
-        answering += [
-            runner,
-            Stepping("matchers", keep.step, clock, share=0.5),
-            Stepping("reviews", find.step, clock, share=0.2),
-        ]
-        server.add(
-            matcher_pb2_grpc.add_MatcherServiceServicer_to_server,
-            MatcherServicer(once, partition, matchers, SubmittedOperations(runner), clock),
-            SERVICES[3],
-        )
-        server.add(
-            operations_pb2_grpc.add_OperationsServicer_to_server,
-            OperationsServicer(database, clock=clock),
-            operations_pb2.DESCRIPTOR.services_by_name["Operations"],
-        )
         server.health.register("api", "database", database.check)
         server.health.register("api", "key_store", keys_database.check)
         server.health.register("api", following.name, following.check)
@@ -205,6 +197,39 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         nats=nats,
         components=[*answering, relay, sweeper, care],
     )
+
+
+def _matching(
+    server: ServerBuilder, database: Database, keys: KeyStore, partition: Partition, once: Once, clock: Clock
+) -> tuple[Explanations, list[Component]]:
+    """Serve matchers, and return what explains and what goes on behind."""
+    runner = OperationRunner(database, clock=clock)
+    matchers, reviews, computing = MatcherStore(keys), ReviewQueue(), ChildComputing(database, keys)
+    work = MatcherWork(
+        TrainMatcher(partition, matchers, reviews, computing),
+        PreviewMatcher(partition, matchers, computing, clock),
+        clock,
+    )
+    runner.register(TRAIN, work.trained)
+    runner.register(PREVIEW, work.previewed)
+    server.add(
+        matcher_pb2_grpc.add_MatcherServiceServicer_to_server,
+        MatcherServicer(once, partition, matchers, SubmittedOperations(runner), clock),
+        SERVICES[3],
+    )
+    server.add(
+        operations_pb2_grpc.add_OperationsServicer_to_server,
+        OperationsServicer(database, clock=clock),
+        operations_pb2.DESCRIPTOR.services_by_name["Operations"],
+    )
+    keep = KeepMatchers(partition, matchers, (default_matcher_id(), default_matcher()))
+    find = FindReviews(partition, reviews)
+    explanations = Explanations(Explain(partition, matchers, RecordOrigins()), reviews, once, partition)
+    return explanations, [
+        runner,
+        Stepping("matchers", keep.step, clock, share=0.5),
+        Stepping("reviews", find.step, clock, share=0.2),
+    ]
 
 
 DEFINITION = ServiceDefinition(

@@ -1,0 +1,86 @@
+"""Work in steps behind what is served: it takes a share of the time and lets go between two steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+from google.longrunning import operations_pb2
+from google.protobuf.message import Message
+from rapport_chassis.clock import Clock
+from rapport_chassis.errors import RapportError
+from rapport_chassis.events.tasks import end
+from rapport_chassis.operations import OperationRunner
+from rapport_chassis.telemetry.logs import get_logger
+
+from rapport_identity.adapters.resolving import ResolvingUnit
+from rapport_identity.app.units import Unit
+
+_IDLE_S: Final = 1.0
+_AFTER_FAILURE_S: Final = 5.0
+
+
+class Stepping:
+    """A component that takes one step after the other while there is something to do.
+
+    Args:
+        name: Its name.
+        step: Does some of the work, and returns whether there was any.
+        clock: Paces.
+        share: Of the time that steps take at most.
+    """
+
+    role: Literal["api"] = "api"
+
+    def __init__(self, name: str, step: Callable[[], Awaitable[bool]], clock: Clock, *, share: float) -> None:
+        self.name = name
+        self._step = step
+        self._clock = clock
+        self._rest = (1 - share) / share
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin."""
+        self._task = asyncio.create_task(self._work(), name=self.name)
+
+    async def stop(self) -> None:
+        """Stop; a step that is cut off leaves nothing behind."""
+        if self._task is not None:
+            await end(self._task)
+
+    async def _work(self) -> None:
+        failing = ""
+        while True:
+            began = self._clock.boottime()
+            try:
+                worked = await self._step()
+            except RapportError as error:
+                if error.reason.name not in (failing, "NOT_READY"):
+                    get_logger().warning("step_failed", component=self.name, reason=error.reason.name)
+                failing = error.reason.name
+                await self._clock.sleep(_AFTER_FAILURE_S if failing != "NOT_READY" else _IDLE_S)
+                continue
+            failing = ""
+            took = self._clock.boottime() - began
+            await self._clock.sleep(took * self._rest if worked else _IDLE_S)
+
+
+class SubmittedOperations:
+    """`Operations`, run by any process of the service.
+
+    Args:
+        runner: Runs them.
+    """
+
+    def __init__(self, runner: OperationRunner) -> None:
+        self._runner = runner
+
+    async def submit(
+        self, unit: Unit, *, method: str, caller: str, request: Message, metadata: Message
+    ) -> operations_pb2.Operation:
+        """Start an operation in the transaction of a unit, and return it."""
+        assert isinstance(unit, ResolvingUnit)
+        return await self._runner.submit(
+            unit.connection, method=method, caller=caller, request=request, metadata=metadata
+        )
