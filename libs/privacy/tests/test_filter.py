@@ -139,6 +139,15 @@ def test_the_filter_says_of_each_what_a_check_says(scale: Scale) -> None:
     check()
 
 
+def test_look_alikes_are_asked_about_where_a_block_could_hold_none_of_them() -> None:
+    world = World()
+    for person in (PEOPLE[0], PEOPLE[12]):
+        world.ledger.grant(person, "mail", "alba")
+    world.load()
+    assert len(world.replica.contents.block) == 0
+    world.compare()
+
+
 def test_a_small_audience_is_asked_one_by_one_and_a_large_one_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

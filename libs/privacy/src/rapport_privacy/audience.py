@@ -147,7 +147,7 @@ def permits(block: Block, audience: PackedIds, question: Question, masks: Sequen
         now: The instant of the effect.
     """
     permitted = np.full(len(audience), weigh(question, None, now)[0] == Answer.PERMIT)
-    if question.outcome is None and masks:
+    if question.outcome is None and masks and len(block):
         rows = rows_of(block.keys, audience)
         known = np.flatnonzero(rows >= 0)
         permitted[known] = _permits_rows(block, rows[known], question, masks, now)
