@@ -141,7 +141,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         ingest = IngestTouchpoints(
             partition,
             resolve,
-            registry=Registry(DecidedDeclarations(database)),
+            registry=Registry(DecidedDeclarations()),
             gate=gate or Gate(Replica(), Freshness(), clock),  # one that never knows anything denies as stale
             facts=TouchpointFacts(),
             submit=sighting,
@@ -223,6 +223,7 @@ def _matching(
         operations_pb2.DESCRIPTOR.services_by_name["Operations"],
     )
     keep = KeepMatchers(partition, matchers, (default_matcher_id(), default_matcher()))
+    server.health.register("api", "matchers", keep.check)
     find = FindReviews(partition, reviews)
     explanations = Explanations(Explain(partition, matchers, RecordOrigins()), reviews, once, partition)
     return explanations, [

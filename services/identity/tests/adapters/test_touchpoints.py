@@ -101,7 +101,7 @@ class Shop:
         self.ingest = IngestTouchpoints(
             process.partition,
             ResolveRecords(process.partition, Keys(keys)),
-            registry=Registry(DecidedDeclarations(opened)),
+            registry=Registry(DecidedDeclarations()),
             gate=self.gate,
             facts=TouchpointFacts(),
             submit=sighting,

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from rapport_chassis.authored import AuthoredStore, VersionState
-from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters.resolving import ResolvingUnit
@@ -100,32 +99,28 @@ class DeclarationVersions:
 
 def versions_in(unit: Unit) -> DeclarationVersions:
     """Return the declarations in a transaction on the partition."""
-    assert isinstance(unit, ResolvingUnit)
-    return DeclarationVersions(unit.connection)
+    return DeclarationVersions(connection_of(unit))
 
 
 class DecidedDeclarations:
-    """`Decided`, each look in a transaction of its own.
+    """`Decided`."""
 
-    Args:
-        database: Where they are.
-    """
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def mark(self) -> tuple[int, int]:
+    async def mark(self, unit: Unit) -> tuple[int, int]:
         """Return what differs whenever something was activated or retired since."""
-        async with self._database.transaction() as connection:
-            row = await (await connection.execute(_MARK, (_KINDS,))).fetchone()
+        row = await (await connection_of(unit).execute(_MARK, (_KINDS,))).fetchone()
         assert row is not None
         return row[0], row[1]
 
-    async def active(self) -> Sequence[InForce]:
+    async def active(self, unit: Unit) -> Sequence[InForce]:
         """Return every version that is active, those whose time is to come too."""
-        async with self._database.transaction() as connection:
-            rows = await (await connection.execute(_ACTIVE, (_KINDS,))).fetchall()
+        rows = await (await connection_of(unit).execute(_ACTIVE, (_KINDS,))).fetchall()
         return [
             InForce(Kind(kind), name, version, active_from.astimezone(UTC), terms_in(body))
             for kind, name, version, active_from, body in rows
         ]
+
+
+def connection_of(unit: Unit) -> Connection:
+    """Return the connection of a transaction on the partition."""
+    assert isinstance(unit, ResolvingUnit)
+    return unit.connection

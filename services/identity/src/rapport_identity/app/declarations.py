@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from rapport_chassis.authored import VersionState
 
+from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import Declared, InForce, Kind, Terms, declared_at, kind_of, validate_terms
 
 
@@ -100,13 +101,13 @@ async def draft(versions: Versions, name: str, terms: Terms, *, actor: str, now:
 
 
 class Decided(Protocol):
-    """What was ever activated, and whether that is still all."""
+    """What was ever activated, and whether that is still all, as a transaction sees it."""
 
-    async def mark(self) -> tuple[int, int]:
+    async def mark(self, unit: Unit) -> tuple[int, int]:
         """Return what differs whenever something was activated or retired since."""
         ...
 
-    async def active(self) -> Sequence[InForce]:
+    async def active(self, unit: Unit) -> Sequence[InForce]:
         """Return every version that is active, those whose time is to come too."""
         ...
 
@@ -125,15 +126,15 @@ class Registry:
         self._declared: Declared | None = None
         self._until: datetime | None = None
 
-    async def declared(self, now: datetime) -> Declared:
+    async def declared(self, unit: Unit, now: datetime) -> Declared:
         """Return what is declared at this time.
 
         Raises:
             RapportError: NOT_READY.
         """
-        mark = await self._decided.mark()
+        mark = await self._decided.mark(unit)
         if mark != self._mark:
-            self._versions, self._mark, self._declared = await self._decided.active(), mark, None
+            self._versions, self._mark, self._declared = await self._decided.active(unit), mark, None
         if self._declared is None or (self._until is not None and now >= self._until):
             self._declared = declared_at(self._versions, now)
             self._until = min((each.active_from for each in self._versions if each.active_from > now), default=None)

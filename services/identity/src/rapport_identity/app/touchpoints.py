@@ -85,27 +85,17 @@ class IngestTouchpoints:
         Raises:
             RapportError: NOT_READY. If the COMMIT was on its way, its outcome is unknown: a repeat is answered.
         """
-        declared = await self.declared()
         async with self._partition.session() as session:
-            return await self.within(session, touchpoints, declared)
+            return await self.within(session, touchpoints)
 
-    async def declared(self) -> Declared:
-        """Return what may be collected now: to be asked before a session is opened.
-
-        Raises:
-            RapportError: NOT_READY.
-        """
-        return await self._registry.declared(self._clock.now())
-
-    async def within(
-        self, session: Session, touchpoints: Sequence[RawTouchpoint], declared: Declared
-    ) -> list[Ingested | RapportError]:
+    async def within(self, session: Session, touchpoints: Sequence[RawTouchpoint]) -> list[Ingested | RapportError]:
         """Take them in as the one change of a session that the caller has opened.
 
         Raises:
             RapportError: NOT_READY.
         """
         now = self._clock.now()
+        declared = await self._registry.declared(session.unit, now)
         faults = [_fault(each, declared, now) for each in touchpoints]
         events = {raw.event: at for at, raw in reversed([*enumerate(touchpoints)]) if faults[at] is None}
         earlier = await self._facts.answered(session.unit, events.keys()) if events else {}

@@ -63,11 +63,10 @@ class OnceIngested:
         Raises:
             RapportError: NOT_READY.
         """
-        declared = await self.ingest.declared()
         async with self.partition.session() as session:
             earlier = await session.unit.earlier([each.request for each in offered])
             new = {each.request: each.touchpoint for each, known in zip(offered, earlier, strict=True) if known is None}
-            ingested = await self.ingest.within(session, list(new.values()), declared)
+            ingested = await self.ingest.within(session, list(new.values()))
             answers = {
                 request: answer if isinstance(answer, RapportError) else ingested_message(answer)
                 for request, answer in zip(new, ingested, strict=True)
