@@ -125,8 +125,10 @@ async def test_what_a_matcher_knows_of_values_is_found_by_them_and_written_nowhe
     assert weights.prepare(record).frequencies == rare.prepare(record).frequencies
     async with opened.transaction() as connection:
         rows = await (await connection.execute("SELECT matchers::text, body FROM matchers")).fetchall()
+        assert len(rows) == 2
         assert all(b"zyxwvuton" not in body and "zyxwvuton" not in text for text, body in rows)
-        (key_id,) = await (await connection.execute("SELECT key_id FROM matchers WHERE key_id IS NOT NULL")).fetchone()
+        assert all(b'"smith"' not in body for _, body in rows)
+        (key_id,) = await (await connection.execute("SELECT key_id FROM matchers WHERE origin = 'trained'")).fetchone()
     now = SystemClock().now() + OLD_AFTER * 2
     await sweep_orphans(opened, key_store, now=now, since=now - timedelta(days=1))
     assert key_id in await key_store.get([key_id])

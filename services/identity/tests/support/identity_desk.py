@@ -79,7 +79,7 @@ def start_installation(folder: Path, *, durable: bool = False, provisioned: bool
     installation = IdentityInstallation(IDENTITY, folder, durable=durable)
     shop_may = ["records.write", "profiles.*", "relations.read", "id_map.read"]
     installation.grant(SHOP, [f"identity.{permission}" for permission in shop_may])
-    installation.grant(OFFICE, ["identity.*"])
+    installation.grant(OFFICE, ["identity.*", "chassis.operations.use"])
     installation.grant_role(STEWARD, ["identity.*"])
     installation.start(provisioned=provisioned)
     return installation

@@ -1,6 +1,7 @@
 import importlib.util
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from rapport_identity.domain.matcher_json import dump
@@ -9,9 +10,11 @@ from rapport_identity.domain.traits import TRAITS
 if any(importlib.util.find_spec(name) is None for name in ("splink", "numpy", "pyarrow")):
     pytest.skip("training needs rapport-identity[train]", allow_module_level=True)
 
+import duckdb
 from rapport_identity.adapters.household_fit import fit
-from rapport_identity.adapters.splink_training import frequencies
-from rapport_identity.adapters.training import train, without_rare
+from rapport_identity.adapters.splink_training import connect, frequencies
+from rapport_identity.adapters.training import NotTrainableError, train, without_rare
+from rapport_identity.adapters.training import fit as fit_columns
 from rapport_identity.domain.folding import fold_record
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Address, Record, RecordKey
@@ -57,6 +60,37 @@ def test_the_same_records_in_any_order_train_the_same_matcher(people):
     first = dump(train(records))
     random.Random(2).shuffle(records)
     assert dump(train(records)) == first
+
+
+def test_records_of_which_nobody_has_a_second_name_are_trained_on():
+    records = [replace(record, middle_names=None) for record in families(60)]
+    assert train(records).comparisons
+
+
+def test_what_stewards_said_of_pairs_counts():
+    folded = {record.key: fold_record(record) for record in families(60)}
+    keys = sorted(key for key in folded if key.source == "crm")
+    relatives = {(a, b): True for a, b in pairwise(keys) if a[1][:4] == b[1][:4]}
+
+    def weight(labels):
+        matcher = fit_columns(folded, labels=labels)
+        (given,) = (each for each in matcher.comparisons if each.name == "given_name")
+        return given.levels[-1].m
+
+    assert weight(relatives) > 2 * weight({})
+
+
+def test_too_few_records_teach_nothing():
+    with pytest.raises(NotTrainableError):
+        train(families(5))
+
+
+def test_training_writes_nothing_to_a_disk(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    database = connect(memory_limit="40MB")
+    with pytest.raises(duckdb.OutOfMemoryException):
+        database.execute("CREATE TABLE t AS SELECT hash(i)::text AS v FROM range(5000000) AS x(i)")
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_frequencies_that_ship_name_nobody():

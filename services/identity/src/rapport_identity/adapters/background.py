@@ -18,6 +18,7 @@ from rapport_identity.adapters.resolving import ResolvingUnit
 from rapport_identity.app.units import Unit
 
 _IDLE_S: Final = 1.0
+_NOT_READY_S: Final = 0.1
 _AFTER_FAILURE_S: Final = 5.0
 
 
@@ -59,7 +60,7 @@ class Stepping:
                 if error.reason.name not in (failing, "NOT_READY"):
                     get_logger().warning("step_failed", component=self.name, reason=error.reason.name)
                 failing = error.reason.name
-                await self._clock.sleep(_AFTER_FAILURE_S if failing != "NOT_READY" else _IDLE_S)
+                await self._clock.sleep(_AFTER_FAILURE_S if failing != "NOT_READY" else _NOT_READY_S)
                 continue
             failing = ""
             took = self._clock.boottime() - began

@@ -77,8 +77,7 @@ def read_rows(pipes: Pipes, total: int) -> Iterator[tuple[int, RecordKey, tuple[
 
 def join(pipes: Pipes, header: Mapping[str, Any]) -> None:
     """Join all records by a matcher, and say who then is who where that is not as it was."""
-    key = bytes.fromhex(header["key"]) if header["key"] else None
-    index = Index(opened(header["matcher"].encode(), key))
+    index = Index(opened(header["matcher"].encode(), bytes.fromhex(header["key"])))
     for number, record_key, values in read_rows(pipes, header["total"]):
         index.put_folded(number, record_key, values)
     index.settle()

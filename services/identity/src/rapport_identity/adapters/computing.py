@@ -40,7 +40,7 @@ class ChildComputing:
             body, key = await sealed(connection, self._keys, matcher_id)
         header = {
             "matcher": body.decode(),
-            "key": key.hex() if key else "",
+            "key": key.hex(),
             "bonds": [[each, bond.must, bond.groups] for each, bond in snapshot.bonds.items()],
             "numbers": [row.number for row in snapshot.rows],
             "total": len(snapshot.rows),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
+from rapport_chassis.errors import CHASSIS_ERRORS
 
 from rapport_identity.adapters import head
 from rapport_identity.adapters.matchers import hashed, opened
@@ -16,7 +17,7 @@ from rapport_identity.app.matchers import Activation, MatcherDraft, MatcherOrigi
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.matcher import Matcher
-from rapport_identity.domain.matcher_json import digest, dump
+from rapport_identity.domain.matcher_json import digest, load
 
 _ADD: Final = """
 INSERT INTO matchers (matcher_id, origin, sha256, body, key_id, trained_on, created_at)
@@ -75,16 +76,13 @@ class MatcherStore:
         self._keys = keys
 
     async def draft(self, matcher: Matcher, origin: MatcherOrigin, *, trained_on: int = 0) -> MatcherDraft:
-        """Make a matcher ready, before any transaction begins. What ships names nobody and stays in clear."""
-        if origin is MatcherOrigin.DEFAULT:
-            return MatcherDraft(origin, digest(matcher), dump(matcher).encode(), None, trained_on)
+        """Make a matcher ready, before any transaction begins."""
         (key,) = await self._keys.create(1)
         return MatcherDraft(origin, digest(matcher), hashed(matcher, key.secret), key, trained_on)
 
     async def add(self, unit: Unit, matcher_id: str, draft: MatcherDraft) -> None:
         """Keep a matcher under an id; one that is there under it stays as it is."""
-        key_id = draft.key.key_id if draft.key else None
-        row = (matcher_id, draft.origin.value, draft.sha256, draft.body, key_id, draft.trained_on)
+        row = (matcher_id, draft.origin.value, draft.sha256, draft.body, draft.key.key_id, draft.trained_on)
         await _on(unit).execute(_ADD, row)
 
     async def get(self, unit: Unit, matcher_id: str) -> Version | None:
@@ -95,7 +93,7 @@ class MatcherStore:
     async def page(self, unit: Unit, after: tuple[datetime, str] | None, limit: int) -> Sequence[Version]:
         """Return matchers, the newest first, those after the given one, their frequencies left out."""
         rows = await (await _on(unit).execute(_PAGE, (*(after or _LATEST), limit))).fetchall()
-        return [_version(row, replace(opened(row[3], None), frequencies={}, unseen={})) for row in rows]
+        return [_version(row, replace(load(row[3].decode()), frequencies={}, unseen={})) for row in rows]
 
     async def decided_at(self, unit: Unit, moment: datetime) -> str:
         """Return the matcher that decided at a time; empty if none was stored by then."""
@@ -138,8 +136,10 @@ class MatcherStore:
 
     async def _version(self, row: Sequence[Any]) -> Version:
         body, key_id = row[3], row[4]
-        secrets = await self._keys.get([key_id]) if key_id is not None else {}
-        return _version(row, opened(body, secrets.get(key_id)))
+        secrets = await self._keys.get([key_id])
+        if key_id not in secrets:
+            raise CHASSIS_ERRORS.error("NOT_READY", "the key of a matcher is not in the key store")
+        return _version(row, opened(body, secrets[key_id]))
 
 
 def _version(row: Sequence[Any], matcher: Matcher) -> Version:

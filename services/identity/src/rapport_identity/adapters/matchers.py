@@ -68,17 +68,15 @@ def hashed(matcher: Matcher, key: bytes) -> bytes:
     return dump(replace(matcher, frequencies=tables)).encode()
 
 
-def opened(body: bytes, key: bytes | None) -> Matcher:
-    """Return the matcher in a body; without a key its values stand in clear, because they name nobody."""
+def opened(body: bytes, key: bytes) -> Matcher:
+    """Return the matcher in a body."""
     matcher = load(body.decode())
-    if key is None:
-        return matcher
     hasher = hasher_of(key)
     tables = {column: HashedTerms(column, table, hasher) for column, table in matcher.frequencies.items()}
     return replace(matcher, frequencies=tables)
 
 
-async def sealed(connection: Connection, keys: KeyStore, matcher_id: str) -> tuple[bytes, bytes | None]:
+async def sealed(connection: Connection, keys: KeyStore, matcher_id: str) -> tuple[bytes, bytes]:
     """Return the body of a matcher and the key of its hashes.
 
     Raises:
@@ -88,8 +86,6 @@ async def sealed(connection: Connection, keys: KeyStore, matcher_id: str) -> tup
     if row is None:
         raise CHASSIS_ERRORS.error("NOT_READY", "the matcher is not stored here")
     body, key_id = row
-    if key_id is None:
-        return body, None
     secrets = await keys.get([key_id])
     if key_id not in secrets:
         raise CHASSIS_ERRORS.error("NOT_READY", "the key of a matcher is not in the key store")

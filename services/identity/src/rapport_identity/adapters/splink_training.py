@@ -67,7 +67,7 @@ def table_of(columns: Sequence[Mapping[str, Column]], names: Sequence[str]) -> p
     arrays: dict[str, Any] = {"unique_id": pa.array([f"{index:09}" for index in range(len(columns))])}
     for name in names:
         values = [record[name] or None for record in columns]
-        lists = any(isinstance(value, tuple) for value in values)
+        lists = any(isinstance(record[name], tuple) for record in columns)  # also where all of them are empty
         kind = pa.list_(pa.string()) if lists else pa.string()
         arrays[name] = pa.array([list(value) if isinstance(value, tuple) else value for value in values], kind)
     return pa.table(arrays)

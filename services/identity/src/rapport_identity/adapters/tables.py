@@ -231,18 +231,15 @@ class MatcherTable(Base, table=True):
     """Matchers. One never changes: another one is made, and an earlier one activated again."""
 
     __tablename__ = "matchers"
-    __table_args__: ClassVar[Any] = (
-        CheckConstraint("origin IN ('default', 'trained', 'imported')", name="origin"),
-        Index("ix_matchers_key_id", "key_id", postgresql_where="key_id IS NOT NULL"),
-    )
+    __table_args__: ClassVar[Any] = (CheckConstraint("origin IN ('default', 'trained', 'imported')", name="origin"),)
 
     matcher_id: str = Field(sa_column=_text(primary_key=True))
     origin: str = Field(sa_column=_text())
     sha256: bytes = Field(sa_column=_bytes())
     body: bytes = Field(sa_column=_bytes())
     """Weights and frequencies as JSON, values under a keyed hash."""
-    key_id: bytes | None = Field(sa_column=_bytes(nullable=True))
-    """The key of that hash, in the key store; none where values stand in clear because they name nobody."""
+    key_id: bytes = Field(sa_column=_bytes(index=True))
+    """The key of that hash, in the key store."""
     trained_on: int = Field(sa_column=_number())
     created_at: datetime = Field(sa_column=_time(index=True))
 

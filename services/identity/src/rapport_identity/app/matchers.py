@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+from rapport_chassis.errors import CHASSIS_ERRORS
+
 from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.ports import DataKey
 from rapport_identity.app.units import Unit, Write
@@ -114,7 +116,7 @@ class MatcherDraft:
     Attributes:
         origin: Where its weights come from.
         sha256: Digest over all that decides.
-        body: The weights, serialised; values under a keyed hash, unless they name nobody.
+        body: The weights, serialised; values under a keyed hash.
         key: The key of that hash, which the key store has committed.
         trained_on: Records it was trained on; 0 if it was not trained here.
     """
@@ -122,7 +124,7 @@ class MatcherDraft:
     origin: MatcherOrigin
     sha256: bytes
     body: bytes
-    key: DataKey | None
+    key: DataKey
     trained_on: int
 
 
@@ -253,6 +255,15 @@ class KeepMatchers:
         self._matchers = matchers
         self._shipped: tuple[str, Matcher] | None = shipped
         self._take_over = TakeOver(partition, matchers)
+
+    async def check(self) -> None:
+        """Return once the matcher of this release is kept.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        if self._shipped is not None:
+            raise CHASSIS_ERRORS.error("NOT_READY", "the matcher that ships has not been stored yet")
 
     async def step(self) -> bool:
         """Do some of it, and return whether there was anything to do.

@@ -15,14 +15,14 @@ CREATE TABLE matchers (
     origin text NOT NULL,
     sha256 bytea NOT NULL,
     body bytea NOT NULL,
-    key_id bytea,
+    key_id bytea NOT NULL,
     trained_on bigint NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT pk_matchers PRIMARY KEY (matcher_id),
     CONSTRAINT ck_matchers_origin CHECK (origin IN ('default', 'trained', 'imported'))
 );
 CREATE INDEX ix_matchers_created_at ON matchers (created_at);
-CREATE INDEX ix_matchers_key_id ON matchers (key_id) WHERE key_id IS NOT NULL;
+CREATE INDEX ix_matchers_key_id ON matchers (key_id);
 
 CREATE TABLE matcher_activations (
     position bigint NOT NULL,
