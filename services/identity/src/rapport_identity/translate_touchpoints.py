@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from rapport.consent.v1 import consent_pb2
 from rapport.identity.v1 import events_pb2, ingest_pb2, record_pb2, touchpoint_pb2
-from rapport_chassis.times import moment
+from rapport_chassis.times import moment, set_stamp
 
 from rapport_identity.app.facts import Ingested, Outcome, RawTouchpoint, Refusal
 from rapport_identity.app.stored import SourceKey, StoredFact, Submission
@@ -79,7 +79,7 @@ def touchpoint_message(touchpoint: Touchpoint) -> touchpoint_pb2.Touchpoint:
         decision_ids=touchpoint.decision_ids,
         attributes=[touchpoint_pb2.Attribute.FromString(each.body) for each in touchpoint.attributes],
     )
-    message.occurred_at.FromDatetime(touchpoint.occurred_at)
+    set_stamp(message.occurred_at, touchpoint.occurred_at)
     body = getattr(message, touchpoint.type)
     body.SetInParent()
     body.MergeFromString(touchpoint.body)
@@ -92,7 +92,7 @@ def recorded_message(fact: StoredFact) -> events_pb2.TouchpointRecorded:
     message.fact.fact_id = fact.fact_id
     message.fact.profile_id = fact.profile_id
     message.fact.owner_version = fact.owner_version
-    message.recorded_at.FromDatetime(fact.recorded_at)
+    set_stamp(message.recorded_at, fact.recorded_at)
     return message
 
 
@@ -138,7 +138,7 @@ def ingested_message(ingested: Ingested) -> ingest_pb2.IngestedTouchpoint:
         known=ingested.known,
         unlinked=ingested.unlinked,
     )
-    message.recorded_at.FromDatetime(ingested.recorded_at)
+    set_stamp(message.recorded_at, ingested.recorded_at)
     return message
 
 
@@ -175,7 +175,7 @@ def verdict_message(verdict: Verdict) -> consent_pb2.Decision:
         notice_version=verdict.notice_version,
         evidence=verdict.evidence,  # type: ignore[arg-type] # the numbers are the contract's
     )
-    message.as_of.FromDatetime(verdict.as_of)
+    set_stamp(message.as_of, verdict.as_of)
     if verdict.epoch:
         message.position.epoch = verdict.epoch
         message.position.position = verdict.position

@@ -69,7 +69,7 @@ async def test_old_events_are_forgotten(store: PartitionStore) -> None:
         for age in range(3):
             then = held.recorded_at - timedelta(days=age)
             await facts.remember(unit.connection, then, hasher, [(SourceKey("s", str(age)), Answer(None, b""))])
-        assert await facts.sweep(unit.connection, held.recorded_at - timedelta(days=1)) == 1
+        assert await facts.sweep_after(timedelta(days=1))(unit.connection, held.recorded_at) == 1
         known = await facts.answered(unit.connection, hasher, [SourceKey("s", str(age)) for age in range(3)])
         assert sorted(known) == [("s", "0"), ("s", "1")]
 

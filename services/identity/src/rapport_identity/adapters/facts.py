@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -187,3 +187,12 @@ async def remember(
 async def sweep(connection: Connection, before: datetime) -> int:
     """Forget events taken in before a time, a bounded number of them, and return how many."""
     return (await connection.execute(_SWEEP, (before, SWEEP_BATCH))).rowcount
+
+
+def sweep_after(kept: timedelta) -> Callable[[Connection, datetime], Awaitable[int]]:
+    """Return the sweep that forgets events this long after they were taken in."""
+
+    async def forget(connection: Connection, now: datetime) -> int:
+        return await sweep(connection, now - kept)
+
+    return forget

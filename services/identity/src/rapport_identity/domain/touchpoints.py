@@ -142,4 +142,9 @@ def cut(
 
 def is_whole(kept: Touchpoint, offered: Touchpoint) -> bool:
     """Whether nothing was left out of what happened."""
-    return replace(kept, purpose_ids=offered.purpose_ids) == offered
+    return _more(kept) == _more(offered)
+
+
+def _more(touchpoint: Touchpoint) -> tuple[object, ...]:
+    """Return what is said beyond what happened and when."""
+    return touchpoint.session_id, touchpoint.journey_stage, touchpoint.decision_ids, touchpoint.attributes
