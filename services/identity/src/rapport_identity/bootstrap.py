@@ -39,6 +39,7 @@ from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
 
+from rapport_identity.adapters import facts
 from rapport_identity.adapters.background import Stepping, SubmittedOperations
 from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
@@ -185,7 +186,9 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         server.health.register("api", "key_store", keys_database.check)
         server.health.register("api", following.name, following.check)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
-    sweeper = Housekeeping(database, [RequestLog().sweep, inbox.sweep], clock=clock, role="relay")
+    events_kept = timedelta(days=settings.events_kept_days)
+    sweeps = [RequestLog().sweep, inbox.sweep, facts.sweep_after(events_kept)]
+    sweeper = Housekeeping(database, sweeps, clock=clock, role="relay")
     care = KeyCare(database, keys, timedelta(days=settings.keys.rotate_every_days), clock)
     server.health.register("relay", relay.name, relay.check)
     return Assembly(

@@ -33,5 +33,7 @@ class IdentitySettings(ServiceSettings):
     """The consent gate. Without one, whatever needs a permission is answered as not ready."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5
     """A stream of touchpoints waits while the oldest unpublished event is older than this."""
+    events_kept_days: Annotated[float, Field(gt=0)] = 90.0
+    """For how long a touchpoint that its source sends again is answered and not repeated."""
     refresh_every_s: Annotated[float, Field(gt=0)] = 0.25
     """How often a process reads what others wrote: a look-up without a token may be out of date by as long."""

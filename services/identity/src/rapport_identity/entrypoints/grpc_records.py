@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +13,6 @@ from protovalidate import Validator
 from rapport.identity.v1 import identity_pb2, profile_pb2, record_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
-from rapport_chassis.events.tasks import end
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.middleware.validation import invalid_request
 from rapport_chassis.rpc.status import encode
@@ -24,6 +23,7 @@ from rapport_identity.app.profiles import list_records
 from rapport_identity.app.resolve import Resolved, ResolveRecords
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.once import Asked, deed_of, request_of
+from rapport_identity.entrypoints.streams import one_ahead
 from rapport_identity.translate import record_of, submission_of
 from rapport_identity.translate_answers import held_message, resolved_message
 
@@ -68,7 +68,7 @@ class Records:
         self, request_iterator: AsyncIterator[identity_pb2.ResolveRecordsRequest], context: Context
     ) -> AsyncIterator[identity_pb2.ResolveRecordsResponse]:
         """Take in batches, each answered once it is durable; the next one is read meanwhile."""
-        async with aclosing(_one_ahead(request_iterator)) as batches:
+        async with aclosing(one_ahead(request_iterator)) as batches:
             async for batch in batches:
                 yield identity_pb2.ResolveRecordsResponse(batch=batch.batch, results=await self._batch(batch))
 
@@ -111,20 +111,3 @@ class Records:
 def _tell(result: identity_pb2.ResolveRecordsResult, resolved: Resolved) -> None:
     result.status.CopyFrom(_OK)
     result.resolved.CopyFrom(resolved_message(resolved))
-
-
-async def _one_ahead(
-    batches: AsyncIterator[identity_pb2.ResolveRecordsRequest],
-) -> AsyncGenerator[identity_pb2.ResolveRecordsRequest, None]:
-    """Iterate, and read the next batch while the one given out is written."""
-
-    async def read() -> identity_pb2.ResolveRecordsRequest | None:
-        return await anext(batches, None)
-
-    reading = asyncio.create_task(read())
-    try:
-        while (batch := await reading) is not None:
-            reading = asyncio.create_task(read())
-            yield batch
-    finally:
-        await end(reading)
