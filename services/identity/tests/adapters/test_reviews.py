@@ -96,6 +96,13 @@ async def test_a_close_call_is_asked_once_and_stays_the_same_review(process):
     assert [each.review_id for each in await look(process)] == [review.review_id]
 
 
+async def test_another_matcher_withdraws_questions_that_it_would_not_ask(process, matchers):
+    assert len(await look(process)) == 1
+    async with process.partition.session() as session:
+        await activate(session, matchers, "mat_shipped00000", actor="ops-1", reason="test", most_moved=None)
+    assert await look(process) == []
+
+
 @pytest.mark.parametrize("verdict", [ReviewVerdict.SAME, ReviewVerdict.DIFFERENT])
 async def test_an_answer_is_a_constraint_and_a_label_until_it_is_taken_back(process, verdict):
     (review,) = await look(process)

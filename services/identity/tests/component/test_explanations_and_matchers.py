@@ -33,7 +33,7 @@ class Office:
     """Where matchers are looked after."""
 
     matchers: matcher_pb2_grpc.MatcherServiceAsyncStub
-    operations: operations_pb2_grpc.OperationsAsyncStub
+    operations: Any
 
     async def ended(self, operation: operations_pb2.Operation) -> operations_pb2.Operation:
         """Return an operation when it has ended."""

@@ -14,16 +14,18 @@ from rapport_identity.app.reviews import Changed, Label, Review, ReviewVerdict
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.reviews import Question, ReviewCause
 
-_PROGRESS: Final = "SELECT position FROM review_progress FOR UPDATE SKIP LOCKED"
+_PROGRESS: Final = "SELECT position, matcher_id FROM review_progress FOR UPDATE SKIP LOCKED"
 _CHANGED: Final = """
-SELECT position, record_no FROM records WHERE position > %(since)s AND position <= %(until)s AND NOT erased
+SELECT position, record_no FROM records WHERE position > %(since)s AND position <= %(until)s
 UNION SELECT position, record_no FROM moves
     WHERE position > %(since)s AND position <= %(until)s AND kind = 'record' AND to_profile <> ''
 UNION SELECT position, record_no FROM constraints JOIN constrained_records USING (constraint_id)
     WHERE position > %(since)s AND position <= %(until)s
 ORDER BY position, record_no LIMIT %(limit)s
 """
-_LOOKED: Final = "UPDATE review_progress SET position = %s"
+_LOOKED: Final = "UPDATE review_progress SET position = %s, matcher_id = %s"
+_POSITIONS: Final = 50
+"""How far one look reaches, so that it costs the same however much is left."""
 _DROP: Final = """
 DELETE FROM reviews WHERE verdict = '' AND (first_no = ANY (%(here)s) OR second_no = ANY (%(here)s))
     AND (first_no, second_no) NOT IN (SELECT * FROM unnest(%(first)s::bigint[], %(second)s::bigint[]))
@@ -63,18 +65,23 @@ ORDER BY first_no, second_no, decided_at DESC
 class ReviewQueue:
     """`Reviews`."""
 
-    async def changed(self, unit: Unit, until: int, at_least: int) -> Changed | None:
+    async def changed(self, unit: Unit, until: int, matcher_id: str, at_least: int) -> Changed | None:
         """Return what changed since close calls were last looked for; None if nothing did, or somebody else looks."""
         progress = await (await _on(unit).execute(_PROGRESS)).fetchone()
-        if progress is None or (since := progress[0]) >= until:
+        if progress is None:
             return None
+        position, looked_by = progress
+        since = position if looked_by == matcher_id else 0
+        if since >= until:
+            return None
+        until = min(until, since + _POSITIONS)
         values = {"since": since, "until": until, "limit": at_least}
         rows = await (await _on(unit).execute(_CHANGED, values)).fetchall()
         if len(rows) < at_least:
-            return Changed([number for _, number in rows], until)
+            return Changed([number for _, number in rows], until, matcher_id)
         last = rows[-1][0]
         whole = await (await _on(unit).execute(_CHANGED, {"since": since, "until": last, "limit": None})).fetchall()
-        return Changed([number for _, number in whole], last)
+        return Changed([number for _, number in whole], last, matcher_id)
 
     async def settle(self, unit: Unit, numbers: Collection[int], found: Sequence[Question]) -> None:
         """Have exactly these questions open about these records; one that was open stays the same review."""
@@ -84,9 +91,9 @@ class ReviewQueue:
             row = (new_id("review"), each.cause.value, each.first, each.second, each.gain, each.evidence)
             await _on(unit).execute(_ASK, row)
 
-    async def looked(self, unit: Unit, until: int) -> None:
+    async def looked(self, unit: Unit, changed: Changed) -> None:
         """Note up to which position close calls were looked for."""
-        await _on(unit).execute(_LOOKED, (until,))
+        await _on(unit).execute(_LOOKED, (changed.until, changed.matcher_id))
 
     async def open_page(
         self, unit: Unit, numbers: Collection[int] | None, after: tuple[float, str] | None, limit: int

@@ -300,10 +300,11 @@ class ReviewTable(Base, table=True):
 
 
 class ReviewProgressTable(Base, table=True):
-    """The one row that says up to which position close calls were looked for."""
+    """The one row that says up to which position close calls were looked for, and as which matcher sees them."""
 
     __tablename__ = "review_progress"
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
     position: int = Field(sa_column=_number(server_default="0"))
+    matcher_id: str = Field(sa_column=_text(server_default=""))

@@ -25,7 +25,7 @@ from rapport_identity.domain.told import Cause
 PREVIEW_HOLDS: Final = timedelta(days=1)
 """How long a preview says what an activation would move."""
 
-AT_ONCE: Final = 250
+AT_ONCE: Final = 64
 """Records that are joined anew in one transaction; what they hang together with comes on top."""
 
 

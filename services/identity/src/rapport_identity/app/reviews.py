@@ -69,21 +69,23 @@ class Label(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Records that changed after one position and up to another."""
+    """Records that changed after one position and up to another, and the matcher that sees them."""
 
     numbers: Sequence[int]
     until: int
+    matcher_id: str
 
 
 class Reviews(Protocol):
     """The queue of reviews, in the transaction of a unit."""
 
-    async def changed(self, unit: Unit, until: int, at_least: int) -> Changed | None:
+    async def changed(self, unit: Unit, until: int, matcher_id: str, at_least: int) -> Changed | None:
         """Return what changed since close calls were last looked for; None if nothing did, or somebody else looks.
 
         Args:
             unit: The transaction, to whose end nobody else looks.
             until: The last position that may be looked at.
+            matcher_id: The matcher that decides; to another one than before everything has changed.
             at_least: How many records are enough; those of one position stay together.
         """
         ...
@@ -92,7 +94,7 @@ class Reviews(Protocol):
         """Have exactly these questions open about these records; one that was open stays the same review."""
         ...
 
-    async def looked(self, unit: Unit, until: int) -> None:
+    async def looked(self, unit: Unit, changed: Changed) -> None:
         """Note up to which position close calls were looked for."""
         ...
 
@@ -141,17 +143,21 @@ class FindReviews:
         Raises:
             RapportError: NOT_READY.
         """
+        replica = self._partition.replica
         async with self._partition.units.unit() as unit:
-            changed = await self._reviews.changed(unit, self._partition.replica.position, self._at_once)
+            changed = await self._reviews.changed(unit, replica.position, replica.matcher_id, self._at_once)
             if changed is None:
                 return False
             seen: set[int] = set()
+            looked = []
             for number in changed.numbers:
                 if number not in seen:
-                    here, found = await self._look(number)
-                    seen |= here
-                    await self._reviews.settle(unit, here, found)
-            await self._reviews.looked(unit, changed.until)
+                    looked.append(await self._look(number))
+                    seen |= looked[-1][0]
+            # Only now: who answers a review holds the partition while it waits for the rows of reviews.
+            for here, found in looked:
+                await self._reviews.settle(unit, here, found)
+            await self._reviews.looked(unit, changed)
         return True
 
     async def _look(self, number: int) -> tuple[set[int], list[Question]]:

@@ -72,6 +72,7 @@ CREATE INDEX ix_reviews_second_no ON reviews (second_no);
 CREATE TABLE review_progress (
     singleton boolean NOT NULL DEFAULT true,
     position bigint NOT NULL DEFAULT 0,
+    matcher_id text NOT NULL DEFAULT '',
     CONSTRAINT pk_review_progress PRIMARY KEY (singleton),
     CONSTRAINT ck_review_progress_singleton CHECK (singleton)
 );
