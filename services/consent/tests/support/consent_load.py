@@ -34,6 +34,7 @@ class Load:
     """Writers at work side by side, each with a person of its own who says yes and no in turns.
 
     Attributes:
+        after: Position of the ledger's head when the work began.
         answered: What each write was answered, by request id.
         people: The people, with how often each has decided.
     """
@@ -41,12 +42,14 @@ class Load:
     def __init__(self, desk: Desk, *, writers: int, writes: int, progress: Progress | None = None) -> None:
         self._desk = desk
         self._left = writes
+        self.after = 0
         self._progress = progress
         self.people = {profile(): 0 for _ in range(writers)}
         self.answered: dict[str, consent_pb2.LedgerWrite] = {}
 
     async def run(self, go_on: Callable[[], bool] = lambda: False) -> None:
         """Write until all is written, and then for as long as `go_on` says so."""
+        self.after = (await self._desk.head()).position
         await asyncio.gather(*(self._write(person, go_on) for person in self.people))
 
     async def _write(self, person: str, go_on: Callable[[], bool]) -> None:
@@ -63,8 +66,8 @@ class Load:
 
     async def assert_each_took_effect_once(self, desk: Desk) -> int:
         """Compare what was answered with what the ledger holds, row by row, and return the head's position."""
-        changes = await desk.changes()
-        assert [change.position for change in changes] == list(range(1, len(changes) + 1))
+        changes = await desk.changes(self.after)
+        assert [change.position for change in changes] == list(range(self.after + 1, self.after + len(changes) + 1))
         recorded = {change.position: change.named_id for change in changes if change.named_id in self.people}
         entries = [entry for write in self.answered.values() for entry in write.entries]
         assert len({entry.reference for entry in entries}) == len(entries) == len(self.answered)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from consent_desk import furnish, start_installation
+from consent_events import EventLog
 from rapport_testing.free_ports import free_port
 from rapport_testing.installation import Installation
 from rapport_testing.process import ServiceProcess
@@ -21,10 +22,12 @@ class Rig:
     Attributes:
         installation: The servers.
         service: The one process of the service; it comes back at the same address, as behind a load balancer.
+        log: What the service has published; it reads each event once, however many tests look at it.
     """
 
     installation: Installation
     service: ServiceProcess
+    log: EventLog
 
     async def restart(self, *failpoints: str) -> None:
         """Kill the service and start it with these failpoints, and no others, armed."""
@@ -52,7 +55,7 @@ def running_rig(folder: Path, *, durable: bool) -> Iterator[Rig]:
         asyncio.run(provision(installation, ack_wait=10**9, max_deliver=1000))
         service.start()
         furnish(installation)
-        yield Rig(installation, service)
+        yield Rig(installation, service, EventLog(installation.broker()))
         service.terminate()
     finally:
         service.kill()
