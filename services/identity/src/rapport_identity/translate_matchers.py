@@ -11,8 +11,7 @@ from rapport_chassis.times import stamp
 from rapport_identity.app.computing import Phase
 from rapport_identity.app.matchers import MatcherOrigin, Version
 from rapport_identity.app.preview import Preview
-from rapport_identity.domain.comparisons import Comparison, Level, bits
-from rapport_identity.domain.evidence import codes
+from rapport_identity.domain.comparisons import Comparison, Level, bits, codes
 from rapport_identity.domain.matcher import Matcher
 
 _ORIGINS: Final = {

@@ -185,7 +185,7 @@ async def test_a_release_that_ships_another_matcher_leaves_the_one_that_decides(
     assert process.partition.matcher_id == SHIPPED
     async with process.partition.units.unit() as unit:
         assert (await get_matcher(matchers, unit, "mat_nextrelease0")).activation is None
-        assert not await matchers.unfinished(unit)
+        assert await matchers.pending(unit, 1) is None
         with pytest.raises(RapportError) as refused:
             await get_matcher(matchers, unit, "mat_neverkept000")
     assert refused.value.reason.name == "MATCHER_NOT_FOUND"

@@ -116,12 +116,8 @@ class MatcherStore:
         """Keep what a preview found."""
         await _on(unit).execute(_KEEP_PREVIEW, (matcher_id, against, previewed.records_moved, previewed.as_of))
 
-    async def unfinished(self, unit: Unit) -> bool:
-        """Whether there are records that are not joined by the matcher that decides."""
-        return await (await _on(unit).execute(_UNFINISHED)).fetchone() is not None
-
     async def pending(self, unit: Unit, limit: int) -> Pending | None:
-        """Return the next records that are not joined by the matcher that decides; to be asked under the lock."""
+        """Return the next records that are not joined by the matcher that decides; None if all are."""
         row = await (await _on(unit).execute(_UNFINISHED)).fetchone()
         if row is None:
             return None

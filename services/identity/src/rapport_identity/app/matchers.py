@@ -7,6 +7,7 @@ served. When all are through, the partition is what this matcher makes of all re
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from rapport_identity.app.ports import DataKey
 from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.matcher import Matcher
+from rapport_identity.domain.relinking import component
 from rapport_identity.domain.told import Cause
 
 PREVIEW_HOLDS: Final = timedelta(days=1)
@@ -167,10 +169,6 @@ class Matchers(Protocol):
         """Keep what a preview found."""
         ...
 
-    async def unfinished(self, unit: Unit) -> bool:
-        """Whether there are records that are not joined by the matcher that decides."""
-        ...
-
     async def pending(self, unit: Unit, limit: int) -> Pending | None:
         """Return the next records that are not joined by the matcher that decides; None if all are."""
         ...
@@ -298,8 +296,14 @@ class TakeOver:
             RapportError: NOT_READY.
         """
         async with self._partition.units.unit() as unit:
-            if not await self._matchers.unfinished(unit):
-                return False
+            coming = await self._matchers.pending(unit, self._at_once)
+        if coming is None:
+            return False
+        for number in coming.numbers:  # what takes longest is done before anybody is kept out, others coming between
+            async with self._partition.still() as replica:
+                if number in replica.index:
+                    component(replica.index, replica.index[number], replica.bonds)
+            await asyncio.sleep(0)
         async with self._partition.session() as session:
             pending = await self._matchers.pending(session.unit, self._at_once)
             if pending is None:

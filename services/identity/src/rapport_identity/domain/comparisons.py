@@ -1,5 +1,6 @@
 """A comparison: what two records say of one trait, as the first of its levels that holds, and what that weighs."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log2
@@ -9,6 +10,11 @@ from rapport_identity.domain.forms import Any, Field, Form, Missing, Positions, 
 
 LEAST: Final = 1e-300
 """No probability is taken as less, so that every weight is finite; as in Splink."""
+
+MISSING: Final = "missing"
+"""Code of the level of a comparison of which nothing is known; it weighs nothing."""
+
+_SIGNS: Final = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,16 @@ class Comparison:
             return last
 
         return choose
+
+
+def codes(comparison: Comparison) -> tuple[str, ...]:
+    """Return a code for each level, different from one another."""
+    found: list[str] = []
+    for level in comparison.levels:
+        code = MISSING if level.is_null else _SIGNS.sub("_", level.label.casefold()).strip("_") or "level"
+        seen = sum(other == code or other.startswith(f"{code}_again") for other in found)
+        found.append(f"{code}_again_{seen}" if seen else code)
+    return tuple(found)
 
 
 def unknown(column: str, *others: Form) -> Level:

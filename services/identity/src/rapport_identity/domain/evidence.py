@@ -3,25 +3,17 @@
 Comparisons and levels are named by code; no value of a record is in any of it.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from itertools import accumulate
 from math import inf
 from typing import Final, NamedTuple
 
-from rapport_identity.domain.comparisons import Comparison
 from rapport_identity.domain.matcher import HOUSEHOLD, Matcher, Outcome, Prepared
-
-MISSING: Final = "missing"
-"""The level of a comparison of which nothing is known; it weighs nothing."""
 
 RELATED: Final = "could_be_relatives"
 """The one level of the term for two persons of one household."""
-
-_SIGNS: Final = re.compile(r"[^a-z0-9]+")
 
 
 class Verdict(StrEnum):
@@ -97,23 +89,12 @@ class Counterfactual:
     verdict: Verdict
 
 
-@cache
-def codes(comparison: Comparison) -> tuple[str, ...]:
-    """Return the code of each level, different from one another."""
-    found: list[str] = []
-    for level in comparison.levels:
-        code = MISSING if level.is_null else _SIGNS.sub("_", level.label.casefold()).strip("_") or "level"
-        seen = sum(other == code or other.startswith(f"{code}_again") for other in found)
-        found.append(f"{code}_again_{seen}" if seen else code)
-    return tuple(found)
-
-
 def evidence(matcher: Matcher, one: Prepared, other: Prepared) -> Evidence:
     """Return what two records say, the same in either order."""
     outcomes = matcher.outcomes(one, other)
     weights, conflicts = [], []
     for at, (comparison, outcome) in enumerate(zip(matcher.comparisons, outcomes, strict=True)):
-        level = codes(comparison)[outcome.level]
+        level = matcher.codes[at][outcome.level]
         usual = matcher.usual(at, outcome.level).person
         weights.append(ComparisonBits(comparison.name, level, outcome.person, outcome.person - usual))
         if comparison.levels[outcome.level].veto:
@@ -138,7 +119,7 @@ def counterfactual(matcher: Matcher, found: Evidence) -> Counterfactual:
     score = _score(matcher, outcomes)
     for at, outcome in sorted(choice.items()):
         comparison, before = matcher.comparisons[at], score
-        names = codes(comparison)
+        names = matcher.codes[at]
         from_level, to_level = names[outcomes[at].level], names[outcome.level]
         outcomes[at] = outcome
         score = _score(matcher, outcomes)

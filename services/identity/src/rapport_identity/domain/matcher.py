@@ -17,7 +17,7 @@ from functools import cached_property
 from math import exp2, log1p, log2
 from typing import Final, NamedTuple
 
-from rapport_identity.domain.comparisons import Comparison, Level, bits
+from rapport_identity.domain.comparisons import Comparison, Level, bits, codes
 from rapport_identity.domain.folding import Column, fold_record
 from rapport_identity.domain.forms import Values
 from rapport_identity.domain.records import Record, RecordKey
@@ -117,6 +117,16 @@ class Matcher:
     def columns(self) -> tuple[str, ...]:
         """The columns that the comparisons look at, in the order of prepared values."""
         return tuple(sorted(frozenset[str]().union(*(comparison.columns for comparison in self.comparisons))))
+
+    @cached_property
+    def codes(self) -> tuple[tuple[str, ...], ...]:
+        """The codes of the levels of each comparison."""
+        return tuple(codes(comparison) for comparison in self.comparisons)
+
+    @cached_property
+    def vetoing(self) -> tuple[Callable[[Prepared, Prepared], bool], ...]:
+        """What says, for each comparison that can, whether it forbids a match of two records."""
+        return tuple(weigher.vetoes for weigher in self._weighers if any(level.veto for level in weigher.levels))
 
     @cached_property
     def _weighers(self) -> tuple["_Weigher", ...]:
@@ -219,6 +229,10 @@ class _Weigher:
             at = positions[level.term] if level.term and not level.is_null else None
             base.append((*_bits(level), at))
         return cls(comparison.name, comparison.chooser(positions), comparison.levels, tuple(base))
+
+    def vetoes(self, one: Prepared, other: Prepared) -> bool:
+        a, b = (one, other) if one.key <= other.key else (other, one)
+        return self.levels[self.choose(a.values, b.values)].veto
 
     def weigh(self, a: Prepared, b: Prepared) -> tuple[Level, float, float]:
         index = self.choose(a.values, b.values)

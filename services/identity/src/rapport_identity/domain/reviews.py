@@ -14,7 +14,7 @@ from math import exp2, inf, log2
 from typing import Final
 
 from rapport_identity.domain.bonds import Bonds
-from rapport_identity.domain.evidence import codes, evidence
+from rapport_identity.domain.evidence import evidence
 from rapport_identity.domain.explaining import Surroundings
 from rapport_identity.domain.index import Entry, Index
 
@@ -117,17 +117,17 @@ def _between(around: Surroundings) -> Iterator[Question]:
 def _conflicts(around: Surroundings) -> Iterator[Question]:
     """Yield pairs that a conflict alone keeps from meeting."""
     index, looked = around.index, 0
-    for person in around.persons:
-        for entry in person:
-            near = index.edges(entry)
-            for other in index.met(entry):
-                looked += 1
-                if looked > MOST_MET:
-                    return
-                if other not in near and index.score(entry, other) == -inf:
-                    found = evidence(index.matcher, index.prepared(entry), index.prepared(other))
-                    if found.score >= index.matcher.join:
-                        yield _certain(around, ReviewCause.CONTRADICTION, [entry], [other])
+    vetoing = index.matcher.vetoing
+    for entry in (entry for person in around.persons for entry in person if vetoing):
+        seen = index.prepared(entry)
+        for other in index.met(entry):
+            looked += 1
+            if looked > MOST_MET:
+                return
+            also = index.prepared(other)
+            forbidden = any(vetoes(seen, also) for vetoes in vetoing)
+            if forbidden and evidence(index.matcher, seen, also).score >= index.matcher.join:
+                yield _certain(around, ReviewCause.CONTRADICTION, [entry], [other])
 
 
 def _close(around: Surroundings, left: Sequence[Entry], right: Sequence[Entry], average: float) -> Question:
@@ -147,8 +147,10 @@ def _question(
     pairs = ((evidence(index.matcher, index.prepared(a), index.prepared(b)), a, b) for a, b in product(left, right))
     found, one, other = max(pairs, key=lambda each: (each[0].score, -each[1].number, -each[2].number))
     levels = [
-        f"{comparison.name}.{codes(comparison)[outcome.level]}"
-        for comparison, outcome in zip(index.matcher.comparisons, found.outcomes, strict=True)
+        f"{comparison.name}.{names[outcome.level]}"
+        for comparison, names, outcome in zip(
+            index.matcher.comparisons, index.matcher.codes, found.outcomes, strict=True
+        )
     ]
     digest = sha256("\n".join((cause, *levels)).encode()).digest()
     first, second = sorted((one.number, other.number))
