@@ -98,7 +98,14 @@ class LedgerModel:
         state.retired = True
         self._write_purpose(state)
 
-    def grant(self, named_id: str, purpose_id: str, brand_id: str = "", expires_at: datetime | None = None) -> None:
+    def grant(
+        self,
+        named_id: str,
+        purpose_id: str,
+        brand_id: str = "",
+        expires_at: datetime | None = None,
+        decided_at: datetime | None = None,
+    ) -> None:
         """The person says yes."""
         key = ledger_pb2.KeyState(
             purpose_id=purpose_id,
@@ -107,6 +114,7 @@ class LedgerModel:
             evidence=ledger_pb2.EVIDENCE_KIND_CAPTURED,
             reference=self._reference(),
             expires_at=None if expires_at is None else _timestamp(expires_at),
+            decided_at=None if decided_at is None else _timestamp(decided_at),
             granting_ids=[named_id],
         )
         self._write_keys(named_id, [key])

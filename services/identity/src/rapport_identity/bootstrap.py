@@ -42,6 +42,7 @@ from rapport_privacy.replica import Replica
 from rapport_identity.adapters import facts
 from rapport_identity.adapters.background import Stepping, SubmittedOperations
 from rapport_identity.adapters.computing import ChildComputing
+from rapport_identity.adapters.contact_ids import ContactIds
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
 from rapport_identity.adapters.id_map import IdMapReader
 from rapport_identity.adapters.key_pool import KeyPool
@@ -57,6 +58,7 @@ from rapport_identity.adapters.touchpoints import OutboxBacklog, TouchpointFacts
 from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
 from rapport_identity.adapters.vault import HashKeys
 from rapport_identity.app.batcher import Batcher
+from rapport_identity.app.contact_points import GetContactPoints
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.explain import Explain
 from rapport_identity.app.matchers import KeepMatchers
@@ -70,6 +72,7 @@ from rapport_identity.app.train import TrainMatcher
 from rapport_identity.domain.defaults import default_matcher, default_matcher_id
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.entrypoints.grpc import servicer_of
+from rapport_identity.entrypoints.grpc_contacts import Contacts
 from rapport_identity.entrypoints.grpc_explanations import Explanations
 from rapport_identity.entrypoints.grpc_matchers import PREVIEW, TRAIN, MatcherServicer, MatcherWork
 from rapport_identity.entrypoints.grpc_profiles import Profiles
@@ -139,11 +142,12 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         once = Once(partition, resolve)
         single = Batcher(once.resolve)
         gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock) if settings.gate else None
+        permits = gate or Gate(Replica(), Freshness(), clock)  # one that never knows anything denies as stale
         ingest = IngestTouchpoints(
             partition,
             resolve,
             registry=Registry(DecidedDeclarations()),
-            gate=gate or Gate(Replica(), Freshness(), clock),  # one that never knows anything denies as stale
+            gate=permits,
             facts=TouchpointFacts(),
             submit=sighting,
             clock=clock,
@@ -160,6 +164,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
                 Records(single, resolve, partition, Validator(), clock),
                 Profiles(partition, IdMapReader(database)),
                 Stewards(once, partition),
+                Contacts(GetContactPoints(partition, permits, ContactIds(keys))),
                 explanations,
             ),
             SERVICES[0],

@@ -79,7 +79,7 @@ class LedgerService:
     def grant(self, profile_id: str, *purpose_ids: str) -> None:
         """Have a person grant purposes."""
         for each in purpose_ids:
-            self._do(partial(self._ledger.grant, profile_id, each))
+            self._do(partial(self._ledger.grant, profile_id, each, decided_at=datetime.now(UTC)))
 
     def refuse(self, profile_id: str, *purpose_ids: str) -> None:
         """Have a person refuse purposes."""
