@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from protovalidate import validate
+from rapport.identity.v1 import events_pb2
 from rapport_identity.domain.facets import Facet, ProfileState, state_of
 from rapport_identity.domain.told import Cause, ProfilesMerged, ProfileSplit, ProfileUpdated, Result
 from rapport_identity.translate_events import MOST_BYTES, MOST_REDIRECTS, events_of, state_bytes, state_in
