@@ -122,6 +122,31 @@ def test_an_index_built_at_a_start_follows_changes_as_one_that_saw_them_all(peop
     assert started.clusters() == seen.clusters() == whole([record for _, record in records], TIGHT)
 
 
+@settings(max_examples=8)
+@given(seed=st.integers(0, 10_000), order=st.randoms(use_true_random=False), rules=st.sampled_from([RULES, TIGHT]))
+def test_records_that_nobody_asked_about_since_a_start_change_as_any_others(people, seed, order, rules):
+    records = dict(enumerate(people(24, seed)))
+    contents = [*people(24, seed + 1), *records.values()]
+    for _ in range(4):
+        replica = Replica(rules)
+        replica.index = Index(default_matcher(), rules)
+        for number, record in records.items():
+            replica.index.put(number, record)
+        replica.index.settle()
+        numbers = {record.key: number for number, record in records.items()}
+        for cluster in whole(records.values(), rules):
+            person = tuple(sorted(numbers[key] for key in cluster))
+            replica.persons.update(dict.fromkeys(person, person))
+        number = order.choice(sorted(records))
+        if order.random() < 0.3:
+            replica.remove(number)
+            del records[number]
+        else:
+            records[number] = replace(order.choice(contents), key=records[number].key)
+            replica.put([(number, records[number])])
+        assert replica.clusters() == whole(records.values(), rules)
+
+
 @settings(max_examples=12)
 @given(seed=st.integers(0, 10_000), order=st.randoms(use_true_random=False), rules=st.sampled_from([RULES, TIGHT]))
 def test_another_matcher_takes_over_component_by_component_while_records_come_and_go(people, seed, order, rules):
