@@ -66,5 +66,5 @@ clean: ## Removes what was built, installed or left behind.
 	@echo "installing (once) ..."
 	@tools/uv .venv
 	@$(UV) venv --quiet --allow-existing .venv-run
-	@$(UV) $(INSTALL) --python .venv-run --editable deploy/local $(addprefix --editable ,$(wildcard libs/* services/consent))
+	@$(UV) $(INSTALL) --python .venv-run --editable deploy/local $(addprefix --editable ,$(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
 	@touch $@

@@ -35,7 +35,7 @@ def configured(environment_folder: Path) -> dict[str, str]:
     environment, service = Environment.at(environment_folder), service_named("consent")
     assert service is not None
     ports = environment.remembered_ports()
-    connections = Connections(dsn="", owner_dsn="", nats_url=f"nats://127.0.0.1:{ports['nats']}", port=0)
+    connections = Connections(f"nats://127.0.0.1:{ports['nats']}", ports)
     return variables(service, environment, connections, migrating=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+import yaml
 from click.testing import Result
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.certificates import thumbprint_of
@@ -55,8 +56,16 @@ def test_what_a_person_changed_in_the_policy_survives_a_restart(environment: Env
     access.write_policy(environment)
     assert "# a remark" in environment.policy_file.read_text()
     policy = access.read_policy(environment)
-    assert policy.roles["officer"] == ["consent.fences.*"]
+    assert policy.roles["officer"] == ["consent.fences.*", "identity.declarations.*"]
     assert policy.certificates[access.caller("shop")] == ["consent.checks.read"]
+
+
+def test_a_policy_of_before_a_service_came_lets_it_hold_its_gate(environment: Environment) -> None:
+    changed = access.read_policy(environment).model_dump()
+    gate = changed["certificates"].pop(access.caller("identity"))
+    environment.policy_file.write_text(yaml.safe_dump(changed))
+    access.write_policy(environment)
+    assert access.read_policy(environment).certificates[access.caller("identity")] == gate
 
 
 def test_certificates_that_end_soon_are_renewed_and_others_stay(environment: Environment) -> None:

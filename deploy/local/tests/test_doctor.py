@@ -35,6 +35,15 @@ def test_a_key_that_others_can_read_is_found_and_the_cure_works(environment: Env
     assert rapport("doctor").exit_code == 0
 
 
+def test_a_key_of_records_that_others_can_read_is_found(environment: Environment, rapport: Rapport) -> None:
+    folder = environment.service_folder("identity") / "epochs"
+    folder.mkdir(parents=True)
+    (folder / "1.key").touch(mode=0o644)
+    found = rapport("doctor")
+    assert found.exit_code == 1
+    assert f"mend: chmod 600 {folder / '1.key'}" in found.output
+
+
 def test_an_expired_certificate_and_a_foreign_key_are_found(environment: Environment, rapport: Rapport) -> None:
     authority = LocalAuthority(environment.certificates)
     authority.issue("consent", not_after=datetime.now(UTC) - timedelta(hours=2))

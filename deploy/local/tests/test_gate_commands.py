@@ -145,11 +145,11 @@ def test_program_with_a_gate_inside_permits_then_denies_and_is_shown_with_its_la
     def gates() -> dict[str, Any] | None:
         found = json.loads(running.run("gate", "lag", "--json").stdout)
         by_holder = {each["holder"]: each for each in found["gates"]}
-        return {**by_holder, "head": found["head"]} if {"consent", "sender"} <= set(by_holder) else None
+        return {**by_holder, "head": found["head"]} if {"consent", "identity", "sender"} <= set(by_holder) else None
 
     found = eventually_sync(gates, 20)
     assert found["sender"]["pid"] == sender.pid
-    for holder in ("consent", "sender"):
+    for holder in ("consent", "identity", "sender"):
         assert found[holder]["position"] == found["head"]["position"]
         assert found[holder]["lag"] == 0
         assert found[holder]["staleness_s"] < 2

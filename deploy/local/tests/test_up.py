@@ -10,6 +10,7 @@ import signal
 import pytest
 from local_desk import Desk
 from rapport_local.environment import is_free
+from rapport_local.services import SERVICES
 from rapport_testing.waiting import eventually_sync
 
 PURPOSE = '{"purpose_id": "kept", "terms": {"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}}'
@@ -19,8 +20,9 @@ def test_status_shows_every_process_ready(running: Desk) -> None:
     done = running.run("status", "--json")
     assert done.exit_code == 0, done.stderr
     processes = {process["name"]: process for process in json.loads(done.stdout)["processes"]}
-    assert {"postgres", "nats", "consent"} <= processes.keys()
-    assert processes["consent"]["roles"] == {"api": "ready", "events": "ready", "relay": "ready"}
+    assert sorted(processes) == sorted(["postgres", "nats", *(service.name for service in SERVICES)])
+    for service in SERVICES:
+        assert processes[service.name]["roles"] == {"api": "ready", "events": "ready", "relay": "ready"}
     table = running.run("status").stdout
     assert max(map(len, table.splitlines())) <= 80
 

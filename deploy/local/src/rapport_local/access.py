@@ -25,6 +25,9 @@ CLI: Final = "cli"
 FOLLOW_LEDGER: Final = "consent.replica.read"
 """Whoever holds this permission may hold a consent gate."""
 
+HOLD_GATE: Final = (FOLLOW_LEDGER, "consent.checks.read")
+"""What a holder's gate needs: to follow the ledger, and to ask it where it does not know enough itself."""
+
 _RENEW_BEFORE: Final = timedelta(days=10)
 _RESERVED: Final = frozenset({CLI, PROVISION_USER, "nats", "authority"})
 
@@ -79,10 +82,11 @@ def expiry(certificate: Path) -> datetime:
 
 
 def write_policy(environment: Environment) -> None:
-    """Write the policy file; in an existing one only the command itself and administrators get what is new."""
+    """Write the policy file; in an existing one only holders of its own and administrators get what is new."""
     everything = ["chassis.*", *(f"{service.name}.*" for service in SERVICES)]
     policy = read_policy(environment)
-    certificates = {**policy.certificates, caller(CLI): everything}
+    gates = {caller(service.name): list(HOLD_GATE) for service in SERVICES if service.gate}
+    certificates = {**policy.certificates, **gates, caller(CLI): everything}
     roles = {**_roles(SERVICES), **policy.roles, "administrator": everything}
     _replace_policy(environment, PolicyFile(certificates=certificates, roles=roles))
 
@@ -131,6 +135,12 @@ def add_client(environment: Environment, name: str, permissions: Sequence[str]) 
         raise Failure(f"{name!r}: a client's name is made of lower-case letters, digits and hyphens") from error
     _replace_policy(environment, changed)
     return files, held
+
+
+def role_that_may(permission: str) -> str:
+    """Return the first role, as services declare them, that holds a permission."""
+    found = (role for role, held in _roles(SERVICES).items() if Grants(held).allow(permission))
+    return next(found, "administrator")
 
 
 def _roles(services: Iterable[LocalService]) -> dict[str, list[str]]:

@@ -185,7 +185,8 @@ def _advice(error: RemoteError, client: str) -> str:
         case "PERMISSION_DENIED" | "CALLER_UNKNOWN":
             return f"allow it: rapport client add {client} --may {permission}"
         case "ACTOR_TOKEN_MISSING":
-            return "a human operator must stand behind it: rapport login NAME --role officer"
+            role = access.role_that_may(permission)
+            return f"a human operator must stand behind it: rapport login NAME --role {role}"
         case "ACTOR_PERMISSION_DENIED":
             return f"log in with a role that holds {permission}: rapport login NAME --role administrator"
         case "LOGIN_NOT_FRESH":

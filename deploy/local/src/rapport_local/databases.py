@@ -12,7 +12,7 @@ from rapport_chassis.settings import DatabaseSettings
 
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
-from rapport_local.services import LocalService, secrets_folders
+from rapport_local.services import LocalDatabase, LocalService, secrets_folders
 
 _CONNECT_TIMEOUT_S = 5
 
@@ -21,7 +21,7 @@ _CONNECT_TIMEOUT_S = 5
 async def database_of(
     environment: Environment, service: LocalService
 ) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-    """Connect to a service's database; each statement is a transaction of its own.
+    """Connect to a service's own database; each statement is a transaction of its own.
 
     Raises:
         Failure: It cannot be reached.
@@ -35,14 +35,17 @@ async def database_of(
         yield connection
 
 
-def database_settings(environment: Environment, service: LocalService) -> DatabaseSettings:
-    """Return how a service's database is reached, by its run-time role and by its owner.
+def database_settings(
+    environment: Environment, service: LocalService, database: LocalDatabase | None = None
+) -> DatabaseSettings:
+    """Return how a database of a service, by default its own, is reached by its run-time role and by its owner.
 
     Raises:
         OSError: The service was never started here.
     """
     _, migrate = secrets_folders(service, environment)
+    wanted = database or service.databases[0]
     return DatabaseSettings(
-        dsn=SecretStr((migrate / "database__dsn").read_text()),
-        owner_dsn=SecretStr((migrate / "database__owner_dsn").read_text()),
+        dsn=SecretStr((migrate / wanted.secret("dsn")).read_text()),
+        owner_dsn=SecretStr((migrate / wanted.secret("owner_dsn")).read_text()),
     )

@@ -144,7 +144,8 @@ def _secret_files(environment: Environment) -> Iterator[Path]:
     yield from (path for path in environment.secrets.rglob("*") if path.is_file())
     yield from environment.certificates.glob("*/*.key")
     for service in SERVICES:
-        yield from environment.service_folder(service.name).rglob("*.pem")
+        for pattern in ("*.pem", "*.key"):
+            yield from environment.service_folder(service.name).rglob(pattern)
     for path in (environment.login_file, environment.state_file):
         if path.exists():
             yield path

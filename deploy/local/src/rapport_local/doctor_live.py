@@ -80,16 +80,17 @@ def checks_that_fail(log: Path) -> dict[tuple[str, str], str]:
 
 
 def migrations(environment: Environment, service: LocalService) -> Iterator[Finding]:
-    """A service that is newer than its database fails at the first statement."""
-    try:
-        missing = pending(database_settings(environment, service), service.migrations)
-    except Exception as error:
-        yield Finding(f"{service.name}: its migrations cannot be asked for: {type(error).__name__}", "bad")
-        return
-    if missing:
-        yield Finding(f"{service.name}: not migrated yet: {', '.join(missing)}", "bad", "restart with `rapport up`")
-    else:
-        yield Finding(f"{service.name}: its database is migrated")
+    """A service that is newer than one of its databases fails at the first statement."""
+    for each in service.databases:
+        try:
+            missing = pending(database_settings(environment, service, each), service.migrations(each))
+        except Exception as error:
+            yield Finding(f"{each.name}: its migrations cannot be asked for: {type(error).__name__}", "bad")
+            continue
+        if missing:
+            yield Finding(f"{each.name}: not migrated yet: {', '.join(missing)}", "bad", "restart with `rapport up`")
+        else:
+            yield Finding(f"{each.name}: its database is migrated")
 
 
 async def database(environment: Environment, service: LocalService) -> AsyncIterator[Finding]:

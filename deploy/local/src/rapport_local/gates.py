@@ -73,7 +73,7 @@ def gate_variables(environment: Environment, status: EnvironmentStatus, holder: 
     if holder not in access.gate_holders(environment):
         raise Failure(
             f"{holder} may not hold a gate",
-            hint=f"let it: rapport client add {holder} --may {access.FOLLOW_LEDGER} --may consent.checks.read",
+            hint=f"let it: rapport client add {holder} --may {' --may '.join(access.HOLD_GATE)}",
         )
     consent, nats = status.process("consent"), status.process("nats")
     if consent is None or nats is None:

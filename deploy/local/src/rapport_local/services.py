@@ -1,7 +1,8 @@
 """The services of the suite, as data: another service is another entry of the table.
 
 What an entry does not say follows from the service's name: its module, its database and roles, its certificate, its
-permissions (`<name>.*`), the prefix of its settings and its port.
+permissions (`<name>.*`), the prefix of its settings and its port. Who is not `consent` and asks the consent gate holds
+one of its own, as `gate` says.
 """
 
 from __future__ import annotations
@@ -19,11 +20,32 @@ from rapport_local.environment import HOST, STREAM_MAX_BYTES, STREAM_PREFIX, Env
 
 
 @dataclass(frozen=True)
+class LocalDatabase:
+    """A database of a service.
+
+    Attributes:
+        name: What it and its two roles are named after.
+        group: The settings that say where it is.
+        migrations: Folder of its migrations, in the service's package.
+    """
+
+    name: str
+    group: str = "DATABASE"
+    migrations: str = "migrations"
+
+    def secret(self, name: str) -> str:
+        """Return the name of the file that holds a secret setting of it."""
+        return f"{self.group}__{name}".lower()
+
+
+@dataclass(frozen=True)
 class LocalService:
     """A service as the local environment runs it.
 
     Attributes:
         name: Its name, for example `consent`.
+        further_databases: Those beside its own, each with roles of its own.
+        gate: Whether it holds a consent gate.
         folders: Settings that name a folder of its own -> that folder's name; made before the start.
         settings: Further settings, without the prefix of the service.
         roles: What operators may do in it: role -> permissions. Administrators may do everything.
@@ -31,6 +53,8 @@ class LocalService:
     """
 
     name: str
+    further_databases: tuple[LocalDatabase, ...] = ()
+    gate: bool = False
     folders: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -42,8 +66,12 @@ class LocalService:
         return f"rapport_{self.name}"
 
     @property
-    def migrations(self) -> Path:
-        """Folder of its migrations, which lie in its package.
+    def databases(self) -> tuple[LocalDatabase, ...]:
+        """Its own database first, then the further ones."""
+        return LocalDatabase(self.name), *self.further_databases
+
+    def migrations(self, database: LocalDatabase) -> Path:
+        """Return the folder of a database's migrations, which lie in the service's package.
 
         Raises:
             ModuleNotFoundError: The service is not installed.
@@ -51,7 +79,7 @@ class LocalService:
         found = find_spec(self.module)
         if found is None or found.origin is None:
             raise ModuleNotFoundError(self.module)
-        return Path(found.origin).with_name("migrations")
+        return Path(found.origin).with_name(database.migrations)
 
     @property
     def prefix(self) -> str:
@@ -59,11 +87,12 @@ class LocalService:
         return f"RAPPORT_{self.name.upper()}_"
 
 
+_CONSENT: Final = "consent"
 _SOMEBODY: Final = "prf_0000000000000000000000"
 
 SERVICES: Final = (
     LocalService(
-        "consent",
+        _CONSENT,
         folders={"SIGNING_FOLDER": "signing"},
         settings={
             "CONTROLLER__NAME": "Example Shop Ltd",
@@ -90,6 +119,34 @@ SERVICES: Final = (
             ),
         },
     ),
+    LocalService(
+        "identity",
+        further_databases=(LocalDatabase("identity_keys", "KEYS__DATABASE", "keys_migrations"),),
+        gate=True,
+        folders={"KEYS__EPOCH_FOLDER": "epochs", "KEYS__HASH_FOLDER": "hashes"},
+        roles={
+            "officer": ("identity.declarations.*",),
+            "steward": ("identity.*",),
+            "analyst": (
+                "identity.declarations.read",
+                "identity.explanations.read",
+                "identity.matchers.read",
+                "identity.profiles.*",
+                "identity.relations.read",
+                "identity.reviews.read",
+            ),
+        },
+        examples={
+            "identity.v1.IdentityService/GetProfile": f'{{"profile_id": "{_SOMEBODY}"}}',
+            "identity.v1.IdentityService/LookupProfile": (
+                '{"identifier": {"kind": "IDENTIFIER_KIND_EMAIL", "value": "someone@example.com"}}'
+            ),
+            "identity.v1.IdentityService/ResolveRecord": (
+                '{"record": {"key": {"source": "crm", "source_record_id": "1"}, "person": {"identifiers": '
+                '[{"kind": "IDENTIFIER_KIND_EMAIL", "value": "someone@example.com"}]}}}'
+            ),
+        },
+    ),
 )
 """Every service that `rapport up` starts."""
 
@@ -100,33 +157,45 @@ def service_named(name: str) -> LocalService | None:
 
 
 @dataclass(frozen=True)
-class Connections:
-    """Where a service finds the servers.
+class DatabaseAccess:
+    """How a database is reached.
 
     Attributes:
-        dsn: Connection string of its run-time role.
+        dsn: Connection string of the run-time role.
         owner_dsn: Connection string of the role that migrates.
-        nats_url: Address of NATS.
-        port: The port it serves on.
     """
 
     dsn: str
     owner_dsn: str
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Where a service finds the servers, and the others.
+
+    Attributes:
+        nats_url: Address of NATS.
+        ports: The port each service serves on.
+    """
+
     nats_url: str
-    port: int
+    ports: Mapping[str, int]
 
 
-def prepare_files(service: LocalService, environment: Environment, connections: Connections) -> None:
+def prepare_files(
+    service: LocalService, environment: Environment, databases: Mapping[LocalDatabase, DatabaseAccess]
+) -> None:
     """Make the folders of a service and write its secrets, so that only what must know one can read it."""
     for name in service.folders.values():
         (environment.service_folder(service.name) / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     run, migrate = secrets_folders(service, environment)
-    for path, secret in (
-        (run / "database__dsn", connections.dsn),
-        (migrate / "database__dsn", connections.dsn),
-        (migrate / "database__owner_dsn", connections.owner_dsn),
-    ):
-        replace_file(path, secret.encode(), mode=0o600)
+    for database, reached in databases.items():
+        for path, secret in (
+            (run / database.secret("dsn"), reached.dsn),
+            (migrate / database.secret("dsn"), reached.dsn),
+            (migrate / database.secret("owner_dsn"), reached.owner_dsn),
+        ):
+            replace_file(path, secret.encode(), mode=0o600)
 
 
 def variables(
@@ -138,7 +207,7 @@ def variables(
         service: The service.
         environment: Where its files are.
         connections: Where the servers are.
-        migrating: Whether it may know the password of the role that owns the database; the serving process may not.
+        migrating: Whether it may know the passwords of the roles that own its databases; the serving process may not.
     """
     run, migrate = secrets_folders(service, environment)
     own = LocalAuthority(environment.certificates).files(service.name)
@@ -146,7 +215,7 @@ def variables(
         "ENVIRONMENT": "local",
         "SECRETS_FOLDER": str(migrate if migrating else run),
         "GRPC__HOST": HOST,
-        "GRPC__PORT": str(connections.port),
+        "GRPC__PORT": str(connections.ports[service.name]),
         "GRPC__DRAIN_S": "0",  # nobody balances load here
         **_tls("GRPC__TLS", own),
         "NATS__URL": connections.nats_url,
@@ -156,10 +225,20 @@ def variables(
         "AUTH__POLICY_FILE": str(environment.policy_file),
         "AUTH__ISSUERS_FILE": str(environment.issuers_file),
         "TELEMETRY__FOLDER": str(environment.telemetry),
+        **(_gate(service, own, connections) if service.gate else {}),
         **{name: str(environment.service_folder(service.name) / folder) for name, folder in service.folders.items()},
         **service.settings,
     }
     return {service.prefix + name: value for name, value in settings.items()}
+
+
+def _gate(service: LocalService, own: IssuedFiles, connections: Connections) -> dict[str, str]:
+    """A gate inside a service follows the ledger by the connection that the service has to NATS."""
+    return {
+        "GATE__NAME": service.name,
+        "GATE__CONSENT": f"{HOST}:{connections.ports[_CONSENT]}",
+        **_tls("GATE__TLS", own),
+    }
 
 
 def _tls(group: str, files: IssuedFiles) -> dict[str, str]:

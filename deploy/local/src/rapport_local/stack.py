@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal
@@ -28,7 +28,7 @@ from rapport_local.leftovers import stop_left_over
 from rapport_local.probe import RoleProbe
 from rapport_local.processes import Nats, Postgres, Service
 from rapport_local.progress import Progress
-from rapport_local.services import SERVICES, Connections, LocalService, prepare_files, variables
+from rapport_local.services import SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
 from rapport_local.status import EnvironmentStatus, ProcessStatus, write_status
 from rapport_local.supervisor import Supervisor
 
@@ -78,8 +78,9 @@ class Stack:
                 postgres = group.create_task(self._start_postgres())
                 nats = group.create_task(self._start_nats())
                 group.create_task(in_thread(import_module, "rapport_chassis.database.migrate"))
+                ports = {service.name: self._environment.take_port(service.name) for service in SERVICES}
                 for service in SERVICES:
-                    group.create_task(self._start_service(service, postgres, nats))
+                    group.create_task(self._start_service(service, ports, postgres, nats))
         except ExceptionGroup as errors:
             raise _first(errors) from None
         ready = await self._supervisor.ready([process.name for process in self._supervisor.statuses()], 1.0)
@@ -160,12 +161,15 @@ class Stack:
         return server
 
     async def _start_service(
-        self, service: LocalService, postgres: asyncio.Task[PostgresServer], nats: asyncio.Task[NatsServer]
+        self,
+        service: LocalService,
+        ports: Mapping[str, int],
+        postgres: asyncio.Task[PostgresServer],
+        nats: asyncio.Task[NatsServer],
     ) -> None:
         environment = self._environment
-        port = environment.take_port(service.name)
-        connections = await in_thread(self._create_database, service, await postgres, (await nats).url, port)
-        address = f"{HOST}:{port}"
+        server, connections = await postgres, Connections((await nats).url, ports)
+        address = f"{HOST}:{ports[service.name]}"
         process = Service(
             service.name,
             service.module,
@@ -176,34 +180,33 @@ class Stack:
         )
         self._services.append(process)
         self._supervisor.add(process)
+        await in_thread(self._create_databases, service, server)
         with self._progress.step(f"{service.name}: serving and ready"):
-            # Side by side: to import what it serves with takes a service longer than its migrations take.
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._migrate(service))
-                group.create_task(self._supervisor.start(service.name))
+            await self._migrate(service)
+            await self._supervisor.start(service.name)
             await self._supervisor.ready([service.name], _READY_TIMEOUT_S)
 
-    def _create_database(self, service: LocalService, server: PostgresServer, nats_url: str, port: int) -> Connections:
-        # New at each start: nobody but the service's own files needs to know them.
-        owner, runtime = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        create_service_database(server.dsn(), service.name, RolePasswords(owner=owner, runtime=runtime))
-        names = ServiceDatabase.of(service.name)
-        connections = Connections(
-            dsn=server.dsn(names.name, names.runtime_role, runtime),
-            owner_dsn=server.dsn(names.name, names.owner_role, owner),
-            nats_url=nats_url,
-            port=port,
-        )
-        prepare_files(service, self._environment, connections)
-        return connections
+    def _create_databases(self, service: LocalService, server: PostgresServer) -> None:
+        made = {}
+        for database in service.databases:
+            # New at each start: nobody but the service's own files needs to know them.
+            owner, runtime = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+            create_service_database(server.dsn(), database.name, RolePasswords(owner=owner, runtime=runtime))
+            names = ServiceDatabase.of(database.name)
+            made[database] = DatabaseAccess(
+                dsn=server.dsn(names.name, names.runtime_role, runtime),
+                owner_dsn=server.dsn(names.name, names.owner_role, owner),
+            )
+        prepare_files(service, self._environment, made)
 
     async def _migrate(self, service: LocalService) -> None:
-        with self._progress.step(f"{service.name}: database migrated"):
-            settings = database_settings(self._environment, service)
-            # One service after another: Alembic keeps the migration that runs in global variables.
+        with self._progress.step(f"{service.name}: migrated"):
+            # One database after another: Alembic keeps the migration that runs in global variables.
             async with self._migrating:
                 try:
-                    await in_thread(_upgrade, settings, service.migrations)
+                    for each in service.databases:
+                        settings = database_settings(self._environment, service, each)
+                        await in_thread(_upgrade, settings, service.migrations(each))
                 except Exception as error:
                     raise Failure(f"the migrations of {service.name} failed", details=str(error)) from error
 

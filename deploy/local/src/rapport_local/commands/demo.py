@@ -108,7 +108,7 @@ async def _tell(environment: Environment, report: Report) -> None:
 def _prepare(environment: Environment) -> None:
     """Certificates for those who are played; the services' own are issued at the start."""
     access.add_client(environment, SHOP, SHOP_MAY)
-    access.add_client(environment, gates.SENDER, gates.SENDER_MAY)
+    access.add_client(environment, gates.SENDER, access.HOLD_GATE)
     LocalAuthority(environment.certificates).issue(IDENTITY)
 
 

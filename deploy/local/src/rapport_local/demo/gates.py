@@ -17,7 +17,6 @@ from rapport.consent.v1 import consent_pb2
 from rapport_privacy.freshness import BOUND_S
 from rapport_testing.child import RunAs, launch_command
 
-from rapport_local import access
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
 from rapport_local.demo.shop import Cast, person, request_id
@@ -26,7 +25,6 @@ from rapport_local.processes import child_environment
 from rapport_local.stack import Stack
 
 SENDER: Final = "sender"
-SENDER_MAY: Final = (access.FOLLOW_LEDGER, "consent.checks.read")
 _PROGRAM: Final = "rapport_privacy.examples.sender"
 _ROUNDS: Final = 120_000
 _PATIENCE_S: Final = 30.0
