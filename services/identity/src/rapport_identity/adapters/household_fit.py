@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport_identity.domain.comparisons import Comparison, Level
-from rapport_identity.domain.matcher import Matcher, Prepared
+from rapport_identity.domain.matcher import Matcher
+from rapport_identity.domain.weighing import Prepared
 
 HOME: Final[Mapping[str, Mapping[str, float]]] = {
     "given_name": {"same": 0.02},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-from rapport_identity.domain.forms import Any, Field, Form, Missing, Positions, Test, Values, columns_of
+from rapport_identity.domain.forms import All, Any, Field, Form, Missing, Positions, Test, Values, columns_of
 
 LEAST: Final = 1e-300
 """No probability is taken as less, so that every weight is finite; as in Splink."""
@@ -65,6 +65,23 @@ class Comparison:
         terms = {level.term for level in self.levels if level.term}
         return frozenset(terms).union(*(columns_of(level.form) for level in self.levels))
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """The columns of which both records must know one, or the first level says that nothing is known."""
+        form = self.levels[0].form
+        if not self.levels[0].is_null or self.levels[0].veto:
+            return frozenset()
+        parts = form.parts if isinstance(form, All) else (form,)
+        columns = [_required(part) for part in parts]
+        return frozenset(column for column in columns if column) if all(columns) else frozenset()
+
+    @property
+    def settled(self) -> int:
+        """How many of the levels cannot hold where both records know what `needs` names."""
+        form = self.levels[0].form
+        parts = form.parts if isinstance(form, All) else (form,)
+        return int(bool(self.needs) and all(isinstance(part, Any) and len(part.parts) == 2 for part in parts))
+
     def chooser(self, positions: Positions) -> Callable[[Values, Values], int]:
         """Return what finds the first level that holds for two prepared records."""
         tests: list[Test] = [level.form.test(positions) for level in self.levels[:-1]]
@@ -77,6 +94,15 @@ class Comparison:
             return last
 
         return choose
+
+
+def _required(form: Form) -> str | None:
+    """Return a column that both records must know, or the form holds."""
+    sides: dict[str, set[str]] = {}
+    for part in form.parts if isinstance(form, Any) else ():
+        if isinstance(part, Missing) and part.field.start is None:
+            sides.setdefault(part.field.column, set()).add(part.field.side)
+    return next((column for column, found in sides.items() if len(found) == 2), None)
 
 
 def codes(comparison: Comparison) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from rapport_chassis.errors import FieldViolation
 
 from rapport_identity.domain.errors import ERRORS
+from rapport_identity.domain.sightings import SOURCE as SIGHTINGS
 
 TYPES: Final = (
     "viewed", "searched", "cart_changed", "order_placed", "order_delivered", "order_returned", "message_opened",
@@ -145,7 +146,10 @@ def validate_terms(name: str, terms: Terms, earlier: Sequence[Terms] = ()) -> No
 
 
 def _violations(name: str, terms: Terms, earlier: Sequence[Terms]) -> Iterator[tuple[str, str]]:
-    if isinstance(terms, TypeTerms):
+    if isinstance(terms, SourceTerms):
+        if name == SIGHTINGS:
+            yield "name", "is the source of what touchpoints leave behind, which nobody else writes"
+    elif isinstance(terms, TypeTerms):
         if name not in TYPES:
             yield "name", "must be a type of the vocabulary"
         if not terms.purpose_ids:

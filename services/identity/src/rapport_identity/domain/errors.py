@@ -14,6 +14,7 @@ ERRORS: Final = ErrorTable(
         Reason("TOKEN_UNMET", "FAILED_PRECONDITION", False, "The partition does not hold the position asked for."),
         Reason("UNDECLARED", "INVALID_ARGUMENT", False, "A source, type or attribute is not declared, or not as sent."),
         Reason("NAMES_NOBODY", "INVALID_ARGUMENT", False, "No identifier names anybody."),
+        Reason("COLLECTING_REFUSED", "FAILED_PRECONDITION", False, "The gate denies what the source collects for."),
         Reason("TERMS_INVALID", "INVALID_ARGUMENT", False, "The terms of a declaration contradict themselves."),
         Reason("REVIEW_NOT_FOUND", "NOT_FOUND", False, "There is no such review."),
         Reason("REVIEW_DECIDED", "FAILED_PRECONDITION", False, "The review is answered."),

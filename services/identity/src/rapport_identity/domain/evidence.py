@@ -10,7 +10,8 @@ from itertools import accumulate
 from math import inf
 from typing import Final, NamedTuple
 
-from rapport_identity.domain.matcher import HOUSEHOLD, Matcher, Outcome, Prepared
+from rapport_identity.domain.matcher import HOUSEHOLD, Matcher, Outcome
+from rapport_identity.domain.weighing import Prepared
 
 RELATED: Final = "could_be_relatives"
 """The one level of the term for two persons of one household."""

@@ -19,6 +19,7 @@ Values = tuple[Column, ...]
 Test = Callable[[Values, Values], bool]
 Positions = Mapping[str, int]
 _Read = Callable[[Values, Values], Column]
+_Judge = Callable[[Column, Column], bool]
 
 
 def _jaccard(left: str, right: str) -> float:
@@ -65,6 +66,13 @@ class Field:
         return (lambda a, b: a[at]) if left else (lambda a, b: b[at])
 
 
+def _whole(left: Field, right: Field, positions: Positions) -> tuple[int, int] | None:
+    """Return where two fields are, if they are whole columns of the one record and of the other in this order."""
+    if left.start is None and right.start is None and (left.side, right.side) == ("l", "r"):
+        return positions[left.column], positions[right.column]
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """The field is not known."""
@@ -97,8 +105,8 @@ class Same:
 
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
-        if self.left.start is None and self.right.start is None and (self.left.side, self.right.side) == ("l", "r"):
-            i, j = positions[self.left.column], positions[self.right.column]
+        if (whole := _whole(self.left, self.right, positions)) is not None:
+            i, j = whole
             return lambda a, b: a[i] is not None and a[i] == b[j]
         one, other = self.left.reader(positions), self.right.reader(positions)
 
@@ -126,23 +134,26 @@ class Near:
 
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
-        one, other = self.left.reader(positions), self.right.reader(positions)
         if self.measure in SIMILARITIES:
-            return _alike(one, other, SIMILARITIES[self.measure], self.limit)
-        return _close(one, other, DISTANCES[self.measure], self.limit)
+            judge = _alike(SIMILARITIES[self.measure], self.limit)
+        else:
+            judge = _close(DISTANCES[self.measure], self.limit)
+        if (whole := _whole(self.left, self.right, positions)) is not None:
+            i, j = whole
+            return lambda a, b: judge(a[i], b[j])
+        one, other = self.left.reader(positions), self.right.reader(positions)
+        return lambda a, b: judge(one(a, b), other(a, b))
 
 
-def _alike(one: _Read, other: _Read, similarity: Callable[[str, str], float], least: float) -> Test:
-    def alike(a: Values, b: Values) -> bool:
-        left, right = one(a, b), other(a, b)
+def _alike(similarity: Callable[[str, str], float], least: float) -> _Judge:
+    def alike(left: Column, right: Column) -> bool:
         return isinstance(left, str) and isinstance(right, str) and similarity(left, right) >= least
 
     return alike
 
 
-def _close(one: _Read, other: _Read, distance: Callable[[str, str], int], most: float) -> Test:
-    def close(a: Values, b: Values) -> bool:
-        left, right = one(a, b), other(a, b)
+def _close(distance: Callable[[str, str], int], most: float) -> _Judge:
+    def close(left: Column, right: Column) -> bool:
         if not isinstance(left, str) or not isinstance(right, str) or abs(len(left) - len(right)) > most:
             return False
         return distance(left, right) <= most
@@ -165,16 +176,18 @@ class Shares:
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
         one, other, least = self.left.reader(positions), self.right.reader(positions), self.least
+        whole = _whole(self.left, self.right, positions)
+        if least == 1 and whole is not None:
+            i, j = whole
 
-        def meets(a: Values, b: Values) -> bool:
-            left, right = one(a, b), other(a, b)
-            if left and right:
-                for value in left:
-                    if value in right:
-                        return True
-            return False
+            def meets(a: Values, b: Values) -> bool:
+                left, right = a[i], b[j]
+                if left and right:
+                    for value in left:
+                        if value in right:
+                            return True
+                return False
 
-        if least == 1:
             return meets
 
         def shares(a: Values, b: Values) -> bool:
@@ -259,7 +272,14 @@ class All:
         if len(tests) == 2:
             first, second = tests
             return lambda a, b: first(a, b) and second(a, b)
-        return lambda a, b: all(test(a, b) for test in tests)
+
+        def every(a: Values, b: Values) -> bool:
+            for test in tests:  # noqa: SIM110 - a generator would cost more than the tests
+                if not test(a, b):
+                    return False
+            return True
+
+        return every
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +302,14 @@ class Any:
         if len(tests) == 2:
             first, second = tests
             return lambda a, b: first(a, b) or second(a, b)
-        return lambda a, b: any(test(a, b) for test in tests)
+
+        def some(a: Values, b: Values) -> bool:
+            for test in tests:  # noqa: SIM110 - a generator would cost more than the tests
+                if test(a, b):
+                    return True
+            return False
+
+        return some
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Final
 from rapport_identity.domain import sharing
 from rapport_identity.domain.blocking import RULES, Rule
 from rapport_identity.domain.folding import Column, Columns, fold_record
-from rapport_identity.domain.matcher import Matcher, Prepared
+from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sharing import Sharing
+from rapport_identity.domain.weighing import Prepared
 
 _NAMES: Final = tuple(fold_record(Record(RecordKey("", ""))))
 """The columns, in the order in which entries keep their values."""

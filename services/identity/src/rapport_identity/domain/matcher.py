@@ -11,31 +11,23 @@ which is the log odds of "one person" against "two persons, of one household or 
 households; its score is then that of Splink.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from math import exp2, log1p, log2
+from operator import or_
 from typing import Final, NamedTuple
 
-from rapport_identity.domain.comparisons import Comparison, Level, bits, codes
+from rapport_identity.domain.comparisons import Comparison, codes
 from rapport_identity.domain.folding import Column, fold_record
-from rapport_identity.domain.forms import Values
 from rapport_identity.domain.records import Record, RecordKey
+from rapport_identity.domain.weighing import Line, Prepared, Weigher, known_of
 
 HOUSEHOLD: Final = "household"
 """Name of the term for persons of one household."""
 
 LN2: Final = 0.6931471805599453
 _LARGEST: Final = 1000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A record as one matcher version sees it: its columns in order, and the frequency of each text among them."""
-
-    key: RecordKey
-    values: Values
-    frequencies: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +121,13 @@ class Matcher:
         return tuple(weigher.vetoes for weigher in self._weighers if any(level.veto for level in weigher.levels))
 
     @cached_property
-    def _weighers(self) -> tuple["_Weigher", ...]:
+    def _weighers(self) -> tuple[Weigher, ...]:
         positions = {column: index for index, column in enumerate(self.columns)}
-        return tuple(_Weigher.of(comparison, positions) for comparison in self.comparisons)
+        return tuple(Weigher.of(comparison, positions) for comparison in self.comparisons)
+
+    @cached_property
+    def _lines(self) -> "_Lines":
+        return _Lines(self._weighers)
 
     def prepare(self, record: Record) -> Prepared:
         """Return the record as this version sees it; do it once per record."""
@@ -141,7 +137,7 @@ class Matcher:
         """Return folded columns as this version sees them."""
         values = tuple(columns.get(column) for column in self.columns)
         frequencies = tuple(self._frequency(column, value) for column, value in zip(self.columns, values, strict=True))
-        return Prepared(key, values, frequencies)
+        return Prepared(key, values, frequencies, known_of(values) & self._lines.needs)
 
     def _frequency(self, column: str, value: Column) -> float | None:
         table = self.frequencies.get(column)
@@ -164,14 +160,19 @@ class Matcher:
     def score(self, one: Prepared, other: Prepared) -> float:
         """Return the score of a pair; minus infinity where a veto forbids the match."""
         a, b = (one, other) if one.key <= other.key else (other, one)
-        total, home = 0.0, 0.0
-        for weigher in self._weighers:
-            level, bits_person, bits_home = weigher.weigh(a, b)
-            if level.veto:
-                return float("-inf")
-            total += bits_person
+        left, right = a.values, b.values
+        person = home = 0.0
+        for tests, outcome in self._lines[a.known & b.known]:
+            for test, found in tests:
+                if test(left, right):
+                    outcome = found
+                    break
+            bits_person, bits_home, adjust = outcome
+            if adjust is not None:
+                bits_person, bits_home = adjust(a.frequencies, b.frequencies)
+            person += bits_person
             home += bits_home
-        return self.prior + total + self._household(home)
+        return self.prior + person + self._household(home)
 
     def household_score(self, one: Prepared, other: Prepared) -> float:
         """Return the log odds that the records are of two persons of one household, against all else, in bits."""
@@ -204,7 +205,11 @@ class Matcher:
         return self.prior + person + self._household(home)
 
     def _household(self, home: float) -> float:
-        return -_log2_1p(log2(self.household_odds) + home) if self.household_odds else 0.0
+        return -_log2_1p(self._household_bits + home) if self.household_odds else 0.0
+
+    @cached_property
+    def _household_bits(self) -> float:
+        return log2(self.household_odds)
 
 
 def _log2_1p(exponent: float) -> float:
@@ -212,56 +217,13 @@ def _log2_1p(exponent: float) -> float:
     return exponent if exponent > _LARGEST else log1p(exp2(exponent)) / LN2
 
 
-@dataclass(frozen=True, slots=True)
-class _Weigher:
-    """A comparison with its weights computed beforehand."""
+class _Lines(dict[int, tuple[Line, ...]]):
+    """What is looked at of two records, by the columns that both know, as bits; only those that `needs` names count."""
 
-    name: str
-    choose: Callable[[Values, Values], int]
-    levels: tuple[Level, ...]
-    base: tuple[tuple[float, float, int | None], ...]
-    """For each level: bits for one person, bits for one household, position of the term column."""
+    def __init__(self, weighers: Sequence[Weigher]) -> None:
+        self._weighers = weighers
+        self.needs = reduce(or_, (weigher.needs for weigher in weighers), 0)
 
-    @classmethod
-    def of(cls, comparison: Comparison, positions: Mapping[str, int]) -> "_Weigher":
-        base = []
-        for level in comparison.levels:
-            at = positions[level.term] if level.term and not level.is_null else None
-            base.append((*_bits(level), at))
-        return cls(comparison.name, comparison.chooser(positions), comparison.levels, tuple(base))
-
-    def vetoes(self, one: Prepared, other: Prepared) -> bool:
-        a, b = (one, other) if one.key <= other.key else (other, one)
-        return self.levels[self.choose(a.values, b.values)].veto
-
-    def weigh(self, a: Prepared, b: Prepared) -> tuple[Level, float, float]:
-        index = self.choose(a.values, b.values)
-        level = self.levels[index]
-        person, home, at = self.base[index]
-        if at is not None:
-            left, right = a.frequencies[at], b.frequencies[at]
-            if left is not None or right is not None:
-                frequency = max(left or 0.0, right or 0.0, level.term_floor)
-                person, home = _with_frequency(level, person, home, frequency)
-        return level, person, home
-
-
-def _bits(level: Level) -> tuple[float, float]:
-    if level.m is None or level.u is None:
-        return 0.0, 0.0
-    return bits(level.m, level.u), bits(level.u if level.h is None else level.h, level.u)
-
-
-def _with_frequency(level: Level, person: float, home: float, frequency: float) -> tuple[float, float]:
-    """Return the bits of a level for a value of that frequency.
-
-    Two persons of one household share a value because they have it from one another, whatever its frequency, or by
-    chance like anybody; two persons at random only by chance.
-    """
-    assert level.u is not None
-    expected = level.u if level.term_u is None else level.term_u
-    shift = level.term_weight * bits(expected, frequency)
-    if level.h is not None and level.u < level.h < 1:
-        shared = (level.h - level.u) / (1 - level.u)
-        home = log2(shared / level.u * exp2(shift) + 1 - shared)
-    return person + shift, home
+    def __missing__(self, both: int) -> tuple[Line, ...]:
+        self[both] = lines = tuple(each.line for each in self._weighers if not each.needs or each.needs & both)
+        return lines

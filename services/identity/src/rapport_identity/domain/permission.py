@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from rapport_privacy.vocabulary import Answer, Reason
 
@@ -65,17 +65,22 @@ class Weighable(Protocol):
 
 AnswerT = TypeVar("AnswerT", bound=Weighable)
 
+_STALE: Final = (Reason.COLD, Reason.STALE, Reason.TOKEN_UNMET)
+
 
 def together(answers: Iterable[AnswerT]) -> AnswerT:
     """Return the answer that holds for ids that are one person, or are about to be.
 
     As the ledger has it for ids that were merged: a no of any of them wins, the absence of a decision is neutral, and
-    so a yes of any of them counts where no other says no.
+    so a yes of any of them counts where no other says no. A no that is known goes before one for want of knowledge, which
+    would have the caller ask again.
     """
     return min(answers, key=_rank)
 
 
 def _rank(answer: Weighable) -> int:
     if answer.permitted:
-        return 1
-    return 2 if answer.reason == Reason.NO_DECISION else 0
+        return 2
+    if answer.reason == Reason.NO_DECISION:
+        return 3
+    return 1 if answer.reason in _STALE else 0

@@ -23,7 +23,8 @@ MOST: Final = 50
 COLUMNS: Final = ("accounts", "national_ids", "emails", "phones", "devices")
 """Columns of identifiers, the one that changes hands least first."""
 
-_NOBODY: Final = "devices"
+NOBODY: Final = "devices"
+"""The column of those that are a device's or browser's: they say who used it."""
 
 Normal = tuple[str, str]
 """An identifier as it is compared: its column, and its normal form."""
@@ -47,7 +48,7 @@ class Sighted(NamedTuple):
     @property
     def known(self) -> bool:
         """Whether it is a person's, not that of a device or browser."""
-        return self.normal[0] != _NOBODY
+        return self.normal[0] != NOBODY
 
 
 class Holder(NamedTuple):
