@@ -67,6 +67,14 @@ def test_the_demo_shows_the_main_job(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     for expected in ("PERMIT", "DENY", "withdrawn", "verified offline", "publish RAPPORT_CONSENT", "checks held"):
         assert expected in done.stdout
+    for recognised in (
+        "four channels, one profile",
+        "bits over 2 pairs",
+        "absorbs prf_",
+        "consents_merged",
+        "SplitProfile",
+    ):
+        assert recognised in done.stdout
     for outage in ("The broker is stopped", "The consent service is stopped", "DENY_STALE after", "PERMIT again"):
         assert outage in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100

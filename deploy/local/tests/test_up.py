@@ -123,6 +123,7 @@ def test_the_demo_holds_and_leaves_nothing_running(desk: Desk) -> None:
     told = desk.run_apart("demo", "--folder", str(desk.environment.folder))
     assert told.returncode == 0, told.stdout + told.stderr
     assert "✗" not in told.stdout
+    assert not [line for line in told.stdout.splitlines() if "✓" in line and line.endswith("…")]
     assert max(map(len, told.stdout.splitlines())) <= 80
     assert desk.environment.holder() is None
     assert all(is_free(port) for port in desk.environment.remembered_ports().values())

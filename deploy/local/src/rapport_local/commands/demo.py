@@ -14,14 +14,13 @@ import click
 from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.logs import configure_logging
 from rapport_testing.child import ProcessError
-from rapport_testing.pki import LocalAuthority
 from rich.console import Console
 from rich.text import Text
 
 from rapport_local import access
-from rapport_local.demo import events, gates, scenes
+from rapport_local.demo import events, gates, population, recognition, refusal, scenes, stewards
 from rapport_local.demo.report import Report
-from rapport_local.demo.shop import IDENTITY, SHOP, SHOP_MAY, Cast, cast, person
+from rapport_local.demo.shop import SHOP, SHOP_MAY, Cast, cast
 from rapport_local.demo.throughput import throughput
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
@@ -43,7 +42,7 @@ _NEXT: Final = (
     "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the environment here; else it is removed."
 )
 def demo(folder: Path | None) -> None:
-    """Show the main job: purposes, a grant, its receipt, a withdrawal, a merge, gates, outages, and how fast it is.
+    """Show the main job: a customer recognised across channels, consent, a merge, a split, outages, and how fast it is.
 
     Starts an environment of its own and leaves nothing running. Exit code 1 if anything was not as it must be.
     """
@@ -92,7 +91,7 @@ async def _tell(environment: Environment, report: Report) -> None:
 
     stack = Stack(environment, Progress(step_ended), lambda _: None)
     try:
-        with report.scene("PostgreSQL, NATS and the consent service start, each a real process"):
+        with report.scene("PostgreSQL, NATS, consent and identity start, each a real process"):
             _prepare(environment)
             report.expect(await stack.start(), "everything is ready")
         async with cast(environment, stack.status()) as everybody:
@@ -109,27 +108,33 @@ def _prepare(environment: Environment) -> None:
     """Certificates for those who are played; the services' own are issued at the start."""
     access.add_client(environment, SHOP, SHOP_MAY)
     access.add_client(environment, gates.SENDER, access.HOLD_GATE)
-    LocalAuthority(environment.certificates).issue(IDENTITY)
 
 
 async def _play(report: Report, cast: Cast, stack: Stack) -> None:
-    customer, other = person(), person()
     with report.scene("The shop says what it wants to do, and why it may"):
         await scenes.purposes(report, cast)
-    with report.scene("A customer visits the shop: what may be done?"):
-        await scenes.before(report, cast, customer)
+    with report.scene("A customer comes by every channel, and is recognised"):
+        customer = await recognition.channels(report, cast)
+    with report.scene("Why that is one person"):
+        await recognition.reasons(report, cast, customer)
+    with report.scene("The customer is known: what may be done?"):
+        await scenes.before(report, cast, customer.profile_id)
     with report.scene("The customer ticks the box"):
-        write = await scenes.granted(report, cast, customer)
+        write = await scenes.granted(report, cast, customer.profile_id)
     with report.scene("The customer gets a receipt, which proves it without us"):
         await scenes.receipt(report, cast, write)
     with report.scene("The customer changes their mind"):
-        await scenes.withdrawn(report, cast, customer)
+        await scenes.withdrawn(report, cast, customer.profile_id)
     with report.scene("What goes wrong is refused with a reason"):
-        await scenes.refusals(report, cast, customer)
-    with report.scene("Two ids turn out to be one person"):
-        trace_id = await events.merge(report, cast, customer, other)
+        await scenes.refusals(report, cast, customer.profile_id)
+    with report.scene("Two profiles turn out to be one person"):
+        merged = await events.merge(report, cast, customer)
     with report.scene("The trace of that"):
-        await events.trace(report, cast, trace_id)
+        await events.trace(report, cast, merged.trace_id)
+    with report.scene("A steward knows better"):
+        await stewards.split(report, cast, customer, merged)
+    with report.scene("Who refuses analytics leaves only what the contract needs"):
+        await refusal.analytics(report, cast)
     with report.scene("Who decided what"):
         await events.audit(report, cast)
     async with gates.sender(cast, stack) as sender:
@@ -139,6 +144,8 @@ async def _play(report: Report, cast: Cast, stack: Stack) -> None:
             await gates.without_broker(report, cast, sender, stack)
         with report.scene("The consent service is stopped"):
             await gates.without_service(report, cast, sender, stack)
+    with report.scene("A town of strangers arrives at once"):
+        await population.town(report, cast)
     with report.scene("How fast it is"):
         await throughput(report, cast)
 

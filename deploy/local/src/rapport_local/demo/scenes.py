@@ -16,13 +16,19 @@ from rapport_local.demo.shop import NOTICE, OFFICER, Cast, grant, request_id, te
 NORTH: Final = "north"
 EMAIL: Final = "marketing.email"
 DELIVERY: Final = "order.delivery"
+SERVICE: Final = "customer.service"
 ANALYTICS: Final = "analytics.visits"
+OFFERS: Final = "offers.personal"
+LINKING: Final = "profile.linking"
 TEXT: Final = "May North send you news and offers by e-mail? You can take it back at any time."
 
 _PURPOSES: Final = {
     DELIVERY: terms(purpose_pb2.LEGAL_BASIS_CONTRACT),
     EMAIL: terms(purpose_pb2.LEGAL_BASIS_CONSENT, brand_scoped=True, direct_marketing=True),
+    SERVICE: terms(purpose_pb2.LEGAL_BASIS_CONTRACT),
     ANALYTICS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
+    OFFERS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
+    LINKING: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
 }
 _SHOWN_OF_RECEIPT: Final = (
     "receipt_id",
@@ -64,7 +70,7 @@ async def purposes(report: Report, cast: Cast) -> None:
             notice_id=NOTICE,
             locale="en",
             text=TEXT,
-            purpose_ids=[EMAIL, ANALYTICS],
+            purpose_ids=[EMAIL, ANALYTICS, OFFERS, LINKING],
             reason="launch",
         )
     )

@@ -1,20 +1,21 @@
-"""The parts that are played: a shop that calls, a privacy officer, and identity, which speaks over NATS."""
+"""The parts that are played: a shop that calls, a privacy officer, and a steward; and what they have in common."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
-from rapport_chassis.events.nats import NatsConnection
+from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
+from rapport_chassis.events.jetstream import JetStreamApi
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.client import Client
 from rapport_chassis.settings import ClientSettings, TelemetrySettings, TlsFiles
@@ -31,11 +32,17 @@ SHOP_MAY: Final = (
     "consent.ledger.*",
     "consent.purposes.read",
     "consent.receipts.read",
+    "identity.profiles.*",
+    "identity.records.write",
+    "identity.relations.read",
+    "identity.touchpoints.write",
 )
-IDENTITY: Final = "identity"
 OFFICER: Final = "officer-1"
+STEWARD: Final = "steward-1"
 NOTICE: Final = "welcome"
 _SETTLE_S: Final = 10.0
+_ASK_AGAIN_S: Final = 0.02
+_AnswerT = TypeVar("_AnswerT")
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,11 @@ class Cast:
         shop: Calls the ledger, with a certificate of its own.
         office: Authors purposes and notices, with an officer behind each call.
         untraced: The shop once more, without recording, for measurements.
-        identity: Identity's connection to NATS.
+        identity: Sends records to identity, and asks for profiles, with the shop's certificate.
+        touchpoints: Sends touchpoints, with the same one.
+        measured: Identity once more, without recording.
+        steward: Explains and decides, with a steward behind each call.
+        streams: Looks at what is published.
     """
 
     environment: Environment
@@ -56,7 +67,11 @@ class Cast:
     shop: consent_pb2_grpc.ConsentServiceAsyncStub
     office: purpose_pb2_grpc.PurposeServiceAsyncStub
     untraced: consent_pb2_grpc.ConsentServiceAsyncStub
-    identity: NatsConnection
+    identity: identity_pb2_grpc.IdentityServiceAsyncStub
+    touchpoints: ingest_pb2_grpc.TouchpointServiceAsyncStub
+    measured: identity_pb2_grpc.IdentityServiceAsyncStub
+    steward: identity_pb2_grpc.IdentityServiceAsyncStub
+    streams: JetStreamApi
 
     async def check_ledger(self, entry: consent_pb2.CheckEntry) -> consent_pb2.Decision:
         """Ask the ledger itself whether an effect is allowed."""
@@ -99,41 +114,57 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
     """Give everybody a certificate, a login or a connection.
 
     Raises:
-        Failure: The consent service or NATS does not run.
+        Failure: A service or NATS does not run.
     """
     consent, nats = status.process("consent"), status.process("nats")
-    if consent is None or nats is None:
-        raise Failure("the consent service does not run")
+    identity = status.process("identity")
+    if consent is None or nats is None or identity is None:
+        raise Failure("not every service runs")
     telemetry = Telemetry.start(
         TelemetrySettings(folder=environment.telemetry, sampling=1.0), service=SHOP, version="", environment="local"
     )
-    off = Telemetry.off()
-    office_files = access.tls_files(environment, access.CLI)
-    token = operators.token_for(
-        environment,
-        operators.log_in(environment, OFFICER, ["officer"]),
-        service="consent",
-        presenter=office_files,
-    )
-    shop = Client(_settings(environment, consent.address, SHOP), telemetry=telemetry)
-    office = Client(_settings(environment, consent.address, access.CLI), telemetry=telemetry)
-    untraced = Client(_settings(environment, consent.address, SHOP), telemetry=off)
-    identity = NatsConnection(broker.settings_for(environment, f"tls://{nats.address}", IDENTITY), user=IDENTITY)
-    await identity.start()
-    try:
+    officer = operators.log_in(environment, OFFICER, ["officer"])
+    steward = operators.Login(subject=STEWARD, roles=["steward"], auth_time=datetime.now(UTC))
+    async with AsyncExitStack() as stack:
+        stack.callback(telemetry.shutdown)
+
+        def client(address: str, name: str, records: Telemetry = telemetry) -> Client:
+            made = Client(_settings(environment, address, name), telemetry=records)
+            stack.push_async_callback(made.close)
+            return made
+
+        shop = client(consent.address, SHOP)
+        untraced = client(consent.address, SHOP, Telemetry.off())
+        office = client(consent.address, access.CLI)
+        till = client(identity.address, SHOP)
+        measured = client(identity.address, SHOP, Telemetry.off())
+        desk = client(identity.address, access.CLI)
         yield Cast(
             environment,
             telemetry,
             shop.stub(consent_pb2_grpc.ConsentServiceStub),
-            office.stub(purpose_pb2_grpc.PurposeServiceStub, actor_token=token),
+            office.stub(purpose_pb2_grpc.PurposeServiceStub, actor_token=_token(environment, officer, "consent")),
             untraced.stub(consent_pb2_grpc.ConsentServiceStub),
-            identity,
+            till.stub(identity_pb2_grpc.IdentityServiceStub),
+            till.stub(ingest_pb2_grpc.TouchpointServiceStub),
+            measured.stub(identity_pb2_grpc.IdentityServiceStub),
+            desk.stub(identity_pb2_grpc.IdentityServiceStub, actor_token=_token(environment, steward, "identity")),
+            await stack.enter_async_context(broker.connected(environment, nats.address)),
         )
-    finally:
-        await identity.stop()
-        for client in (shop, office, untraced):
-            await client.close()
-        telemetry.shutdown()
+
+
+async def until(ask: Callable[[], Awaitable[_AnswerT]], holds: Callable[[_AnswerT], bool]) -> _AnswerT:
+    """Ask again and again until what is answered holds, and return that.
+
+    Raises:
+        TimeoutError: It does not hold for too long.
+    """
+    async with asyncio.timeout(_SETTLE_S):
+        while True:
+            answer = await ask()
+            if holds(answer):
+                return answer
+            await asyncio.sleep(_ASK_AGAIN_S)
 
 
 def person() -> str:
@@ -162,14 +193,17 @@ def terms(
     )
 
 
-def grant(profile_id: str, purpose_id: str, brand_id: str = "") -> consent_pb2.RecordConsentRequest:
-    """Return what a shop records when a person has ticked a box below the notice."""
+def grant(
+    profile_id: str,
+    purpose_id: str,
+    brand_id: str = "",
+    choice: consent_pb2.ConsentChoice.ValueType = consent_pb2.CONSENT_CHOICE_GRANT,
+) -> consent_pb2.RecordConsentRequest:
+    """Return what a shop records when a person has ticked a box below the notice, or has chosen otherwise there."""
     return consent_pb2.RecordConsentRequest(
         request_id=request_id(),
         profile_id=profile_id,
-        items=[
-            consent_pb2.ConsentItem(purpose_id=purpose_id, brand_id=brand_id, choice=consent_pb2.CONSENT_CHOICE_GRANT)
-        ],
+        items=[consent_pb2.ConsentItem(purpose_id=purpose_id, brand_id=brand_id, choice=choice)],
         notice_id=NOTICE,
         notice_version=1,
         locale="en",
@@ -178,6 +212,10 @@ def grant(profile_id: str, purpose_id: str, brand_id: str = "") -> consent_pb2.R
             captured=consent_pb2.CapturedEvidence(surface="checkout/step-2", method=consent_pb2.CAPTURE_METHOD_CHECKBOX)
         ),
     )
+
+
+def _token(environment: Environment, login: operators.Login, service: str) -> str:
+    return operators.token_for(environment, login, service=service, presenter=access.tls_files(environment, access.CLI))
 
 
 def _settings(environment: Environment, address: str, client: str) -> ClientSettings:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from rapport.consent.v1 import consent_pb2, ledger_pb2
+from rapport.identity.v1 import identity_pb2
 
+from rapport_local.demo.channels import Somebody
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, DELIVERY, EMAIL, NORTH
-from rapport_local.demo.shop import Cast, grant, person, timestamp
+from rapport_local.demo.shop import Cast, grant, person, request_id, timestamp
 
 _SECONDS: Final = 2.0
 _AT_A_TIME: Final = 16
@@ -23,9 +26,9 @@ _ROWS_PER_BATCH: Final = 500
 
 
 async def throughput(report: Report, cast: Cast) -> None:
-    """Check, record and import, each for a few seconds."""
+    """Check, record, import, look up and resolve, each for a few seconds."""
     report.say(
-        f"One Python client and the service share {os.cpu_count()} cores; every write is on disk when it is answered. "
+        f"One Python client and the services share {os.cpu_count()} cores; every write is on disk when it is answered. "
         "Measured against floors: make bench."
     )
     entry = consent_pb2.CheckEntry(profile_id=person(), purpose_id=DELIVERY)
@@ -34,6 +37,7 @@ async def throughput(report: Report, cast: Cast) -> None:
     many = await _repeat(lambda: cast.untraced.CheckConsent(check), at_a_time=_AT_A_TIME)
     writes = await _repeat(lambda: cast.untraced.RecordConsent(grant(person(), EMAIL, NORTH)), at_a_time=_AT_A_TIME)
     imported, took_s = await _import(cast)
+    lookups, resolved = await _identity(cast)
     report.rows(
         [
             ("", "a second", "p50", "p99"),
@@ -41,9 +45,11 @@ async def throughput(report: Report, cast: Cast) -> None:
             (f"CheckConsent, {_AT_A_TIME} at a time", *_figures(many)),
             (f"RecordConsent, durable, {_AT_A_TIME} at a time", *_figures(writes)),
             (f"import of {_ROWS:,} decisions, durable", f"{imported / took_s:,.0f}", "", ""),
+            ("LookupProfile, one after another", *_figures(lookups)),
+            ("ResolveRecord, durable, one after another", *_figures(resolved)),
         ]
     )
-    report.expect(bool(checks and many and writes), "every call was answered")
+    report.expect(bool(checks and many and writes and lookups and resolved), "every call was answered")
     report.expect(imported == _ROWS, "every row was imported")
 
 
@@ -59,6 +65,24 @@ async def _repeat(call: Callable[[], Awaitable[object]], *, at_a_time: int) -> l
 
     await asyncio.gather(*(worker() for _ in range(at_a_time)))
     return took
+
+
+async def _identity(cast: Cast) -> tuple[list[float], list[float]]:
+    """Look somebody up, and take in new people, each for a while."""
+    somebody = _stranger()
+    look_up = identity_pb2.LookupProfileRequest(identifier=somebody.email())
+    lookups = await _repeat(lambda: cast.measured.LookupProfile(look_up), at_a_time=1)
+
+    def resolve() -> Awaitable[object]:
+        person = _stranger()
+        record = person.record("crm", person.email(), name=True, birth=True)
+        return cast.measured.ResolveRecord(identity_pb2.ResolveRecordRequest(request_id=request_id(), record=record))
+
+    return lookups, await _repeat(resolve, at_a_time=1)
+
+
+def _stranger() -> Somebody:
+    return Somebody("Ada", date(1940, 1, 1) + timedelta(days=secrets.randbelow(25_000)))
 
 
 async def _import(cast: Cast) -> tuple[int, float]:
