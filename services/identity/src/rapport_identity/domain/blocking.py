@@ -6,26 +6,26 @@ from typing import Final
 
 from rapport_identity.domain.folding import Columns
 
-Part = Callable[[Columns], Iterable[str]]
+Part = Callable[[Columns], tuple[str, ...]]
 
 
-def _value(column: str, length: int | None = None) -> Part:
-    def part(columns: Columns) -> Iterable[str]:
+def _value(column: str) -> Part:
+    def part(columns: Columns) -> tuple[str, ...]:
         value = columns[column]
-        return (value[:length],) if isinstance(value, str) else ()
+        return (value,) if isinstance(value, str) else ()
 
     return part
 
 
 def _each(column: str) -> Part:
-    def part(columns: Columns) -> Iterable[str]:
+    def part(columns: Columns) -> tuple[str, ...]:
         value = columns[column]
         return value if isinstance(value, tuple) else ()
 
     return part
 
 
-def _name(columns: Columns) -> Iterable[str]:
+def _name(columns: Columns) -> tuple[str, ...]:
     """Given name and surname in either order."""
     given, surname = columns["given"], columns["surname"]
     return (" ".join(sorted((given, surname))),) if isinstance(given, str) and isinstance(surname, str) else ()
@@ -49,10 +49,10 @@ class Rule:
         """Return the keys of a record."""
         keys = [self.name]
         for part in self.parts:
-            values = list(part(columns))
-            keys = [f"{key}|{value}" for key in keys for value in values]
-            if not keys:
+            values = part(columns)
+            if not values:
                 return []
+            keys = [f"{key}|{value}" for key in keys for value in values]
         return keys
 
 

@@ -121,20 +121,25 @@ class Index:
 
     def put(self, number: int, record: Record) -> None:
         """Add a record, or a new version of one."""
-        self.put_folded(number, record.key, tuple(fold_record(record).values()))
+        self._put(number, record.key, fold_record(record))
 
     def put_folded(self, number: int, key: RecordKey, values: tuple[Column, ...]) -> None:
         """Add a record as it was folded: what `Entry.values` was puts it back."""
+        self._put(number, key, dict(zip(_NAMES, values, strict=True)))
+
+    def _put(self, number: int, key: RecordKey, columns: Columns) -> None:
         entry = self._entries.get(number)
         if entry is None:
-            entry = Entry(number, key, values)
+            entry = Entry(number, key, tuple(columns.values()))
             self._entries[number] = self._by_key[key] = entry
+            self._hold(entry, columns)
         else:
             self._see([entry])
             self._release(entry)
-            entry.values = values
-        self._hold(entry, entry.columns)
-        self._join(entry)
+            entry.values = tuple(columns.values())
+            self._hold(entry, columns)
+            self._loosen(entry)
+        self._join(entry, columns)
 
     def remove(self, number: int) -> None:
         """Take a record out; nothing happens if it is not here."""
@@ -161,11 +166,11 @@ class Index:
     def edges(self, entry: Entry) -> Mapping[Entry, float]:
         """Return who a record may be one person with."""
         if entry.edges is None:
-            seen = self.prepared(entry)
+            seen, score, least = self.prepared(entry), self.matcher.score, self.matcher.fracture
             entry.edges = {
                 other: bits
                 for other in self.met(entry)
-                if (bits := self.matcher.score(seen, self.prepared(other))) >= self.matcher.fracture
+                if (bits := score(seen, other.prepared or self.prepared(other))) >= least
             }
         return entry.edges
 
@@ -244,11 +249,10 @@ class Index:
                 self._touched.add(other)
         entry.edges = None
 
-    def _join(self, entry: Entry) -> None:
-        """Have a record seen as it now is, and draw its edges."""
-        self._loosen(entry)
-        columns = self.visible(entry)
-        entry.prepared = None
+    def _join(self, entry: Entry, columns: Columns) -> None:
+        """Have a record, of which no edge is known, seen as it now is, and draw its edges."""
+        columns = sharing.without_shared(columns, self._shared)
+        entry.prepared = self.matcher.prepare_columns(entry.key, columns) if self._settled else None
         self._enter(entry, [(key, rule.cap) for rule in self._rules for key in rule.keys(columns)])
         if self._settled:
             for other, bits in self.edges(entry).items():
@@ -305,14 +309,14 @@ class Index:
                 yield column, value
 
     def _hold(self, entry: Entry, columns: Columns) -> None:
-        name = sharing.holding(entry.key, columns).name
+        name = sharing.holder(entry.key, columns)
         for identifier in self._identifiers(entry, columns):
             self._holders.setdefault(identifier, {}).setdefault(name, []).append(entry)
             self._judge(identifier, entry)
 
     def _release(self, entry: Entry) -> None:
         columns = entry.columns
-        name = sharing.holding(entry.key, columns).name
+        name = sharing.holder(entry.key, columns)
         for identifier in self._identifiers(entry, columns):
             held = self._holders[identifier]
             held[name].remove(entry)
@@ -326,8 +330,8 @@ class Index:
         """Judge an identifier by who holds it now; all of them see it if it became or stopped being personal."""
         column, value = identifier
         held = self._holders[identifier]
-        enough = islice(held, 2 * sharing.LIMITS[column].household + 1)  # of the named or the nameless that many
-        verdict = sharing.judge(column, value, [sharing.Holding(cause.key, name) for name in enough])
+        enough = list(islice(held, 2 * sharing.LIMITS[column].household + 1))  # of the named or the nameless that many
+        verdict = sharing.judge(column, value, enough)
         before = self._shared.get(identifier, Sharing.PERSONAL)
         flips = (before is Sharing.PERSONAL) != (verdict is Sharing.PERSONAL)
         others = [each for group in held.values() for each in group if each is not cause] if flips else []
@@ -337,7 +341,8 @@ class Index:
         else:
             self._shared[identifier] = verdict
         for other in others:
-            self._join(other)
+            self._loosen(other)
+            self._join(other, other.columns)
 
 
 def _meet(one: Entry, other: Entry) -> bool:

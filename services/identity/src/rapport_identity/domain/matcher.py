@@ -19,7 +19,7 @@ from operator import or_
 from typing import Final, NamedTuple
 
 from rapport_identity.domain.comparisons import Comparison, codes
-from rapport_identity.domain.folding import Column, fold_record
+from rapport_identity.domain.folding import Columns, fold_record
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.weighing import Line, Prepared, Weigher, known_of
 
@@ -133,17 +133,24 @@ class Matcher:
         """Return the record as this version sees it; do it once per record."""
         return self.prepare_columns(record.key, fold_record(record))
 
-    def prepare_columns(self, key: RecordKey, columns: Mapping[str, Column]) -> Prepared:
+    def prepare_columns(self, key: RecordKey, columns: Columns) -> Prepared:
         """Return folded columns as this version sees them."""
-        values = tuple(columns.get(column) for column in self.columns)
-        frequencies = tuple(self._frequency(column, value) for column, value in zip(self.columns, values, strict=True))
-        return Prepared(key, values, frequencies, known_of(values) & self._lines.needs)
+        values = tuple(map(columns.get, self.columns))
+        frequencies: list[float | None] = [None] * len(values)
+        for at, table, unseen in self._tables:
+            value = values[at]
+            if isinstance(value, str):
+                frequencies[at] = table.get(value, unseen)
+        return Prepared(key, values, tuple(frequencies), known_of(values) & self._lines.needs)
 
-    def _frequency(self, column: str, value: Column) -> float | None:
-        table = self.frequencies.get(column)
-        if table is None or not isinstance(value, str):
-            return None
-        return table.get(value, self.unseen.get(column))
+    @cached_property
+    def _tables(self) -> tuple[tuple[int, Mapping[str, float], float | None], ...]:
+        """Where the columns with frequencies are, and these."""
+        return tuple(
+            (at, self.frequencies[column], self.unseen.get(column))
+            for at, column in enumerate(self.columns)
+            if column in self.frequencies
+        )
 
     def weigh(self, one: Prepared, other: Prepared) -> Weights:
         """Return the weights of a pair, the same in either order."""

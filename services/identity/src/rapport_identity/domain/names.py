@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final
 
@@ -31,6 +31,9 @@ UNLIKE_ANY: Final = str.maketrans(
 )
 """Letters that Unicode does not decompose."""
 
+FOLDED: Final = 20_000
+"""How many texts are kept folded: names and places come again and again, and then are one object in memory too."""
+
 _APART = re.compile(r"[^\w]+|_+")
 _APOSTROPHES = re.compile("['\u2019`\u00b4]")
 _SOUNDS: Final[Mapping[str, str]] = {
@@ -40,6 +43,7 @@ _SOUNDS: Final[Mapping[str, str]] = {
 }
 
 
+@lru_cache(FOLDED)
 def fold(text: str | None) -> str | None:
     """Return the text in small letters without accents and punctuation, words apart by one blank; None if none is left.
 
@@ -84,12 +88,14 @@ def short_forms() -> Mapping[str, frozenset[str]]:
     return {name: frozenset(roots) for name, roots in table.items()}
 
 
+@lru_cache(FOLDED)
 def roots(given: str) -> tuple[str, ...]:
     """Return the full names that a folded given name may stand for; the name itself if none is known."""
     known = short_forms().get(given)
     return tuple(sorted(known | {given})) if known else (given,)
 
 
+@lru_cache(FOLDED)
 def sound(word: str) -> str:
     """Return the Soundex code of a folded word: its first letter and three digits; used to block, never to decide."""
     code, last = word[0], _SOUNDS.get(word[0], "")

@@ -72,12 +72,12 @@ def judge_identifiers(
     folded: Mapping[RecordKey, Mapping[str, Column]],
 ) -> dict[tuple[str, str], sharing.Sharing]:
     """Return what is not personal among the identifiers of all records."""
-    holders: dict[tuple[str, str], list[sharing.Holding]] = {}
+    holders: dict[tuple[str, str], set[str]] = {}
     for key, columns in folded.items():
-        who = sharing.holding(key, columns)
+        who = sharing.holder(key, columns)
         for column in sharing.LIMITS:
             for value in columns[column] or ():
-                holders.setdefault((column, value), []).append(who)
+                holders.setdefault((column, value), set()).add(who)
     judged = {(column, value): sharing.judge(column, value, held) for (column, value), held in holders.items()}
     return {identifier: verdict for identifier, verdict in judged.items() if verdict is not sharing.Sharing.PERSONAL}
 

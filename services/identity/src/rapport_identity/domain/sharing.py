@@ -6,7 +6,7 @@ apart, for each may be of one of the named), so it does not depend on how the re
 identifier is judged by the same count, early or late.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -50,49 +50,43 @@ issued to one person is personal until so many hold it that it can only be a pla
 _NAMELESS: Final = "?"
 
 
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """What is counted of a record that holds an identifier: who it says it is."""
-
-    key: RecordKey
-    name: str
-
-
-def holding(key: RecordKey, columns: Columns) -> Holding:
-    """Return what is counted of a record; one without a name counts for itself, among those without one."""
+def holder(key: RecordKey, columns: Columns) -> str:
+    """Return who a record says it is; one without a name counts for itself, among those without one."""
     given, surname, initial = columns["given"], columns["surname"], columns["given_initial"]
     if given is None and surname is None:
-        return Holding(key, f"{_NAMELESS}{key.source}/{key.source_record_id}")
-    return Holding(key, f"{initial or ''}|{columns['surname_sound'] or surname or ''}")
+        return f"{_NAMELESS}{key.source}/{key.source_record_id}"
+    return f"{initial or ''}|{columns['surname_sound'] or surname or ''}"
 
 
-def judge(column: str, value: str, holders: Iterable[Holding]) -> Sharing:
-    """Return what an identifier is good for, given all records that hold it at present."""
+def judge(column: str, value: str, holders: Collection[str]) -> Sharing:
+    """Return what an identifier is good for, given who holds it at present, each once."""
     if column == "emails" and identifiers.is_role_mailbox(value):
         return Sharing.COMMON
     limits = LIMITS[column]
-    names = {holder.name for holder in holders}
-    nameless = sum(name.startswith(_NAMELESS) for name in names)
-    count = max(nameless, len(names) - nameless)
+    if len(holders) <= limits.personal:
+        return Sharing.PERSONAL
+    nameless = sum(name.startswith(_NAMELESS) for name in holders)
+    count = max(nameless, len(holders) - nameless)
     if count <= limits.personal:
         return Sharing.PERSONAL
     return Sharing.HOUSEHOLD if count <= limits.household else Sharing.COMMON
 
 
-def without_shared(columns: Columns, sharing: Mapping[tuple[str, str], Sharing]) -> dict[str, Column]:
-    """Return the columns of a record less the identifiers that are not personal."""
-    kept: dict[str, Column] = dict(columns)
+def without_shared(columns: Columns, sharing: Mapping[tuple[str, str], Sharing]) -> Columns:
+    """Return the columns of a record less the identifiers that are not personal; the same where all are."""
+    kept: dict[str, Column] = {}
     for column in LIMITS:
         values = columns[column]
-        if isinstance(values, tuple):
+        if isinstance(values, tuple) and any((column, value) in sharing for value in values):
             kept[column] = tuple(v for v in values if sharing.get((column, v), Sharing.PERSONAL) is Sharing.PERSONAL)
-    emails = kept["emails"]
-    if not emails:
+    if not kept:
+        return columns
+    if not kept.get("emails", columns["emails"]):
         kept["email"] = kept["email_local"] = None
-    if not kept["national_ids"]:
+    if not kept.get("national_ids", columns["national_ids"]):
         kept["national_id"] = None
         kept["national_spaces"] = ()
-    return kept
+    return {**columns, **kept}
 
 
 @dataclass(frozen=True, slots=True)
