@@ -119,8 +119,9 @@ def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:
     assert desk.run("down").stdout == "Nothing runs.\n"
 
 
+@pytest.mark.timeout(300)
 def test_the_demo_holds_and_leaves_nothing_running(desk: Desk) -> None:
-    told = desk.run_apart("demo", "--folder", str(desk.environment.folder))
+    told = desk.run_apart("demo", "--folder", str(desk.environment.folder), timeout_s=240)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "✗" not in told.stdout
     assert not [line for line in told.stdout.splitlines() if "✓" in line and line.endswith("…")]

@@ -32,14 +32,14 @@ class Desk:
         """Run a command to its end, inside this process: what it talks to are real ones."""
         return CliRunner().invoke(main, list(arguments), input=stdin, env=self.variables, catch_exceptions=False)
 
-    def run_apart(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run_apart(self, *arguments: str, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, as a process."""
         return subprocess.run(
             [sys.executable, "-m", "rapport_local", *arguments],
             env=self.variables,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=timeout_s,
             check=False,
         )
 

@@ -92,7 +92,7 @@ async def merge(report: Report, cast: Cast, customer: Customer) -> Merged:
     )
     told = await published(cast, "RAPPORT_CONSENT", consent_events_pb2.ConsentsMerged)
     report.expect(
-        [each.change.current_id for each in told] == [customer.profile_id],
+        customer.profile_id in [each.change.current_id for each in told],
         "consent has told all: consents_merged",
     )
     return Merged(other, completed.key, bought.fact_id, trace_id)

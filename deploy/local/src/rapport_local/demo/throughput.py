@@ -19,14 +19,14 @@ from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, DELIVERY, EMAIL, NORTH
 from rapport_local.demo.shop import Cast, grant, person, request_id, timestamp
 
-_SECONDS: Final = 2.0
+_SECONDS: Final = 1.0
 _AT_A_TIME: Final = 16
 _ROWS: Final = 5_000
 _ROWS_PER_BATCH: Final = 500
 
 
 async def throughput(report: Report, cast: Cast) -> None:
-    """Check, record, import, look up and resolve, each for a few seconds."""
+    """Check, record, import, look up and resolve, each for a while."""
     report.say(
         f"One Python client and the services share {os.cpu_count()} cores; every write is on disk when it is answered. "
         "Measured against floors: make bench."
