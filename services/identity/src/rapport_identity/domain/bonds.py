@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise, product
 
-from rapport_identity.domain.linkage import Constraints
+from rapport_identity.domain.linkage import NO_CONSTRAINTS, Constraints
 from rapport_identity.domain.records import RecordKey
 
 Groups = tuple[tuple[int, ...], ...]
@@ -85,7 +85,9 @@ class Bonds:
 
     def among(self, keys: Mapping[int, RecordKey]) -> Constraints:
         """Return what is decided between these records."""
-        ids = {each for number in keys for each in self._of_record.get(number, ())}
+        ids = {each for number in keys for each in self._of_record.get(number, ())} if self._bonds else ()
+        if not ids:
+            return NO_CONSTRAINTS
         required: set[tuple[RecordKey, RecordKey]] = set()
         forbidden: set[tuple[RecordKey, RecordKey]] = set()
         for constraint_id in ids:

@@ -177,7 +177,9 @@ class Index:
     def score(self, one: Entry, other: Entry) -> float:
         """Return the bits of any two records."""
         known = one.edges.get(other) if one.edges is not None else None
-        return self.matcher.score(self.prepared(one), self.prepared(other)) if known is None else known
+        if known is not None:
+            return known
+        return self.matcher.score(one.prepared or self.prepared(one), other.prepared or self.prepared(other))
 
     def prepared(self, entry: Entry) -> Prepared:
         """Return what the matcher sees of a record."""

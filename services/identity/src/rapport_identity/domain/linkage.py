@@ -5,7 +5,7 @@ that sums are exact however they are grouped), and every tie is broken by the ke
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Final
@@ -179,10 +179,11 @@ def link(members: Sequence[RecordKey], score: Score, *, join: float, constraints
     at = {key: index for index, key in enumerate(keys)}
     apart = {(at[a], at[b]) for a, b in constraints.forbidden if a in at and b in at}
     bound = sorted((at[a], at[b]) for a, b in constraints.required if a in at and b in at)
-    sums: list[dict[int, float]] = [{} for _ in keys]
+    sums = [[0.0] * len(keys) for _ in keys]
     for i, one in enumerate(keys):
-        for j in range(i + 1, len(keys)):
-            sums[i][j] = sums[j][i] = -inf if (i, j) in apart else _units(score(one, keys[j]))
+        row = sums[i]
+        for j in range(i):
+            row[j] = sums[j][i] = -inf if (j, i) in apart else _units(score(keys[j], one))
     clusters = _Clusters(keys, sums, {index: [index] for index in range(len(keys))})
     for i, j in bound:
         clusters.require(i, j, apart)
@@ -195,12 +196,9 @@ class _Clusters:
     """Clusters named by their smallest member, and the sum of weights between any two."""
 
     keys: Sequence[RecordKey]
-    sums: list[dict[int, float]]
+    sums: list[list[float]]
     members: dict[int, list[int]]
     joins: list[Join] = field(default_factory=list)
-
-    def average(self, i: int, j: int) -> float:
-        return self.sums[i][j] / (len(self.members[i]) * len(self.members[j]))
 
     def require(self, i: int, j: int, apart: set[tuple[int, int]]) -> None:
         """Join the clusters of two records, vetoes or not, unless that would unite a forbidden pair."""
@@ -212,26 +210,33 @@ class _Clusters:
     def agglomerate(self, join: float) -> None:
         """Join the pair with the highest average until none reaches the join value."""
         names = sorted(self.members)
-        queue = [self._entry(i, j) for at, i in enumerate(names) for j in names[at + 1 :] if self.average(i, j) >= join]
+        queue = [entry for at, i in enumerate(names) for entry in self._worth(i, names[at + 1 :], join)]
         heapq.heapify(queue)
         while queue:
             negative, i, j, size = heapq.heappop(queue)
             if i not in self.members or j not in self.members or len(self.members[i]) + len(self.members[j]) != size:
                 continue
             self._merge(i, j, -negative / UNIT)
-            for k in self.members:
-                if k != i and self.average(i, k) >= join:
-                    heapq.heappush(queue, self._entry(min(i, k), max(i, k)))
+            for entry in self._worth(i, self.members, join):
+                heapq.heappush(queue, entry)
 
-    def _entry(self, i: int, j: int) -> tuple[float, int, int, int]:
-        """Return what the queue holds of a pair; the size says later whether the clusters are still the same."""
-        return -self.average(i, j), i, j, len(self.members[i]) + len(self.members[j])
+    def _worth(self, i: int, others: Iterable[int], join: float) -> Iterator[tuple[float, int, int, int]]:
+        """Yield what the queue holds of a cluster and those that may join it.
+
+        That is the average, negative so that the highest comes first, the two in order, and the size of both, which
+        says later whether they are still the same.
+        """
+        sums, size = self.sums[i], len(self.members[i])
+        for j in others:
+            more = len(self.members[j])
+            if (average := sums[j] / (size * more)) >= join and i != j:
+                yield -average, min(i, j), max(i, j), size + more
 
     def _merge(self, i: int, j: int, bits: float) -> None:
         self.members[i] += self.members.pop(j)
+        sums, more = self.sums[i], self.sums[j]
         for k in self.members:
-            if k != i:
-                self.sums[i][k] = self.sums[k][i] = self.sums[i][k] + self.sums[j][k]
+            sums[k] = self.sums[k][i] = sums[k] + more[k]
         self.joins.append(Join(self.keys[i], self.keys[j], bits, len(self.members[i])))
 
     def result(self) -> tuple[tuple[RecordKey, ...], ...]:

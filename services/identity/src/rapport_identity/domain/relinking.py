@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from rapport_identity.domain import linkage
 from rapport_identity.domain.bonds import Bonds
 from rapport_identity.domain.index import Entry, Index
+from rapport_identity.domain.records import RecordKey
 
 
 def relink(index: Index, touched: Iterable[Entry], bonds: Bonds) -> tuple[list[list[Entry]], tuple[linkage.Cut, ...]]:
@@ -58,12 +59,19 @@ def edges(index: Index, entries: Iterable[Entry]) -> list[linkage.Edge]:
 def link(index: Index, entries: Collection[Entry], bonds: Bonds) -> linkage.Partition:
     """Return the persons among the records of a component."""
     by_key = {entry.key: entry for entry in entries}
+    matcher, constraints = index.matcher, bonds.among({entry.number: entry.key for entry in entries})
+
+    def score(a: RecordKey, b: RecordKey) -> float:
+        return index.score(by_key[a], by_key[b])
+
+    if len(by_key) <= matcher.largest_component:  # nothing to cut
+        return linkage.link(list(by_key), score, join=matcher.join, constraints=constraints)
     return linkage.partition(
         list(by_key),
         edges(index, entries),
-        lambda a, b: index.score(by_key[a], by_key[b]),
-        join=index.matcher.join,
-        fracture=index.matcher.fracture,
-        largest=index.matcher.largest_component,
-        constraints=bonds.among({entry.number: entry.key for entry in entries}),
+        score,
+        join=matcher.join,
+        fracture=matcher.fracture,
+        largest=matcher.largest_component,
+        constraints=constraints,
     )
