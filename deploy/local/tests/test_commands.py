@@ -111,13 +111,12 @@ def test_a_human_operator_stands_behind_a_call_once_logged_in(running: Desk) -> 
 
 
 def test_a_record_is_resolved_and_explained_and_a_steward_decides(running: Desk) -> None:
+    draft_and_activate(running, "customer.service", basis="CONTRACT")  # what the source collects for
     running.run("logout")
     profiles = []
     for number in (uuid4().hex, uuid4().hex):
         record = {"key": {"source": "crm", "source_record_id": number}, "person": {"names": [{"full_name": number}]}}
-        done = running.run("call", "--json", "ResolveRecord", json.dumps({"record": record}))
-        assert done.exit_code == 0, done.stderr
-        profiles.append(json.loads(done.stdout)["profileId"])
+        profiles.append(json.loads(resolved(running, record))["profileId"])
     merge = ("call", "--json", "MergeProfiles", json.dumps({"profile_ids": profiles, "reason": "test"}))
     refused = running.run("call", *merge[2:])
     assert refused.stderr.splitlines()[-1].strip().endswith("rapport login NAME --role steward")
@@ -286,16 +285,28 @@ def test_the_doctor_finds_a_stream_that_is_not_as_declared(running: Desk) -> Non
     assert running.run("doctor").exit_code == 0
 
 
-def draft_and_activate(desk: Desk) -> str:
-    """A purpose of the test's own, put in force by an officer."""
-    purpose = f"p{uuid4().hex[:12]}"
-    terms = '{"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}'
+def draft_and_activate(desk: Desk, purpose: str = "", *, basis: str = "CONSENT") -> str:
+    """A purpose, of the test's own if it has no name, put in force by an officer."""
+    purpose = purpose or f"p{uuid4().hex[:12]}"
+    terms = {"bases": [{"basis": f"LEGAL_BASIS_{basis}"}]}
     assert desk.run("login", "officer-1", "--role", "officer").exit_code == 0
-    assert desk.run("call", "UpsertPurpose", f'{{"purpose_id": "{purpose}", "terms": {terms}}}').exit_code == 0
-    activate = f'{{"purpose_id": "{purpose}", "version": 1, "reason": "test"}}'
-    done = desk.run("call", "ActivatePurpose", activate)
+    drafted = desk.run("call", "--json", "UpsertPurpose", json.dumps({"purpose_id": purpose, "terms": terms}))
+    assert drafted.exit_code == 0, drafted.stderr
+    activate = {"purpose_id": purpose, "version": json.loads(drafted.stdout)["version"], "reason": "test"}
+    done = desk.run("call", "ActivatePurpose", json.dumps(activate))
     assert done.exit_code == 0, done.stderr
     return purpose
+
+
+def resolved(desk: Desk, record: dict[str, Any]) -> str:
+    """What a record is answered, once the gate of the service knows the purpose it is collected for."""
+
+    def answer() -> str:
+        done = desk.run("call", "--json", "ResolveRecord", json.dumps({"record": record}))
+        assert done.exit_code == 0, done.stderr
+        return str(done.stdout)
+
+    return eventually_sync(answer, 30)
 
 
 def grant(desk: Desk, purpose: str) -> str:

@@ -29,7 +29,13 @@ from rapport_testing.process import ServiceProcess
 ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "services/identity/tests/support"))
 
-from identity_desk import Desk, IdentityInstallation, open_desk, start_installation  # noqa: E402
+from identity_desk import (  # noqa: E402
+    Desk,
+    IdentityInstallation,
+    declare_population,
+    open_desk,
+    start_installation,
+)
 
 BATCH: Final = 500
 SINGLES: Final = 400
@@ -50,6 +56,7 @@ def main() -> None:
         api = installation.process("api", only="api", telemetry__sampling="0.05")
         relay = installation.process("relay", only="relay", telemetry__sampling="0.05")
         with api, relay:
+            declare_population(installation, process="api")
             parts = (options.only,) if options.only else PARTS
             asyncio.run(measure(installation, report, api, relay, parts, options.records, options.rounds))
     finally:

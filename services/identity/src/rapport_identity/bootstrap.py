@@ -65,6 +65,7 @@ from rapport_identity.app.matchers import KeepMatchers
 from rapport_identity.app.partition import Partition
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.preview import PreviewMatcher
+from rapport_identity.app.records import TakeInRecords
 from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.reviews import FindReviews
 from rapport_identity.app.touchpoints import IngestTouchpoints
@@ -139,14 +140,16 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         partition = Partition(units, IndexLoader(RecordLoader(database, keys)), default_matcher(), default_matcher_id())
         pool = KeyPool(keys, clock)
         resolve = ResolveRecords(partition, pool)
-        once = Once(partition, resolve)
-        single = Batcher(once.resolve)
         gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock) if settings.gate else None
         permits = gate or Gate(Replica(), Freshness(), clock)  # one that never knows anything denies as stale
+        registry = Registry(DecidedDeclarations())
+        take_in = TakeInRecords(partition, resolve, registry=registry, gate=permits, clock=clock)
+        once = Once(partition, take_in)
+        single = Batcher(once.resolve)
         ingest = IngestTouchpoints(
             partition,
             resolve,
-            registry=Registry(DecidedDeclarations()),
+            registry=registry,
             gate=permits,
             facts=TouchpointFacts(),
             submit=sighting,
@@ -161,7 +164,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         server.add(
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
             servicer_of(
-                Records(single, resolve, partition, Validator(), clock),
+                Records(single, take_in, partition, Validator(), clock),
                 Profiles(partition, IdMapReader(database)),
                 Stewards(once, partition),
                 Contacts(GetContactPoints(partition, permits, ContactIds(keys))),

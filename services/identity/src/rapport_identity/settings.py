@@ -30,7 +30,7 @@ class IdentitySettings(ServiceSettings):
     keys: KeySettings
     """The keys that records are encrypted and found with."""
     gate: GateSettings | None = None
-    """The consent gate. Without one, whatever needs a permission is answered as not ready."""
+    """The consent gate. Without one, whatever needs a permission is answered as not ready: records too."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5
     """A stream of touchpoints waits while the oldest unpublished event is older than this."""
     events_kept_days: Annotated[float, Field(gt=0)] = 90.0

@@ -39,10 +39,13 @@ def submission_of(message: record_pb2.Record, received_at: datetime) -> Submissi
         received_at: From when it counts if its source does not say when it wrote it.
     """
     record, facet = record_of(message), facet_of(message, received_at)
-    terms = tuple({term: None for each in message.person.identifiers if (term := term_of(each, message.market))})
+    forms = [(int(each.kind), normal_form(each, message.market)) for each in message.person.identifiers]
+    naming = [(kind, normal) for kind, normal in forms if normal is not None]
+    terms = tuple(dict.fromkeys(Term(kind, value) for kind, (_, value) in naming))
     payload = message.SerializeToString(deterministic=True)
     draft = RecordDraft(SourceKey(*record.key), payload, terms, facet.occurred_at)
-    return Submission(draft, record, facet, message.HasField("occurred_at"))
+    normals = tuple(dict.fromkeys(normal for _, normal in naming))
+    return Submission(draft, record, facet, message.HasField("occurred_at"), normals)
 
 
 def indexed_of(held: HeldRecord) -> IndexedRecord:
@@ -113,12 +116,6 @@ def normal_form(identifier: record_pb2.Identifier, market: str) -> tuple[str, st
     else:
         value = identifiers.exact(Identifier(_EXACT[identifier.kind], identifier.namespace, identifier.value))
     return (column, value) if value else None
-
-
-def term_of(identifier: record_pb2.Identifier, market: str) -> Term | None:
-    """Return by what a record is found; None if the identifier names nobody."""
-    normal = normal_form(identifier, market)
-    return Term(int(identifier.kind), normal[1]) if normal else None
 
 
 def facet_of(message: record_pb2.Record, recorded_at: datetime) -> Facet:

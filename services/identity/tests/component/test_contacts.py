@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from identity_desk import EMAIL, PHONE, Desk, IdentityInstallation, identifier, record, refused
-from identity_ledger import LedgerService, gate_settings, serving_ledger
+from identity_desk import EMAIL, PHONE, SENDER, Desk, IdentityInstallation, identifier, record, refused
+from identity_ledger import LedgerService
 from rapport.consent.v1 import consent_pb2
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, record_pb2, touchpoint_pb2
-from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.waiting import eventually
 
-PROCESS = "contacts"
-SENDER = "sender"
 OFFERS, DELIVERY = "offers.personal", "order.delivery"
 BY_EMAIL, BY_SMS, BY_POST = touchpoint_pb2.CHANNEL_EMAIL, touchpoint_pb2.CHANNEL_SMS, touchpoint_pb2.CHANNEL_POST
-
-
-@pytest.fixture(scope="module")
-def ledger(installation: IdentityInstallation) -> Iterator[LedgerService]:
-    """A ledger, and a process of the service whose gate follows it."""
-    installation.grant(SENDER, ["identity.contact_points.read"])
-    with serving_ledger(installation) as served:
-        process = installation.process(PROCESS, only="api", **gate_settings(installation, served))
-        try:
-            process.start()
-            yield served
-            process.terminate()
-        finally:
-            process.kill()
 
 
 @dataclass(frozen=True)
@@ -61,19 +44,9 @@ class Sender:
 
 
 @pytest.fixture
-async def sender(installation: IdentityInstallation, ledger: LedgerService) -> AsyncIterator[Sender]:
-    client = installation.client(SENDER, process=PROCESS)
-    made = Sender(client.stub(identity_pb2_grpc.IdentityServiceStub), ledger)
-
-    async def knows() -> bool:
-        try:
-            await made.ask("prf_" + 22 * "0")
-        except RemoteError as error:
-            return error.reason.name == "PROFILE_NOT_FOUND"
-        return False
-
-    await eventually(knows, timeout_s=30)
-    yield made
+async def sender(installation: IdentityInstallation) -> AsyncIterator[Sender]:
+    client = installation.client(SENDER)
+    yield Sender(client.stub(identity_pb2_grpc.IdentityServiceStub), installation.ledger)
     await client.close()
 
 

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from identity_desk import Desk, IdentityInstallation, identifier, open_desk, record, request_id, start_installation
+from identity_desk import (
+    Desk,
+    IdentityInstallation,
+    declare_population,
+    identifier,
+    open_desk,
+    record,
+    request_id,
+    start_installation,
+)
 from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.rpc.status import RemoteError
@@ -51,6 +60,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]
     service = installation.process(grpc__port=str(free_port()))
     try:
         service.start()
+        declare_population(installation)
         yield Rig(installation, service)
     finally:
         service.kill()
@@ -58,12 +68,12 @@ def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]
 
 
 def people(count: int, seed: int) -> list[record_pb2.Record]:
-    """Records of a made-up population, by sources of their own for each seed."""
+    """Records of a made-up population, under keys of their own for each seed."""
     made = []
     for sighting in Population(seed).sightings(count):
         said = sighting.record
         mails = [identifier(events_pb2.IDENTIFIER_KIND_EMAIL, each) for each in said.emails]
-        each = record("", *mails, number=said.key.source_record_id, source=f"{said.key.source}{seed}")
+        each = record("", *mails, number=f"{seed}/{said.key.source_record_id}", source=said.key.source)
         each.person.names.add(given_names=said.given_name or "", surname=said.surname or "none")
         made.append(each)
     return made

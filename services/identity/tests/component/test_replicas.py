@@ -9,7 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from identity_desk import EMAIL, Desk, IdentityInstallation, identifier, open_desk, record, start_installation
+from identity_desk import (
+    EMAIL,
+    Desk,
+    IdentityInstallation,
+    declare_population,
+    identifier,
+    open_desk,
+    record,
+    start_installation,
+)
 from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_identity.domain.defaults import default_matcher
@@ -61,6 +70,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator
     try:
         for each in processes:
             each.start()
+        declare_population(installation, process=REPLICAS[0])
         yield Replicas(installation, processes)
     finally:
         for each in processes:
@@ -87,7 +97,7 @@ async def test_callers_who_create_the_same_people_at_once_create_each_once(
 
     def said(name: str, caller: int) -> record_pb2.Record:
         mail = identifier(EMAIL, f"{name.replace(' ', '.').lower()}@posteo.net")
-        return record(name, mail, number=name, source=f"channel{caller}")
+        return record(name, mail, number=f"{name} by {caller}")
 
     async with replicas.desks() as desks:
 

@@ -17,8 +17,8 @@ def mail() -> str:
 
 async def test_a_record_makes_a_profile_and_the_next_one_of_the_person_joins_it(desk: Desk) -> None:
     address = identifier(EMAIL, mail())
-    first = await desk.resolve(record("Nora Quist", address, source="shop"))
-    second = await desk.resolve(record("Nora Quist", address, source="web"))
+    first = await desk.resolve(record("Nora Quist", address, source="webshop"))
+    second = await desk.resolve(record("Nora Quist", address, source="app"))
     assert (first.outcome, second.outcome) == (
         identity_pb2.RECORD_OUTCOME_CREATED,
         identity_pb2.RECORD_OUTCOME_JOINED,
@@ -57,7 +57,7 @@ async def test_a_batch_answers_each_record_and_a_malformed_one_stops_no_other(de
 
 async def test_a_search_says_who_it_could_be_and_why_and_writes_nothing(desk: Desk) -> None:
     address = identifier(EMAIL, mail())
-    held = await desk.resolve(record("Wilhelmina Ostrander", address, source="shop"))
+    held = await desk.resolve(record("Wilhelmina Ostrander", address, source="webshop"))
     request = identity_pb2.SearchProfilesRequest(
         person=record("Wilhelmina Ostrander", address).person, market="GB", at_least=held.token
     )
@@ -87,8 +87,8 @@ async def test_requests_that_break_the_contract_are_refused_by_field(desk: Desk)
 async def test_identifiers_that_name_nobody_lead_to_nobody(desk: Desk) -> None:
     for value in ("info@posteo.net", "not a mail address", "x" * 300, "\u202e@\u202d", "@", "нет"):
         address = identifier(EMAIL, value)
-        one = await desk.resolve(record("Una Ek", address, source="shop"))
-        other = await desk.resolve(record("Rafael Ibarra", address, source="web"))
+        one = await desk.resolve(record("Una Ek", address, source="webshop"))
+        other = await desk.resolve(record("Rafael Ibarra", address, source="app"))
         assert one.profile_id != other.profile_id
         assert (await desk.look_up(address, other.token)).outcome != identity_pb2.LOOKUP_OUTCOME_FOUND
 

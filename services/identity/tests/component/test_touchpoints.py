@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from google.rpc import error_details_pb2
-from identity_desk import OFFICE, STEWARD, IdentityInstallation, identifier, refused, request_id
-from identity_ledger import LedgerService, gate_settings, serving_ledger
+from identity_desk import Desk, IdentityInstallation, identifier, refused, request_id
+from identity_ledger import LedgerService
 from rapport.identity.v1 import (
     events_pb2,
     ingest_pb2,
@@ -21,30 +21,13 @@ from rapport.identity.v1 import (
     registry_pb2_grpc,
     touchpoint_pb2,
 )
-from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.waiting import eventually
 
-PROCESS = "touchpoints"
-TILL = "till"
 ACCOUNT, COOKIE = events_pb2.IDENTIFIER_KIND_ACCOUNT, events_pb2.IDENTIFIER_KIND_COOKIE
 ANALYTICS, DELIVERY, LINKING = "analytics.visits", "order.delivery", "profile.linking"
 RECORDED = ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED
 IN_PART = ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED_IN_PART
 REFUSED = ingest_pb2.TOUCHPOINT_OUTCOME_REFUSED
-
-
-@pytest.fixture(scope="module")
-def ledger(installation: IdentityInstallation) -> Iterator[LedgerService]:
-    """A ledger, and a process of the service whose gate follows it."""
-    installation.grant(TILL, ["identity.touchpoints.write"])
-    with serving_ledger(installation) as served:
-        process = installation.process(PROCESS, only="api", **gate_settings(installation, served))
-        try:
-            process.start()
-            yield served
-            process.terminate()
-        finally:
-            process.kill()
 
 
 @dataclass(frozen=True)
@@ -80,26 +63,8 @@ class Till:
 
 
 @pytest.fixture
-async def till(installation: IdentityInstallation, ledger: LedgerService) -> AsyncIterator[Till]:
-    shop = installation.client(TILL, process=PROCESS)
-    office = installation.client(OFFICE, process=PROCESS)
-    token = installation.actor_token(OFFICE, roles=[STEWARD])
-    made = Till(
-        shop.stub(ingest_pb2_grpc.TouchpointServiceStub),
-        office.stub(registry_pb2_grpc.RegistryServiceStub, actor_token=token),
-        ledger,
-    )
-
-    async def permits() -> bool:
-        try:
-            return (await made.take(order(who()))).outcome == IN_PART
-        except RemoteError:  # it has just begun
-            return False
-
-    await eventually(permits, timeout_s=30)
-    yield made
-    await shop.close()
-    await office.close()
+async def till(installation: IdentityInstallation, desk: Desk) -> Till:
+    return Till(desk.touchpoints, desk.registry, installation.ledger)
 
 
 def who(kind: events_pb2.IdentifierKind.ValueType = ACCOUNT, name: str = "") -> record_pb2.Identifier:
@@ -177,7 +142,7 @@ async def test_repeat_is_answered_by_request_and_by_event(till: Till) -> None:
     assert await till.take(made, named) == first
     again = await till.take(made)
     assert (again.known, again.fact_id, again.profile_id) == (True, first.fact_id, first.profile_id)
-    with refused("REQUEST_ID_REUSED"):
+    with refused("REQUEST_ID_REUSED", "request_id"):
         await till.take(order(who()), named)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,19 +15,26 @@ import pytest
 import rapport_identity
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from identity_ledger import LedgerService, gate_settings
 from rapport.identity.v1 import (
     events_pb2,
     identity_pb2,
     identity_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
     profile_pb2,
     record_pb2,
+    registry_pb2,
+    registry_pb2_grpc,
     steward_pb2,
+    touchpoint_pb2,
 )
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
 from rapport_chassis.events import topology
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.settings import DatabaseSettings
+from rapport_identity.population.channels import CHANNELS
 from rapport_testing.installation import Installation, TestedService
 from rapport_testing.waiting import eventually
 
@@ -39,6 +47,7 @@ IDENTITY = TestedService(
 )
 SHOP = "shop"
 OFFICE = "office"
+SENDER = "sender"
 STEWARD = "steward"
 ROLES = ("api", "relay")
 
@@ -48,15 +57,29 @@ DEVICE = events_pb2.IDENTIFIER_KIND_DEVICE
 
 
 class IdentityInstallation(Installation):
-    """Servers with both databases of the service: its own, and the key store."""
+    """Servers with both databases of the service, its own and the key store, and the ledger that its gates follow.
+
+    Attributes:
+        ledger: What people decided.
+    """
+
+    def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
+        super().__init__(service, folder, durable=durable)
+        self.ledger = LedgerService(self)
 
     def start(self, *, provisioned: bool = True) -> None:
         """Start the servers, migrate both databases and provision."""
+        self.ledger.start()
         super().start(provisioned=provisioned)
         for name in ("epochs", "hashes"):
             (self.folder / "own" / name).mkdir(exist_ok=True)
         create_service_database(self.postgres.dsn("postgres"), "identity_keys", RolePasswords())
         upgrade(self.keys_settings(), PACKAGE / "keys_migrations")
+
+    def stop(self) -> None:
+        """Stop the servers."""
+        super().stop()
+        self.ledger.stop()
 
     def keys_settings(self) -> DatabaseSettings:
         """Return how the key store is reached."""
@@ -70,15 +93,16 @@ class IdentityInstallation(Installation):
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables that configure the service."""
-        dsn = self.keys_settings().dsn.get_secret_value()
-        return super().variables() | {"RAPPORT_IDENTITY_KEYS__DATABASE__DSN": dsn}
+        own = gate_settings(self, self.ledger) | {"keys__database__dsn": self.keys_settings().dsn.get_secret_value()}
+        return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
 
 
 def start_installation(folder: Path, *, durable: bool = False, provisioned: bool = True) -> IdentityInstallation:
     """Start servers for the service, with callers who may what callers usually may."""
     installation = IdentityInstallation(IDENTITY, folder, durable=durable)
-    shop_may = ["records.write", "profiles.*", "relations.read", "id_map.read"]
+    shop_may = ["records.write", "touchpoints.write", "profiles.*", "relations.read", "id_map.read"]
     installation.grant(SHOP, [f"identity.{permission}" for permission in shop_may])
+    installation.grant(SENDER, ["identity.contact_points.read"])
     installation.grant(OFFICE, ["identity.*", "chassis.operations.use"])
     installation.grant_role(STEWARD, ["identity.*"])
     installation.start(provisioned=provisioned)
@@ -135,11 +159,15 @@ class Desk:
     Attributes:
         shop: Calls with the certificate of a service.
         office: Calls with that of an office and the token of a steward.
+        touchpoints: Sends touchpoints with the certificate of a service.
+        registry: Declares what may be collected, as a steward does.
         health: Asks for readiness.
     """
 
     shop: identity_pb2_grpc.IdentityServiceAsyncStub
     office: identity_pb2_grpc.IdentityServiceAsyncStub
+    touchpoints: ingest_pb2_grpc.TouchpointServiceAsyncStub
+    registry: registry_pb2_grpc.RegistryServiceAsyncStub
     health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
 
     async def resolve(self, made: record_pb2.Record, named: str = "") -> identity_pb2.ResolvedRecord:
@@ -208,22 +236,54 @@ class Desk:
         assert len(entries) == trailer.trailer.entries
         return header.header, {entry.profile_id: entry for entry in entries}
 
+    async def declare(self, *sources: str, purpose_id: str = "customer.service") -> None:
+        """Declare sources, as a steward does."""
+        for name in sources:
+            terms = registry_pb2.DeclarationTerms(source=registry_pb2.SourceTerms(purpose_id=purpose_id))
+            drafted = await self.registry.UpsertDeclaration(
+                registry_pb2.UpsertDeclarationRequest(request_id=request_id(), name=name, terms=terms)
+            )
+            await self.registry.ActivateDeclaration(
+                registry_pb2.ActivateDeclarationRequest(
+                    request_id=request_id(),
+                    kind=registry_pb2.DECLARATION_KIND_SOURCE,
+                    name=name,
+                    version=drafted.version,
+                    reason="opened",
+                )
+            )
+
     async def until_serving(self, *names: str) -> None:
-        """Wait until these roles are ready."""
+        """Wait until these roles are ready, and whoever answers knows what people decided."""
 
         async def serving() -> bool:
             try:
                 answers = [await self.health.Check(health_pb2.HealthCheckRequest(service=name)) for name in names]
+                if "api" in names:
+                    await self._refused_visit()
             except RemoteError:
                 return False
             return all(each.status == health_pb2.HealthCheckResponse.SERVING for each in answers)
 
         await eventually(serving, timeout_s=30)
 
+    async def _refused_visit(self) -> None:
+        """Send a visit of somebody who decided nothing: the gate must know that, and nothing is left of it."""
+        visit = ingest_pb2.RawTouchpoint(source="webshop", source_event_id=uuid4().hex)
+        visit.identifiers.add(kind=events_pb2.IDENTIFIER_KIND_COOKIE, namespace="desk", value=uuid4().hex)
+        visit.touchpoint.viewed.SetInParent()
+        visit.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
+        visit.touchpoint.purpose_ids.append("analytics.visits")
+        visit.touchpoint.occurred_at.FromDatetime(datetime(2026, 1, 2, tzinfo=UTC))
+        answer = await self.touchpoints.IngestTouchpoint(
+            ingest_pb2.IngestTouchpointRequest(request_id=request_id(), touchpoint=visit)
+        )
+        assert answer.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_REFUSED
+
 
 @asynccontextmanager
 async def open_desk(
-    installation: Installation, *, process: str = "service", deadline_s: float = 10.0
+    installation: IdentityInstallation, *, process: str = "service", deadline_s: float = 10.0
 ) -> AsyncIterator[Desk]:
     """Call a process of the service."""
     shop = installation.client(SHOP, process=process, deadline_s=deadline_s)
@@ -233,8 +293,21 @@ async def open_desk(
         yield Desk(
             shop.stub(identity_pb2_grpc.IdentityServiceStub),
             office.stub(identity_pb2_grpc.IdentityServiceStub, actor_token=token),
+            shop.stub(ingest_pb2_grpc.TouchpointServiceStub),
+            office.stub(registry_pb2_grpc.RegistryServiceStub, actor_token=token),
             shop.stub(health_pb2_grpc.HealthStub),
         )
     finally:
         await shop.close()
         await office.close()
+
+
+def declare_population(installation: IdentityInstallation, *, process: str = "service") -> None:
+    """Declare the sources of the population; not to be called in a thread in which an event loop runs."""
+
+    async def declared() -> None:
+        async with open_desk(installation, process=process) as desk:
+            await desk.until_serving("api")
+            await desk.declare(*(channel.source for channel in CHANNELS))
+
+    asyncio.run(declared())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -86,6 +85,10 @@ class LedgerService:
         for each in purpose_ids:
             self._do(partial(self._ledger.deny, profile_id, each, ledger_pb2.CONSENT_STATUS_REFUSED))
 
+    def erase(self, profile_id: str) -> None:
+        """Have a person erased: a fence stands before every id that is theirs."""
+        self._do(partial(self._ledger.fence, profile_id))
+
     def start(self) -> None:
         """Serve."""
         self._thread.start()
@@ -111,19 +114,8 @@ class LedgerService:
         asyncio.run_coroutine_threadsafe(done(), self._loop).result()
 
 
-@contextmanager
-def serving_ledger(installation: Installation) -> Iterator[LedgerService]:
-    """Serve a ledger."""
-    ledger = LedgerService(installation)
-    ledger.start()
-    try:
-        yield ledger
-    finally:
-        ledger.stop()
-
-
 def gate_settings(installation: Installation, ledger: LedgerService) -> dict[str, str]:
-    """Return the settings by which a process of the service follows the ledger."""
+    """Return the settings by which processes of the service follow the ledger."""
     files = installation.certificate(installation.service.name)
     return {
         "gate__name": installation.service.name,

@@ -1,11 +1,12 @@
-"""Asks the gate what may be collected of a touchpoint, and whether a device may be linked to a person."""
+"""Asks the gate what may be collected, and whether a device may be linked to a person."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
 
@@ -13,6 +14,8 @@ from rapport_identity.app.facts import Outcome, Refusal
 from rapport_identity.domain.declarations import TypeTerms
 from rapport_identity.domain.permission import Verdict, together
 from rapport_identity.domain.touchpoints import Touchpoint, asked, cut, is_whole, needing
+
+_RETRY_S: Final = 1.0
 
 
 class Gate(Protocol):
@@ -75,16 +78,16 @@ def judge(gate: Gate, offered: Touchpoint, terms: TypeTerms, profile_ids: Collec
     Raises:
         RapportError: BRAND_REQUIRED.
     """
-    subjects = profile_ids or (new_id("profile"),)  # of somebody new the ledger holds as little as of an unused id
+    subjects = profile_ids or (new_id("profile"),)  # once for all questions
 
-    def ask(purpose_id: str, data_category: str) -> Decision:
+    def of(purpose_id: str, data_category: str) -> Decision:
         return _ask(gate, offered, purpose_id, data_category, subjects)
 
-    decisions = {purpose_id: ask(purpose_id, terms.data_category) for purpose_id in asked(offered, terms)}
+    decisions = {purpose_id: of(purpose_id, terms.data_category) for purpose_id in asked(offered, terms)}
     permitted = [purpose_id for purpose_id, decision in decisions.items() if decision.permitted]
     full = needing(permitted, terms)
     categories = {
-        category: {purpose_id for purpose_id in full if ask(purpose_id, category).permitted}
+        category: {purpose_id for purpose_id in full if of(purpose_id, category).permitted}
         for category in {each.data_category for each in offered.attributes}
     }
     verdicts = {purpose_id: verdict_of(decision) for purpose_id, decision in decisions.items()}
@@ -104,16 +107,39 @@ def may_link(gate: Gate, offered: Touchpoint, terms: TypeTerms, profile_ids: Col
     """
     if not terms.link_purpose_id:
         return False
-    subjects = profile_ids or (new_id("profile"),)
-    return _ask(gate, offered, terms.link_purpose_id, terms.data_category, subjects).permitted
+    return _ask(gate, offered, terms.link_purpose_id, terms.data_category, profile_ids).permitted
+
+
+def ask(
+    gate: Gate, profile_ids: Collection[str], purpose_id: str, *, brand_id: str, market: str, data_category: str
+) -> Decision:
+    """Return the gate's answer about ids that are one person, or about to be; of somebody new if there are none.
+
+    Raises:
+        RapportError: BRAND_REQUIRED.
+    """
+    subjects = profile_ids or (new_id("profile"),)  # of somebody new the ledger holds as little as of an unused id
+    return together(
+        [
+            gate.check(each, purpose_id, brand_id=brand_id, market=market, data_category=data_category)
+            for each in subjects
+        ]
+    )
+
+
+def stale() -> RapportError:
+    """Return the answer where the gate may permit more as soon as it knows more."""
+    return CHASSIS_ERRORS.error("NOT_READY", "the gate does not know enough at present: repeat", retry_after_s=_RETRY_S)
 
 
 def _ask(gate: Gate, offered: Touchpoint, purpose_id: str, data_category: str, subjects: Collection[str]) -> Decision:
-    return together(
-        [
-            gate.check(each, purpose_id, brand_id=offered.brand_id, market=offered.market, data_category=data_category)
-            for each in subjects
-        ]
+    return ask(
+        gate,
+        subjects,
+        purpose_id,
+        brand_id=offered.brand_id,
+        market=offered.market,
+        data_category=data_category,
     )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rapport_identity.domain.facets import Facet, ProfileState
 from rapport_identity.domain.records import Record
+from rapport_identity.domain.sightings import Normal
 
 
 class SourceKey(NamedTuple):
@@ -51,12 +52,14 @@ class Submission:
         record: As it is matched.
         facet: What others may know of it.
         dated: Whether its source says when it wrote it; if not, it counts from when it is recorded.
+        identifiers: Its identifiers that name somebody, as they are compared.
     """
 
     draft: RecordDraft
     record: Record
     facet: Facet
     dated: bool
+    identifiers: tuple[Normal, ...]
 
 
 @dataclass(frozen=True, slots=True)

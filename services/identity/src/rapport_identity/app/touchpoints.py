@@ -6,30 +6,26 @@ somebody who may not be collected nothing is left: no record, no profile, no fac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from rapport_chassis.clock import Clock
-from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
+from rapport_chassis.errors import RapportError
 from rapport_chassis.ids import new_id
 
-from rapport_identity.app.collecting import Gate, Judged, judge, may_link
+from rapport_identity.app.collecting import Gate, Judged, judge, may_link, stale
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.facts import Answered, Fact, Facts, Ingested, RawTouchpoint
+from rapport_identity.app.known import Known
 from rapport_identity.app.partition import Partition, Session
-from rapport_identity.app.replica import Replica
 from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.stored import SourceKey, Submission
 from rapport_identity.domain.declarations import Declared, TypeTerms
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.domain.sharing import Sharing
-from rapport_identity.domain.sightings import COLUMNS, Holder, News, Normal, Place, Sighted, Sightings, joined
+from rapport_identity.domain.sightings import News, Place, Sighted, Sightings, joined
 from rapport_identity.domain.touchpoints import violations
-
-_RETRY_S: Final = 1.0
 
 Submit = Callable[[News, Sequence[Sighted], datetime], Submission]
 """Makes a record of a sighting: what is new, all that was seen together, and when it is recorded."""
@@ -147,7 +143,7 @@ class _Batch:
     """Touchpoints between what was known before and what is recorded of them."""
 
     def __init__(self, session: Session, gate: Gate, declared: Declared) -> None:
-        self.sightings = Sightings(_Known(session.replica))
+        self.sightings = Sightings(Known(session.replica))
         self.answers: dict[int, Ingested | RapportError] = {}
         self.passing: set[SourceKey] = set()
         self._session = session
@@ -217,42 +213,11 @@ class _Batch:
 
     def _refuse(self, at: int, raw: RawTouchpoint, judged: Judged) -> None:
         if judged.is_stale:
-            self.answers[at] = CHASSIS_ERRORS.error(
-                "NOT_READY", "the gate does not know enough at present: repeat", retry_after_s=_RETRY_S
-            )
+            self.answers[at] = stale()
             return
         if not judged.is_final:
             self.passing.add(raw.event)
         self.answers[at] = Ingested(judged.outcome, self._session.head.recorded_at, refusals=judged.refusals)
-
-
-class _Known:
-    """What the replica knows of identifiers."""
-
-    def __init__(self, replica: Replica) -> None:
-        self._replica = replica
-
-    def holders(self, normal: Normal) -> Sequence[Holder]:
-        """Return the records that hold an identifier; none if too many share it for it to say who that is."""
-        verdict, entries = self._replica.index.holders(*normal)
-        if verdict is not Sharing.PERSONAL:
-            return ()
-        owners = self._replica.owners
-        return [Holder(each.number, owners[each.number], each.key) for each in entries if each.number in owners]
-
-    def number_of(self, key: RecordKey) -> int | None:
-        """Return the number of a record by its key."""
-        return self._replica.index.number_of(key)
-
-    def held(self, number: int) -> tuple[str, Collection[Normal]]:
-        """Return the profile of a record, and the identifiers it holds."""
-        columns = self._replica.index[number].columns
-        return self._replica.owners[number], [(column, each) for column in COLUMNS for each in columns[column] or ()]
-
-    def is_known(self, profile_id: str) -> bool:
-        """Whether a profile is somebody's, and not that of a device or browser alone."""
-        facets, members = self._replica.facets, self._replica.members
-        return any(not facets[number].anonymous for number in members[profile_id])
 
 
 def _fault(raw: RawTouchpoint, declared: Declared, now: datetime) -> RapportError | None:

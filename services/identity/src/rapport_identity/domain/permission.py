@@ -72,8 +72,8 @@ def together(answers: Iterable[AnswerT]) -> AnswerT:
     """Return the answer that holds for ids that are one person, or are about to be.
 
     As the ledger has it for ids that were merged: a no of any of them wins, the absence of a decision is neutral, and
-    so a yes of any of them counts where no other says no. A no that is known goes before one for want of knowledge, which
-    would have the caller ask again.
+    so a yes of any of them counts where no other says no. A no that is known goes before a no for want of knowledge,
+    which would have the caller ask again.
     """
     return min(answers, key=_rank)
 

@@ -20,9 +20,11 @@ from rapport_chassis.rpc.status import encode
 from rapport_identity.app.batcher import LARGEST, Batcher
 from rapport_identity.app.partition import Partition
 from rapport_identity.app.profiles import list_records
-from rapport_identity.app.resolve import Resolved, ResolveRecords
+from rapport_identity.app.records import TakeInRecords
+from rapport_identity.app.resolve import Resolved
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.once import Asked, deed_of, request_of
+from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.streams import one_ahead
 from rapport_identity.translate import record_of, submission_of
 from rapport_identity.translate_answers import held_message, resolved_message
@@ -43,14 +45,14 @@ class Records:
 
     Attributes:
         single: Answers single calls, many in one transaction.
-        resolve: Takes in many at once.
+        take_in: Takes in many at once.
         partition: Where they are.
         validator: Judges each record of a batch by itself.
         clock: Says when a record came whose source does not say when it wrote it.
     """
 
     single: Single
-    resolve: ResolveRecords
+    take_in: TakeInRecords
     partition: Partition
     validator: Validator
     clock: Clock
@@ -95,19 +97,22 @@ class Records:
         valid: list[tuple[int, record_pb2.Record]] = []
         for at, record in enumerate(batch.records):
             if violations := self.validator.collect_violations(record):
-                results[at].status.CopyFrom(encode(invalid_request(violations), ""))
+                _tell(results[at], at, invalid_request(violations))
             else:
                 valid.append((at, record))
             await asyncio.sleep(0)  # others are answered in between
         for first in range(0, len(valid), LARGEST):
             part = valid[first : first + LARGEST]
             now = self.clock.now()
-            resolved = await self.resolve([submission_of(record, now) for _, record in part])
-            for (at, _), each in zip(part, resolved, strict=True):
-                _tell(results[at], each)
+            answers = await self.take_in([submission_of(record, now) for _, record in part])
+            for (at, _), answer in zip(part, answers, strict=True):
+                _tell(results[at], at, answer)
         return results
 
 
-def _tell(result: identity_pb2.ResolveRecordsResult, resolved: Resolved) -> None:
+def _tell(result: identity_pb2.ResolveRecordsResult, at: int, answer: Resolved | RapportError) -> None:
+    if isinstance(answer, RapportError):
+        result.status.CopyFrom(encode(under(answer, f"records[{at}]"), ""))
+        return
     result.status.CopyFrom(_OK)
-    result.resolved.CopyFrom(resolved_message(resolved))
+    result.resolved.CopyFrom(resolved_message(answer))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from google.rpc import code_pb2, status_pb2
@@ -25,6 +25,7 @@ from rapport_identity.app.touchpoints import IngestTouchpoints
 from rapport_identity.app.units import Request
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.once import request_of
+from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.ports import Backlog
 from rapport_identity.entrypoints.streams import one_ahead
 from rapport_identity.translate_touchpoints import ingested_message, raw_of
@@ -68,7 +69,7 @@ class OnceIngested:
             new = {each.request: each.touchpoint for each, known in zip(offered, earlier, strict=True) if known is None}
             ingested = await self.ingest.within(session, list(new.values()))
             answers = {
-                request: answer if isinstance(answer, RapportError) else ingested_message(answer)
+                request: under(answer, "touchpoint") if isinstance(answer, RapportError) else ingested_message(answer)
                 for request, answer in zip(new, ingested, strict=True)
             }
             kept = [(request, each) for request, each in answers.items() if not isinstance(each, RapportError)]
@@ -110,7 +111,7 @@ class TouchpointServicer(ingest_pb2_grpc.TouchpointServiceServicer):
         answer = await self.single(Offered(request_of(request), raw_of(request.touchpoint)))
         if isinstance(answer, RapportError):
             self._count_error(answer)
-            raise _under(answer, "touchpoint")
+            raise answer
         self._count(_outcome(answer))
         return answer
 
@@ -147,7 +148,7 @@ class TouchpointServicer(ingest_pb2_grpc.TouchpointServiceServicer):
     def _result(self, at: int, answer: Ingested | RapportError) -> ingest_pb2.IngestTouchpointsResult:
         if isinstance(answer, RapportError):
             self._count_error(answer)
-            return ingest_pb2.IngestTouchpointsResult(status=encode(_under(answer, f"touchpoints[{at}]"), ""))
+            return ingest_pb2.IngestTouchpointsResult(status=encode(under(answer, f"touchpoints[{at}]"), ""))
         message = ingested_message(answer)
         self._count(_outcome(message))
         return ingest_pb2.IngestTouchpointsResult(status=_OK, ingested=message)
@@ -168,19 +169,3 @@ def _outcome(message: ingest_pb2.IngestedTouchpoint) -> str:
     if message.known:
         return "known"
     return ingest_pb2.TouchpointOutcome.Name(message.outcome).removeprefix("TOUCHPOINT_OUTCOME_").lower()
-
-
-def _under(error: RapportError, path: str) -> RapportError:
-    """Return the error with its fields named as the caller's request has them."""
-    if not error.fields:
-        return error
-    fields = tuple(replace(each, path=f"{path}.{each.path}") for each in error.fields)
-    return RapportError(
-        error.reason,
-        error.domain,
-        error.message,
-        fields=fields,
-        metadata=error.metadata,
-        retry_after_s=error.retry_after_s,
-        resource=error.resource,
-    )

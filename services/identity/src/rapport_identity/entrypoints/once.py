@@ -11,9 +11,10 @@ from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.rpc.pipeline import current_call
 
 from rapport_identity.app.partition import Partition, Session
-from rapport_identity.app.resolve import ResolveRecords
+from rapport_identity.app.records import TakeInRecords, in_parts
 from rapport_identity.app.stored import Submission
 from rapport_identity.app.units import Deed, Request
+from rapport_identity.entrypoints.paths import under
 from rapport_identity.translate_answers import resolved_message
 
 AnswerT = TypeVar("AnswerT", bound=Message)
@@ -31,12 +32,12 @@ class Once:
 
     Args:
         partition: What is changed.
-        resolve: Takes in records.
+        records: Takes in records.
     """
 
-    def __init__(self, partition: Partition, resolve: ResolveRecords) -> None:
+    def __init__(self, partition: Partition, records: TakeInRecords) -> None:
         self._partition = partition
-        self._resolve = resolve
+        self._records = records
 
     async def run(
         self,
@@ -73,18 +74,24 @@ class Once:
         return answer
 
     async def resolve(self, asked: Sequence[Asked]) -> list[identity_pb2.ResolvedRecord | RapportError]:
-        """Answer a batch of calls of ResolveRecord, in one transaction.
+        """Answer a batch of calls of ResolveRecord, in one transaction where none must be left out.
 
         Raises:
             RapportError: NOT_READY.
         """
-        keys = await self._resolve.keys_for(each.submission for each in asked)
+        return await in_parts(self._resolve, asked)
+
+    async def _resolve(self, asked: Sequence[Asked]) -> list[identity_pb2.ResolvedRecord | RapportError]:
         async with self._partition.session() as session:
             earlier = await session.unit.earlier([each.request for each in asked])
             fresh = {each.request: each.submission for each, known in zip(asked, earlier, strict=True) if known is None}
-            resolved = await self._resolve.within(session, list(fresh.values()), keys)
-            answers = dict(zip(fresh, map(resolved_message, resolved), strict=True))
-            await session.unit.keep([(request, answer.SerializeToString()) for request, answer in answers.items()])
+            resolved = await self._records.within(session, list(fresh.values()))
+            answers = {
+                request: under(each, "record") if isinstance(each, RapportError) else resolved_message(each)
+                for request, each in zip(fresh, resolved, strict=True)
+            }
+            kept = [(request, each) for request, each in answers.items() if not isinstance(each, RapportError)]
+            await session.unit.keep([(request, answer.SerializeToString()) for request, answer in kept])
         return [
             identity_pb2.ResolvedRecord.FromString(known)
             if isinstance(known, bytes)
