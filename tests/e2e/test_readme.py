@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rapport_local.environment import Environment
-from rapport_local.services import Connections, service_named, variables
+from rapport_local.services import SERVICES, Connections, variables
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -31,12 +31,24 @@ def readmes() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def configured(environment_folder: Path) -> dict[str, str]:
-    """What a service is configured with in the running environment, as the owner of its database."""
-    environment, service = Environment.at(environment_folder), service_named("consent")
-    assert service is not None
+    """What the services are configured with in the running environment, as the owners of their databases."""
+    environment = Environment.at(environment_folder)
     ports = environment.remembered_ports()
     connections = Connections(f"nats://127.0.0.1:{ports['nats']}", ports)
-    return variables(service, environment, connections, migrating=True)
+    given = [variables(service, environment, connections, migrating=True) for service in SERVICES]
+    # Beside those that run: what a README starts takes a port of its own.
+    return {name: "0" if name.endswith("GRPC__PORT") else value for each in given for name, value in each.items()}
+
+
+def provisioner(configured: dict[str, str]) -> dict[str, str]:
+    """The certificate that may provision, in the place of each service's own."""
+    ends = {"NATS__TLS__CERTIFICATE": "tls.crt", "NATS__TLS__KEY": "tls.key"}
+    return {
+        name: str(Path(own).parents[1] / "provision" / file)
+        for name, own in configured.items()
+        for end, file in ends.items()
+        if name.endswith(end)
+    }
 
 
 @pytest.mark.parametrize("readme", readmes(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -50,11 +62,7 @@ def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dic
         if program == "python":
             command = command.replace("python", sys.executable, 1)
             if "provision" in rest:
-                certificates = Path(configured["RAPPORT_CONSENT_NATS__TLS__CERTIFICATE"]).parents[1] / "provision"
-                configured = configured | {
-                    "RAPPORT_CONSENT_NATS__TLS__CERTIFICATE": str(certificates / "tls.crt"),
-                    "RAPPORT_CONSENT_NATS__TLS__KEY": str(certificates / "tls.key"),
-                }
+                configured = configured | provisioner(configured)
         if STOPS_BY_ITSELF.search(command):
             command = f"timeout --preserve-status -s TERM 8 {command}"
         done = run(command, configured if program == "python" else {})

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Final
 
 from rapport.identity.v1 import explanation_pb2, identity_pb2, ingest_pb2, profile_pb2, record_pb2
+from rapport_chassis.rpc.status import RemoteError
 
 from rapport_local.demo.channels import Somebody, kinds, kinds_of, order, visit
 from rapport_local.demo.report import Report
@@ -15,6 +16,7 @@ from rapport_local.demo.trees import profile_lines, short
 
 _SUMS_WITHIN: Final = 1e-9
 _WEIGHTS_SHOWN: Final = 8
+_NOT_YET: Final = frozenset({"COLLECTING_REFUSED", "NOT_READY"})
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,11 @@ async def channels(report: Report, cast: Cast) -> Customer:
     )
     found = []
     for record, remark in zip(records, ("", "", " (misheard)"), strict=True):
-        done = await resolve(cast, record)
+        done = await _once_permitted(cast, record)
         found.append(done.profile_id)
         rows.append((record.key.source, kinds(record.person) + remark, outcome(done), short(done.profile_id)))
     basket = order(mara.email(), mara.cookie())
-    # The gate inside identity learns of purposes as everybody does, a moment after they were activated.
-    bought = await until(lambda: take(cast, basket), lambda done: bool(done.profile_id))
+    bought = await take(cast, basket)
     rows.append(("web order", ", ".join(kinds_of(basket.identifiers)), outcome(bought), short(bought.profile_id)))
     looked = visit(mara.cookie())
     seen = await take(cast, looked)
@@ -119,6 +120,22 @@ async def reasons(report: Report, cast: Cast, customer: Customer) -> None:
     for line in profile_lines(how):
         report.line(line)
     report.expect(len(how.joins) == len(how.leaves) - 1, "the tree holds every record, and can be replayed")
+
+
+async def _once_permitted(cast: Cast, record: record_pb2.Record) -> identity_pb2.ResolvedRecord:
+    """Send a record until identity's gate has learnt of its purpose, as gates do a moment after it was activated."""
+
+    async def sent() -> identity_pb2.ResolvedRecord | None:
+        try:
+            return await resolve(cast, record)
+        except RemoteError as error:
+            if error.reason.name not in _NOT_YET:
+                raise
+            return None
+
+    done = await until(sent, lambda answer: answer is not None)
+    assert done is not None
+    return done
 
 
 async def _related(cast: Cast, profile_id: str, other: str) -> bool:
