@@ -69,8 +69,15 @@ def person_of(key: RecordKey, person: record_pb2.PersonData, market: str) -> Rec
     if not given and not surname:
         *first, surname = name.full_name.split() or [""]
         given = " ".join(first)
-    place = person.addresses[0] if person.addresses else record_pb2.Address()
-    by_kind = {kind: [each.value for each in person.identifiers if each.kind == kind] for kind in _COLUMNS}
+    emails, phones, others = [], [], []
+    for each in person.identifiers:
+        kind = each.kind
+        if kind == events_pb2.IDENTIFIER_KIND_EMAIL:
+            emails.append(each.value)
+        elif kind == events_pb2.IDENTIFIER_KIND_PHONE:
+            phones.append(each.value)
+        elif kind in _EXACT:
+            others.append(Identifier(_EXACT[kind], each.namespace, each.value))
     return Record(
         key,
         given_name=given or None,
@@ -78,28 +85,30 @@ def person_of(key: RecordKey, person: record_pb2.PersonData, market: str) -> Rec
         surname=" ".join(part for part in (surname, name.suffix) if part) or None,
         birth_date=_date(person),
         birth_place=person.birth_place or None,
-        address=Address(
-            place.house_number or None,
-            place.street or None,
-            place.unit or None,
-            place.po_box or None,
-            place.city or None,
-            place.region or None,
-            place.postal_code or None,
-        ),
+        address=_address(person.addresses[0]) if person.addresses else None,
         employer=person.employer or person.occupation or None,
-        emails=tuple(by_kind[events_pb2.IDENTIFIER_KIND_EMAIL]),
-        phones=tuple(by_kind[events_pb2.IDENTIFIER_KIND_PHONE]),
+        emails=tuple(emails),
+        phones=tuple(phones),
         region=market[:2] or None,
-        identifiers=tuple(
-            Identifier(_EXACT[each.kind], each.namespace, each.value)
-            for each in person.identifiers
-            if each.kind in _EXACT
-        ),
+        identifiers=tuple(others),
+    )
+
+
+def _address(place: record_pb2.Address) -> Address:
+    return Address(
+        place.house_number or None,
+        place.street or None,
+        place.unit or None,
+        place.po_box or None,
+        place.city or None,
+        place.region or None,
+        place.postal_code or None,
     )
 
 
 def _date(person: record_pb2.PersonData) -> str | None:
+    if not person.HasField("birth_date"):
+        return None
     born = person.birth_date
     return f"{born.year:04}-{born.month:02}-{born.day:02}" if born.year and born.month and born.day else None
 
@@ -122,13 +131,18 @@ def facet_of(message: record_pb2.Record, recorded_at: datetime) -> Facet:
     """Return what others may know of a record."""
     person = message.person
     kinds = tuple(sorted({each.kind for each in person.identifiers}))
-    named = any((person.names, person.addresses, person.HasField("birth_date"), person.birth_place, person.employer))
     return Facet(
         kinds,
-        not named and _NOBODY.issuperset(kinds),
+        _NOBODY.issuperset(kinds) and not _is_named(person),
         message.brand_id,
         message.market,
         message.locale,
         message.time_zone,
         message.occurred_at.ToDatetime(UTC) if message.HasField("occurred_at") else recorded_at,
+    )
+
+
+def _is_named(person: record_pb2.PersonData) -> bool:
+    return bool(
+        person.names or person.addresses or person.HasField("birth_date") or person.birth_place or person.employer
     )

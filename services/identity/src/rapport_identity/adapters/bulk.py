@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
 
-_COPY_FROM: Final = 8
+COPY_FROM: Final = 8
+"""Rows from which a COPY beats an INSERT."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Rows:
         """Insert the rows, all or none."""
         if not rows:
             return
-        if len(rows) < _COPY_FROM:
+        if len(rows) < COPY_FROM:
             await connection.execute(_insert(self, len(rows)).encode(), [value for row in rows for value in row])
             return
         statement = f"COPY {self.table} ({self.names}) FROM STDIN (FORMAT BINARY)"

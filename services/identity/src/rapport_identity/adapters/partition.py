@@ -33,15 +33,19 @@ class PartitionUnit:
         self.connection = connection
         self._hash_keys = hash_keys
 
-    async def lock(self, shards: Collection[int] = (0,)) -> Head:
+    async def lock(self, shards: Collection[int] = (0,), *, hold: bool = False) -> Head:
         """Wait until nobody else writes in these shards, keep others out from now on, and return the head.
 
         What is at a position up to the head's is visible now and, for these shards, all there is.
+
+        Args:
+            shards: The shards.
+            hold: Hold the head as well, as `hold` does, in the same trip to the server.
         """
         async with self.connection.pipeline():  # one trip to the server; the head is read once the lock is there
             # In order, so that two who want the same two do not deadlock.
             await self.connection.execute(_SHARDS, (sorted(shards),))
-            at = await self.read()
+            at = await (self.hold() if hold else self.read())
         failpoint("partition.locked")
         return at
 

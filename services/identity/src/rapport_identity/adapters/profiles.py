@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from psycopg import AsyncCursor
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters.bulk import Rows
@@ -30,10 +31,12 @@ _CHANGE: Final = """
 UPDATE profiles SET version = new.version, status = new.status, state = new.state, position = %s, updated_at = %s
 FROM unnest(%s::text[], %s::bigint[], %s::text[], %b::bytea[]) AS new (profile_id, version, status, state)
 WHERE profiles.profile_id = new.profile_id AND profiles.version < new.version
+RETURNING 1
 """
 _REDIRECT: Final = """
 UPDATE redirects SET profile_id = new.profile_id FROM unnest(%s::text[], %s::text[]) AS new (issued_id, profile_id)
 WHERE redirects.issued_id = new.issued_id
+RETURNING 1
 """
 _COLUMNS: Final = "profile_id, version, status, state"
 _CURRENT: Final = "SELECT issued_id, profile_id FROM redirects WHERE issued_id = ANY (%s)"
@@ -41,6 +44,11 @@ _REDIRECTING: Final = """
 SELECT profile_id, issued_id FROM redirects WHERE profile_id = ANY (%s) AND profile_id <> issued_id ORDER BY issued_id
 """
 _GET: Final = f"SELECT {_COLUMNS} FROM profiles WHERE profile_id = ANY (%s)"  # noqa: S608
+_STANDING: Final = f"""
+SELECT {_COLUMNS} FROM profiles WHERE profile_id = ANY (%(ids)s)
+UNION ALL SELECT {_COLUMNS} FROM profiles
+WHERE profile_id IN (SELECT issued_id FROM redirects WHERE profile_id = ANY (%(ids)s) AND profile_id <> issued_id)
+"""  # noqa: S608 - made of constants
 _SINCE: Final = f"""
 SELECT {_COLUMNS} FROM profiles WHERE position > %s AND position <= %s ORDER BY position, profile_id
 """  # noqa: S608 - made of constants
@@ -75,7 +83,7 @@ async def change(connection: Connection, head: Head, profiles: Sequence[StoredPr
     columns = [(each.profile_id, each.version, each.status.value, state_bytes(each.state)) for each in profiles]
     values = [list(column) for column in zip(*columns, strict=True)]
     done = await connection.execute(_CHANGE, (head.position + 1, head.recorded_at, *values))
-    if done.rowcount != len(profiles):
+    if len(await done.fetchall()) != len(profiles):
         raise RuntimeError("the version of a profile must rise")
 
 
@@ -86,7 +94,7 @@ async def redirect(connection: Connection, current: Mapping[str, str]) -> None:
         RuntimeError: One of the ids was never issued: a fault of the caller.
     """
     done = await connection.execute(_REDIRECT, (list(current), list(current.values())))
-    if done.rowcount != len(current):
+    if len(await done.fetchall()) != len(current):
         raise RuntimeError("only an id that was issued can be redirected")
 
 
@@ -97,10 +105,19 @@ async def current(connection: Connection, issued_ids: Collection[str]) -> dict[s
 
 async def redirecting(connection: Connection, profile_ids: Collection[str]) -> dict[str, list[str]]:
     """Return for each of these profiles every id that redirects to it; its own is not among them."""
-    found: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
-    for profile_id, issued_id in await (await connection.execute(_REDIRECTING, (list(profile_ids),))).fetchall():
-        found[profile_id].append(issued_id)
-    return found
+    return await _redirecting(profile_ids, await connection.execute(_REDIRECTING, (list(profile_ids),)))
+
+
+async def standing(
+    connection: Connection, profile_ids: Collection[str]
+) -> tuple[dict[str, list[str]], dict[str, StoredProfile]]:
+    """Return for each of these profiles every id that redirects to it, and the profiles with all these ids."""
+    ids = list(profile_ids)
+    async with connection.pipeline():  # one trip to the server
+        redirects = await connection.execute(_REDIRECTING, (ids,))
+        rows = await connection.execute(_STANDING, {"ids": ids})
+        redirecting_ = await _redirecting(profile_ids, redirects)
+        return redirecting_, {row[0]: _profile(row) for row in await rows.fetchall()}
 
 
 async def get(connection: Connection, profile_ids: Collection[str]) -> dict[str, StoredProfile]:
@@ -131,6 +148,13 @@ async def id_map(connection: Connection, after: str, limit: int) -> list[tuple[s
     """Return ids ever issued, from the one after `after` on, each with what it stands for, in order."""
     rows = await (await connection.execute(_ID_MAP, (after, limit))).fetchall()
     return [(issued_id, profile_id) for issued_id, profile_id in rows]
+
+
+async def _redirecting(profile_ids: Collection[str], cursor: AsyncCursor[tuple[Any, ...]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
+    for profile_id, issued_id in await cursor.fetchall():
+        found[profile_id].append(issued_id)
+    return found
 
 
 def _profile(row: tuple[Any, ...]) -> StoredProfile:

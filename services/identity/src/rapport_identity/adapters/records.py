@@ -123,6 +123,15 @@ class Records:
             found[draft.key] = KnownRecord(record_no, record_id, profile_id, version, key_id, occurred_at, unchanged)
         return found
 
+    async def find_and_number(
+        self, drafts: Sequence[RecordDraft], fresh: int
+    ) -> tuple[dict[SourceKey, KnownRecord], list[int]]:
+        """Return what `find` and `numbers` do, in one trip to the server."""
+        async with self._connection.pipeline():
+            numbering = await self._connection.execute(_NUMBERS, (fresh,), binary=True)
+            known = await self.find(drafts)
+            return known, [number for (number,) in await numbering.fetchall()]
+
     async def holders(self, terms: Sequence[Term]) -> dict[Term, list[int]]:
         """Return the numbers of the records that hold each of the terms, in order."""
         places, kinds, hashes = [], [], []

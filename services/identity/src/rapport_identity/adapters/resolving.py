@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,10 +15,11 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 
 from rapport_identity.adapters import answered, constraints, facts, matchers, moves, profiles, records
+from rapport_identity.adapters.bulk import COPY_FROM
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
-from rapport_identity.adapters.vault import seal_new, seal_revision
+from rapport_identity.adapters.vault import SealedRecord, seal_new, seal_revision
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.stored import (
     HeldRecord,
@@ -84,8 +85,8 @@ class ResolvingUnit:
         return self._unit.hasher(self._at)
 
     async def lock(self) -> Head:
-        """Keep other writers out from now on and return the head."""
-        self._head = await self._unit.lock()
+        """Keep other writers out from now on and return the head: this transaction writes next, after it."""
+        self._head = await self._unit.lock(hold=True)
         return self._head
 
     async def read(self) -> Head:
@@ -107,9 +108,11 @@ class ResolvingUnit:
             await profiles.since(self._connection, since, until),
         )
 
-    async def find(self, drafts: Sequence[RecordDraft]) -> Mapping[SourceKey, KnownRecord]:
-        """Return those of the records that are known."""
-        return await self._records.find(drafts)
+    async def find(
+        self, drafts: Sequence[RecordDraft], fresh: int
+    ) -> tuple[Mapping[SourceKey, KnownRecord], list[int]]:
+        """Return those of the records that are known, and so many numbers that no record ever had."""
+        return await self._records.find_and_number(drafts, fresh)
 
     async def numbers(self, count: int) -> list[int]:
         """Return so many numbers that no record ever had."""
@@ -122,6 +125,10 @@ class ResolvingUnit:
     async def redirecting(self, profile_ids: Collection[str]) -> dict[str, list[str]]:
         """Return for each of these profiles every id that redirects to it."""
         return await profiles.redirecting(self._connection, profile_ids) if profile_ids else {}
+
+    async def standing(self, profile_ids: Collection[str]) -> tuple[dict[str, list[str]], dict[str, StoredProfile]]:
+        """Return for each of these profiles every id that redirects to it, and the profiles with all these ids."""
+        return await profiles.standing(self._connection, profile_ids) if profile_ids else ({}, {})
 
     async def histories(
         self, record_nos: Collection[int], issued_ids: Collection[str]
@@ -178,11 +185,6 @@ class ResolvingUnit:
         """Return a constraint."""
         return await constraints.get(self._connection, constraint_id)
 
-    async def hold(self) -> Head:
-        """Hold the head: this transaction writes next, at the position after it."""
-        self._head = await self._unit.hold()
-        return self._head
-
     async def earlier(self, requests: Sequence[Request]) -> list[bytes | RapportError | None]:
         """Return what each was answered before: None if new, REQUEST_ID_REUSED if its id came with another body."""
         return await answered.earlier(self._connection, requests)
@@ -200,17 +202,36 @@ class ResolvingUnit:
         head = self._at
         hasher = self._unit.hasher(head)
         sealed = seal_new([draft for _, _, draft, _ in write.added], [key for *_, key in write.added], hasher)
-        if write.added:
-            rows = [(number, to, each) for (number, to, _, _), each in zip(write.added, sealed, strict=True)]
-            await self._records.add(head, rows)
-        if write.revised:
-            secrets = await self._keys.get([known.key_id for _, known in write.revised])
-            if len(secrets) < len(write.revised):
-                raise CHASSIS_ERRORS.error("NOT_READY", "a record is being erased: repeat when that is done")
-            revised = [
-                (known.record_no, seal_revision(draft, known, secrets, hasher)) for draft, known in write.revised
-            ]
-            await self._records.revise(head, revised)
+        revised = await self._sealed_again(write, hasher)
+        at = head.recorded_at
+        messages = (message for told in write.told for message in events_of(told, at))
+        events = [event_of(each, source=SOURCE, occurred_at=at) for each in messages]
+        left = _left(write)
+        # A COPY cannot be part of a pipeline; for few rows one trip to the server beats it.
+        most = max(len(events), len(write.moves), len(write.created), sum(len(each.identifiers) for each in sealed))
+        plain = not revised and write.constraint is None and not left
+        async with self._connection.pipeline() if most < COPY_FROM and plain else nullcontext():
+            if write.added:
+                rows = [(number, to, each) for (number, to, _, _), each in zip(write.added, sealed, strict=True)]
+                await self._records.add(head, rows)
+            if revised:
+                await self._records.revise(head, revised)
+            await self._write_profiles(head, write)
+            await moves.add(self._connection, head, write.moves)
+            await outbox.append(self._connection, events)
+            if left:
+                await facts.issue_again(self._connection, head, left)
+            return await self._unit.advance(head)
+
+    async def _sealed_again(self, write: Write, hasher: Hasher) -> list[tuple[int, SealedRecord]]:
+        if not write.revised:
+            return []
+        secrets = await self._keys.get([known.key_id for _, known in write.revised])
+        if len(secrets) < len(write.revised):
+            raise CHASSIS_ERRORS.error("NOT_READY", "a record is being erased: repeat when that is done")
+        return [(known.record_no, seal_revision(draft, known, secrets, hasher)) for draft, known in write.revised]
+
+    async def _write_profiles(self, head: Head, write: Write) -> None:
         if write.created:
             await profiles.create(self._connection, head, write.created)
         if write.changed:
@@ -224,13 +245,6 @@ class ResolvingUnit:
         if write.withdrawn is not None:
             constraint_id, actor = write.withdrawn
             await constraints.withdraw(self._connection, head, constraint_id, actor=actor)
-        await moves.add(self._connection, head, write.moves)
-        at = head.recorded_at
-        messages = (message for told in write.told for message in events_of(told, at))
-        await outbox.append(self._connection, [event_of(each, source=SOURCE, occurred_at=at) for each in messages])
-        if left := _left(write):
-            await facts.issue_again(self._connection, head, left)
-        return await self._unit.advance(head)
 
     @property
     def _at(self) -> Head:

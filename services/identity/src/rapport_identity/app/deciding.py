@@ -46,9 +46,8 @@ async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decid
     numbers = [number for each in news for number in each]
     owners = {number: replica.owners[number] for number in numbers if number in replica.owners}
     profile_ids = sorted(set(owners.values()))
-    redirecting = await unit.redirecting(profile_ids)
+    redirecting, stored = await unit.standing(profile_ids)
     redirects = {each: profile_id for profile_id, ids in redirecting.items() for each in ids}
-    stored = await unit.profiles([*profile_ids, *redirects])
     ways, id_ways = {}, {}
     of_person = {number: at for at, each in enumerate(news) for number in each}
     apart = {each for each in profile_ids if len({of_person[number] for number in replica.members[each]}) > 1}

@@ -204,20 +204,21 @@ class Partition:
             RapportError: NOT_READY. If the COMMIT was on its way, its outcome is unknown: a repeat is answered.
         """
         async with self._lock:
-            replica = self.replica
-            trial = Trial(replica)
             session = None
-            try:
-                async with self.units.unit() as unit:
-                    if not await replica.catch_up(unit, await unit.lock()):
-                        await self.load()  # nobody can change what it reads while this transaction holds the lock
-                        replica = self.replica
-                        trial = Trial(replica)
-                    session = Session(unit, replica, trial, await unit.hold(), replica.matcher_id)
-                    yield session
-            except BaseException:
-                trial.take_back()
-                raise
+            while session is None:
+                replica = self.replica
+                trial = Trial(replica)
+                try:
+                    async with self.units.unit() as unit:
+                        head = await unit.lock()
+                        if await replica.catch_up(unit, head):
+                            session = Session(unit, replica, trial, head, replica.matcher_id)
+                            yield session
+                except BaseException:
+                    trial.take_back()
+                    raise
+                if session is None:  # another life began, which has to be committed before anybody can read it
+                    await self.load()
             session.commit()
 
 

@@ -129,9 +129,13 @@ class ResolveRecords:
         ]
 
     async def _arrive(self, session: Session, arrivals: Sequence[_Arrival], keys: Iterator[DataKey]) -> None:
-        known = await session.unit.find([each.submission.draft for each in arrivals])
+        drafts, index = [each.submission.draft for each in arrivals], session.replica.index
+        fresh = sum(index.number_of(RecordKey(*draft.key)) is None for draft in drafts)
+        known, numbers = await session.unit.find(drafts, fresh)
         new = [each for each in arrivals if each.submission.draft.key not in known]
-        for arrival, number in zip(new, await session.unit.numbers(len(new)), strict=True):
+        if len(numbers) < len(new):
+            numbers += await session.unit.numbers(len(new) - len(numbers))
+        for arrival, number in zip(new, numbers, strict=False):
             arrival.number = number
             key = next(keys, None) or (await self._keys.take(1))[0]  # one that was known is erased since
             session.write.added.append((number, "", arrival.submission.draft, key))

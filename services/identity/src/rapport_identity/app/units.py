@@ -121,7 +121,7 @@ class Unit(Protocol):
     """One transaction on the partition."""
 
     async def lock(self) -> Position:
-        """Keep other writers out from now on and return the head."""
+        """Keep other writers out from now on and return the head: this transaction writes next, after it."""
         ...
 
     async def read(self) -> Position:
@@ -140,8 +140,10 @@ class Unit(Protocol):
         """Return what was written after one position and up to another."""
         ...
 
-    async def find(self, drafts: Sequence[RecordDraft]) -> Mapping[SourceKey, KnownRecord]:
-        """Return those of the records that are known."""
+    async def find(
+        self, drafts: Sequence[RecordDraft], fresh: int
+    ) -> tuple[Mapping[SourceKey, KnownRecord], list[int]]:
+        """Return those of the records that are known, and so many numbers that no record ever had."""
         ...
 
     async def numbers(self, count: int) -> list[int]:
@@ -154,6 +156,10 @@ class Unit(Protocol):
 
     async def redirecting(self, profile_ids: Collection[str]) -> dict[str, list[str]]:
         """Return for each of these profiles every id that redirects to it."""
+        ...
+
+    async def standing(self, profile_ids: Collection[str]) -> tuple[dict[str, list[str]], dict[str, StoredProfile]]:
+        """Return for each of these profiles every id that redirects to it, and the profiles with all these ids."""
         ...
 
     async def histories(
@@ -206,10 +212,6 @@ class Unit(Protocol):
 
     async def constraint(self, constraint_id: str) -> StoredConstraint | None:
         """Return a constraint."""
-        ...
-
-    async def hold(self) -> Position:
-        """Hold the head: this transaction writes next, at the position after it."""
         ...
 
     async def earlier(self, requests: Sequence[Request]) -> list[bytes | RapportError | None]:
