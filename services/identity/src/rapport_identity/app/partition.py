@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import ChainMap
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rapport_chassis.errors import CHASSIS_ERRORS
 
@@ -18,6 +19,9 @@ from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.facets import Facet
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import Cause
+
+_GROWN: Final = 1000
+"""Records that may come, beside a tenth of all, before the garbage collector is told to leave them alone."""
 
 
 class Token(NamedTuple):
@@ -51,6 +55,7 @@ class Session:
     write: Write = field(default_factory=Write)
     decided: Decided | None = None
     _owners: dict[int, str] = field(default_factory=dict)
+    _came: dict[str, list[int]] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -73,8 +78,7 @@ class Session:
     def members(self, profile_id: str) -> tuple[int, ...]:
         """Return the records of a profile, as decided here, in order."""
         held = (each for each in self.replica.members.get(profile_id, ()) if self.owner(each) == profile_id)
-        came = (number for number, owner in self._owners.items() if owner == profile_id)
-        return tuple(sorted({*held, *came}))
+        return tuple(sorted({*held, *self._came.get(profile_id, ())}))
 
     async def finish(self, cause: Cause) -> None:
         """Link what was touched anew, and write all of it: once, as the last change of a session."""
@@ -82,6 +86,8 @@ class Session:
         decided = await decide(self.unit, self.replica, revised)
         Telling(decided, ChainMap(self.facets, self.replica.facets), self.matcher_id, cause).into(self.write)
         self._owners = {step.number: step.to_id for step in decided.change.steps}
+        for number, owner in self._owners.items():
+            self._came.setdefault(owner, []).append(number)
         self._versions = {each.profile_id: each.version for each in (*self.write.created, *self.write.changed)}
         self.write.added = [(number, self._owners[number], draft, key) for number, _, draft, key in self.write.added]
         self.decided = decided
@@ -119,6 +125,7 @@ class Partition:
         self._shipped = matcher, matcher_id
         self._replica: Replica | None = None
         self._lock = asyncio.Lock()
+        self._kept = 0
 
     @property
     def replica(self) -> Replica:
@@ -166,6 +173,15 @@ class Partition:
             RapportError: NOT_READY.
         """
         self._replica = await Replica.load(*self._shipped, self.units, self._loader)
+        self._keep()
+
+    def _keep(self) -> None:
+        """Have the garbage collector pass over the index from now on.
+
+        None of it is garbage, and to look through all of it stops the process for a second per 100,000 records.
+        """
+        gc.freeze()
+        self._kept = len(self.replica.index)
 
     async def refresh(self) -> None:
         """Follow what other processes wrote, so that what is read here is not older than this call.
@@ -220,6 +236,8 @@ class Partition:
                 if session is None:  # another life began, which has to be committed before anybody can read it
                     await self.load()
             session.commit()
+            if len(session.replica.index) > self._kept * 1.1 + _GROWN:
+                self._keep()
 
 
 async def current_ids(unit: Unit, issued_ids: Collection[str]) -> dict[str, str]:

@@ -168,10 +168,18 @@ def _postcode(text: str | None) -> tuple[str | None, str | None]:
 def _identifier_columns(record: Record) -> dict[str, Column]:
     emails = identifiers.distinct(identifiers.email(text) for text in record.emails)
     phones = identifiers.distinct(identifiers.phone(text, record.region) for text in record.phones)
-    by_kind: dict[str, list[str | None]] = {kind: [] for kind in IdentifierKind}
+    issued: list[str | None] = []
+    accounts: list[str | None] = []
+    devices: list[str | None] = []
     for identifier in record.identifiers:
-        by_kind[identifier.kind].append(identifiers.exact(identifier))
-    national = identifiers.distinct(by_kind[IdentifierKind.NATIONAL_ID])
+        kind, value = identifier.kind, identifiers.exact(identifier)
+        if kind is IdentifierKind.NATIONAL_ID:
+            issued.append(value)
+        elif kind is IdentifierKind.ACCOUNT:
+            accounts.append(value)
+        else:
+            devices.append(value)
+    national = identifiers.distinct(issued)
     return {
         "emails": emails,
         "email": emails[0] if len(emails) == 1 else None,
@@ -181,6 +189,6 @@ def _identifier_columns(record: Record) -> dict[str, Column]:
         "national_ids": national,
         "national_id": national[0] if len(national) == 1 else None,
         "national_spaces": identifiers.distinct(value.split(":")[0] for value in national),
-        "accounts": identifiers.distinct(by_kind[IdentifierKind.ACCOUNT]),
-        "devices": identifiers.distinct(by_kind[IdentifierKind.DEVICE] + by_kind[IdentifierKind.COOKIE]),
+        "accounts": identifiers.distinct(accounts),
+        "devices": identifiers.distinct(devices),
     }

@@ -107,4 +107,5 @@ def exact(identifier: Identifier) -> str | None:
 
 def distinct(values: Iterable[str | None]) -> tuple[str, ...]:
     """Return the values that are there, each once, sorted."""
-    return tuple(sorted({value for value in values if value}))
+    found = {value for value in values if value}
+    return tuple(sorted(found)) if found else ()

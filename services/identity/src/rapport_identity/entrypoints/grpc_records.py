@@ -17,7 +17,7 @@ from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.middleware.validation import invalid_request
 from rapport_chassis.rpc.status import encode
 
-from rapport_identity.app.batcher import LARGEST, Batcher
+from rapport_identity.app.batcher import Batcher
 from rapport_identity.app.partition import Partition
 from rapport_identity.app.profiles import list_records
 from rapport_identity.app.records import TakeInRecords
@@ -32,6 +32,9 @@ from rapport_identity.translate_answers import held_message, resolved_message
 PAGE: Final = 50
 MOST: Final = 500
 """Entries of a page: where none is asked for, and at most."""
+
+TOGETHER: Final = 250
+"""Records of a batch that are one transaction: others wait for the lock as long, a fifth of a second."""
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
 
@@ -101,8 +104,8 @@ class Records:
             else:
                 valid.append((at, record))
             await asyncio.sleep(0)  # others are answered in between
-        for first in range(0, len(valid), LARGEST):
-            part = valid[first : first + LARGEST]
+        for first in range(0, len(valid), TOGETHER):
+            part = valid[first : first + TOGETHER]
             now = self.clock.now()
             answers = await self.take_in([submission_of(record, now) for _, record in part])
             for (at, _), answer in zip(part, answers, strict=True):
