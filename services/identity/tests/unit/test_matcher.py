@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapport_identity.domain.comparisons import Comparison, Level, unknown
 from rapport_identity.domain.defaults import default_matcher
-from rapport_identity.domain.forms import Otherwise
+from rapport_identity.domain.forms import All, Any, Field, Missing, Otherwise
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.matcher_json import dump, load
 from rapport_identity.domain.records import Address, Record, RecordKey
-from rapport_identity.domain.traits import same
+from rapport_identity.domain.traits import missing, same
 
 
 def person(number: int = 1, **fields: object) -> Record:
@@ -41,6 +41,26 @@ def test_what_is_missing_weighs_nothing():
     empty, full = matcher.prepare(person(1)), matcher.prepare(person(2, given_name="mary", surname="jones"))
     weights = matcher.weigh(empty, full)
     assert [part.bits for part in weights.parts] == [0.0] * len(matcher.comparisons)
+
+
+@given(seed=st.integers(0, 10_000), nothing=st.sampled_from([
+    Missing(Field("given", "l")),
+    Missing(Field("given", "r", 2, 3)),
+    Any((Missing(Field("given", "l")), Missing(Field("given", "r")))),
+    Any((Missing(Field("given", "l")), Missing(Field("surname", "r")))),
+    Any((Missing(Field("given", "l")), Missing(Field("given", "r")), same("given", "surname"))),
+    All((missing("given"), missing("surname"))),
+    All((missing("given"), Missing(Field("surname", "l")))),
+]))  # fmt: skip
+def test_whatever_a_model_calls_unknown_the_score_is_that_of_the_parts(people, seed, nothing):
+    levels = (
+        Level("not known", nothing),
+        Level("same", same("given"), 0.9, 0.1),
+        Level("other", Otherwise(), 0.1, 0.9),
+    )
+    matcher = Matcher((Comparison("name", levels),), prior=-3)
+    a, b = (matcher.prepare(record) for record in people(2, seed))
+    assert matcher.score(a, b) == matcher.weigh(a, b).score
 
 
 def test_a_rare_name_says_more_than_a_common_one():
