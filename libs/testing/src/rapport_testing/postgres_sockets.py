@@ -38,7 +38,8 @@ def make_private(folder: Path) -> None:
 
 def remove_abandoned_folders() -> None:
     """Remove the socket folders of killed servers whose data folders, named in their lock files, are gone too."""
-    for lock_file in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/.s.PGSQL.*.lock"):
-        with contextlib.suppress(OSError, IndexError):
-            if not Path(lock_file.read_text(encoding="utf-8").splitlines()[1]).exists():
-                shutil.rmtree(lock_file.parent, ignore_errors=True)
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, IndexError):  # others stop their servers and remove their folders meanwhile
+            for lock_file in folder.glob(".s.PGSQL.*.lock"):
+                if not Path(lock_file.read_text(encoding="utf-8").splitlines()[1]).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
