@@ -14,8 +14,10 @@ from typing import Final
 
 from pydantic import BaseModel
 from rapport.consent.v1 import consent_pb2
+from rapport_chassis.rpc.status import RemoteError
 from rapport_privacy.freshness import BOUND_S
 from rapport_testing.child import RunAs, launch_command
+from rapport_testing.waiting import eventually
 
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
@@ -148,7 +150,18 @@ async def without_service(report: Report, cast: Cast, sender: Sender, stack: Sta
     report.expect(True, f"PERMIT again {_later(permitted.at - back_at)} the service was ready, by itself")
     gone = [each for each in sender.people if each != staying]
     report.expect(all(sender.says(each).startswith("DENY") for each in gone), "and still not to those who said no")
-    await cast.check(consent_pb2.CheckEntry(profile_id=staying, purpose_id=EMAIL, brand_id=NORTH))
+    await eventually(lambda: _answers(cast, staying), timeout_s=30)
+
+
+async def _answers(cast: Cast, who: str) -> bool:
+    """Whether the service answers the shop again, whose channel may still wait before it connects."""
+    try:
+        await cast.check(consent_pb2.CheckEntry(profile_id=who, purpose_id=EMAIL, brand_id=NORTH))
+    except RemoteError as error:
+        if error.reason.code != "UNAVAILABLE":
+            raise
+        return False
+    return True
 
 
 async def _withdrawn(cast: Cast, sender: Sender, who: str) -> float:
