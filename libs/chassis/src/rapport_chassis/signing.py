@@ -131,8 +131,26 @@ class SigningKeys:
 
 
 def _read(folder: Path) -> _KeyRing:
+    """Read the list and the private key it names; once more if a rotation came between the two."""
+    while True:
+        listed = _list_in(folder)
+        try:
+            return _key_ring(folder, listed)
+        except SigningKeyError:
+            if _list_in(folder) == listed:
+                raise
+
+
+def _list_in(folder: Path) -> bytes:
     try:
-        rows = json.loads((folder / _INDEX).read_bytes())["keys"]
+        return (folder / _INDEX).read_bytes()
+    except OSError as error:
+        raise SigningKeyError(f"the signing keys in {folder} cannot be read: {error.strerror}") from error
+
+
+def _key_ring(folder: Path, listed: bytes) -> _KeyRing:
+    try:
+        rows = json.loads(listed)["keys"]
         public = tuple(
             PublicKey(
                 kid=row["kid"],

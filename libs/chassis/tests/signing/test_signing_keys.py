@@ -80,6 +80,16 @@ def test_rotations_at_once_lose_no_key(tmp_path: Path) -> None:
     assert again.verify(*signed)
 
 
+def test_keys_are_read_whole_while_another_process_rotates(tmp_path: Path) -> None:
+    keys = SigningKeys.load(tmp_path)
+    rotating = threading.Thread(target=lambda: [keys.rotate() for _ in range(50)])
+    rotating.start()
+    while rotating.is_alive():
+        signed = _signed(keys)
+        assert SigningKeys.load(tmp_path).verify(*signed)
+    assert len(SigningKeys.load(tmp_path).public_keys()) == 51
+
+
 def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
     SigningKeys.load(tmp_path).rotate()
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
