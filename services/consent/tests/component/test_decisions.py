@@ -16,10 +16,10 @@ from consent_desk import (
     profile,
     refused,
     request_id,
-    stamp,
     verdict,
 )
 from rapport.consent.v1 import consent_pb2, ledger_pb2
+from rapport_chassis.times import stamp
 
 
 async def test_yes_permits_what_was_named_and_nothing_else(desk: Desk) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from consent_desk import Desk, ago, answers, profile, refused, request_id, stamp, withdrawal
+from consent_desk import Desk, ago, answers, profile, refused, request_id, withdrawal
 from consent_events import EventLog, Identity, merge, split
 from rapport.consent.v1 import consent_pb2, ledger_pb2
+from rapport_chassis.times import stamp
 
 
 def rows(desk: Desk, *ids: str) -> list[tuple[Any, ...]]:

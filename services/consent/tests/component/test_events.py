@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from consent_desk import Desk, ago, answers, profile, refused, request_id, stamp, terms
+from consent_desk import Desk, ago, answers, profile, refused, request_id, terms
 from consent_events import STREAM, EventLog
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.ids import partition
+from rapport_chassis.times import stamp
 
 GPC = {"sec_gpc": "1"}
 

@@ -22,7 +22,6 @@ from consent_desk import (
     profile,
     refused,
     request_id,
-    stamp,
     terms,
 )
 from consent_events import DEAD_LETTERS
@@ -34,6 +33,7 @@ from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError, decode
 from rapport_chassis.rpc.tls import TlsMaterial, client_credentials
+from rapport_chassis.times import stamp
 from rapport_consent.domain.errors import ERRORS
 from rapport_testing.capture import TelemetryCapture, assert_absent
 from rapport_testing.installation import Installation, tls_files

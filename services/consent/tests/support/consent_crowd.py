@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import nats.errors
-from consent_desk import Desk, answers, profile, request_id, stamp, withdrawal
+from consent_desk import Desk, answers, profile, request_id, withdrawal
 from consent_events import Identity, merge, split
 from consent_imports import header, row
 from rapport.consent.v1 import consent_pb2
@@ -17,6 +17,7 @@ from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.wire import WireError
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
+from rapport_chassis.times import stamp
 from rapport_testing.gate_history.chronicle import Question
 
 ASKED = (

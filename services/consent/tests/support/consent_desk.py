@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import pytest
 import rapport_consent
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2, purpose_pb2_grpc
@@ -22,6 +21,7 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.client import Client
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.telemetry.setup import Telemetry
+from rapport_chassis.times import stamp
 from rapport_testing.installation import Installation, TestedService
 from rapport_testing.waiting import eventually
 
@@ -67,13 +67,6 @@ CAPTURED = consent_pb2.Evidence(
     captured=consent_pb2.CapturedEvidence(surface="checkout/step-2", method=consent_pb2.CAPTURE_METHOD_CHECKBOX)
 )
 DECLARED = consent_pb2.Evidence(declared=consent_pb2.DeclaredEvidence(rule="store-card"))
-
-
-def stamp(moment: datetime) -> Timestamp:
-    """A time as a message."""
-    made = Timestamp()
-    made.FromDatetime(moment.astimezone(UTC))
-    return made
 
 
 def ago(**span: float) -> datetime:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from consent_desk import ago, profile, request_id, stamp
+from consent_desk import ago, profile, request_id
 from google.rpc import error_details_pb2
 from rapport.consent.v1 import consent_pb2, ledger_pb2
+from rapport_chassis.times import stamp
 
 GRANTED, OBJECTED = ledger_pb2.CONSENT_STATUS_GRANTED, ledger_pb2.CONSENT_STATUS_OBJECTED
 

@@ -84,7 +84,7 @@ from rapport_identity.entrypoints.grpc_touchpoints import OnceIngested, Touchpoi
 from rapport_identity.entrypoints.once import Once
 from rapport_identity.settings import IdentitySettings
 from rapport_identity.telemetry import TOUCHPOINTS
-from rapport_identity.translate_touchpoints import sighting
+from rapport_identity.translate.touchpoints import sighting
 
 SERVICE = "identity"
 SERVICES = (

@@ -38,7 +38,7 @@ from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.facets import Facet, state_of
 from rapport_identity.population import Population, Sighting
 from rapport_identity.population.messages import message_of
-from rapport_identity.translate import submission_of
+from rapport_identity.translate.records import submission_of
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.plugin import MakeDatabase
 

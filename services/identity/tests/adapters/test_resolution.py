@@ -16,7 +16,7 @@ from rapport_identity.app.resolve import Outcome
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.resolution import resolve
 from rapport_identity.population import Population
-from rapport_identity.translate import record_of
+from rapport_identity.translate.records import record_of
 
 COUNT = 120
 

@@ -9,7 +9,7 @@ from rapport_identity.app import steward
 from rapport_identity.app.look_up import LookUp, look_up, search
 from rapport_identity.app.profiles import get_profile
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.translate import normal_form, person_of
+from rapport_identity.translate.records import normal_form, person_of
 
 
 def person(number, given, surname, email="", born=0):

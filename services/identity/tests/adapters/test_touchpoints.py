@@ -17,7 +17,7 @@ from rapport_identity.app.declarations import Registry
 from rapport_identity.app.facts import Outcome
 from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.touchpoints import IngestTouchpoints
-from rapport_identity.translate_touchpoints import raw_of, sighting
+from rapport_identity.translate.touchpoints import raw_of, sighting
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica

@@ -26,7 +26,7 @@ from rapport_identity.domain.records import RecordKey
 from rapport_identity.domain.resolution import resolve
 from rapport_identity.population import Population
 from rapport_identity.population.messages import message_of
-from rapport_identity.translate import record_of
+from rapport_identity.translate.records import record_of
 from rapport_testing.free_ports import free_port
 from rapport_testing.plugin import MakeProgress, Prove
 from rapport_testing.process import RandomKiller, ServiceProcess

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import pytest
 import rapport_identity
-from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from identity_ledger import LedgerService, gate_settings
 from rapport.identity.v1 import (
@@ -34,6 +33,7 @@ from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, creat
 from rapport_chassis.events import topology
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.settings import DatabaseSettings
+from rapport_chassis.times import stamp
 from rapport_identity.population.channels import CHANNELS
 from rapport_testing.installation import Installation, TestedService
 from rapport_testing.waiting import eventually
@@ -107,13 +107,6 @@ def start_installation(folder: Path, *, durable: bool = False, provisioned: bool
     installation.grant_role(STEWARD, ["identity.*"])
     installation.start(provisioned=provisioned)
     return installation
-
-
-def stamp(moment: datetime) -> Timestamp:
-    """A time as a message."""
-    made = Timestamp()
-    made.FromDatetime(moment.astimezone(UTC))
-    return made
 
 
 def request_id() -> str:

@@ -10,7 +10,7 @@ from protovalidate import validate
 from rapport.identity.v1 import events_pb2
 from rapport_identity.domain.facets import Facet, ProfileState, state_of
 from rapport_identity.domain.told import Cause, ProfilesMerged, ProfileSplit, ProfileUpdated, Result
-from rapport_identity.translate_events import MOST_BYTES, MOST_REDIRECTS, events_of, state_bytes, state_in
+from rapport_identity.translate.events import MOST_BYTES, MOST_REDIRECTS, events_of, state_bytes, state_in
 
 AT = datetime(2026, 3, 4, 5, 6, 7, 891234, tzinfo=UTC)
 

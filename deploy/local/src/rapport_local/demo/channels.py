@@ -9,9 +9,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from rapport.identity.v1 import events_pb2, ingest_pb2, record_pb2, touchpoint_pb2
+from rapport_chassis.times import stamp
 
 from rapport_local.demo.scenes import ANALYTICS, DELIVERY, NORTH
-from rapport_local.demo.shop import timestamp
 
 _SYLLABLES: Final = ("bar", "den", "fel", "gar", "hol", "kes", "lim", "mor", "nev", "pol", "rin", "sten", "tam", "ver")
 _MARKET: Final = "GB"
@@ -71,7 +71,7 @@ class Somebody:
         """
         made = record_pb2.Record(
             key=record_pb2.RecordKey(source=source, source_record_id=f"{source}-{self.key}"),
-            occurred_at=timestamp(datetime.now(UTC)),
+            occurred_at=stamp(datetime.now(UTC)),
             brand_id=NORTH,
             market=_MARKET,
         )
@@ -133,7 +133,7 @@ def _touchpoint(identifiers: tuple[record_pb2.Identifier, ...], *purpose_ids: st
         source_event_id=uuid4().hex,
         identifiers=identifiers,
         touchpoint=touchpoint_pb2.Touchpoint(
-            occurred_at=timestamp(datetime.now(UTC)),
+            occurred_at=stamp(datetime.now(UTC)),
             channel=touchpoint_pb2.CHANNEL_WEB,
             session_id=f"ses_{uuid4().hex}",
             brand_id=NORTH,

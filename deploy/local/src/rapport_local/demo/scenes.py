@@ -7,11 +7,12 @@ from typing import Final
 
 from rapport.consent.v1 import consent_pb2, ledger_pb2, purpose_pb2
 from rapport_chassis.rpc.status import RemoteError
+from rapport_chassis.times import stamp
 from rapport_privacy.receipts import ReceiptError, verify_receipt
 
 from rapport_local.commands.verify import flattened
 from rapport_local.demo.report import Report, words
-from rapport_local.demo.shop import NOTICE, OFFICER, Cast, grant, request_id, terms, timestamp
+from rapport_local.demo.shop import NOTICE, OFFICER, Cast, grant, request_id, terms
 
 NORTH: Final = "north"
 EMAIL: Final = "marketing.email"
@@ -132,7 +133,7 @@ async def withdrawn(report: Report, cast: Cast, customer: str) -> None:
     delivery = await _decides(report, cast, customer, DELIVERY, "", write)
     report.expect(delivery == ("PERMIT", "BASIS"), "the parcel still comes")
     then = await cast.shop.GetConsentState(
-        consent_pb2.GetConsentStateRequest(profile_id=customer, as_of=timestamp(earlier))
+        consent_pb2.GetConsentStateRequest(profile_id=customer, as_of=stamp(earlier))
     )
     report.expect(
         [state.status for state in then.states] == [ledger_pb2.CONSENT_STATUS_GRANTED],

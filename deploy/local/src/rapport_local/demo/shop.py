@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 from uuid import uuid4
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
@@ -175,13 +174,6 @@ def person() -> str:
 def request_id() -> str:
     """Return an id that makes a repeated request safe."""
     return str(uuid4())
-
-
-def timestamp(when: datetime) -> Timestamp:
-    """Return a time as a message."""
-    made = Timestamp()
-    made.FromDatetime(when.astimezone(UTC))
-    return made
 
 
 def terms(

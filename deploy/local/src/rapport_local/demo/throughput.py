@@ -13,11 +13,12 @@ from typing import Final
 
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport.identity.v1 import identity_pb2
+from rapport_chassis.times import stamp
 
 from rapport_local.demo.channels import Somebody
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, DELIVERY, EMAIL, NORTH
-from rapport_local.demo.shop import Cast, grant, person, request_id, timestamp
+from rapport_local.demo.shop import Cast, grant, person, request_id
 
 _SECONDS: Final = 1.0
 _AT_A_TIME: Final = 16
@@ -89,7 +90,7 @@ async def _import(cast: Cast) -> tuple[int, float]:
     """Import decisions of the past; return how many were written, and the seconds it took."""
     exported = datetime.now(UTC) - timedelta(days=1)
     evidence = consent_pb2.ImportedEvidence(
-        source="old-crm", exported_at=timestamp(exported), file_sha256=hashlib.sha256(b"export").digest()
+        source="old-crm", exported_at=stamp(exported), file_sha256=hashlib.sha256(b"export").digest()
     )
 
     async def messages() -> AsyncIterator[consent_pb2.RecordConsentsRequest]:
@@ -111,7 +112,7 @@ def _row(number: int, exported: datetime) -> consent_pb2.ImportRow:
         profile_id=person(),
         purpose_id=ANALYTICS,
         status=ledger_pb2.CONSENT_STATUS_GRANTED,
-        occurred_at=timestamp(exported - timedelta(minutes=number)),
+        occurred_at=stamp(exported - timedelta(minutes=number)),
     )
 
 

@@ -13,7 +13,7 @@ from rapport_identity.adapters.resolving import ResolvingUnit
 from rapport_identity.app.declarations import Declaration, Place
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import InForce, Kind, Terms, kind_of
-from rapport_identity.translate_declarations import declaration_of, terms_body, terms_in
+from rapport_identity.translate.declarations import declaration_of, terms_body, terms_in
 
 _MOST_VERSIONS: Final = 10_000
 _KINDS: Final = [kind.value for kind in Kind]

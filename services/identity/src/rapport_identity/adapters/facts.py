@@ -16,8 +16,8 @@ from rapport_identity.adapters.bulk import Rows
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import SourceKey, StoredFact
-from rapport_identity.translate_events import SOURCE
-from rapport_identity.translate_touchpoints import recorded_message
+from rapport_identity.translate.events import SOURCE
+from rapport_identity.translate.touchpoints import recorded_message
 
 SWEEP_BATCH: Final = 5000
 

@@ -9,7 +9,7 @@ from rapport.identity.v1 import identity_pb2, profile_pb2
 from rapport_chassis.database.engine import Database
 
 from rapport_identity.adapters import head
-from rapport_identity.translate_events import MOST_REDIRECTS
+from rapport_identity.translate.events import MOST_REDIRECTS
 
 _ENTRIES: Final = 1_000
 _IDS: Final = 20_000

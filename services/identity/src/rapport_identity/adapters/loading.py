@@ -12,7 +12,7 @@ from rapport_chassis.database.engine import Database
 from rapport_identity.adapters.records import EncryptedRecord, after, opened
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.stored import HeldRecord, IndexedRecord
-from rapport_identity.translate import indexed_of
+from rapport_identity.translate.records import indexed_of
 
 CHUNK: Final = 2000
 

@@ -12,7 +12,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_identity.adapters.bulk import Rows
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import ProfileStatus, StoredProfile, Times
-from rapport_identity.translate_events import state_bytes, state_in
+from rapport_identity.translate.events import state_bytes, state_in
 
 _PROFILES: Final = Rows(
     "profiles",

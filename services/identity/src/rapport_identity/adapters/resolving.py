@@ -34,8 +34,8 @@ from rapport_identity.app.units import Deed, News, Request, Write
 from rapport_identity.domain.identities import Passage
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import ProfileSplit
-from rapport_identity.translate import indexed_of
-from rapport_identity.translate_events import SOURCE, events_of
+from rapport_identity.translate.events import SOURCE, events_of
+from rapport_identity.translate.records import indexed_of
 
 # By a merge came who came from a profile whose own id was redirected there by the same write.
 _BY_MERGE: Final = """

@@ -13,7 +13,7 @@ from rapport_identity.app.facts import Answered, Fact, Ingested
 from rapport_identity.app.stored import SourceKey, StoredFact
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.sightings import Sighted
-from rapport_identity.translate_touchpoints import (
+from rapport_identity.translate.touchpoints import (
     answer_bytes,
     answer_in,
     permit_of,

@@ -8,7 +8,7 @@ from rapport.identity.v1 import identity_pb2
 
 from rapport_identity.app.contact_points import GetContactPoints
 from rapport_identity.entrypoints.grpc import Context
-from rapport_identity.translate_contacts import asked_of, points_of, reach_message
+from rapport_identity.translate.contacts import asked_of, points_of, reach_message
 
 
 @dataclass(frozen=True)

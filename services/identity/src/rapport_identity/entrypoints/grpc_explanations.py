@@ -18,8 +18,8 @@ from rapport_identity.domain.records import RecordKey
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.once import Once, actor
-from rapport_identity.translate_answers import decision_message, key_of
-from rapport_identity.translate_explanations import VERDICTS, match_message, profile_explanation, review_message
+from rapport_identity.translate.answers import decision_message, key_of
+from rapport_identity.translate.explanations import VERDICTS, match_message, profile_explanation, review_message
 
 
 @dataclass(frozen=True)

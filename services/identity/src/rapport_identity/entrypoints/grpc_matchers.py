@@ -16,6 +16,7 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.operations import Running
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.pipeline import current_call
+from rapport_chassis.times import set_stamp
 
 from rapport_identity.app.computing import Phase, Report
 from rapport_identity.app.matchers import Matchers, activate, get_matcher
@@ -26,7 +27,7 @@ from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.once import Once, actor
 from rapport_identity.entrypoints.ports import Operations
-from rapport_identity.translate_matchers import matcher_message, preview_message, work_message
+from rapport_identity.translate.matchers import matcher_message, preview_message, work_message
 
 SERVICE: Final = matcher_pb2.DESCRIPTOR.services_by_name["MatcherService"]
 TRAIN: Final = f"{SERVICE.full_name}/TrainMatcher"
@@ -172,7 +173,7 @@ class MatcherServicer(matcher_pb2_grpc.MatcherServiceServicer):
         self, request: matcher_pb2.TrainMatcherRequest | matcher_pb2.PreviewMatcherRequest, method: str
     ) -> operations_pb2.Operation:
         began = matcher_pb2.MatcherWorkMetadata()
-        began.started_at.FromDatetime(self.clock.now())
+        set_stamp(began.started_at, self.clock.now())
         caller = current_call().caller
 
         async def effect(session: Session) -> operations_pb2.Operation:

@@ -12,6 +12,7 @@ from rapport.identity.v1 import identity_pb2, profile_pb2
 from rapport_chassis.errors import RapportError
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.status import encode
+from rapport_chassis.times import moment
 
 from rapport_identity.app.look_up import look_up, search
 from rapport_identity.app.partition import Partition
@@ -21,16 +22,15 @@ from rapport_identity.domain.records import RecordKey
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.ports import IdMap
-from rapport_identity.translate import normal_form, person_of
-from rapport_identity.translate_answers import (
+from rapport_identity.translate.answers import (
     RELATION_KINDS,
     found_message,
-    moment,
     profile_message,
     relation_message,
     searched_message,
     token_of,
 )
+from rapport_identity.translate.records import normal_form, person_of
 
 _CANDIDATES = 10
 

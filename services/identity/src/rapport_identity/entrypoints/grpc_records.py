@@ -26,8 +26,8 @@ from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.once import Asked, deed_of, request_of
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.streams import one_ahead
-from rapport_identity.translate import record_of, submission_of
-from rapport_identity.translate_answers import held_message, resolved_message
+from rapport_identity.translate.answers import held_message, resolved_message
+from rapport_identity.translate.records import record_of, submission_of
 
 PAGE: Final = 50
 MOST: Final = 500

@@ -20,7 +20,7 @@ from rapport_identity.domain.declarations import Kind, kind_of
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.once import Once, actor
-from rapport_identity.translate_declarations import KINDS, declaration_message, terms_of
+from rapport_identity.translate.declarations import KINDS, declaration_message, terms_of
 
 _STATES: Final[dict[int, VersionState | None]] = {
     registry_pb2.VERSION_STATE_UNSPECIFIED: None,

@@ -18,7 +18,7 @@ from rapport_identity.domain.records import RecordKey
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.once import Once, actor
-from rapport_identity.translate_answers import KeyOf, constraint_message, decision_message, key_of
+from rapport_identity.translate.answers import KeyOf, constraint_message, decision_message, key_of
 
 
 @dataclass(frozen=True)

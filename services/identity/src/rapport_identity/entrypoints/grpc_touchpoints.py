@@ -28,7 +28,7 @@ from rapport_identity.entrypoints.once import request_of
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.ports import Backlog
 from rapport_identity.entrypoints.streams import one_ahead
-from rapport_identity.translate_touchpoints import ingested_message, raw_of
+from rapport_identity.translate.touchpoints import ingested_message, raw_of
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
 _LOOK_EVERY_S: Final = 0.05

@@ -15,7 +15,7 @@ from rapport_identity.app.records import TakeInRecords, in_parts
 from rapport_identity.app.stored import Submission
 from rapport_identity.app.units import Deed, Request
 from rapport_identity.entrypoints.paths import under
-from rapport_identity.translate_answers import resolved_message
+from rapport_identity.translate.answers import resolved_message
 
 AnswerT = TypeVar("AnswerT", bound=Message)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from rapport.identity.v1 import events_pb2, record_pb2
+from rapport_chassis.times import set_stamp
 
 from rapport_identity.domain.records import Address, IdentifierKind, Record
 from rapport_identity.population.sightings import Sighting
@@ -24,7 +25,7 @@ def message_of(sighting: Sighting) -> record_pb2.Record:
         key=record_pb2.RecordKey(source=record.key.source, source_record_id=record.key.source_record_id),
         market=record.region or "",
     )
-    message.occurred_at.FromDatetime(sighting.occurred_at)
+    set_stamp(message.occurred_at, sighting.occurred_at)
     _fill(message.person, record)
     return message
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC
 from typing import Final
 
 from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2, touchpoint_pb2
-from rapport_chassis.times import stamp
+from rapport_chassis.times import moment, stamp
 from rapport_privacy.translate import decision_message
 
 from rapport_identity.app.contact_points import Asked, HeldPoint, Reach, Usable
 from rapport_identity.app.stored import HeldRecord
-from rapport_identity.translate import normal_form
+from rapport_identity.translate.records import normal_form
 
 _ADDRESS: Final = 0  # beside the numbers of kinds of identifiers
 _KINDS: Final[Mapping[int, frozenset[int]]] = {
@@ -44,7 +43,7 @@ def asked_of(request: identity_pb2.GetContactPointsRequest) -> Asked:
 def points_of(held: HeldRecord, channel: touchpoint_pb2.Channel.ValueType) -> Sequence[HeldPoint]:
     """Return the contact points of a record by which somebody is reached on a channel."""
     record = record_pb2.Record.FromString(held.payload or b"")
-    occurred_at = record.occurred_at.ToDatetime(UTC) if record.HasField("occurred_at") else held.recorded_at
+    occurred_at = moment(record.occurred_at) if record.HasField("occurred_at") else held.recorded_at
     return [
         HeldPoint(held.record_no, same_as, occurred_at, _body(record, point))
         for same_as, point in _points(record, _KINDS.get(channel, frozenset()))

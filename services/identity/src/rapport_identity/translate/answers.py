@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rapport.identity.v1 import explanation_pb2, identity_pb2, profile_pb2, record_pb2, steward_pb2
-from rapport_chassis.errors import CHASSIS_ERRORS
+from rapport_chassis.times import stamp
 
 from rapport_identity.app.look_up import Candidate, Found, LookUp, Searched
 from rapport_identity.app.partition import Token
@@ -18,7 +16,7 @@ from rapport_identity.app.resolve import Outcome, Resolved
 from rapport_identity.app.steward import Decision
 from rapport_identity.app.stored import ConstraintKind, HeldRecord, ProfileStatus, StoredConstraint
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.translate_events import state_message
+from rapport_identity.translate.events import state_message
 
 KeyOf = Callable[[int], RecordKey | None]
 """What a record is called in its source, by its number; None if it was erased."""
@@ -51,25 +49,6 @@ _CONSTRAINTS: Final = {
     ConstraintKind.MUST_MATCH: steward_pb2.CONSTRAINT_KIND_MUST_MATCH,
     ConstraintKind.NEVER_MATCH: steward_pb2.CONSTRAINT_KIND_NEVER_MATCH,
 }
-
-
-def stamp(moment: datetime) -> Timestamp:
-    """Return a time as a message."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
-
-
-def moment(message: Timestamp) -> datetime:
-    """Return the time that a message names, cut to microseconds.
-
-    Raises:
-        RapportError: INVALID_REQUEST: no calendar has it.
-    """
-    try:
-        return message.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise CHASSIS_ERRORS.error("INVALID_REQUEST", "a time lies outside of the years 1 to 9999") from None
 
 
 def token_of(message: profile_pb2.PartitionPosition) -> Token:

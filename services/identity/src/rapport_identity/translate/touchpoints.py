@@ -18,7 +18,7 @@ from rapport_identity.domain.declarations import AttributeType
 from rapport_identity.domain.permission import Verdict
 from rapport_identity.domain.sightings import News, Sighted
 from rapport_identity.domain.touchpoints import Attribute, Touchpoint
-from rapport_identity.translate import normal_form, submission_of
+from rapport_identity.translate.records import normal_form, submission_of
 
 _OUTCOMES: Final = {
     Outcome.RECORDED: ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED,

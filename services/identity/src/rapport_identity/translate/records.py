@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from rapport.identity.v1 import events_pb2, record_pb2
+from rapport_chassis.times import moment
 
 from rapport_identity.app.stored import HeldRecord, IndexedRecord, RecordDraft, SourceKey, Submission, Term
 from rapport_identity.domain import identifiers
@@ -138,7 +139,7 @@ def facet_of(message: record_pb2.Record, recorded_at: datetime) -> Facet:
         message.market,
         message.locale,
         message.time_zone,
-        message.occurred_at.ToDatetime(UTC) if message.HasField("occurred_at") else recorded_at,
+        moment(message.occurred_at) if message.HasField("occurred_at") else recorded_at,
     )
 
 

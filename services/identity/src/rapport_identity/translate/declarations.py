@@ -7,6 +7,7 @@ from typing import Final
 from google.protobuf import json_format
 from rapport.identity.v1 import registry_pb2
 from rapport_chassis.authored import Version
+from rapport_chassis.times import set_stamp
 
 from rapport_identity.app.declarations import Declaration
 from rapport_identity.domain.declarations import AttributeTerms, AttributeType, Kind, SourceTerms, Terms, TypeTerms
@@ -108,7 +109,7 @@ def declaration_message(declaration: Declaration) -> registry_pb2.Declaration:
         decided_by=declaration.decided_by,
         reason=declaration.reason,
     )
-    message.created_at.FromDatetime(declaration.created_at)
+    set_stamp(message.created_at, declaration.created_at)
     if declaration.active_from is not None:
-        message.active_from.FromDatetime(declaration.active_from)
+        set_stamp(message.active_from, declaration.active_from)
     return message

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from rapport.identity.v1 import events_pb2
+from rapport_chassis.times import moment, set_stamp
 
 from rapport_identity.domain.facets import ProfileState
 from rapport_identity.domain.told import (
@@ -48,7 +49,7 @@ def state_message(state: ProfileState) -> events_pb2.ProfileState:
         locale=state.locale,
         time_zones=state.time_zones,
     )
-    message.first_seen_at.FromDatetime(state.first_seen_at)
+    set_stamp(message.first_seen_at, state.first_seen_at)
     return message
 
 
@@ -68,7 +69,7 @@ def state_in(stored: bytes) -> ProfileState:
         tuple(message.markets),
         message.locale,
         tuple(message.time_zones),
-        message.first_seen_at.ToDatetime(UTC),
+        moment(message.first_seen_at),
     )
 
 
@@ -79,8 +80,8 @@ def events_of(told: Told, recorded_at: datetime) -> Iterator[Event]:
     highest version; so it ends in the same state whichever parts it has read, in whatever order.
     """
     for message in _events(told):
-        message.occurred_at.FromDatetime(recorded_at)
-        message.recorded_at.FromDatetime(recorded_at)
+        set_stamp(message.occurred_at, recorded_at)
+        set_stamp(message.recorded_at, recorded_at)
         yield message
 
 

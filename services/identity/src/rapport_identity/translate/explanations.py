@@ -15,7 +15,7 @@ from rapport_identity.domain.evidence import ComparisonBits, Counterfactual, Ver
 from rapport_identity.domain.explaining import Decider, KeptApart, TreeJoin
 from rapport_identity.domain.records import RecordKey
 from rapport_identity.domain.reviews import ReviewCause
-from rapport_identity.translate_answers import key_message
+from rapport_identity.translate.answers import key_message
 
 _VERDICTS: Final = {
     Verdict.TOGETHER: explanation_pb2.MATCH_VERDICT_TOGETHER,
