@@ -25,6 +25,9 @@ from identity_desk import (
 from rapport.identity.v1 import explanation_pb2, matcher_pb2, matcher_pb2_grpc, record_pb2, steward_pb2
 from rapport_testing.waiting import eventually
 
+EVERY_CHANGE = 1000
+"""Most that may be asked for: other tests leave profiles in the same installation that a matcher would change too."""
+
 TOGETHER, APART = explanation_pb2.MATCH_VERDICT_TOGETHER, explanation_pb2.MATCH_VERDICT_APART
 
 
@@ -219,7 +222,9 @@ async def test_an_imported_model_is_previewed_activated_and_rolled_back_while_al
         await office.activate(made.matcher_id, most=10**9)
     operation = await office.ended(
         await office.matchers.PreviewMatcher(
-            matcher_pb2.PreviewMatcherRequest(request_id=request_id(), matcher_id=made.matcher_id)
+            matcher_pb2.PreviewMatcherRequest(
+                request_id=request_id(), matcher_id=made.matcher_id, max_changes=EVERY_CHANGE
+            )
         )
     )
     preview = matcher_pb2.MatcherPreview()
