@@ -143,6 +143,28 @@ async def test_a_computation_whose_parent_is_killed_ends():
     await eventually(gone, timeout_s=20)
 
 
+SERVICE = """
+import asyncio, os, sys
+import uvloop
+sys.path.insert(0, {folder!r})
+from test_child import join_header, rows
+from rapport_identity.adapters.child import compute
+
+async def main():
+    os.register_at_fork(before=lambda: print("forked"))
+    async for said in compute("join", join_header(2), rows(2)):
+        print(*said)
+
+uvloop.run(main())
+"""
+
+
+def test_a_service_does_not_fork_to_compute_since_grpc_can_crash_what_was_forked():
+    code = SERVICE.format(folder=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "result\n"
+
+
 async def test_records_that_teach_nothing_are_said_to():
     pytest.importorskip("splink", reason="training needs rapport-identity[train]")
     names = list(fold_record(Record(RecordKey("", ""))))

@@ -10,14 +10,18 @@ import asyncio
 import json
 import os
 import struct
+import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
-from typing import Any, Final
+from itertools import islice
+from typing import IO, Any, Final, TypeVar
 
-from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
+from rapport_chassis.errors import CHASSIS_ERRORS
 
 from rapport_identity.domain.errors import ERRORS
+
+ResultT = TypeVar("ResultT")
 
 LENGTH: Final = struct.Struct(">I")
 """Before each message: its length."""
@@ -38,71 +42,73 @@ async def compute(job: str, header: dict[str, Any], rows: Iterable[list[Any]]) -
     Raises:
         RapportError: NOT_TRAINABLE, TRAINING_UNAVAILABLE; INTERNAL: it was killed, or ran out of memory.
     """
-    # OMP_NUM_THREADS: libraries that add up in threads add up in any order.
-    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"OMP_NUM_THREADS": "1"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "rapport_identity.adapters.child_work",
-        job,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=environment,
-    )
+    process = _start(job)
     assert process.stdin is not None
     assert process.stdout is not None
-    feeding = asyncio.create_task(_feed(process.stdin, header, rows), name="child")
-    ended = False
+    busy: set[asyncio.Task[Any]] = {_in_thread(_feed, process.stdin, header, rows)}
     try:
+        ended = False
         while not ended:
-            said = await _hear(process.stdout)
+            busy.add(hearing := _in_thread(_hear, process.stdout))
+            await asyncio.wait([hearing])
+            said = hearing.result()
+            busy.remove(hearing)
             if "refused" in said:
                 raise ERRORS.error(said["refused"], _REFUSALS[said["refused"]])
             ended = "result" in said
             yield said
     finally:
-        feeding.cancel()
-        with suppress(ProcessLookupError):
-            process.kill()
-        await asyncio.wait([feeding])
-        process.stdin.close()
-        with suppress(ConnectionError):
-            await process.stdin.wait_closed()
-        await process.wait()
+        process.kill()  # which ends what is busy with its pipes
+        await asyncio.wait(busy)
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
-async def _feed(pipe: asyncio.StreamWriter, header: dict[str, Any], rows: Iterable[list[Any]]) -> None:
+def _start(job: str) -> subprocess.Popen[bytes]:
+    # OMP_NUM_THREADS: libraries that add up in threads add up in any order.
+    environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"OMP_NUM_THREADS": "1"}
+    # Popen starts it by vfork. An event loop of uvloop forks, and what gRPC runs after a fork can crash the child.
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        [sys.executable, "-m", "rapport_identity.adapters.child_work", job],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+
+
+def _in_thread(work: Callable[..., ResultT], *arguments: Any) -> asyncio.Task[ResultT]:
+    return asyncio.create_task(asyncio.to_thread(work, *arguments), name="child")
+
+
+def _feed(pipe: IO[bytes], header: dict[str, Any], rows: Iterable[list[Any]]) -> None:
     """Send the records, in messages of some; an empty one ends them. The pipe stays open: its end ends the child."""
+    waiting = iter(rows)
     try:
-        await _say(pipe, header)
-        batch: list[list[Any]] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == _AT_ONCE:
-                await _say(pipe, batch)
-                batch = []
-        for last in (batch, []) if batch else ([],):
-            await _say(pipe, last)
-    except ConnectionError:
+        _say(pipe, header)
+        while batch := list(islice(waiting, _AT_ONCE)):
+            _say(pipe, batch)
+        _say(pipe, [])
+    except BrokenPipeError:
         pass  # it has ended: what it said tells why
 
 
-async def _say(pipe: asyncio.StreamWriter, message: object) -> None:
+def _say(pipe: IO[bytes], message: object) -> None:
     text = json.dumps(message, separators=(",", ":")).encode()
     pipe.write(LENGTH.pack(len(text)) + text)
-    await pipe.drain()
-    await asyncio.sleep(0)  # a pipe that takes it all at once would let nobody else in
+    pipe.flush()
 
 
-async def _hear(pipe: asyncio.StreamReader) -> dict[str, Any]:
-    try:
-        (length,) = LENGTH.unpack(await pipe.readexactly(LENGTH.size))
-        said: dict[str, Any] = json.loads(await pipe.readexactly(length))
-    except asyncio.IncompleteReadError:
-        raise _died() from None
+def _hear(pipe: IO[bytes]) -> dict[str, Any]:
+    (length,) = LENGTH.unpack(_exactly(pipe, LENGTH.size))
+    said: dict[str, Any] = json.loads(_exactly(pipe, length))
     return said
 
 
-def _died() -> RapportError:
-    return CHASSIS_ERRORS.error("INTERNAL", "the computation ended before its result: it was killed, or out of memory")
+def _exactly(pipe: IO[bytes], count: int) -> bytes:
+    found = pipe.read(count)
+    if len(found) < count:
+        raise CHASSIS_ERRORS.error("INTERNAL", "the computation ended early: it was killed, or out of memory")
+    return found
