@@ -21,6 +21,7 @@ from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
@@ -43,7 +44,7 @@ from rapport_consent.entrypoints.grpc import ConsentServicer
 from rapport_consent.entrypoints.grpc_purposes import PurposeServicer
 from rapport_consent.entrypoints.http import ReceiptLinks, routes
 from rapport_consent.entrypoints.imports import Imports
-from rapport_consent.entrypoints.once import Once
+from rapport_consent.entrypoints.ports import LedgerUnit
 from rapport_consent.entrypoints.subscriptions import CONSUMER, PROFILE_EVENTS, Profiles
 from rapport_consent.settings import ConsentSettings, LinkSettings
 from rapport_consent.telemetry import LOG_KEYS
@@ -84,8 +85,8 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     )
 
     store = LedgerStore(database, follower.offer)
-    requests = RequestLog()
-    once = Once(store, requests, AuditTrail(clock))
+    requests, trail = RequestLog(), AuditTrail(clock)
+    once: Once[LedgerUnit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     server = ServerBuilder(
         settings.grpc,
         service=SERVICE,

@@ -29,6 +29,7 @@ from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.once import Once
 from rapport_chassis.operations import OperationRunner, OperationsServicer
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
@@ -40,6 +41,7 @@ from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
 
 from rapport_identity.adapters import facts
+from rapport_identity.adapters.anniversaries import AnniversaryRounds
 from rapport_identity.adapters.background import Stepping, SubmittedOperations
 from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.contact_ids import ContactIds
@@ -57,12 +59,14 @@ from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.touchpoints import OutboxBacklog, TouchpointFacts
 from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
 from rapport_identity.adapters.vault import HashKeys
+from rapport_identity.adapters.zones import zones_of
+from rapport_identity.app.anniversaries import TellAnniversaries
 from rapport_identity.app.batcher import Batcher
 from rapport_identity.app.contact_points import GetContactPoints
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.explain import Explain
 from rapport_identity.app.matchers import KeepMatchers
-from rapport_identity.app.partition import Partition
+from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.preview import PreviewMatcher
 from rapport_identity.app.records import TakeInRecords
@@ -80,10 +84,10 @@ from rapport_identity.entrypoints.grpc_profiles import Profiles
 from rapport_identity.entrypoints.grpc_records import Records
 from rapport_identity.entrypoints.grpc_registry import RegistryServicer
 from rapport_identity.entrypoints.grpc_stewards import Stewards
-from rapport_identity.entrypoints.grpc_touchpoints import OnceIngested, TouchpointServicer
-from rapport_identity.entrypoints.once import Once
+from rapport_identity.entrypoints.grpc_touchpoints import TouchpointServicer
+from rapport_identity.entrypoints.single import SingleRecords, SingleTouchpoints
 from rapport_identity.settings import IdentitySettings
-from rapport_identity.telemetry import TOUCHPOINTS
+from rapport_identity.telemetry import ANNIVERSARIES, TOUCHPOINTS
 from rapport_identity.translate.touchpoints import sighting
 
 SERVICE = "identity"
@@ -144,8 +148,8 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         permits = gate or Gate(Replica(), Freshness(), clock)  # one that never knows anything denies as stale
         registry = Registry(DecidedDeclarations())
         take_in = TakeInRecords(partition, resolve, registry=registry, gate=permits, clock=clock)
-        once = Once(partition, take_in)
-        single = Batcher(once.resolve)
+        once = Once(partition.session, lambda session: session.unit)
+        single = Batcher(SingleRecords(partition, take_in))
         ingest = IngestTouchpoints(
             partition,
             resolve,
@@ -155,10 +159,21 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             submit=sighting,
             clock=clock,
         )
-        offered = Batcher(OnceIngested(partition, ingest))
+        offered = Batcher(SingleTouchpoints(partition, ingest))
         following = Following(partition, settings.refresh_every_s, telemetry.meter, clock)
         explanations, joining = _matching(server, database, keys, partition, once, clock)
-        answering = [following, *joining, Intake(single.close, offered.close, pool.close)]
+        anniversaries = TellAnniversaries(
+            partition,
+            AnniversaryRounds(),
+            permits,
+            purpose_id=settings.anniversaries.purpose_id,
+            zones=zones_of,
+            clock=clock,
+            every_s=settings.anniversaries.look_every_s,
+            on_told=telemetry.meter.counter(ANNIVERSARIES).of().add,
+        )
+        congratulating = Stepping("anniversaries", anniversaries.step, clock, share=0.2)
+        answering = [following, *joining, congratulating, Intake(single.close, offered.close, pool.close)]
         if gate is not None:
             answering.append(gate)
         server.add(
@@ -211,7 +226,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
 
 
 def _matching(
-    server: ServerBuilder, database: Database, keys: KeyStore, partition: Partition, once: Once, clock: Clock
+    server: ServerBuilder, database: Database, keys: KeyStore, partition: Partition, once: Once[Session], clock: Clock
 ) -> tuple[Explanations, list[Component]]:
     """Serve matchers, and return what explains and what goes on behind."""
     runner = OperationRunner(database, clock=clock)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from identity_desk import EMAIL, OFFICE, Desk, IdentityInstallation, identifier, record, refused, request_id
 from rapport.identity.v1 import identity_pb2_grpc, profile_pb2, record_pb2, steward_pb2
+from rapport_chassis.times import moment
 
 
 def somebody(name: str, address: str = "") -> record_pb2.Record:
@@ -27,7 +28,7 @@ async def test_a_merge_holds_and_taking_it_back_restores_the_very_ids(desk: Desk
     } == {first.key.source_record_id, second.key.source_record_id}
     for each in (one, other):
         assert (await desk.profile(each.profile_id)).profile_id == merged.profile_id
-    then = await desk.profile(other.profile_id, apart[1].updated_at.ToDatetime())
+    then = await desk.profile(other.profile_id, moment(apart[1].updated_at))
     assert (then.profile_id, list(then.redirect_ids), then.state) == (other.profile_id, [], apart[1].state)
     withdrawn = await desk.withdraw(made.constraint.constraint_id)
     assert withdrawn.constraint.HasField("withdrawn_at")

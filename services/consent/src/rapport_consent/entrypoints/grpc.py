@@ -13,6 +13,7 @@ from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
+from rapport_chassis.once import Once
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment, stamp
 from rapport_privacy.decision import Decision
@@ -36,7 +37,6 @@ from rapport_consent.domain.purposes import unknown_purpose
 from rapport_consent.domain.signals import refuse_signal
 from rapport_consent.entrypoints.http import ReceiptLinks
 from rapport_consent.entrypoints.imports import Imports
-from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
 from rapport_consent.translate.decisions import answers_of, consent_state_message, ledger_write
 from rapport_consent.translate.ledger import position_message
@@ -53,7 +53,7 @@ _YIELD_EVERY: Final = 100
 class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
     """Writes go to the ledger once per request id; checks are answered from memory."""
 
-    once: Once
+    once: Once[LedgerUnit]
     imports: Imports
     gate: Gate
     replica: Replica

@@ -10,15 +10,14 @@ import grpc
 from rapport.consent.v1 import purpose_pb2, purpose_pb2_grpc
 from rapport_chassis.authored import VersionState
 from rapport_chassis.clock import Clock
+from rapport_chassis.once import Once, author
 from rapport_chassis.paging import cursor_of, next_page_token
-from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import moment
 
 from rapport_consent.app.tell_of_purpose import tell_of_purpose
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.notices import Notice
 from rapport_consent.domain.purposes import find_purpose, validate_terms
-from rapport_consent.entrypoints.once import Once
 from rapport_consent.entrypoints.ports import LedgerStore, LedgerUnit
 from rapport_consent.translate.ledger import position_message
 from rapport_consent.translate.notices import notice_message
@@ -40,7 +39,7 @@ _STATES: Final[dict[int, VersionState | None]] = {
 class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
     """Purposes are drafted by a caller and decided upon by an operator."""
 
-    once: Once
+    once: Once[LedgerUnit]
     store: LedgerStore
     clock: Clock
 
@@ -52,7 +51,7 @@ class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
             earlier = await versions.terms(request.purpose_id)
             terms = terms_of(merged_terms(request, earlier[-1] if earlier else None))
             validate_terms(terms, earlier)
-            version = await versions.draft(request.purpose_id, terms, actor=_author(), now=self.clock.now())
+            version = await versions.draft(request.purpose_id, terms, actor=author(), now=self.clock.now())
             return purpose_message(version)
 
         return await self.once.run(request, purpose_pb2.Purpose, draft, target=request.purpose_id)
@@ -68,7 +67,7 @@ class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
                 request.purpose_id,
                 request.version,
                 active_from=moment(request.active_from) if request.HasField("active_from") else None,
-                actor=_author(),
+                actor=author(),
                 reason=request.reason,
                 now=now,
             )
@@ -87,7 +86,7 @@ class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
 
         async def retire(unit: LedgerUnit) -> purpose_pb2.PurposeDecision:
             versions, now = unit.versions, self.clock.now()
-            version = await versions.retire(request.purpose_id, actor=_author(), reason=request.reason, now=now)
+            version = await versions.retire(request.purpose_id, actor=author(), reason=request.reason, now=now)
             token = await tell_of_purpose(unit, await versions.purpose(request.purpose_id), 0, now=now)
             return purpose_pb2.PurposeDecision(purpose=purpose_message(version), token=position_message(token))
 
@@ -127,7 +126,7 @@ class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
                 purpose_ids=frozenset(request.purpose_ids),
                 brand_id=request.brand_id,
                 published_at=self.clock.now(),
-                published_by=_author(),
+                published_by=author(),
             )
             return notice_message(await unit.publish(notice, reason=request.reason))
 
@@ -142,9 +141,3 @@ class PurposeServicer(purpose_pb2_grpc.PurposeServiceServicer):
         if notice is None:
             raise ERRORS.error("NOTICE_NOT_FOUND", "there is no such notice in this version and language")
         return notice_message(notice)
-
-
-def _author() -> str:
-    """Who stands behind the call: the operator, or else the caller."""
-    call = current_call()
-    return call.actor.subject if call.actor is not None else call.caller

@@ -12,8 +12,7 @@ from typing import Final
 
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
-
-from rapport_identity.app.units import Request
+from rapport_chassis.once import Request
 
 _EARLIER: Final = """
 SELECT place, body_hash, answer

@@ -13,6 +13,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
+from rapport_chassis.once import Deed, Request
 
 from rapport_identity.adapters import answered, constraints, facts, matchers, moves, profiles, records
 from rapport_identity.adapters.bulk import COPY_FROM
@@ -30,7 +31,7 @@ from rapport_identity.app.stored import (
     StoredProfile,
     Times,
 )
-from rapport_identity.app.units import Deed, News, Request, Write
+from rapport_identity.app.units import News, Write
 from rapport_identity.domain.identities import Passage
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import ProfileSplit

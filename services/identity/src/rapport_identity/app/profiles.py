@@ -8,10 +8,11 @@ from datetime import datetime
 from typing import Final
 
 from rapport_chassis.errors import RapportError
+from rapport_chassis.once import Deed
 
 from rapport_identity.app.partition import Partition
 from rapport_identity.app.stored import HeldRecord, ProfileStatus, StoredProfile, Times
-from rapport_identity.app.units import Deed, Unit
+from rapport_identity.app.units import Unit
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.facets import state_of
 

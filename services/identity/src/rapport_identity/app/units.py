@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from rapport_chassis.errors import RapportError
+from rapport_chassis.once import CallRecords
 
 from rapport_identity.app.ports import DataKey
 from rapport_identity.app.stored import (
@@ -52,32 +52,6 @@ class Position(Protocol):
         ...
 
 
-class Request(NamedTuple):
-    """A call that takes effect once, however often it is made.
-
-    Attributes:
-        caller: URI of the caller's certificate.
-        method: Full name of the method.
-        request_id: A UUID.
-        body: The request, serialised.
-    """
-
-    caller: str
-    method: str
-    request_id: str
-    body: bytes
-
-
-class Deed(NamedTuple):
-    """What a person did, for the audit trail: subject, certificate, method, what it was done to, and why."""
-
-    actor: str
-    caller: str
-    action: str
-    target: str
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class News:
     """What was written after one position and up to another."""
@@ -117,7 +91,7 @@ class Write:
     told: list[Told] = field(default_factory=list)
 
 
-class Unit(Protocol):
+class Unit(CallRecords, Protocol):
     """One transaction on the partition."""
 
     async def lock(self) -> Position:
@@ -212,21 +186,6 @@ class Unit(Protocol):
 
     async def constraint(self, constraint_id: str) -> StoredConstraint | None:
         """Return a constraint."""
-        ...
-
-    async def earlier(self, requests: Sequence[Request]) -> list[bytes | RapportError | None]:
-        """Return what each was answered before: None if it is new, REQUEST_ID_REUSED if its id came with another body.
-
-        Asked under the lock, so that a call that was made twice at once is carried out once.
-        """
-        ...
-
-    async def keep(self, answers: Sequence[tuple[Request, bytes]]) -> None:
-        """Keep what requests are answered."""
-        ...
-
-    async def audit(self, deed: Deed) -> None:
-        """Enter into the audit trail what is done in this transaction."""
         ...
 
     async def write(self, write: Write) -> int:

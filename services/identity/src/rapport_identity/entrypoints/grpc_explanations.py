@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rapport.identity.v1 import explanation_pb2, steward_pb2
+from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.times import moment
 
@@ -17,7 +18,6 @@ from rapport_identity.app.reviews import Review, Reviews, decide_review
 from rapport_identity.domain.records import RecordKey
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
-from rapport_identity.entrypoints.once import Once, actor
 from rapport_identity.translate.answers import decision_message, key_of
 from rapport_identity.translate.explanations import VERDICTS, match_message, profile_explanation, review_message
 
@@ -35,7 +35,7 @@ class Explanations:
 
     explain: Explain
     reviews: Reviews
-    once: Once
+    once: Once[Session]
     partition: Partition
 
     async def ExplainMatch(

@@ -13,6 +13,7 @@ from rapport.identity.v1 import matcher_pb2, matcher_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.ids import new_id
+from rapport_chassis.once import Once, actor
 from rapport_chassis.operations import Running
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.pipeline import current_call
@@ -25,7 +26,6 @@ from rapport_identity.app.preview import PreviewMatcher
 from rapport_identity.app.train import TrainMatcher, import_model
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
-from rapport_identity.entrypoints.once import Once, actor
 from rapport_identity.entrypoints.ports import Operations
 from rapport_identity.translate.matchers import matcher_message, preview_message, work_message
 
@@ -70,7 +70,7 @@ class MatcherServicer(matcher_pb2_grpc.MatcherServiceServicer):
         clock: Says when it began.
     """
 
-    once: Once
+    once: Once[Session]
     partition: Partition
     matchers: Matchers
     operations: Operations

@@ -13,6 +13,7 @@ from protovalidate import Validator
 from rapport.identity.v1 import identity_pb2, profile_pb2, record_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
+from rapport_chassis.once import deed_of, request_of
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.middleware.validation import invalid_request
 from rapport_chassis.rpc.status import encode
@@ -23,8 +24,8 @@ from rapport_identity.app.profiles import list_records
 from rapport_identity.app.records import TakeInRecords
 from rapport_identity.app.resolve import Resolved
 from rapport_identity.entrypoints.grpc import Context
-from rapport_identity.entrypoints.once import Asked, deed_of, request_of
 from rapport_identity.entrypoints.paths import under
+from rapport_identity.entrypoints.single import AskedRecord
 from rapport_identity.entrypoints.streams import one_ahead
 from rapport_identity.translate.answers import held_message, resolved_message
 from rapport_identity.translate.records import record_of, submission_of
@@ -38,7 +39,7 @@ TOGETHER: Final = 250
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
 
-Single = Batcher[Asked, identity_pb2.ResolvedRecord | RapportError]
+Single = Batcher[AskedRecord, identity_pb2.ResolvedRecord | RapportError]
 """Answers single calls from batches."""
 
 
@@ -64,7 +65,7 @@ class Records:
         self, request: identity_pb2.ResolveRecordRequest, context: Context
     ) -> identity_pb2.ResolvedRecord:
         """Take in a record and answer its profile."""
-        answer = await self.single(Asked(request_of(request), submission_of(request.record, self.clock.now())))
+        answer = await self.single(AskedRecord(request_of(request), submission_of(request.record, self.clock.now())))
         if isinstance(answer, RapportError):
             raise answer
         return answer
@@ -83,7 +84,7 @@ class Records:
         """List the records of a profile, in clear, to an operator."""
         size = min(request.page_size or PAGE, MOST)
         cursor = cursor_of(request, request.page_token) or ("", "")
-        deed = deed_of(request.profile_id, "")
+        deed = deed_of(request.profile_id)
         assert deed is not None, "the contract demands an operator"
         held, more = await list_records(
             self.partition, request.profile_id, (str(cursor[0]), str(cursor[-1])), size, deed

@@ -9,8 +9,8 @@ from typing import Final
 from rapport.identity.v1 import registry_pb2, registry_pb2_grpc
 from rapport_chassis.authored import VersionState
 from rapport_chassis.clock import Clock
+from rapport_chassis.once import Once, actor, author
 from rapport_chassis.paging import cursor_of, next_page_token
-from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import moment
 
 from rapport_identity.app.declarations import Place, Versions, draft
@@ -19,7 +19,6 @@ from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import Kind, kind_of
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
-from rapport_identity.entrypoints.once import Once, actor
 from rapport_identity.translate.declarations import KINDS, declaration_message, terms_of
 
 _STATES: Final[dict[int, VersionState | None]] = {
@@ -41,7 +40,7 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
         clock: The time.
     """
 
-    once: Once
+    once: Once[Session]
     partition: Partition
     versions: Callable[[Unit], Versions]
     clock: Clock
@@ -51,12 +50,11 @@ class RegistryServicer(registry_pb2_grpc.RegistryServiceServicer):
     ) -> registry_pb2.Declaration:
         """Draft a version of a declaration."""
         terms = terms_of(request.terms)
-        call = current_call()
-        author = call.actor.subject if call.actor is not None else call.caller
+        by = author()
 
         async def drafted(session: Session) -> registry_pb2.Declaration:
             versions = self.versions(session.unit)
-            return declaration_message(await draft(versions, request.name, terms, actor=author, now=self.clock.now()))
+            return declaration_message(await draft(versions, request.name, terms, actor=by, now=self.clock.now()))
 
         target = _target(kind_of(terms), request.name)
         return await self.once.run(request, registry_pb2.Declaration, drafted, target=target)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from rapport.identity.v1 import steward_pb2
+from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
 
 from rapport_identity.app import steward
@@ -17,7 +18,6 @@ from rapport_identity.app.steward import Decision
 from rapport_identity.domain.records import RecordKey
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
-from rapport_identity.entrypoints.once import Once, actor
 from rapport_identity.translate.answers import KeyOf, constraint_message, decision_message, key_of
 
 
@@ -30,7 +30,7 @@ class Stewards:
         partition: What is decided about.
     """
 
-    once: Once
+    once: Once[Session]
     partition: Partition
 
     async def MergeProfiles(

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from google.rpc import code_pb2, status_pb2
 from protovalidate import Validator
 from rapport.identity.v1 import ingest_pb2, ingest_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
+from rapport_chassis.once import request_of
 from rapport_chassis.rpc.middleware.validation import invalid_request
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.telemetry.metrics import Counter
 
 from rapport_identity.app.batcher import LARGEST, Batcher
 from rapport_identity.app.facts import Ingested, RawTouchpoint
-from rapport_identity.app.partition import Partition
 from rapport_identity.app.touchpoints import IngestTouchpoints
-from rapport_identity.app.units import Request
 from rapport_identity.entrypoints.grpc import Context
-from rapport_identity.entrypoints.once import request_of
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.ports import Backlog
+from rapport_identity.entrypoints.single import AskedTouchpoint
 from rapport_identity.entrypoints.streams import one_ahead
 from rapport_identity.translate.touchpoints import ingested_message, raw_of
 
@@ -35,51 +34,8 @@ _LOOK_EVERY_S: Final = 0.05
 _LOOK_AGAIN_S: Final = 0.1
 
 
-class Offered(NamedTuple):
-    """One call of IngestTouchpoint: the request, and the touchpoint in it."""
-
-    request: Request
-    touchpoint: RawTouchpoint
-
-
-Single = Batcher[Offered, ingest_pb2.IngestedTouchpoint | RapportError]
+Single = Batcher[AskedTouchpoint, ingest_pb2.IngestedTouchpoint | RapportError]
 """Answers single calls from batches."""
-
-
-@dataclass(frozen=True)
-class OnceIngested:
-    """Answers batches of single calls, each in one transaction with their request ids.
-
-    Attributes:
-        partition: Whose touchpoints they are.
-        ingest: Takes them in.
-    """
-
-    partition: Partition
-    ingest: IngestTouchpoints
-
-    async def __call__(self, offered: Sequence[Offered]) -> list[ingest_pb2.IngestedTouchpoint | RapportError]:
-        """Return for each what became of it, or what it was answered before under its request id.
-
-        Raises:
-            RapportError: NOT_READY.
-        """
-        async with self.partition.session() as session:
-            earlier = await session.unit.earlier([each.request for each in offered])
-            new = {each.request: each.touchpoint for each, known in zip(offered, earlier, strict=True) if known is None}
-            ingested = await self.ingest.within(session, list(new.values()))
-            answers = {
-                request: under(answer, "touchpoint") if isinstance(answer, RapportError) else ingested_message(answer)
-                for request, answer in zip(new, ingested, strict=True)
-            }
-            kept = [(request, each) for request, each in answers.items() if not isinstance(each, RapportError)]
-            await session.unit.keep([(request, answer.SerializeToString()) for request, answer in kept])
-        return [
-            ingest_pb2.IngestedTouchpoint.FromString(known)
-            if isinstance(known, bytes)
-            else known or answers[each.request]
-            for each, known in zip(offered, earlier, strict=True)
-        ]
 
 
 @dataclass(frozen=True)
@@ -108,7 +64,7 @@ class TouchpointServicer(ingest_pb2_grpc.TouchpointServiceServicer):
         self, request: ingest_pb2.IngestTouchpointRequest, context: Context
     ) -> ingest_pb2.IngestedTouchpoint:
         """Take in one touchpoint."""
-        answer = await self.single(Offered(request_of(request), raw_of(request.touchpoint)))
+        answer = await self.single(AskedTouchpoint(request_of(request), raw_of(request.touchpoint)))
         if isinstance(answer, RapportError):
             self._count_error(answer)
             raise answer
