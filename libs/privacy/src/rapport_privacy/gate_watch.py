@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, Literal
 
+from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import CHASSIS_ERRORS
-from rapport_chassis.events.tasks import end
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Meter
 
@@ -19,7 +18,7 @@ from rapport_privacy.telemetry import GATE_LAG, GATE_POSITION, GATE_REPORTS, GAT
 _EVERY_S: Final = 1.0
 
 
-class GateWatch:
+class GateWatch(Background):
     """The component that looks at the gate once a second."""
 
     name = "gate-watch"
@@ -33,16 +32,6 @@ class GateWatch:
         self._position = meter.gauge(GATE_POSITION).of()
         self._staleness = meter.gauge(GATE_STALENESS).of()
         self._reports = meter.counter(GATE_REPORTS)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._look(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            await end(self._task)
 
     async def check(self) -> None:
         """Return if the replica has loaded the ledger. A stale one still answers: DENY_STALE.
@@ -58,7 +47,8 @@ class GateWatch:
         self._reports.of(occurrence.value).add()
         get_logger().info("gate", occurrence=occurrence.value)
 
-    async def _look(self) -> None:
+    async def run(self) -> None:
+        """Look."""
         while True:
             self._lag.set(self._gate.lag_positions)
             self._position.set(self._replica.position)

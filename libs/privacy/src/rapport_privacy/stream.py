@@ -13,12 +13,12 @@ from google.protobuf.message import DecodeError
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from rapport.consent.v1 import events_pb2, ledger_pb2
+from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.names import stream_name
 from rapport_chassis.events.nats import NatsConnection
-from rapport_chassis.events.tasks import end
 from rapport_chassis.telemetry.logs import get_logger
 
 _HEARTBEAT_S: Final = 0.5
@@ -31,7 +31,7 @@ _NOT_POSITIONED: Final = ".privacy_"
 _STALLED: Final = "Nats-Consumer-Stalled"
 
 
-class LedgerStream:
+class LedgerStream(Background):
     """The component that offers each published change to a follower.
 
     It listens through an ephemeral ordered consumer, from now on, and makes another one whenever that falls silent or
@@ -49,7 +49,6 @@ class LedgerStream:
         self._stream = stream_name(connection.settings.stream_prefix, "consent")
         self._offer = offer
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
         self._problem = ""
 
@@ -58,20 +57,12 @@ class LedgerStream:
         """Whether a consumer exists, as far as is known; what is published meanwhile arrives."""
         return self._listening.is_set()
 
-    async def start(self) -> None:
-        """Begin to listen, in the background: a broker that is away delays nobody."""
-        self._task = asyncio.create_task(self._keep_listening(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            await end(self._task)
-
     async def until_listening(self) -> None:
         """Return once a consumer exists."""
         await self._listening.wait()
 
-    async def _keep_listening(self) -> None:
+    async def run(self) -> None:
+        """Listen: a broker that is away delays nobody."""
         while True:
             try:
                 await self._listen()

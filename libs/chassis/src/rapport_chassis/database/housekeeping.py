@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
+from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Connection, Database
 from rapport_chassis.errors import RapportError
@@ -18,7 +18,7 @@ Sweep: TypeAlias = Callable[[Connection, datetime], Awaitable[int]]
 """Removes a bounded number of rows that are too old at the time given, and returns how many."""
 
 
-class Housekeeping:
+class Housekeeping(Background):
     """Runs sweeps again and again, each in short transactions. A component; several processes do no harm.
 
     Args:
@@ -42,19 +42,9 @@ class Housekeeping:
         self._database = database
         self._sweeps = tuple(sweeps)
         self._clock = clock
-        self._loop: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin."""
-        self._loop = asyncio.create_task(self._run(), name="housekeeping")
-
-    async def stop(self) -> None:
-        """Stop at once; what was removed so far stays removed."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.wait([self._loop])
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Sweep; what was removed stays removed."""
         while True:
             for sweep in self._sweeps:
                 try:

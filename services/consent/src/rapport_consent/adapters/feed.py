@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, Literal
 
 from psycopg import OperationalError
 from rapport.consent.v1 import consent_pb2, ledger_pb2
+from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
@@ -100,7 +100,7 @@ class LedgerReader:
         yield consent_pb2.StreamSnapshotResponse(trailer=trailer)
 
 
-class LedgerHints:
+class LedgerHints(Background):
     """The component that passes the database's hints on. A hint missed costs one head interval, nothing else.
 
     Args:
@@ -124,20 +124,9 @@ class LedgerHints:
         self._is_known = is_known
         self._hint = hint
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to listen, in the background."""
-        self._task = asyncio.create_task(self._listen(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _listen(self) -> None:
+    async def run(self) -> None:
+        """Listen."""
         while True:
             with contextlib.suppress(RapportError, OperationalError):
                 async with self._database.direct() as connection:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
+from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
-from rapport_chassis.events.tasks import end
 from rapport_chassis.operations import OperationRunner
 from rapport_chassis.telemetry.logs import get_logger
 
@@ -22,7 +21,7 @@ _NOT_READY_S: Final = 0.1
 _AFTER_FAILURE_S: Final = 5.0
 
 
-class Stepping:
+class Stepping(Background):
     """A component that takes one step after the other while there is something to do.
 
     Args:
@@ -39,18 +38,9 @@ class Stepping:
         self._step = step
         self._clock = clock
         self._rest = (1 - share) / share
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._work(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stop; a step that is cut off leaves nothing behind."""
-        if self._task is not None:
-            await end(self._task)
-
-    async def _work(self) -> None:
+    async def run(self) -> None:
+        """Take steps; one that is cut off leaves nothing behind."""
         failing = ""
         while True:
             began = self._clock.boottime()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
-from rapport_chassis.events.tasks import end
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Meter
 
@@ -25,7 +24,7 @@ _LOOK_BACK: Final = timedelta(days=30)
 """Orphans older than this have been swept by an earlier process."""
 
 
-class Following:
+class Following(Background):
     """The component that reads the partition when the process starts, and then what other processes write.
 
     Args:
@@ -45,16 +44,6 @@ class Following:
         self._records = meter.gauge(RECORDS).of()
         self._profiles = meter.gauge(PROFILES).of()
         self._position = meter.gauge(POSITION).of()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin to read."""
-        self._task = asyncio.create_task(self._follow(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stop following."""
-        if self._task is not None:
-            await end(self._task)
 
     async def check(self) -> None:
         """Return once the partition has been read.
@@ -64,7 +53,8 @@ class Following:
         """
         _ = self._partition.replica
 
-    async def _follow(self) -> None:
+    async def run(self) -> None:
+        """Read, and go on reading."""
         steps: tuple[Callable[[], Awaitable[None]], ...] = (self._partition.load, self._partition.refresh)
         at, failing = 0, False
         while True:
@@ -107,7 +97,7 @@ class Intake:
             await close()
 
 
-class KeyCare:
+class KeyCare(Background):
     """The component that destroys keys without a value, and rotates the key that wraps all others when it is old.
 
     Several processes do no harm.
@@ -128,16 +118,6 @@ class KeyCare:
         self._rotate_every = rotate_every
         self._clock = clock
         self._swept: datetime | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._care(), name=self.name)
-
-    async def stop(self) -> None:
-        """Stop; what was cut off is gone on with by the next."""
-        if self._task is not None:
-            await end(self._task)
 
     async def look(self) -> None:
         """Sweep, and rotate if it is time.
@@ -154,7 +134,8 @@ class KeyCare:
             await self._keys.rotate_epoch()
             get_logger().info("keys_rotated", component=self.name)
 
-    async def _care(self) -> None:
+    async def run(self) -> None:
+        """Look again and again; what was cut off is gone on with by the next."""
         while True:
             try:
                 await self.look()
