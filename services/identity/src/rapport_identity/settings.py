@@ -22,6 +22,15 @@ class KeySettings(SettingsGroup):
     """How old the wrapping key grows: what is erased is unreadable in backups of the key store after as long."""
 
 
+class AnniversarySettings(SettingsGroup):
+    """Birthdays and customers' anniversaries, of which others are told that they have come."""
+
+    purpose_id: str = "offers.personal"
+    """The purpose that congratulating is: without the gate's permit for it nobody is told that a day has come."""
+    look_every_s: Annotated[float, Field(gt=0)] = 900.0
+    """How often everybody is looked at."""
+
+
 class IdentitySettings(ServiceSettings):
     """Settings of the identity service."""
 
@@ -31,6 +40,8 @@ class IdentitySettings(ServiceSettings):
     """The keys that records are encrypted and found with."""
     gate: GateSettings | None = None
     """The consent gate. Without one, whatever needs a permission is answered as not ready: records too."""
+    anniversaries: AnniversarySettings = AnniversarySettings()
+    """Birthdays and customers' anniversaries."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5
     """A stream of touchpoints waits while the oldest unpublished event is older than this."""
     events_kept_days: Annotated[float, Field(gt=0)] = 90.0

@@ -13,3 +13,6 @@ OUTCOME: Final = Attribute(
 TOUCHPOINTS: Final = CounterName(
     "rapport.identity.touchpoints", "{touchpoint}", "Touchpoints that came, those refused among them.", (OUTCOME,)
 )
+ANNIVERSARIES: Final = CounterName(
+    "rapport.identity.anniversaries", "{anniversary}", "Birthdays and customers' anniversaries told to others."
+)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import subprocess
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from anniversary_teller import NOON, OFFERS, Teller, person
 from google.protobuf.timestamp_pb2 import Timestamp
+from rapport.consent.v1 import purpose_pb2
 from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import event_of
 from rapport_identity.adapters.partition import PartitionStore
 from rapport_identity.domain.identifiers import PLACEHOLDERS
+from rapport_testing.clock import TestClock
+from rapport_testing.ledger_model import LedgerModel
 from rapport_testing.postgres_binaries import binary
 
 _SHORT = 5
@@ -86,3 +91,27 @@ async def test_canaries_are_found_where_they_are_in_clear(desk: Any, made_identi
     found = re.findall(r"'\\x([0-9a-f]+)'", dumped(made_identity))
     clear = b"".join(bytes.fromhex(each) for each in found).decode("latin1")
     assert any(each in clear for each in said_by(draft.payload))
+
+
+def dates_in(text: str) -> set[str]:
+    """Month and day of every date in a dump, and of the one looked for where a stored message holds it."""
+    bytes_ = b"".join(bytes.fromhex(each) for each in re.findall(r"'\\x([0-9a-f]+)'", text))
+    held = {"05-04"} if person(1).person.birth_date.SerializeToString() in bytes_ or b"-05-04" in bytes_ else set()
+    return held | set(re.findall(r"\b\d{4}-(\d\d-\d\d)\b", text))
+
+
+async def test_dump_holds_no_birthday_though_it_was_told_that_it_has_come(
+    start: Any, opened: Any, test_clock: TestClock, made_identity: Any
+) -> None:
+    ledger = LedgerModel()
+    ledger.define(OFFERS, purpose_pb2.LEGAL_BASIS_LEGITIMATE_INTEREST, active_from=datetime(2020, 1, 1, tzinfo=UTC))
+    teller = Teller(await start(), opened, test_clock, ledger)
+    test_clock.set(NOON)
+    await teller.process.resolve([person(1)])
+    await teller.look()
+    assert len(await teller.told()) == 1
+    test_clock.set(NOON + timedelta(days=2))
+    await teller.look()
+    assert "05-04" not in dates_in(dumped(made_identity))
+    for leak in ("'1981-05-04'", f"'\\x{person(1).SerializeToString().hex()}'"):
+        assert "05-04" in dates_in(dumped(made_identity) + leak)

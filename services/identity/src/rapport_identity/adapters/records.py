@@ -75,6 +75,7 @@ UPDATE records SET erased = true, source_key = NULL, key_id = NULL, value = NULL
 WHERE record_no = ANY (%s) AND NOT erased
 """
 _FORGET: Final = "DELETE FROM identifiers WHERE record_no = ANY (%s)"
+_UNTELL: Final = "DELETE FROM anniversaries WHERE record_no = ANY (%s)"
 _KEY_IDS: Final = "SELECT key_id FROM records WHERE record_no = ANY (%s) AND NOT erased"
 _KEYS_IN_USE: Final = """
 SELECT key_id FROM records WHERE key_id = ANY (%(keys)b::bytea[])
@@ -220,6 +221,7 @@ class Records:
         """
         numbers = list(record_nos)
         await self._connection.execute(_FORGET, (numbers,))
+        await self._connection.execute(_UNTELL, (numbers,))
         return (await self._connection.execute(_ERASE, (head.position + 1, head.recorded_at, numbers))).rowcount
 
     async def _write_identifiers(self, records: Sequence[tuple[int, SealedRecord]]) -> None:

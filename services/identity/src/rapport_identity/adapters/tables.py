@@ -308,3 +308,23 @@ class ReviewProgressTable(Base, table=True):
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
     position: int = Field(sa_column=_number(server_default="0"))
     matcher_id: str = Field(sa_column=_text(server_default=""))
+
+
+class AnniversaryTable(Base, table=True):
+    """The last round that each record was told of in. Only its year: the table says nobody's date."""
+
+    __tablename__ = "anniversaries"
+
+    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    kind: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    round: int = Field(sa_column=Column(SmallInteger, nullable=False))
+
+
+class AnniversaryProgressTable(Base, table=True):
+    """The one row that says up to when somebody has looked whose day has come."""
+
+    __tablename__ = "anniversary_progress"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    looked_until: datetime = Field(sa_column=_time(server_default=text("now()")))
