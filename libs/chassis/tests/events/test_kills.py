@@ -127,12 +127,11 @@ async def test_with_everything_killed_at_random_each_event_has_its_effect_once(
     ids: set[str] = set()
     wanted = scale.pick(small=5, full=100)
     with RandomKiller([relay, consumer, impatient_broker.server, server], seed=many, between=(0.1, 0.6)) as killer:
-        while len(ids) < many or killer.kills < wanted:
+        while len(ids) < many:
             assert killer.is_killing
-            if len(ids) < many:
-                ids |= await written_through_outages(database, 50)
-            else:
-                await asyncio.sleep(0.05)
+            ids |= await written_through_outages(database, 50)
+        await eventually(lambda: killer.kills >= wanted or not killer.is_killing, timeout_s=60)
+        assert killer.kills >= wanted
     await published_all(database)
     await effected(database, ids)
     await assert_indexed(database, impatient_broker, ids)

@@ -18,7 +18,6 @@ from identity_desk import (
     start_installation,
 )
 from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2
-from rapport_chassis.clock import SystemClock
 from rapport_chassis.rpc.status import RemoteError
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.records import RecordKey
@@ -28,6 +27,7 @@ from rapport_identity.translate.records import record_of
 from rapport_testing.free_ports import free_port
 from rapport_testing.process import ServiceProcess
 from rapport_testing.prove import Scale
+from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.heavy
 
@@ -81,14 +81,15 @@ def people(count: int, seed: int) -> list[record_pb2.Record]:
 
 async def insist(desk: Desk, each: record_pb2.Record) -> identity_pb2.ResolvedRecord:
     """Take in a record under one request id, until it is answered."""
-    named, until = request_id(), SystemClock().boottime() + 60
-    while True:
+    named = request_id()
+
+    async def answered() -> identity_pb2.ResolvedRecord | None:
         try:
             return await desk.resolve(each, named)
         except RemoteError:
-            if SystemClock().boottime() > until:
-                raise
-            await SystemClock().sleep(0.05)
+            return None
+
+    return await eventually(answered, timeout_s=60)
 
 
 @pytest.mark.parametrize("failpoint", ["keys.created", "partition.locked", "partition.written"])
