@@ -20,8 +20,9 @@ from typing import Final, NamedTuple
 
 from rapport_identity.domain.comparisons import Comparison, codes
 from rapport_identity.domain.folding import Columns, fold_record
+from rapport_identity.domain.inlined import Line
 from rapport_identity.domain.records import Record, RecordKey
-from rapport_identity.domain.weighing import Line, Prepared, Weigher, known_of
+from rapport_identity.domain.weighing import Prepared, Weigher, known_of
 
 HOUSEHOLD: Final = "household"
 """Name of the term for persons of one household."""
@@ -167,16 +168,10 @@ class Matcher:
     def score(self, one: Prepared, other: Prepared) -> float:
         """Return the score of a pair; minus infinity where a veto forbids the match."""
         a, b = (one, other) if one.key <= other.key else (other, one)
-        left, right = a.values, b.values
+        left, right, p, q = a.values, b.values, a.frequencies, b.frequencies
         person = home = 0.0
-        for tests, outcome in self._lines[a.known & b.known]:
-            for test, found in tests:
-                if test(left, right):
-                    outcome = found
-                    break
-            bits_person, bits_home, adjust = outcome
-            if adjust is not None:
-                bits_person, bits_home = adjust(a.frequencies, b.frequencies)
+        for line in self._lines[a.known & b.known]:
+            bits_person, bits_home = line(left, right, p, q)
             person += bits_person
             home += bits_home
         return self.prior + person + self._household(home)

@@ -8,13 +8,11 @@ nothing of, which is most; both come to the same sum, to the last bit.
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp2, inf, log2
-from typing import NamedTuple
 
 from rapport_identity.domain.comparisons import Comparison, Level, bits
-from rapport_identity.domain.forms import Positions, Test, Values
+from rapport_identity.domain.forms import Otherwise, Positions, Values
+from rapport_identity.domain.inlined import Adjust, Frequencies, Line, Weights, line
 from rapport_identity.domain.records import RecordKey
-
-Frequencies = tuple[float | None, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -44,30 +42,6 @@ def known_of(values: Values) -> int:
     return known
 
 
-Adjust = Callable[[Frequencies, Frequencies], tuple[float, float]]
-
-
-class Gain(NamedTuple):
-    """What a level adds: bits for one person (minus infinity for a veto) and for one household.
-
-    Attributes:
-        person: Bits for one person.
-        home: Bits for one household.
-        adjust: What says both of a value by its frequency; None if all values tell the same.
-    """
-
-    person: float
-    home: float
-    adjust: Adjust | None
-
-
-class Line(NamedTuple):
-    """What is left to look at of a comparison for two records that both say something of it."""
-
-    tests: tuple[tuple[Test, Gain], ...]
-    otherwise: Gain
-
-
 @dataclass(frozen=True, slots=True)
 class Weigher:
     """A comparison with its weights.
@@ -78,7 +52,7 @@ class Weigher:
         levels: Its levels.
         base: For each level: bits for one person, bits for one household, position of the term column.
         needs: Columns, as bits, of which both records must know one for it to say anything; 0 if it always may.
-        line: What is looked at where they do.
+        line: What it weighs for two records where they do.
     """
 
     name: str
@@ -96,10 +70,11 @@ class Weigher:
             at = positions[level.term] if level.term and not level.is_null else None
             base.append((*_bits(level), at))
         needs = sum(1 << positions[column] for column in comparison.needs)
-        gains = [_gain(level, *weights) for level, weights in zip(comparison.levels, base, strict=True)]
-        tests = tuple((level.form.test(positions), each) for level, each in zip(comparison.levels, gains, strict=True))
-        line = Line(tests[comparison.settled : -1], gains[-1])
-        return cls(comparison.name, comparison.chooser(positions), comparison.levels, tuple(base), needs, line)
+        gains = [(level.form, _gain(level, *weights)) for level, weights in zip(comparison.levels, base, strict=True)]
+        # The last level holds always, whatever form it has.
+        levels = [*gains[comparison.settled : -1], (Otherwise(), gains[-1][1])]
+        choose = comparison.chooser(positions)
+        return cls(comparison.name, choose, comparison.levels, tuple(base), needs, line(levels, positions))
 
     def vetoes(self, one: Prepared, other: Prepared) -> bool:
         """Whether it forbids a match of two records."""
@@ -116,21 +91,22 @@ class Weigher:
         return level, person, home
 
 
-def _gain(level: Level, person: float, home: float, at: int | None) -> Gain:
+def _gain(level: Level, person: float, home: float, at: int | None) -> Weights | Adjust:
+    """Return what a level weighs, a veto minus infinity; where the frequency of a value matters, what tells it by that."""
     if level.veto:
-        return Gain(-inf, 0.0, None)
+        return -inf, 0.0
     if at is None:
-        return Gain(person, home, None)
-    known: dict[tuple[float | None, float | None], tuple[float, float]] = {}
+        return person, home
+    known: dict[tuple[float | None, float | None], Weights] = {}
 
-    def adjust(a: Frequencies, b: Frequencies) -> tuple[float, float]:
+    def adjust(a: Frequencies, b: Frequencies) -> Weights:
         pair = a[at], b[at]
         weights = known.get(pair)
         if weights is None:
             weights = known[pair] = _adjusted(level, person, home, *pair)
         return weights
 
-    return Gain(person, home, adjust)
+    return adjust
 
 
 def _adjusted(level: Level, person: float, home: float, left: float | None, right: float | None) -> tuple[float, float]:
