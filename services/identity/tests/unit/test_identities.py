@@ -104,9 +104,16 @@ def test_every_id_ever_issued_stands_for_one_living_profile_in_one_hop_and_reade
     any_history(draw, steps).check()
 
 
-@settings(max_examples=80)
-@given(draw=st.randoms(use_true_random=False), steps=st.integers(0, 9), parts=st.integers(2, 3))
-def test_a_merge_undone_by_a_split_restores_who_went_by_which_id_and_what_every_id_stood_for(draw, steps, parts):
+def test_a_merge_undone_by_a_split_restores_who_went_by_which_id_and_what_every_id_stood_for(scale):
+    @settings(max_examples=scale.pick(small=80, full=10_000))
+    @given(draw=st.randoms(use_true_random=False), steps=st.integers(0, 9), parts=st.integers(2, 3))
+    def restores(draw, steps, parts):
+        merged_and_split(draw, steps, parts)
+
+    restores()
+
+
+def merged_and_split(draw, steps, parts):
     registry = any_history(draw, steps)
     found = list(registry.persons().values())
     chosen = draw.sample(found, min(parts, len(found)))
