@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 from psycopg.types.json import Jsonb
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
-from rapport_chassis.events.envelope import event_of
+from rapport_chassis.events.envelope import Event, event_of
 
-from rapport_identity.adapters.bulk import Rows
+from rapport_identity.adapters.bulk import Rows, Target, array
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import SourceKey, StoredFact
@@ -62,7 +62,7 @@ DELETE FROM source_events USING facts WHERE source_events.fact_id = facts.fact_i
 _ERASE: Final = "DELETE FROM facts WHERE record_no = ANY (%s)"
 _ANSWERED: Final = """
 SELECT source, event_hash, fact_id, answer, record_no
-FROM source_events JOIN unnest(%s::text[], %b::bytea[]) AS wanted (source, event_hash) USING (source, event_hash)
+FROM source_events JOIN unnest(%s::text[], %s::bytea[]) AS wanted (source, event_hash) USING (source, event_hash)
 LEFT JOIN facts USING (fact_id)
 """
 _SWEEP: Final = """
@@ -85,9 +85,7 @@ class Answer(NamedTuple):
     record_no: int | None = None
 
 
-async def add(
-    connection: Connection, position: int, facts: Sequence[StoredFact], permits: Sequence[Sequence[Any]]
-) -> None:
+async def add(connection: Target, position: int, facts: Sequence[StoredFact], permits: Sequence[Sequence[Any]]) -> None:
     """Write facts.
 
     Args:
@@ -127,14 +125,13 @@ async def issue_again(connection: Connection, head: Head, owners: Mapping[int, t
         profile_id, version = owners[each.record_no]
         moved.append(replace(each, profile_id=profile_id, owner_version=version))
     await give(connection, head, [(each.fact_id, each.profile_id, each.owner_version) for each in moved])
-    await tell(connection, moved)
+    await outbox.append(connection, events_of(moved))
     return len(moved)
 
 
-async def tell(connection: Connection, facts: Sequence[StoredFact]) -> None:
-    """Tell of facts, each in an event of its own."""
-    events = [event_of(recorded_message(each), source=SOURCE, occurred_at=each.occurred_at) for each in facts]
-    await outbox.append(connection, events)
+def events_of(facts: Sequence[StoredFact]) -> list[Event]:
+    """Return what tells of facts, each in an event of its own."""
+    return [event_of(recorded_message(each), source=SOURCE, occurred_at=each.occurred_at) for each in facts]
 
 
 async def of_records(connection: Connection, record_nos: Collection[int]) -> list[StoredFact]:
@@ -164,13 +161,13 @@ async def erase(connection: Connection, record_nos: Collection[int]) -> int:
 async def answered(connection: Connection, hasher: Hasher, events: Sequence[SourceKey]) -> dict[SourceKey, Answer]:
     """Return what those of the events that were taken in before were answered."""
     hashes = {(event.source, hash_): event for event in events for hash_ in hasher.events(*event)}
-    wanted = [source for source, _ in hashes], [hash_ for _, hash_ in hashes]
+    wanted = array(source for source, _ in hashes), array(hash_ for _, hash_ in hashes)
     rows = await (await connection.execute(_ANSWERED, wanted)).fetchall()
     return {hashes[source, hash_]: Answer(*answer) for source, hash_, *answer in rows}
 
 
 async def remember(
-    connection: Connection, at: datetime, hasher: Hasher, answers: Sequence[tuple[SourceKey, Answer]]
+    connection: Target, at: datetime, hasher: Hasher, answers: Sequence[tuple[SourceKey, Answer]]
 ) -> None:
     """Remember what events were answered at a time, each once.
 

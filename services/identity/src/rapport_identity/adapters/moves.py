@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
 
-from rapport_identity.adapters.bulk import Rows
+from rapport_identity.adapters.bulk import Rows, Target
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import Move, MoveKind, RecordedMove
 
@@ -62,7 +62,7 @@ WHERE last.to_profile = ANY (%(ids)s) AND last.to_profile <> turned.from_profile
 """
 
 
-async def add(connection: Connection, head: Head, moves: Sequence[Move]) -> None:
+async def add(connection: Target, head: Head, moves: Sequence[Move]) -> None:
     """Record moves at the next position, in this order: once for each position.
 
     Args:

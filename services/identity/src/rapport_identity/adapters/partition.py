@@ -16,6 +16,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.failpoints import failpoint
 
 from rapport_identity.adapters import head
+from rapport_identity.adapters.bulk import Target
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.records import Records
@@ -69,11 +70,21 @@ class PartitionUnit:
         """Hold the head: this transaction writes next, at the position after it."""
         return await head.lock(self.connection)
 
-    async def advance(self, held: Head) -> int:
-        """Take the position after the head that this transaction holds, when all is written, and return it."""
-        await head.advance(self.connection, held.position + 1, held.recorded_at)
-        failpoint("partition.written")
+    async def advance(self, held: Head, into: Target | None = None) -> int:
+        """Take the position after the head that this transaction holds, when all is written, and return it.
+
+        Args:
+            held: The head.
+            into: Where, if it is written together with something else: say then when that is `written`.
+        """
+        await head.advance(self.connection if into is None else into, held.position + 1, held.recorded_at)
+        if into is None:
+            self.written()
         return held.position + 1
+
+    def written(self) -> None:
+        """Note that all is written, and only the COMMIT is left."""
+        failpoint("partition.written")
 
 
 class PartitionStore:

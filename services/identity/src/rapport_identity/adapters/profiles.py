@@ -9,7 +9,7 @@ from typing import Any, Final
 from psycopg import AsyncCursor
 from rapport_chassis.database.pool import Connection
 
-from rapport_identity.adapters.bulk import Rows
+from rapport_identity.adapters.bulk import Change, Rows, Target, array
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import ProfileStatus, StoredProfile, Times
 from rapport_identity.translate.events import state_bytes, state_in
@@ -29,7 +29,7 @@ _PROFILES: Final = Rows(
 _REDIRECTS: Final = Rows("redirects", (("issued_id", "text"), ("profile_id", "text")))
 _CHANGE: Final = """
 UPDATE profiles SET version = new.version, status = new.status, state = new.state, position = %s, updated_at = %s
-FROM unnest(%s::text[], %s::bigint[], %s::text[], %b::bytea[]) AS new (profile_id, version, status, state)
+FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::bytea[]) AS new (profile_id, version, status, state)
 WHERE profiles.profile_id = new.profile_id AND profiles.version < new.version
 RETURNING 1
 """
@@ -44,10 +44,12 @@ _REDIRECTING: Final = """
 SELECT profile_id, issued_id FROM redirects WHERE profile_id = ANY (%s) AND profile_id <> issued_id ORDER BY issued_id
 """
 _GET: Final = f"SELECT {_COLUMNS} FROM profiles WHERE profile_id = ANY (%s)"  # noqa: S608
+# Each profile, and each that redirects to one, with what it redirects to.
 _STANDING: Final = f"""
-SELECT {_COLUMNS} FROM profiles WHERE profile_id = ANY (%(ids)s)
-UNION ALL SELECT {_COLUMNS} FROM profiles
-WHERE profile_id IN (SELECT issued_id FROM redirects WHERE profile_id = ANY (%(ids)s) AND profile_id <> issued_id)
+SELECT NULL AS stands_for, {_COLUMNS} FROM profiles WHERE profile_id = ANY (%(ids)s)
+UNION ALL SELECT stands_for, {_COLUMNS} FROM profiles
+JOIN (SELECT issued_id, profile_id AS stands_for FROM redirects WHERE profile_id = ANY (%(ids)s)) AS redirected
+ON issued_id = profile_id AND issued_id <> stands_for
 """  # noqa: S608 - made of constants
 _SINCE: Final = f"""
 SELECT {_COLUMNS} FROM profiles WHERE position > %s AND position <= %s ORDER BY position, profile_id
@@ -63,7 +65,7 @@ SELECT issued_id, profile_id FROM redirects WHERE issued_id > %s ORDER BY issued
 """
 
 
-async def create(connection: Connection, head: Head, profiles: Sequence[StoredProfile]) -> None:
+async def create(connection: Target, head: Head, profiles: Sequence[StoredProfile]) -> None:
     """Write new profiles, whose ids are issued by it, at the next position."""
     at = head.recorded_at
     rows = [
@@ -74,28 +76,25 @@ async def create(connection: Connection, head: Head, profiles: Sequence[StoredPr
     await _REDIRECTS.write(connection, [(each.profile_id, each.profile_id) for each in profiles])
 
 
-async def change(connection: Connection, head: Head, profiles: Sequence[StoredProfile]) -> None:
+async def change(connection: Target, head: Head, profiles: Sequence[StoredProfile]) -> None:
     """Write new versions of profiles at the next position.
 
     Raises:
         RuntimeError: One of them does not exist, or its version would not rise: a fault of the caller.
     """
     columns = [(each.profile_id, each.version, each.status.value, state_bytes(each.state)) for each in profiles]
-    values = [list(column) for column in zip(*columns, strict=True)]
-    done = await connection.execute(_CHANGE, (head.position + 1, head.recorded_at, *values))
-    if len(await done.fetchall()) != len(profiles):
-        raise RuntimeError("the version of a profile must rise")
+    values = (head.position + 1, head.recorded_at, *map(array, zip(*columns, strict=True)))
+    await Change(_CHANGE, values, len(profiles), "the version of a profile must rise").write(connection)
 
 
-async def redirect(connection: Connection, current: Mapping[str, str]) -> None:
+async def redirect(connection: Target, current: Mapping[str, str]) -> None:
     """Say what issued ids stand for from now on. All ids of a profile are redirected together: there is one hop.
 
     Raises:
         RuntimeError: One of the ids was never issued: a fault of the caller.
     """
-    done = await connection.execute(_REDIRECT, (list(current), list(current.values())))
-    if len(await done.fetchall()) != len(current):
-        raise RuntimeError("only an id that was issued can be redirected")
+    values = array(current), array(current.values())
+    await Change(_REDIRECT, values, len(current), "only an id that was issued can be redirected").write(connection)
 
 
 async def current(connection: Connection, issued_ids: Collection[str]) -> dict[str, str]:
@@ -112,12 +111,14 @@ async def standing(
     connection: Connection, profile_ids: Collection[str]
 ) -> tuple[dict[str, list[str]], dict[str, StoredProfile]]:
     """Return for each of these profiles every id that redirects to it, and the profiles with all these ids."""
-    ids = list(profile_ids)
-    async with connection.pipeline():  # one trip to the server
-        redirects = await connection.execute(_REDIRECTING, (ids,))
-        rows = await connection.execute(_STANDING, {"ids": ids})
-        redirecting_ = await _redirecting(profile_ids, redirects)
-        return redirecting_, {row[0]: _profile(row) for row in await rows.fetchall()}
+    redirecting_: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
+    stored: dict[str, StoredProfile] = {}
+    for stands_for, *row in await (await connection.execute(_STANDING, {"ids": list(profile_ids)})).fetchall():
+        profile = _profile(row)
+        stored[profile.profile_id] = profile
+        if stands_for is not None:
+            redirecting_[stands_for].append(profile.profile_id)
+    return {each: sorted(ids) for each, ids in redirecting_.items()}, stored
 
 
 async def get(connection: Connection, profile_ids: Collection[str]) -> dict[str, StoredProfile]:
@@ -157,6 +158,6 @@ async def _redirecting(profile_ids: Collection[str], cursor: AsyncCursor[tuple[A
     return found
 
 
-def _profile(row: tuple[Any, ...]) -> StoredProfile:
+def _profile(row: Sequence[Any]) -> StoredProfile:
     profile_id, version, status, state = row
     return StoredProfile(profile_id, version, ProfileStatus(status), state_in(state))

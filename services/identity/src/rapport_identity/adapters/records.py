@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS
 
-from rapport_identity.adapters.bulk import Rows
+from rapport_identity.adapters.bulk import Change, Rows, Target, array
 from rapport_identity.adapters.crypto import Hasher, unseal
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.vault import SealedRecord
@@ -40,7 +40,9 @@ _IDENTIFIERS: Final = Rows("identifiers", (("kind", "int2"), ("hash", "bytea"), 
 _NUMBERS: Final = "SELECT nextval('record_numbers') FROM generate_series(1, %s)"
 _FIND: Final = """
 SELECT source, source_key, record_no, record_id, profile_id, version, key_id, occurred_at, digest, hash_version
-FROM records JOIN unnest(%s::text[], %b::bytea[]) AS wanted (source, source_key) USING (source, source_key)
+FROM records JOIN unnest(%s::text[], %s::bytea[]) AS wanted (source, source_key) USING (source, source_key)
+UNION ALL SELECT NULL, NULL, nextval('record_numbers'), NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM generate_series(1, %s)
 """
 _HOLDERS: Final = """
 SELECT wanted.place, array_agg(DISTINCT record_no ORDER BY record_no)
@@ -68,6 +70,7 @@ WHERE records.record_no = new.record_no AND records.version = new.version - 1 AN
 _ASSIGN: Final = """
 UPDATE records SET profile_id = new.profile_id FROM unnest(%s::bigint[], %s::text[]) AS new (record_no, profile_id)
 WHERE records.record_no = new.record_no
+RETURNING 1
 """
 _ERASE: Final = """
 UPDATE records SET erased = true, source_key = NULL, key_id = NULL, value = NULL, digest = NULL, occurred_at = NULL,
@@ -111,27 +114,28 @@ class Records:
 
     async def find(self, drafts: Sequence[RecordDraft]) -> dict[SourceKey, KnownRecord]:
         """Return those of the records that are known, by what their source calls them."""
-        hashes: dict[tuple[str, bytes], RecordDraft] = {}
-        for draft in drafts:
-            for source_key in self._hasher.source_keys(*draft.key):
-                hashes[draft.key.source, source_key] = draft
-        wanted = [source for source, _ in hashes], [source_key for _, source_key in hashes]
-        found: dict[SourceKey, KnownRecord] = {}
-        for row in await self._rows(_FIND, wanted):
-            source, source_key, record_no, record_id, profile_id, version, key_id, occurred_at, digest, hashed = row
-            draft = hashes[source, source_key]
-            unchanged = digest == self._hasher.digest(draft.payload, hashed)
-            found[draft.key] = KnownRecord(record_no, record_id, profile_id, version, key_id, occurred_at, unchanged)
-        return found
+        return (await self.find_and_number(drafts, 0))[0]
 
     async def find_and_number(
         self, drafts: Sequence[RecordDraft], fresh: int
     ) -> tuple[dict[SourceKey, KnownRecord], list[int]]:
-        """Return what `find` and `numbers` do, in one trip to the server."""
-        async with self._connection.pipeline():
-            numbering = await self._connection.execute(_NUMBERS, (fresh,), binary=True)
-            known = await self.find(drafts)
-            return known, [number for (number,) in await numbering.fetchall()]
+        """Return what `find` and `numbers` do, by one statement."""
+        hashes: dict[tuple[str, bytes], RecordDraft] = {}
+        for draft in drafts:
+            for source_key in self._hasher.source_keys(*draft.key):
+                hashes[draft.key.source, source_key] = draft
+        wanted = array(source for source, _ in hashes), array(source_key for _, source_key in hashes)
+        found: dict[SourceKey, KnownRecord] = {}
+        numbers: list[int] = []
+        for row in await self._rows(_FIND, (*wanted, fresh)):
+            source, source_key, record_no, record_id, profile_id, version, key_id, occurred_at, digest, hashed = row
+            if source is None:
+                numbers.append(record_no)
+                continue
+            draft = hashes[source, source_key]
+            unchanged = digest == self._hasher.digest(draft.payload, hashed)
+            found[draft.key] = KnownRecord(record_no, record_id, profile_id, version, key_id, occurred_at, unchanged)
+        return found, numbers
 
     async def holders(self, terms: Sequence[Term]) -> dict[Term, list[int]]:
         """Return the numbers of the records that hold each of the terms, in order."""
@@ -148,18 +152,22 @@ class Records:
         """Return so many numbers that no record ever had; they rise, with gaps."""
         return [number for (number,) in await self._rows(_NUMBERS, (count,))]
 
-    async def add(self, head: Head, records: Sequence[tuple[int, str, SealedRecord]]) -> None:
+    async def add(
+        self, head: Head, records: Sequence[tuple[int, str, SealedRecord]], into: Target | None = None
+    ) -> None:
         """Write new records.
 
         Args:
             head: As this transaction holds it: the position is the next one.
             records: Each with its number and its profile.
+            into: Where, if they are written together with something else.
 
         Raises:
             RapportError: NOT_READY: the hash key they were sealed with went out of use meanwhile; seal them again.
             psycopg.errors.UniqueViolation: A record of that name is there: it was not looked for under the lock.
         """
         self._check_hash_versions(head, [sealed for _, _, sealed in records])
+        into = self._connection if into is None else into
         rows = [
             (
                 number,
@@ -179,8 +187,8 @@ class Records:
             )
             for number, profile_id, sealed in records
         ]
-        await _RECORDS.write(self._connection, rows)
-        await self._write_identifiers([(number, sealed) for number, _, sealed in records])
+        await _RECORDS.write(into, rows)
+        await _write_identifiers(into, [(number, sealed) for number, _, sealed in records])
 
     async def revise(self, head: Head, records: Sequence[tuple[int, SealedRecord]]) -> None:
         """Write new versions of records.
@@ -203,11 +211,17 @@ class Records:
         if done.rowcount != len(records):
             raise CHASSIS_ERRORS.error("NOT_READY", "a record was changed by somebody else meanwhile: repeat")
         await self._connection.execute(_FORGET, (numbers,))
-        await self._write_identifiers(records)
+        await _write_identifiers(self._connection, records)
 
-    async def assign(self, profile_ids: Mapping[int, str]) -> None:
-        """Say which profiles records belong to from now on, by record number; the moves tell of it."""
-        await self._connection.execute(_ASSIGN, (list(profile_ids), list(profile_ids.values())))
+    async def assign(self, profile_ids: Mapping[int, str], into: Target | None = None) -> None:
+        """Say which profiles records belong to from now on, by record number; the moves tell of it.
+
+        Raises:
+            RuntimeError: One of them does not exist: a fault of the caller.
+        """
+        values = array(profile_ids), array(profile_ids.values())
+        change = Change(_ASSIGN, values, len(profile_ids), "only a record that is there can be assigned")
+        await change.write(self._connection if into is None else into)
 
     async def key_ids(self, record_nos: Collection[int]) -> list[bytes]:
         """Return the keys of these records, which are to be destroyed when the records are erased."""
@@ -224,16 +238,16 @@ class Records:
         await self._connection.execute(_UNTELL, (numbers,))
         return (await self._connection.execute(_ERASE, (head.position + 1, head.recorded_at, numbers))).rowcount
 
-    async def _write_identifiers(self, records: Sequence[tuple[int, SealedRecord]]) -> None:
-        rows = [(kind, hash_, number) for number, sealed in records for kind, hash_ in sealed.identifiers]
-        await _IDENTIFIERS.write(self._connection, rows)
-
     def _check_hash_versions(self, head: Head, records: Sequence[SealedRecord]) -> None:
         if not {sealed.hash_version for sealed in records} <= set(head.hash_versions):
             raise CHASSIS_ERRORS.error("NOT_READY", "the hash keys were rotated meanwhile: repeat")
 
     async def _rows(self, statement: Any, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         return await (await self._connection.execute(statement, values, binary=True)).fetchall()
+
+
+async def _write_identifiers(into: Target, records: Sequence[tuple[int, SealedRecord]]) -> None:
+    await _IDENTIFIERS.write(into, [(kind, hash_, no) for no, sealed in records for kind, hash_ in sealed.identifiers])
 
 
 async def after(connection: Connection, record_no: int, limit: int) -> list[EncryptedRecord]:

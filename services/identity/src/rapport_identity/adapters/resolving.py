@@ -12,11 +12,11 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import outbox
-from rapport_chassis.events.envelope import event_of
+from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.once import Deed, Request
 
 from rapport_identity.adapters import answered, constraints, facts, matchers, moves, profiles, records
-from rapport_identity.adapters.bulk import COPY_FROM
+from rapport_identity.adapters.bulk import COPY_FROM, Target, Together
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
@@ -70,6 +70,9 @@ class ResolvingUnit:
         self._keys = keys
         self._trail = trail
         self._head: Head | None = None
+        self._together = Together()
+        self._wrote = False
+        self._events: list[Event] = []
 
     @property
     def connection(self) -> Connection:
@@ -192,7 +195,7 @@ class ResolvingUnit:
 
     async def keep(self, answers: Sequence[tuple[Request, bytes]]) -> None:
         """Keep what requests are answered."""
-        await answered.keep(self._connection, answers)
+        await answered.keep(self.target(len(answers)), answers)
 
     async def audit(self, deed: Deed) -> None:
         """Enter into the audit trail what is done in this transaction."""
@@ -206,23 +209,42 @@ class ResolvingUnit:
         revised = await self._sealed_again(write, hasher)
         at = head.recorded_at
         messages = (message for told in write.told for message in events_of(told, at))
-        events = [event_of(each, source=SOURCE, occurred_at=at) for each in messages]
-        left = _left(write)
-        # A COPY cannot be part of a pipeline; for few rows one trip to the server beats it.
-        most = max(len(events), len(write.moves), len(write.created), sum(len(each.identifiers) for each in sealed))
-        plain = not revised and write.constraint is None and not left
-        async with self._connection.pipeline() if most < COPY_FROM and plain else nullcontext():
-            if write.added:
-                rows = [(number, to, each) for (number, to, _, _), each in zip(write.added, sealed, strict=True)]
-                await self._records.add(head, rows)
-            if revised:
-                await self._records.revise(head, revised)
-            await self._write_profiles(head, write)
-            await moves.add(self._connection, head, write.moves)
-            await outbox.append(self._connection, events)
-            if left:
-                await facts.issue_again(self._connection, head, left)
-            return await self._unit.advance(head)
+        self.tell([event_of(each, source=SOURCE, occurred_at=at) for each in messages])
+        if write.added:
+            rows = [(number, to, each) for (number, to, _, _), each in zip(write.added, sealed, strict=True)]
+            await self._records.add(head, rows, self.target(sum(1 + len(each.identifiers) for each in sealed)))
+        if revised:
+            await self._records.revise(head, revised)
+        await self._write_profiles(head, write)
+        await moves.add(self.target(len(write.moves)), head, write.moves)
+        if left := _left(write):
+            await facts.issue_again(self._connection, head, left)
+        position = await self._unit.advance(head, self._together)
+        self._wrote = True
+        if not write.added:  # a steward is answered by what can be read now
+            await self.flush()
+        return position
+
+    def target(self, rows: int) -> Target:
+        """Return where so many rows are best written: few of them together with all else, at the end."""
+        return self._together if rows < COPY_FROM else self._connection
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Publish events when this transaction commits."""
+        self._events += events
+
+    async def flush(self) -> None:
+        """Write what is left to write, as the last statements of this transaction."""
+        if not self._events and not self._together:
+            return
+        # A COPY cannot be part of a pipeline.
+        async with self._connection.pipeline() if len(self._events) < COPY_FROM else nullcontext():
+            await outbox.append(self._connection, self._events)
+            if self._together:
+                await self._together.write(self._connection)
+        if self._wrote:
+            self._unit.written()
+        self._together, self._events, self._wrote = Together(), [], False
 
     async def _sealed_again(self, write: Write, hasher: Hasher) -> list[tuple[int, SealedRecord]]:
         if not write.revised:
@@ -233,14 +255,16 @@ class ResolvingUnit:
         return [(known.record_no, seal_revision(draft, known, secrets, hasher)) for draft, known in write.revised]
 
     async def _write_profiles(self, head: Head, write: Write) -> None:
+        # What is redirected may have been issued just now, and must be seen then.
+        issuing = self._connection if write.redirects else self.target(len(write.created))
         if write.created:
-            await profiles.create(self._connection, head, write.created)
+            await profiles.create(issuing, head, write.created)
         if write.changed:
-            await profiles.change(self._connection, head, write.changed)
+            await profiles.change(self._together, head, write.changed)
         if write.redirects:
-            await profiles.redirect(self._connection, write.redirects)
+            await profiles.redirect(self._together, write.redirects)
         if write.assigned:
-            await self._records.assign(write.assigned)
+            await self._records.assign(write.assigned, self._together)
         if write.constraint is not None:
             await constraints.add(self._connection, head, write.constraint)
         if write.withdrawn is not None:
@@ -276,7 +300,9 @@ class ResolvingUnits:
     async def unit(self) -> AsyncIterator[ResolvingUnit]:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
         async with self._store.unit() as unit:
-            yield ResolvingUnit(unit, self._keys, self._trail)
+            resolving = ResolvingUnit(unit, self._keys, self._trail)
+            yield resolving
+            await resolving.flush()
 
 
 def _left(write: Write) -> dict[int, tuple[str, int]]:

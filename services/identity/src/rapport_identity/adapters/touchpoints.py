@@ -48,13 +48,14 @@ class TouchpointFacts:
         stored = [_stored(each) for each in facts]
         permits = [[permit_of(*each) for each in sorted(fact.permits.items())] for fact in facts]
         if stored:
-            await rows.add(_of(unit).connection, position, stored, permits)
-            await rows.tell(_of(unit).connection, stored)
+            await rows.add(_of(unit).target(len(stored)), position, stored, permits)
+            _of(unit).tell(rows.events_of(stored))
         remembered = [
             (event, rows.Answer(ingested.fact_id or None, answer_bytes(ingested))) for event, ingested in answers
         ]
         if remembered:
-            await rows.remember(_of(unit).connection, answers[0][1].recorded_at, _of(unit).hasher, remembered)
+            target = _of(unit).target(len(remembered))
+            await rows.remember(target, answers[0][1].recorded_at, _of(unit).hasher, remembered)
 
 
 def _of(unit: Unit) -> ResolvingUnit:
