@@ -32,6 +32,21 @@ EXIT_CONFIGURATION = 78
 
 
 @dataclass(frozen=True)
+class Command(Generic[SettingsT]):
+    """A command that a service has beside those of every service.
+
+    Attributes:
+        name: What it is called by.
+        help: What it does, in a line.
+        run: Does it and returns the exit code.
+    """
+
+    name: str
+    help: str
+    run: Callable[[SettingsT], int]
+
+
+@dataclass(frozen=True)
 class ServiceDefinition(Generic[SettingsT]):
     """What the commands must know of a service.
 
@@ -45,6 +60,7 @@ class ServiceDefinition(Generic[SettingsT]):
         further_migrations: Says where else it keeps data, each database with the folder of its migrations.
         topology: Folder of the declared streams, consumers and users; None where nothing is provisioned.
         log_keys: Keys its logs may have, beside the chassis's.
+        commands: Commands that it has beside those of every service.
     """
 
     name: str
@@ -56,6 +72,7 @@ class ServiceDefinition(Generic[SettingsT]):
     further_migrations: Callable[[SettingsT], Sequence[tuple[DatabaseSettings, Path]]] = lambda _: ()
     topology: Path | None = None
     log_keys: tuple[Attribute, ...] = ()
+    commands: tuple[Command[SettingsT], ...] = ()
 
     @property
     def version(self) -> str:
@@ -94,7 +111,14 @@ def _parser(service: ServiceDefinition[Any]) -> argparse.ArgumentParser:
     check = commands.add_parser("check-config", help="print the effective settings, secrets masked")
     check.add_argument("--json", action="store_true", help="as JSON")
     check.set_defaults(command=_check_config)
+    for each in service.commands:
+        own = commands.add_parser(each.name, help=each.help, description=each.help)
+        own.set_defaults(command=_own(each))
     return parser
+
+
+def _own(command: Command[Any]) -> Callable[[ServiceDefinition[Any], Any, argparse.Namespace], int]:
+    return lambda _service, settings, _options: command.run(settings)
 
 
 def _serve(service: ServiceDefinition[Any], settings: ServiceSettings, options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf.empty_pb2 import Empty
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.auth.permissions import PermissionPolicy
-from rapport_chassis.cli import ServiceDefinition, main
+from rapport_chassis.cli import Command, ServiceDefinition, main
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.process import Assembly
@@ -126,5 +126,12 @@ def build(settings: Settings, roles: tuple[Role, ...]) -> Assembly:
     )
 
 
+def where(settings: Settings) -> int:
+    """A command of the service's own, which ends with the exit code 3."""
+    sys.stdout.write(f"{settings.environment}\n")
+    return 3
+
+
 if __name__ == "__main__":
-    sys.exit(main(ServiceDefinition("sample", "rapport-chassis", Settings, build, CHASSIS_ERRORS)))
+    own = (Command("where", "print the environment", where),)
+    sys.exit(main(ServiceDefinition("sample", "rapport-chassis", Settings, build, CHASSIS_ERRORS, commands=own)))

@@ -208,6 +208,12 @@ def test_check_config_speaks_json(sample: Sample) -> None:
     assert json.loads(done.stdout)["RAPPORT_SAMPLE_ENVIRONMENT"] == "test"
 
 
+def test_a_service_has_commands_of_its_own(sample: Sample) -> None:
+    done = sample.run("where")
+    assert (done.returncode, done.stdout) == (3, "test\n")
+    assert "print the environment" in sample.run("--help").stdout
+
+
 def test_settings_that_cannot_be_used_are_named_without_their_values(sample: Sample) -> None:
     done = sample.run("serve", RAPPORT_SAMPLE_GRPC__PORT="geheim", RAPPORT_SAMPLE_GRPC__TYPO="geheim")
     assert done.returncode == EXIT_CONFIGURATION

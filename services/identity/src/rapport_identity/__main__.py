@@ -1,4 +1,4 @@
-"""`python -m rapport_identity serve | migrate | provision | check-config`."""
+"""`python -m rapport_identity serve | migrate | provision | check-config | keys | rotate-hash-key`."""
 
 import sys
 

@@ -20,7 +20,7 @@ from rapport.identity.v1 import (
 )
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
-from rapport_chassis.cli import ServiceDefinition
+from rapport_chassis.cli import Command, ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
@@ -46,7 +46,9 @@ from rapport_identity.adapters.background import Stepping, SubmittedOperations
 from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.contact_ids import ContactIds
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
+from rapport_identity.adapters.hash_rotation import HashRotation, RotateHashes
 from rapport_identity.adapters.id_map import IdMapReader
+from rapport_identity.adapters.key_commands import rotate_hash_key, show_keys
 from rapport_identity.adapters.key_pool import KeyPool
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.loading import IndexLoader, RecordLoader
@@ -88,6 +90,7 @@ from rapport_identity.entrypoints.grpc_touchpoints import TouchpointServicer
 from rapport_identity.entrypoints.single import SingleRecords, SingleTouchpoints
 from rapport_identity.settings import IdentitySettings
 from rapport_identity.telemetry import ANNIVERSARIES, TOUCHPOINTS
+from rapport_identity.translate.records import found_by
 from rapport_identity.translate.touchpoints import sighting
 
 SERVICE = "identity"
@@ -124,6 +127,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
     database = Database(settings.database, service=SERVICE)
     keys_database = Database(settings.keys.database, service=SERVICE)
     keys = PostgresKeyStore(keys_database, SecretKeys.load(settings.keys.epoch_folder))
+    hash_keys = SecretKeys.load(settings.keys.hash_folder)
     nats = NatsConnection(settings.nats, user=SERVICE, clock=clock)
     policy = PermissionPolicy.load(settings.auth.policy_file)
     issuers = settings.auth.issuers_file
@@ -139,7 +143,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
     )
     answering: list[Component] = []
     if "api" in roles:
-        store = PartitionStore(database, HashKeys(SecretKeys.load(settings.keys.hash_folder)))
+        store = PartitionStore(database, HashKeys(hash_keys))
         units = ResolvingUnits(store, keys, clock)
         partition = Partition(units, IndexLoader(RecordLoader(database, keys)), default_matcher(), default_matcher_id())
         pool = KeyPool(keys, clock)
@@ -213,6 +217,10 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
     sweeps = [RequestLog().sweep, inbox.sweep, facts.sweep_after(events_kept)]
     sweeper = Housekeeping(database, sweeps, clock=clock, role="relay")
     care = KeyCare(database, keys, timedelta(days=settings.keys.rotate_every_days), clock)
+    rehashing = RotateHashes(
+        HashRotation(database, keys, hash_keys, found_by), timedelta(days=settings.keys.rotate_hashes_every_days), clock
+    )
+    hash_care = Stepping("hash-keys", rehashing.step, clock, share=0.2, idle_s=settings.keys.look_every_s, role="relay")
     server.health.register("relay", relay.name, relay.check)
     return Assembly(
         telemetry=telemetry,
@@ -221,7 +229,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=Databases(database, keys_database),
         nats=nats,
-        components=[*answering, relay, sweeper, care],
+        components=[*answering, relay, sweeper, care, hash_care],
     )
 
 
@@ -268,5 +276,9 @@ DEFINITION = ServiceDefinition(
     migrations=Path(__file__).with_name("migrations"),
     further_migrations=lambda settings: [(settings.keys.database, Path(__file__).with_name("keys_migrations"))],
     topology=DECLARED,
+    commands=(
+        Command("keys", "list the keys that records are wrapped and found under, by number", show_keys),
+        Command("rotate-hash-key", "bring a new hash key; rows go over while all is served", rotate_hash_key),
+    ),
 )
 """What the commands know of the service."""

@@ -20,6 +20,10 @@ class KeySettings(SettingsGroup):
     """Folder of the keys that identifiers are hashed with. Required."""
     rotate_every_days: Annotated[float, Field(gt=0, le=30)] = 25.0
     """How old the wrapping key grows: what is erased is unreadable in backups of the key store after as long."""
+    rotate_hashes_every_days: Annotated[float, Field(gt=0)] = 365.0
+    """How old the hash key grows before rows are taken to a new one. An operator may begin it earlier."""
+    look_every_s: Annotated[float, Field(gt=0)] = 60.0
+    """How often a process looks whether an operator has brought a new hash key, and goes on with a rotation."""
 
 
 class AnniversarySettings(SettingsGroup):

@@ -16,7 +16,6 @@ from rapport_chassis.database.roles import RolePasswords, create_service_databas
 from rapport_chassis.ids import new_id
 from rapport_chassis.settings import DatabaseSettings
 from rapport_identity.adapters import moves, profiles
-from rapport_identity.adapters.hash_rotation import Readable
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.loading import IndexLoader, RecordLoader
 from rapport_identity.adapters.partition import PartitionStore
@@ -141,10 +140,10 @@ def store(opened: Database, hash_keys: SecretKeys) -> PartitionStore:
     return PartitionStore(opened, HashKeys(hash_keys))
 
 
-def readable(payload: bytes) -> Readable:
+def readable(payload: bytes) -> tuple[SourceKey, tuple[Term, ...]]:
     """How a payload's record is found, as the use cases will say it."""
     message = record_pb2.Record.FromString(payload)
-    return Readable(
+    return (
         SourceKey(message.key.source, message.key.source_record_id),
         tuple(Term(each.kind, f"{each.namespace}\0{each.value}") for each in message.person.identifiers),
     )
@@ -162,7 +161,7 @@ class Desk:
 
     store: PartitionStore
     keys: PostgresKeyStore
-    read: Callable[[bytes], Readable] = field(default=readable)
+    read: Callable[[bytes], tuple[SourceKey, tuple[Term, ...]]] = field(default=readable)
 
     def people(self, count: int, seed: int = 1) -> list[RecordDraft]:
         return [draft_of(sighting) for sighting in Population(seed).sightings(count)]

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
 from rapport_identity.adapters import facts, hash_rotation
 from rapport_identity.adapters.facts import Answer
-from rapport_identity.adapters.hash_rotation import HashRotation
+from rapport_identity.adapters.hash_rotation import HashRotation, RotateHashes
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.partition import PartitionStore
 from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.vault import HashKeys, seal_new, seal_revision
 from rapport_identity.app.stored import RecordDraft, SourceKey
+from rapport_testing.clock import TestClock
 
 
 @pytest.fixture
@@ -175,3 +177,72 @@ async def test_process_without_a_key_in_use_is_not_ready_rather_than_blind(
     await rotation.begin()
     with pytest.raises(RapportError, match="NOT_READY"):
         await look()
+
+
+async def steps(rotating: RotateHashes) -> int:
+    """Do what there is to do, and return in how many steps that were worth their while."""
+    count = 0
+    while await rotating.step():
+        count += 1
+    return count
+
+
+async def test_old_key_is_rotated_by_itself_once_and_not_again_before_the_new_one_is_old(
+    desk: Any, rotation: HashRotation, hash_keys: SecretKeys, test_clock: TestClock
+) -> None:
+    await desk.take_in(desk.people(120))
+    rotating = RotateHashes(rotation, timedelta(days=30), test_clock)
+    test_clock.set(datetime.now(UTC) + timedelta(days=29))
+    assert await steps(rotating) == 0
+    test_clock.set(datetime.now(UTC) + timedelta(days=31))
+    assert await steps(rotating) == 4  # one to begin, three of fifty records each
+    assert list(hash_keys.current().keys) == [2]
+    test_clock.set(datetime.now(UTC) + timedelta(days=29))
+    assert await steps(rotating) == 0
+    assert list(hash_keys.current().keys) == [2]
+
+
+async def test_key_that_an_operator_brings_is_taken_up_and_a_key_left_by_a_kill_is_destroyed(
+    desk: Any, rotation: HashRotation, hash_keys: SecretKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.take_in(desk.people(10))
+    rotating = RotateHashes(rotation, timedelta(days=365), SystemClock())
+    assert await steps(rotating) == 0
+    hash_keys.add(activate=True)
+
+    def cut(name: str) -> None:
+        if name == "hashes.finished":
+            raise RuntimeError("cut off")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hash_rotation, "failpoint", cut)
+        with pytest.raises(RuntimeError):
+            await steps(rotating)
+    assert list(hash_keys.current().keys) == [2, 1]
+    assert await steps(rotating) == 0
+    assert list(hash_keys.current().keys) == [2]
+
+
+async def test_folder_that_nobody_may_write_leaves_everything_as_it_is(
+    desk: Any, store: PartitionStore, rotation: HashRotation, tmp_path: Path, test_clock: TestClock
+) -> None:
+    drafts = desk.people(5)
+    await desk.take_in(drafts)
+    (tmp_path / "hashes" / ".lock").unlink()
+    (tmp_path / "hashes" / ".lock").mkdir()
+    assert await steps(RotateHashes(rotation, timedelta(days=1), test_clock)) == 0
+    assert (await found(store, drafts))[:2] == ({draft.key for draft in drafts}, True)
+
+
+async def test_record_that_somebody_else_holds_is_left_for_later(
+    desk: Any, opened: Database, rotation: HashRotation, made_identity: Any
+) -> None:
+    await desk.take_in(desk.people(3))
+    await rotation.begin()
+    async with opened.transaction() as connection:
+        await connection.execute("SELECT FROM records WHERE record_no = 2 FOR UPDATE")
+        assert await rotation.rehash() == 3
+        assert await rotation.rehash() is None
+        assert not await rotation.finish()
+    assert await rotation.rehash() == 2
+    assert await rotation.finish()

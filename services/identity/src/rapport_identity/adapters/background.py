@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Literal
+from typing import Final
 
 from google.longrunning import operations_pb2
 from google.protobuf.message import Message
@@ -11,6 +11,7 @@ from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.operations import OperationRunner
+from rapport_chassis.rpc.health import Role
 from rapport_chassis.telemetry.logs import get_logger
 
 from rapport_identity.adapters.resolving import ResolvingUnit
@@ -29,12 +30,23 @@ class Stepping(Background):
         step: Does some of the work, and returns whether there was any.
         clock: Paces.
         share: Of the time that steps take at most.
+        idle_s: How long nothing is done where there was nothing to do.
+        role: The role whose processes do it.
     """
 
-    role: Literal["api"] = "api"
-
-    def __init__(self, name: str, step: Callable[[], Awaitable[bool]], clock: Clock, *, share: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[bool]],
+        clock: Clock,
+        *,
+        share: float,
+        idle_s: float = _IDLE_S,
+        role: Role = "api",
+    ) -> None:
         self.name = name
+        self.role = role
+        self._idle_s = idle_s
         self._step = step
         self._clock = clock
         self._rest = (1 - share) / share
@@ -54,7 +66,7 @@ class Stepping(Background):
                 continue
             failing = ""
             took = self._clock.boottime() - began
-            await self._clock.sleep(took * self._rest if worked else _IDLE_S)
+            await self._clock.sleep(took * self._rest if worked else self._idle_s)
 
 
 class SubmittedOperations:

@@ -63,6 +63,8 @@ class PartitionHeadTable(Base, table=True):
     recorded_at: datetime = Field(sa_column=_time())
     hash_versions: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False, server_default=text("'{1}'")))
     """Versions of the hash keys under which rows may be hashed; new rows are hashed under the first."""
+    hashed_since: datetime = Field(sa_column=_time(server_default=text("now()")))
+    """Since when these versions are in use."""
     matcher_id: str = Field(sa_column=_text(server_default=""))
     """The matcher that decides from this position on; empty while none was ever stored: the one that ships."""
 

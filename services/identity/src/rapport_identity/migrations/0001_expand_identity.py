@@ -16,6 +16,7 @@ CREATE TABLE partition_head (
     position bigint NOT NULL,
     recorded_at timestamptz NOT NULL,
     hash_versions integer[] NOT NULL DEFAULT '{1}',
+    hashed_since timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT pk_partition_head PRIMARY KEY (singleton),
     CONSTRAINT ck_partition_head_singleton CHECK (singleton),
     CONSTRAINT ck_partition_head_hash_versions CHECK (cardinality(hash_versions) > 0)

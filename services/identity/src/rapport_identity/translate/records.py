@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from rapport.identity.v1 import events_pb2, record_pb2
@@ -29,6 +29,7 @@ _COLUMNS: Final = {
     events_pb2.IDENTIFIER_KIND_COOKIE: "devices",
     events_pb2.IDENTIFIER_KIND_NATIONAL_ID: "national_ids",
 }
+_EVER: Final = datetime.min.replace(tzinfo=UTC)
 _NOBODY: Final = frozenset[int]({events_pb2.IDENTIFIER_KIND_DEVICE, events_pb2.IDENTIFIER_KIND_COOKIE})
 
 
@@ -47,6 +48,12 @@ def submission_of(message: record_pb2.Record, received_at: datetime) -> Submissi
     draft = RecordDraft(SourceKey(*record.key), payload, terms, facet.occurred_at)
     normals = tuple(dict.fromkeys(normal for _, normal in naming))
     return Submission(draft, record, facet, message.HasField("occurred_at"), normals)
+
+
+def found_by(payload: bytes) -> tuple[SourceKey, tuple[Term, ...]]:
+    """Return by what a stored record is found: what its source calls it, and its identifiers."""
+    draft = submission_of(record_pb2.Record.FromString(payload), _EVER).draft
+    return draft.key, draft.terms
 
 
 def indexed_of(held: HeldRecord) -> IndexedRecord:
