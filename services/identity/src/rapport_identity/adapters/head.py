@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 from rapport_chassis.database.pool import Connection
 
+from rapport_identity.adapters.bulk import Change, Target
+
 _TIMELINE: Final = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 _COLUMNS: Final = "epoch, position, greatest(recorded_at, clock_timestamp()), hash_versions, matcher_id"
 _READ: Final = f"SELECT {_COLUMNS}, timeline = {_TIMELINE} FROM partition_head"  # noqa: S608 - made of constants
@@ -18,7 +20,7 @@ _LOCK: Final = f"SELECT {_COLUMNS}, timeline = {_TIMELINE} FROM partition_head F
 _RENEW: Final = f"""
 UPDATE partition_head SET epoch = gen_random_uuid()::text, timeline = {_TIMELINE} WHERE timeline <> {_TIMELINE}
 """  # noqa: S608 - made of constants
-_ADVANCE: Final = "UPDATE partition_head SET position = %s, recorded_at = %s"
+_ADVANCE: Final = "UPDATE partition_head SET position = %s, recorded_at = %s RETURNING 1"
 _MATCHER: Final = "UPDATE partition_head SET matcher_id = %s"
 _HASH_VERSIONS: Final = "UPDATE partition_head SET hash_versions = %s, hashed_since = %s"
 _HASHED_SINCE: Final = "SELECT hashed_since FROM partition_head"
@@ -52,9 +54,9 @@ async def lock(connection: Connection) -> Head:
     return await _head(connection, _LOCK)
 
 
-async def advance(connection: Connection, position: int, recorded_at: datetime) -> None:
+async def advance(connection: Target, position: int, recorded_at: datetime) -> None:
     """Move the head, which this transaction holds."""
-    await connection.execute(_ADVANCE, (position, recorded_at))
+    await Change(_ADVANCE, (position, recorded_at), 1, "the partition has no head").write(connection)
 
 
 async def use_hash_versions(connection: Connection, held: Head, versions: tuple[int, ...]) -> None:
