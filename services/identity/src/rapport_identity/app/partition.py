@@ -172,7 +172,11 @@ class Partition:
         Raises:
             RapportError: NOT_READY.
         """
-        self._replica = await Replica.load(*self._shipped, self.units, self._loader)
+        gc.disable()  # nothing that is read is garbage, and to look for some takes as long as to read it
+        try:
+            self._replica = await Replica.load(*self._shipped, self.units, self._loader)
+        finally:
+            gc.enable()
         self._keep()
 
     def _keep(self) -> None:

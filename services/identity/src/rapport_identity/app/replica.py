@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -64,7 +65,8 @@ class Replica:
         async for chunk in loader.everything():
             for held in chunk:
                 replica._put(held)
-        replica.index.settle()
+        for _ in replica.index.settling():
+            await asyncio.sleep(0)  # who asks for health is answered
         async with units.unit() as unit:
             await replica.catch_up(unit, await unit.read())
         return replica

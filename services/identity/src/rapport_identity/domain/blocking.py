@@ -1,7 +1,8 @@
 """Blocking keys: which records are compared at all. Two records meet if they share a key that few enough hold."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from rapport_identity.domain.folding import Columns
@@ -9,6 +10,7 @@ from rapport_identity.domain.folding import Columns
 Part = Callable[[Columns], tuple[str, ...]]
 
 
+@cache
 def _value(column: str) -> Part:
     def part(columns: Columns) -> tuple[str, ...]:
         value = columns[column]
@@ -17,6 +19,7 @@ def _value(column: str) -> Part:
     return part
 
 
+@cache
 def _each(column: str) -> Part:
     def part(columns: Columns) -> tuple[str, ...]:
         value = columns[column]
@@ -45,13 +48,16 @@ class Rule:
     parts: tuple[Part, ...]
     cap: int = 100
 
-    def keys(self, columns: Columns) -> list[str]:
+    def keys(self, columns: Columns) -> Sequence[str]:
         """Return the keys of a record."""
-        keys = [self.name]
-        for part in self.parts:
+        values = self.parts[0](columns)
+        if not values:
+            return values
+        keys = [f"{self.name}|{value}" for value in values]
+        for part in self.parts[1:]:
             values = part(columns)
             if not values:
-                return []
+                return values
             keys = [f"{key}|{value}" for key in keys for value in values]
         return keys
 
@@ -78,6 +84,28 @@ RULES: Final = (
 """The keys of the default configuration."""
 
 
-def keys(columns: Columns, rules: Iterable[Rule] = RULES) -> list[str]:
-    """Return all keys of a record, rule by rule."""
-    return [key for rule in rules for key in rule.keys(columns)]
+class Keys:
+    """Makes the keys of records by several rules; a part that some of them have in common is made once.
+
+    Args:
+        rules: The rules.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        rules = tuple(rules)
+        self._parts = tuple(dict.fromkeys(part for rule in rules for part in rule.parts))
+        self._rules = [(rule.name, rule.cap, tuple(map(self._parts.index, rule.parts))) for rule in rules]
+
+    def __call__(self, columns: Columns) -> list[tuple[str, int]]:
+        """Return all keys of a record, each with its cap, rule by rule."""
+        made = [part(columns) for part in self._parts]
+        found: list[tuple[str, int]] = []
+        for name, cap, places in self._rules:
+            keys = [name]
+            for at in places:
+                if not (values := made[at]):
+                    break
+                keys = [f"{key}|{value}" for key in keys for value in values]
+            else:
+                found += [(key, cap) for key in keys]
+        return found

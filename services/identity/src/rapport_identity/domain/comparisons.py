@@ -108,8 +108,8 @@ def _required(form: Form) -> str | None:
 def codes(comparison: Comparison) -> tuple[str, ...]:
     """Return a code for each level, different from one another."""
     found: list[str] = []
-    for level in comparison.levels:
-        code = MISSING if level.is_null else _SIGNS.sub("_", level.label.casefold()).strip("_") or "level"
+    for at, level in enumerate(comparison.levels):
+        code = MISSING if level.is_null and not at else _SIGNS.sub("_", level.label.casefold()).strip("_") or "level"
         seen = sum(other == code or other.startswith(f"{code}_again") for other in found)
         found.append(f"{code}_again_{seen}" if seen else code)
     return tuple(found)

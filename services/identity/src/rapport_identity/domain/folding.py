@@ -5,11 +5,11 @@ these very columns, so a weight means the same offline and online.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rapport_identity.domain import identifiers
-from rapport_identity.domain.names import fold, roots, sound, split_suffix, without_titles
+from rapport_identity.domain.names import fold, roots, scripts, sound, split_suffix, without_titles
 from rapport_identity.domain.records import Address, IdentifierKind, Record
 
 Column = str | tuple[str, ...] | None
@@ -24,6 +24,8 @@ STREET_WORDS: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """Usual short forms of the words of a street."""
 
+_STREET_ENDS: Final = frozenset(STREET_WORDS.values()) - {"n", "s", "e", "w", "ne", "nw", "se", "sw", "mt"}
+
 UNIT_WORDS: Final = frozenset({
     "apt", "apartment", "unit", "suite", "ste", "flat", "no", "number", "aprt", "room", "bldg",
 })  # fmt: skip
@@ -32,6 +34,7 @@ UNIT_WORDS: Final = frozenset({
 MAX_TEXT: Final = 200
 """Signs of a value that are looked at; no person's name or street is longer."""
 
+_LETTERS = re.compile(r"[^a-z]+")
 _DATE = re.compile(r"^\s*(\d{1,4})[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ](\d{1,4})")
 _MONTHS: Final[Mapping[str, int]] = {
     "jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6,
@@ -49,7 +52,17 @@ def fold_record(record: Record) -> dict[str, Column]:
     columns["birth_place"] = _text(record.birth_place)
     columns["employer"] = _text(record.employer)
     columns.update(_identifier_columns(record))
+    if _made_of(columns["email_local"], columns["given"], columns["surname"]):
+        columns["email_local"] = None
     return columns
+
+
+def _made_of(local: Column, given: Column, surname: Column) -> bool:
+    """Whether what stands before the @ is the name again, with or without its other letters: no evidence beside it."""
+    if not (isinstance(local, str) and isinstance(given, str) and isinstance(surname, str)):
+        return False
+    letters, family = _LETTERS.sub("", local), surname.replace(" ", "")
+    return letters in {one + other for g in (given, given[0], "") for one, other in ((g, family), (family, g))}
 
 
 def _text(value: str | None) -> str | None:
@@ -78,6 +91,7 @@ def _name_columns(record: Record) -> dict[str, Column]:
         "surname_parts": tuple(sorted({word for word in surname_words if len(word) > 2})),
         "surname_sound": sound(surname_words[-1]) if surname_words and surname_words[-1].isascii() else None,
         "suffix": suffix,
+        "name_scripts": scripts(" ".join((*given_words, *middle_words, *surname_words))),
     }
 
 
@@ -137,6 +151,8 @@ def _address_columns(address: Address) -> dict[str, Column]:
     house = _text(address.house)
     if house is None and len(words) > 1 and words[0][0].isdigit():
         house, words = words[0], words[1:]
+    elif house is None and (at := _after_building(words)):
+        house, words = words[at], words[at + 1 :]
     street = " ".join(STREET_WORDS.get(word, word) for word in words) or None
     box = _text(address.po_box)
     if box:
@@ -154,6 +170,13 @@ def _address_columns(address: Address) -> dict[str, Column]:
         "postcode": postcode,
         "postcode_area": area,
     }
+
+
+def _after_building(words: Sequence[str]) -> int:
+    """Return where the number stands if a building's name comes before number and street; 0 if none does."""
+    if not words or STREET_WORDS.get(words[-1], words[-1]) not in _STREET_ENDS:
+        return 0
+    return next((at for at, word in enumerate(words[:-2]) if at and word.isdigit()), 0)
 
 
 def _postcode(text: str | None) -> tuple[str | None, str | None]:

@@ -4,7 +4,8 @@ A record that goes from one person to another leaves by a split and arrives by a
 between, so that whoever follows the ids (and the consents under them) need know no third kind of change.
 
 Every record has a *home*: the id it would go by if all merges since were undone. A split looks at homes, a merge at
-sizes, and so a split that undoes a merge gives back the very ids, with nothing kept beside the history itself.
+sizes, where a record that left a profile by a split counts for that profile too. So a split that undoes a merge gives
+back the very ids, as does a merge that undoes a split, with nothing kept beside the history itself.
 """
 
 from collections import Counter
@@ -35,6 +36,8 @@ class Before:
         redirects: The profile that each redirecting id stands for.
         ways: The way of each record; need be known only of profiles that fall apart.
         id_ways: The way of each redirecting id, likewise.
+        left: The profile that a record left by a split, if it came to where it is by that; need be known only of
+            profiles that become one.
     """
 
     owners: Mapping[int, str]
@@ -42,6 +45,7 @@ class Before:
     redirects: Mapping[str, str] = field(default_factory=dict)
     ways: Mapping[int, Sequence[str]] = field(default_factory=dict)
     id_ways: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left: Mapping[int, str] = field(default_factory=dict)
 
     def home(self, number: int) -> str:
         """Return the first on the way of a record that still stands for its profile."""
@@ -135,6 +139,11 @@ def way(history: Iterable[Passage]) -> list[str]:
         else:
             found = [profile_id]
     return found
+
+
+def left_by_split(history: Sequence[Passage]) -> str:
+    """Return the profile that a record left by its last passage, if that was a split; else nothing."""
+    return history[-2].profile_id if len(history) > 1 and not history[-1].by_merge else ""
 
 
 def change(before: Before, persons: Iterable[Collection[int]], issue: Callable[[], str]) -> Change:
@@ -233,7 +242,11 @@ class _Change:
 
     def _merge(self, came: Mapping[str, list[int]], numbers: Sequence[int]) -> Merge:
         """Let the id survive that had a profile before and most records; then that of the oldest record."""
-        survivor = max(came, key=lambda each: (each in self.before.owners.values(), len(came[each]), -came[each][0]))
+        counts = Counter({each: len(records) for each, records in came.items()})
+        for each, records in came.items():
+            left = (self.before.left.get(number, "") for number in records)
+            counts.update(profile_id for profile_id in left if profile_id in came and profile_id != each)
+        survivor = max(came, key=lambda each: (each in self.before.owners.values(), counts[each], -came[each][0]))
         version = 1 + max(self.versions[each] for each in came)
         absorbed = sorted(each for each in came if each != survivor)
         for each, stands_for in sorted(self.redirects.items()):

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from rapport_identity.domain import sharing
-from rapport_identity.domain.blocking import RULES, Rule
+from rapport_identity.domain.blocking import RULES, Keys, Rule
 from rapport_identity.domain.folding import Column, Columns, fold_record
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record, RecordKey
@@ -61,6 +61,9 @@ class Entry:
         return dict(zip(_NAMES, self.values, strict=True))
 
 
+_STEP: Final = 1000
+"""Records that are brought together in one step."""
+
 Holders = dict[str, list[Entry]]
 """Those who hold an identifier, by who they say they are."""
 
@@ -76,6 +79,7 @@ class Index:
     def __init__(self, matcher: Matcher, rules: Sequence[Rule] = RULES) -> None:
         self.matcher = matcher
         self._rules = rules
+        self._keys = Keys(rules)
         self._entries: dict[int, Entry] = {}
         self._by_key: dict[RecordKey, Entry] = {}
         self._blocks: dict[str, Block] = {}
@@ -117,6 +121,22 @@ class Index:
 
     def settle(self) -> None:
         """Say that all records so far were linked before: from now on changes are followed."""
+        for _ in self.settling():
+            pass
+
+    def settling(self) -> Iterator[None]:
+        """Do what `settle` does, in steps between which others may work, but not on this index.
+
+        What is shared is judged once, when all who hold it are here, and not again with each of them.
+        """
+        for identifier, held in self._holders.items():
+            verdict = self._verdict(identifier, held)
+            if verdict is not Sharing.PERSONAL:
+                self._shared[identifier] = verdict
+        for at, entry in enumerate(self._entries.values()):
+            self._enter(entry, self._keys(sharing.without_shared(entry.columns, self._shared)))
+            if at % _STEP == 0:
+                yield
         self._settled = True
 
     def put(self, number: int, record: Record) -> None:
@@ -139,7 +159,8 @@ class Index:
             entry.values = tuple(columns.values())
             self._hold(entry, columns)
             self._loosen(entry)
-        self._join(entry, columns)
+        if self._settled:
+            self._join(entry, columns)
 
     def remove(self, number: int) -> None:
         """Take a record out; nothing happens if it is not here."""
@@ -254,17 +275,19 @@ class Index:
     def _join(self, entry: Entry, columns: Columns) -> None:
         """Have a record, of which no edge is known, seen as it now is, and draw its edges."""
         columns = sharing.without_shared(columns, self._shared)
-        entry.prepared = self.matcher.prepare_columns(entry.key, columns) if self._settled else None
-        self._enter(entry, [(key, rule.cap) for rule in self._rules for key in rule.keys(columns)])
-        if self._settled:
-            for other, bits in self.edges(entry).items():
-                if other.edges is not None:
-                    other.edges[entry] = bits
-            self._touched.add(entry)
+        entry.prepared = self.matcher.prepare_columns(entry.key, columns)
+        self._enter(entry, self._keys(columns))
+        for other, bits in self.edges(entry).items():
+            if other.edges is not None:
+                other.edges[entry] = bits
+        self._touched.add(entry)
 
     def _enter(self, entry: Entry, keys: Sequence[tuple[str, int]]) -> None:
         """Have a record hold exactly these keys."""
         wanted = dict(keys)
+        if not entry.blocks:
+            entry.blocks = tuple([self._enter_block(entry, key, cap) for key, cap in wanted.items()])
+            return
         held = {block.key: block for block in entry.blocks}
         for key, block in held.items():
             if key not in wanted:
@@ -277,13 +300,14 @@ class Index:
     def _enter_block(self, entry: Entry, key: str, cap: int) -> Block:
         block = self._blocks.get(key)
         if block is None:
-            block = self._blocks[key] = Block(key, cap, [])
-        was_open = block.open
-        if was_open and self._settled and len(block.members) == cap:
+            block = self._blocks[key] = Block(key, cap, [entry])
+            return block
+        closes = self._settled and len(block.members) == cap
+        if closes:
             for member in block.members:
                 self.edges(member)
         block.members.append(entry)
-        if was_open and not block.open and self._settled:
+        if closes:
             self._part(block, entry)
         return block
 
@@ -330,10 +354,10 @@ class Index:
 
     def _judge(self, identifier: tuple[str, str], cause: Entry) -> None:
         """Judge an identifier by who holds it now; all of them see it if it became or stopped being personal."""
-        column, value = identifier
+        if not self._settled:
+            return
         held = self._holders[identifier]
-        enough = list(islice(held, 2 * sharing.LIMITS[column].household + 1))  # of the named or the nameless that many
-        verdict = sharing.judge(column, value, enough)
+        verdict = self._verdict(identifier, held)
         before = self._shared.get(identifier, Sharing.PERSONAL)
         flips = (before is Sharing.PERSONAL) != (verdict is Sharing.PERSONAL)
         others = [each for group in held.values() for each in group if each is not cause] if flips else []
@@ -345,6 +369,11 @@ class Index:
         for other in others:
             self._loosen(other)
             self._join(other, other.columns)
+
+    def _verdict(self, identifier: tuple[str, str], held: Holders) -> Sharing:
+        column, value = identifier
+        # Of the named, or of the nameless, that many are enough.
+        return sharing.judge(column, value, list(islice(held, 2 * sharing.LIMITS[column].household + 1)))
 
 
 def _meet(one: Entry, other: Entry) -> bool:

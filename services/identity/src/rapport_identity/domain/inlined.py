@@ -67,9 +67,9 @@ class _Writer:
             case Otherwise():
                 return "True"
             case All(parts):
-                return " and ".join(f"({self.condition(part)})" for part in parts)
+                return " and ".join(f"({self.condition(part)})" for part in parts) or "True"
             case Any(parts):
-                return " or ".join(f"({self.condition(part)})" for part in parts)
+                return " or ".join(f"({self.condition(part)})" for part in parts) or "False"
             case Missing(Field(start=None) as field):
                 return f"not {self._read(field)}"
             case Same(Field(start=None) as left, Field(start=None) as right):

@@ -34,6 +34,7 @@ UNLIKE_ANY: Final = str.maketrans(
 FOLDED: Final = 20_000
 """How many texts are kept folded: names and places come again and again, and then are one object in memory too."""
 
+_LATIN: Final = ("latin",)
 _APART = re.compile(r"[^\w]+|_+")
 _APOSTROPHES = re.compile("['\u2019`\u00b4]")
 _SOUNDS: Final[Mapping[str, str]] = {
@@ -57,6 +58,18 @@ def fold(text: str | None) -> str | None:
         text = "".join(sign for sign in lowered if not unicodedata.combining(sign))
     words = _APART.sub(" ", _APOSTROPHES.sub("", text.casefold())).split()
     return " ".join(words) or None
+
+
+def scripts(text: str | None) -> tuple[str, ...]:
+    """Return the scripts that the letters of a folded text are of, sorted: two that share none cannot be compared."""
+    if not text:
+        return ()
+    return _LATIN if text.isascii() else _scripts(text)
+
+
+@lru_cache(FOLDED)
+def _scripts(text: str) -> tuple[str, ...]:
+    return tuple(sorted({unicodedata.name(sign, "?").split()[0].lower() for sign in text if sign.isalpha()}))
 
 
 def without_titles(words: list[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """From records to persons in one pure function: what any order of arrival, on any number of replicas, must end in."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -72,13 +73,15 @@ def judge_identifiers(
     folded: Mapping[RecordKey, Mapping[str, Column]],
 ) -> dict[tuple[str, str], sharing.Sharing]:
     """Return what is not personal among the identifiers of all records."""
-    holders: dict[tuple[str, str], set[str]] = {}
+    holders: dict[tuple[str, str], Counter[str]] = {}
     for key, columns in folded.items():
         who = sharing.holder(key, columns)
         for column in sharing.LIMITS:
             for value in columns[column] or ():
-                holders.setdefault((column, value), set()).add(who)
-    judged = {(column, value): sharing.judge(column, value, held) for (column, value), held in holders.items()}
+                holders.setdefault((column, value), Counter())[who] += 1
+    judged = {
+        (column, value): sharing.judge(column, value, held, held.total()) for (column, value), held in holders.items()
+    }
     return {identifier: verdict for identifier, verdict in judged.items() if verdict is not sharing.Sharing.PERSONAL}
 
 

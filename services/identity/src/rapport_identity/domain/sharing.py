@@ -47,6 +47,10 @@ LIMITS: Final[Mapping[str, Limits]] = {
 issued to one person is personal until so many hold it that it can only be a placeholder: names are misspelt often."""
 
 
+MOST_RECORDS: Final = 100
+"""Records above which an identifier is common whatever names they have: as many as its blocking key brings together.
+What so many records hold under one name is a terminal's or a test's, and would make one person of everybody there."""
+
 _NAMELESS: Final = "?"
 
 
@@ -58,9 +62,9 @@ def holder(key: RecordKey, columns: Columns) -> str:
     return f"{initial or ''}|{columns['surname_sound'] or surname or ''}"
 
 
-def judge(column: str, value: str, holders: Collection[str]) -> Sharing:
-    """Return what an identifier is good for, given who holds it at present, each once."""
-    if column == "emails" and identifiers.is_role_mailbox(value):
+def judge(column: str, value: str, holders: Collection[str], records: int) -> Sharing:
+    """Return what an identifier is good for, given who holds it at present, each once, and in how many records."""
+    if records > MOST_RECORDS or (column == "emails" and identifiers.is_role_mailbox(value)):
         return Sharing.COMMON
     limits = LIMITS[column]
     if len(holders) <= limits.personal:

@@ -44,6 +44,9 @@ def _alike(column: str, similarity: float, distance: int) -> Form:
 
 OTHER: Final = Level("differs", Otherwise(), m=0.05, u=0.9)
 
+IN_OTHER_LETTERS: Final = Level("in other letters", Disjoint(Field("name_scripts", "l"), Field("name_scripts", "r")))
+"""Names in two scripts share no sign, whosever they are: that they differ says nothing."""
+
 TRAITS: Final = (
     Comparison("given_name", (
         unknown("given"),
@@ -54,6 +57,7 @@ TRAITS: Final = (
         Level("is the other's middle name", crossed_lists("given_roots", "middle_roots"), m=0.02, u=0.005),
         Level("is the other's surname", crossed("given", "surname"), m=0.02, u=0.001),
         Level("somewhat alike", near("jaro_winkler_similarity", "given", 0.78), m=0.02, u=0.03),
+        IN_OTHER_LETTERS,
         OTHER,
     )),
     Comparison("middle_name", (
@@ -61,6 +65,7 @@ TRAITS: Final = (
         Level("same", same("middle"), m=0.6, u=0.02, term="middle"),
         Level("short form or part", shares("middle_roots"), m=0.1, u=0.02),
         Level("same initial", same("middle_initial"), m=0.2, u=0.08, term="middle_initial"),
+        IN_OTHER_LETTERS,
         OTHER,
     )),
     Comparison("surname", (
@@ -70,6 +75,7 @@ TRAITS: Final = (
         Level("part", shares("surname_parts"), m=0.02, u=0.001),
         Level("is the other's given name", crossed("given", "surname"), m=0.01, u=0.001),
         Level("somewhat alike", near("jaro_winkler_similarity", "surname", 0.78), m=0.02, u=0.03),
+        IN_OTHER_LETTERS,
         OTHER,
     )),
     Comparison("generation", (

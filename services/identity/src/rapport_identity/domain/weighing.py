@@ -92,7 +92,7 @@ class Weigher:
 
 
 def _gain(level: Level, person: float, home: float, at: int | None) -> Weights | Adjust:
-    """Return what a level weighs, a veto minus infinity; where the frequency of a value matters, what tells it by that."""
+    """Return what a level weighs, a veto minus infinity; what tells it by its frequency where that matters."""
     if level.veto:
         return -inf, 0.0
     if at is None:
