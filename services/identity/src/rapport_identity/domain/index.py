@@ -372,8 +372,14 @@ class Index:
 
     def _verdict(self, identifier: tuple[str, str], held: Holders) -> Sharing:
         column, value = identifier
-        # Of the named, or of the nameless, that many are enough.
-        return sharing.judge(column, value, list(islice(held, 2 * sharing.LIMITS[column].household + 1)))
+        # Of the named, or of the nameless, that many are enough, and of records one more than may be.
+        names = list(islice(held, 2 * sharing.LIMITS[column].household + 1))
+        records = 0
+        for group in held.values():
+            records += len(group)
+            if records > sharing.MOST_RECORDS:
+                break
+        return sharing.judge(column, value, names, records)
 
 
 def _meet(one: Entry, other: Entry) -> bool:
