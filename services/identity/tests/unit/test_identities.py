@@ -3,7 +3,7 @@ from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rapport_identity.domain.identities import Before, Passage, change, way
+from rapport_identity.domain.identities import Before, Passage, change, left_by_split, way
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Registry:
             {each: to for each, to in self.redirects.items() if each in ids},
             {number: way(self.histories[number]) for number in mine},
             {each: way(self.id_histories[each]) for each in ids},
+            {number: left_by_split(self.histories[number]) for number in mine},
         )
 
     def apply(self, persons):
@@ -123,6 +124,28 @@ def merged_and_split(draw, steps, parts):
     made = registry.apply(chosen)
     assert (registry.owners, registry.redirects) == before
     assert all(split.issued_ids == () for split in made.splits)
+    registry.check()
+
+
+def test_a_split_undone_by_a_merge_restores_who_went_by_which_id_and_what_every_id_stood_for(scale):
+    @settings(max_examples=scale.pick(small=80, full=10_000))
+    @given(draw=st.randoms(use_true_random=False), steps=st.integers(0, 9), parts=st.integers(2, 3))
+    def restores(draw, steps, parts):
+        split_and_merged(draw, steps, parts)
+
+    restores()
+
+
+def split_and_merged(draw, steps, parts):
+    registry = any_history(draw, steps)
+    chosen = draw.choice(list(registry.persons().values()))
+    before = dict(registry.owners), dict(registry.redirects)
+    groups = regrouped(draw, chosen, parts)
+    issued = set(registry.issued)
+    registry.apply(groups)
+    registry.apply([chosen])
+    assert registry.owners == before[0]
+    assert {each: to for each, to in registry.redirects.items() if each in issued} == before[1]
     registry.check()
 
 

@@ -13,7 +13,7 @@ from rapport_identity.app.stored import Move, MoveKind, ProfileStatus, StoredPro
 from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain import identities
 from rapport_identity.domain.facets import Facet, ProfileState, state_of
-from rapport_identity.domain.identities import Before, Change, Part, way
+from rapport_identity.domain.identities import Before, Change, Part, left_by_split, way
 from rapport_identity.domain.relinking import relink
 from rapport_identity.domain.told import Cause, ProfileCreated, ProfilesMerged, ProfileSplit, ProfileUpdated, Result
 
@@ -48,16 +48,20 @@ async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decid
     profile_ids = sorted(set(owners.values()))
     redirecting, stored = await unit.standing(profile_ids)
     redirects = {each: profile_id for profile_id, ids in redirecting.items() for each in ids}
-    ways, id_ways = {}, {}
+    ways, id_ways, left = {}, {}, {}
     of_person = {number: at for at, each in enumerate(news) for number in each}
     apart = {each for each in profile_ids if len({of_person[number] for number in replica.members[each]}) > 1}
-    if apart:
-        leaving = [number for number, owner in owners.items() if owner in apart]
-        histories, turns = await unit.histories(leaving, [each for each, to in redirects.items() if to in apart])
+    joined = {
+        each for person in news if len(met := {owners[one] for one in person if one in owners}) > 1 for each in met
+    }
+    if apart or joined:
+        moving = [number for number, owner in owners.items() if owner in apart or owner in joined]
+        histories, turns = await unit.histories(moving, [each for each, to in redirects.items() if to in apart])
         ways = {number: way(history) for number, history in histories.items()}
+        left = {number: left_by_split(history) for number, history in histories.items()}
         id_ways = {each: way(history) for each, history in turns.items()}
     versions = {each: profile.version for each, profile in stored.items()}
-    before = Before(owners, versions, redirects, ways, id_ways)
+    before = Before(owners, versions, redirects, ways, id_ways, left)
     return Decided(before, identities.change(before, news, lambda: new_id("profile")), stored)
 
 

@@ -16,7 +16,7 @@ from rapport_identity.app.matchers import Matchers, Previewed, get_matcher
 from rapport_identity.app.partition import Partition
 from rapport_identity.app.units import Unit
 from rapport_identity.domain import identities
-from rapport_identity.domain.identities import Before, Change, way
+from rapport_identity.domain.identities import Before, Change, left_by_split, way
 
 _AT_ONCE: Final = 100
 """Groups of profiles whose history is read at once."""
@@ -178,7 +178,8 @@ async def _changes(
         ways = {number: [*way(histories.get(number, ())), owner] for number, owner in mine.items()}
         redirects = {each: owner for each, owner in dormant.items() if owner in ids}
         id_ways = {each: way(turns.get(each, ())) for each in redirects}
-        before = Before(mine, versions, redirects, ways, id_ways)
+        left = {number: left_by_split(histories.get(number, ())) for number in mine}
+        before = Before(mine, versions, redirects, ways, id_ways, left)
         found.append((group, identities.change(before, group, lambda: new_id("profile"))))
     return found
 

@@ -241,12 +241,23 @@ class _Change:
         return next((each for each in reversed(way_there) if each in names), left)
 
     def _merge(self, came: Mapping[str, list[int]], numbers: Sequence[int]) -> Merge:
-        """Let the id survive that had a profile before and most records; then that of the oldest record."""
-        counts = Counter({each: len(records) for each, records in came.items()})
-        for each, records in came.items():
-            left = (self.before.left.get(number, "") for number in records)
-            counts.update(profile_id for profile_id in left if profile_id in came and profile_id != each)
-        survivor = max(came, key=lambda each: (each in self.before.owners.values(), counts[each], -came[each][0]))
+        """Let the id survive that had a profile before and most records; then that of the oldest record.
+
+        Records that had left a profile by a split, and now come to it again, are its records already.
+        """
+        returning = Counter(
+            self.before.left.get(number, "")
+            for each, mine in came.items()
+            for number in mine
+            if self.before.left.get(number, "") != each
+        )
+
+        def weight(profile_id: str) -> tuple[bool, int, int]:
+            back = returning[profile_id]
+            stood = back > 0 or profile_id in self.before.owners.values()
+            return stood, len(came[profile_id]) + back, -came[profile_id][0]
+
+        survivor = max(came, key=weight)
         version = 1 + max(self.versions[each] for each in came)
         absorbed = sorted(each for each in came if each != survivor)
         for each, stands_for in sorted(self.redirects.items()):
