@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from identity_desk import (
@@ -17,11 +17,13 @@ from identity_desk import (
     request_id,
     start_installation,
 )
+from identity_office import exact, model, open_office
 from rapport.identity.v1 import events_pb2, identity_pb2, record_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.records import RecordKey
 from rapport_identity.domain.resolution import resolve
+from rapport_identity.domain.splink_model import read_model
 from rapport_identity.population import Population
 from rapport_identity.translate.records import record_of
 from rapport_testing.free_ports import free_port
@@ -134,3 +136,38 @@ async def test_a_service_killed_outright_knows_after_its_restart_what_it_had_ans
     assert again == entries
     assert {each.outcome for each in repeated} == {identity_pb2.RECORD_OUTCOME_UNCHANGED}
     assert [each.profile_id for each in repeated] == settled
+
+
+async def test_a_matcher_whose_takeover_is_killed_takes_over_the_rest(rig: Rig, scale: Scale) -> None:
+    await rig.restart()
+    records = people(scale.pick(small=200, full=2_000), 5)
+    rig.loaded.extend(records)
+    by_surname = model(exact("surname", m=0.99, u=0.0001))
+    async with open_desk(rig.installation, deadline_s=30) as desk, open_office(rig.installation) as office:
+        await desk.until_serving("api")
+        await desk.load(records)
+        shipped = await office.until_active("")
+        made = await office.import_model(by_surname, [], join=1.0)
+        await rig.restart("partition.written=kill@3")  # the activation, 64 records, and in the middle of the next 64
+        await desk.until_serving("api")
+        named = request_id()
+
+        async def activated() -> bool:
+            try:
+                return bool(await office.activate(made.matcher_id, named=named))
+            except RemoteError:
+                return False
+
+        await asyncio.gather(eventually(activated, timeout_s=60), rig.revive())
+        await desk.until_serving("api")
+        await office.until_active(made.matcher_id)
+        found: dict[str, set[RecordKey]] = {}
+        for each in records:
+            found.setdefault((await insist(desk, each)).profile_id, set()).add(record_of(each).key)
+        matcher = replace(read_model(by_surname, {}), join=1.0, fracture=0.0)
+        mine = {record_of(each).key for each in records}
+        clusters = resolve([record_of(each) for each in rig.loaded], matcher).partition.clusters
+        wanted = {frozenset(mine.intersection(each)) for each in clusters} - {frozenset()}
+        assert {frozenset(each) for each in found.values()} == wanted
+        await office.activate(shipped.matcher_id)
+        await office.until_active(shipped.matcher_id)
