@@ -23,6 +23,8 @@ _NONCE_BYTES: Final = 12
 _DEFLATE_FROM: Final = 1024
 _PLAIN: Final = b"\x00"
 _DEFLATED: Final = b"\x01"
+_READ: Final = b"\x02"
+_LENGTH_BYTES: Final = 4
 _RAW_DEFLATE: Final = -15
 
 # What a hash stands for goes into it, so that equal texts of two kinds have nothing in common.
@@ -36,7 +38,7 @@ class UnreadableError(Exception):
     """A value or key was not made with this key, or not for this place, or was changed since."""
 
 
-def seal(secret: bytes, record_id: str, version: int, payload: bytes) -> bytes:
+def seal(secret: bytes, record_id: str, version: int, payload: bytes, reading: bytes = b"") -> bytes:
     """Encrypt a record's payload so that it opens only as this version of this record.
 
     Args:
@@ -44,6 +46,7 @@ def seal(secret: bytes, record_id: str, version: int, payload: bytes) -> bytes:
         record_id: The record.
         version: The version.
         payload: What to encrypt; long ones are deflated first.
+        reading: What follows from it and is found quicker beside it.
     """
     nonce = os.urandom(_NONCE_BYTES)
     text = _PLAIN + payload
@@ -51,6 +54,8 @@ def seal(secret: bytes, record_id: str, version: int, payload: bytes) -> bytes:
         deflated = zlib.compress(payload, 6, _RAW_DEFLATE)
         if len(deflated) < len(payload):
             text = _DEFLATED + deflated
+    if reading:
+        text = _READ + len(reading).to_bytes(_LENGTH_BYTES, "big") + reading + text
     return nonce + AESGCM(secret).encrypt(nonce, text, _place(record_id, version))
 
 
@@ -60,11 +65,24 @@ def unseal(secret: bytes, record_id: str, version: int, value: bytes) -> bytes:
     Raises:
         UnreadableError: The value is not that of this version of this record under this key.
     """
+    return unseal_both(secret, record_id, version, value)[0]
+
+
+def unseal_both(secret: bytes, record_id: str, version: int, value: bytes) -> tuple[bytes, bytes]:
+    """Return the payload of a value, and the reading beside it; empty where there is none.
+
+    Raises:
+        UnreadableError: As for `unseal`.
+    """
     try:
         text = AESGCM(secret).decrypt(value[:_NONCE_BYTES], value[_NONCE_BYTES:], _place(record_id, version))
     except (InvalidTag, ValueError):
         raise UnreadableError(f"the value of {record_id}, version {version}, does not open") from None
-    return zlib.decompress(text[1:], _RAW_DEFLATE) if text[:1] == _DEFLATED else text[1:]
+    reading = b""
+    if text[:1] == _READ:
+        end = 1 + _LENGTH_BYTES + int.from_bytes(text[1 : 1 + _LENGTH_BYTES], "big")
+        reading, text = text[1 + _LENGTH_BYTES : end], text[end:]
+    return zlib.decompress(text[1:], _RAW_DEFLATE) if text[:1] == _DEFLATED else text[1:], reading
 
 
 def wrap(epoch_key: bytes, secret: bytes) -> bytes:

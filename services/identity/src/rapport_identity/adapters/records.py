@@ -10,7 +10,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS
 
 from rapport_identity.adapters.bulk import Change, Rows, Target, array
-from rapport_identity.adapters.crypto import Hasher, unseal
+from rapport_identity.adapters.crypto import Hasher, unseal_both
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.vault import SealedRecord
 from rapport_identity.app.ports import KeyStore
@@ -284,20 +284,23 @@ async def opened(records: Sequence[EncryptedRecord], keys: KeyStore) -> list[Hel
         UnreadableError: A value does not fit its key and place: somebody changed it.
     """
     secrets = await keys.get([each.key_id for each in records if each.key_id is not None])
-    return [
-        HeldRecord(
-            each.record_no,
-            each.profile_id,
-            each.recorded_under,
-            each.version,
-            each.position,
-            each.recorded_at,
-            unseal(secret, each.record_id, each.version, each.value)
-            if each.value is not None and (secret := secrets.get(each.key_id or b"")) is not None
-            else None,
-        )
-        for each in records
-    ]
+    return [_held(each, secrets.get(each.key_id or b"")) for each in records]
+
+
+def _held(record: EncryptedRecord, secret: bytes | None) -> HeldRecord:
+    payload, reading = None, b""
+    if record.value is not None and secret is not None:
+        payload, reading = unseal_both(secret, record.record_id, record.version, record.value)
+    return HeldRecord(
+        record.record_no,
+        record.profile_id,
+        record.recorded_under,
+        record.version,
+        record.position,
+        record.recorded_at,
+        payload,
+        reading,
+    )
 
 
 async def _read(connection: Connection, statement: Any, values: Sequence[Any]) -> list[EncryptedRecord]:

@@ -84,7 +84,7 @@ def _sealed(draft: RecordDraft, record_id: str, version: int, key: DataKey, hash
         record_id=record_id,
         version=version,
         key_id=key.key_id,
-        value=seal(key.secret, record_id, version, draft.payload),
+        value=seal(key.secret, record_id, version, draft.payload, draft.reading),
         source=draft.key.source,
         source_key=hasher.source_key(*draft.key),
         digest=hasher.digest(draft.payload),

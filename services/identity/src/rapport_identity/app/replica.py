@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from rapport_identity.app.stored import ConstraintKind, IndexedRecord, MoveKind, ProfileStatus, StoredConstraint
 from rapport_identity.app.units import Loader, News, Position, Unit, Units
 from rapport_identity.domain.bonds import Bond, Bonds
 from rapport_identity.domain.facets import Facet
+from rapport_identity.domain.folding import Values
 from rapport_identity.domain.index import Index
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record
@@ -121,8 +123,8 @@ class Replica:
             self.facets.pop(held.record_no, None)
             self.assign(held.record_no, "")
             return
-        record, self.facets[held.record_no] = held.content
-        self.index.put(held.record_no, record)
+        key, values, self.facets[held.record_no] = held.content
+        self.index.put_folded(held.record_no, key, values)
         self.assign(held.record_no, held.profile_id)
 
     def _bind(self, constraint: StoredConstraint) -> None:
@@ -144,16 +146,18 @@ class Trial:
     replica: Replica
     _undo: list[Callable[[], object]] = field(default_factory=list)
 
-    def put(self, number: int, record: Record) -> None:
-        """Have a record in the index."""
+    def put(self, number: int, record: Record, values: Values) -> None:
+        """Have a record in the index, by all that is folded of it where that is done."""
         index = self.replica.index
         if number in index:
             entry = index[number]
-            key, values = entry.key, entry.values
-            self._undo.append(lambda: index.put_folded(number, key, values))
+            self._undo.append(partial(index.put_folded, number, entry.key, entry.values))
         else:
-            self._undo.append(lambda: index.remove(number))
-        index.put(number, record)
+            self._undo.append(partial(index.remove, number))
+        if values:
+            index.put_folded(number, record.key, values)
+        else:
+            index.put(number, record)
 
     def bind(self, constraint_id: str, bond: Bond) -> None:
         """Have a constraint in force."""

@@ -150,7 +150,7 @@ class ResolveRecords:
                 arrival.outcome = Outcome.UPDATED
             else:
                 arrival.outcome = Outcome.CREATED
-            session.trial.put(arrival.number, arrival.submission.record)
+            session.trial.put(arrival.number, arrival.submission.record, arrival.submission.values)
             facet = arrival.submission.facet
             if not arrival.submission.dated:
                 facet = replace(facet, occurred_at=session.head.recorded_at)

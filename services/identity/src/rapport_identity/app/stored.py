@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rapport_identity.domain.facets import Facet, ProfileState
-from rapport_identity.domain.records import Record
+from rapport_identity.domain.folding import Values
+from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sightings import Normal
 
 
@@ -35,12 +36,14 @@ class RecordDraft:
         payload: The record, serialised.
         terms: By what it is found.
         occurred_at: When the source wrote it.
+        reading: The record as a replica holds it, serialised, so that a start need not read the payload; or empty.
     """
 
     key: SourceKey
     payload: bytes
     terms: tuple[Term, ...]
     occurred_at: datetime
+    reading: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Submission:
         facet: What others may know of it.
         dated: Whether its source says when it wrote it; if not, it counts from when it is recorded.
         identifiers: Its identifiers that name somebody, as they are compared.
+        values: All that is folded of it, in the order of the index; empty where that is still to be done.
     """
 
     draft: RecordDraft
@@ -60,6 +64,7 @@ class Submission:
     facet: Facet
     dated: bool
     identifiers: tuple[Normal, ...]
+    values: Values = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class HeldRecord(NamedTuple):
         position: Position of the write that made this version.
         recorded_at: When that was.
         payload: The record, serialised; None if it was erased.
+        reading: The record as a replica holds it, serialised; empty where it was written without.
     """
 
     record_no: int
@@ -105,6 +111,15 @@ class HeldRecord(NamedTuple):
     position: int
     recorded_at: datetime
     payload: bytes | None
+    reading: bytes = b""
+
+
+class IndexedContent(NamedTuple):
+    """What a replica holds of a record: what its source calls it, all that is folded of it, and its facet."""
+
+    key: RecordKey
+    values: Values
+    facet: Facet
 
 
 class IndexedRecord(NamedTuple):
@@ -112,7 +127,7 @@ class IndexedRecord(NamedTuple):
 
     record_no: int
     profile_id: str
-    content: tuple[Record, Facet] | None
+    content: IndexedContent | None
 
 
 class ProfileStatus(StrEnum):

@@ -14,6 +14,8 @@ from rapport_identity.domain.records import Address, IdentifierKind, Record
 
 Column = str | tuple[str, ...] | None
 Columns = Mapping[str, Column]
+Values = tuple[Column, ...]
+"""All columns of a record, in the order in which they are folded."""
 
 STREET_WORDS: Final[Mapping[str, str]] = {
     "street": "st", "strasse": "st", "str": "st", "road": "rd", "avenue": "av", "ave": "av", "drive": "dr", "drv": "dr",

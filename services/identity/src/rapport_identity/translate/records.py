@@ -8,10 +8,20 @@ from typing import Final
 from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.times import moment
 
-from rapport_identity.app.stored import HeldRecord, IndexedRecord, RecordDraft, SourceKey, Submission, Term
+from rapport_identity.app.stored import (
+    HeldRecord,
+    IndexedContent,
+    IndexedRecord,
+    RecordDraft,
+    SourceKey,
+    Submission,
+    Term,
+)
 from rapport_identity.domain import identifiers
 from rapport_identity.domain.facets import Facet
+from rapport_identity.domain.folding import fold_record
 from rapport_identity.domain.records import Address, Identifier, IdentifierKind, Record, RecordKey
+from rapport_identity.translate.readings import content_in, reading_of
 
 _EXACT: Final = {
     events_pb2.IDENTIFIER_KIND_ACCOUNT: IdentifierKind.ACCOUNT,
@@ -45,9 +55,11 @@ def submission_of(message: record_pb2.Record, received_at: datetime) -> Submissi
     naming = [(kind, normal) for kind, normal in forms if normal is not None]
     terms = tuple(dict.fromkeys(Term(kind, value) for kind, (_, value) in naming))
     payload = message.SerializeToString(deterministic=True)
-    draft = RecordDraft(SourceKey(*record.key), payload, terms, facet.occurred_at)
+    values, dated = tuple(fold_record(record).values()), message.HasField("occurred_at")
+    reading = reading_of(IndexedContent(record.key, values, facet), dated=dated)
+    draft = RecordDraft(SourceKey(*record.key), payload, terms, facet.occurred_at, reading)
     normals = tuple(dict.fromkeys(normal for _, normal in naming))
-    return Submission(draft, record, facet, message.HasField("occurred_at"), normals)
+    return Submission(draft, record, facet, dated, normals, values)
 
 
 def found_by(payload: bytes) -> tuple[SourceKey, tuple[Term, ...]]:
@@ -60,8 +72,12 @@ def indexed_of(held: HeldRecord) -> IndexedRecord:
     """Return a record as a replica holds it."""
     if held.payload is None:
         return IndexedRecord(held.record_no, held.profile_id, None)
-    message = record_pb2.Record.FromString(held.payload)
-    return IndexedRecord(held.record_no, held.profile_id, (record_of(message), facet_of(message, held.recorded_at)))
+    content = content_in(held.reading, held.recorded_at)
+    if content is None:
+        message = record_pb2.Record.FromString(held.payload)
+        record = record_of(message)
+        content = IndexedContent(record.key, tuple(fold_record(record).values()), facet_of(message, held.recorded_at))
+    return IndexedRecord(held.record_no, held.profile_id, content)
 
 
 def record_of(message: record_pb2.Record) -> Record:
