@@ -11,7 +11,7 @@ which is the log odds of "one person" against "two persons, of one household or 
 households; its score is then that of Splink.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from math import exp2, log1p, log2
@@ -116,10 +116,20 @@ class Matcher:
         """The codes of the levels of each comparison."""
         return tuple(codes(comparison) for comparison in self.comparisons)
 
+    def vetoes(self, one: Prepared, other: Prepared) -> bool:
+        """Return whether a comparison forbids a match of two records."""
+        both = one.known & other.known
+        return any(weigher.vetoes(one, other) for weigher in self._vetoing if not weigher.needs or weigher.needs & both)
+
     @cached_property
-    def vetoing(self) -> tuple[Callable[[Prepared, Prepared], bool], ...]:
-        """What says, for each comparison that can, whether it forbids a match of two records."""
-        return tuple(weigher.vetoes for weigher in self._weighers if any(level.veto for level in weigher.levels))
+    def vetoed(self) -> int:
+        """The columns of which a record must know one for a comparison to forbid any match of it; all if any may."""
+        needs = [weigher.needs for weigher in self._vetoing]
+        return reduce(or_, needs, 0) if all(needs) else -1
+
+    @cached_property
+    def _vetoing(self) -> tuple[Weigher, ...]:
+        return tuple(weigher for weigher in self._weighers if any(level.veto for level in weigher.levels))
 
     @cached_property
     def _weighers(self) -> tuple[Weigher, ...]:

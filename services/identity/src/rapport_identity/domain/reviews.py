@@ -25,6 +25,9 @@ MOST_MET: Final = 5_000
 """Pairs of a component in which conflicts are looked for, at most."""
 
 
+_ROUNDING: Final = 1e-6
+
+
 class ReviewCause(StrEnum):
     """Why a steward should look."""
 
@@ -117,17 +120,18 @@ def _between(around: Surroundings) -> Iterator[Question]:
 def _conflicts(around: Surroundings) -> Iterator[Question]:
     """Yield pairs that a conflict alone keeps from meeting."""
     index, looked = around.index, 0
-    vetoing = index.matcher.vetoing
-    for entry in (entry for person in around.persons for entry in person if vetoing):
-        seen = index.prepared(entry)
-        for other in index.met(entry):
+    matcher = index.matcher
+    for entry in (entry for person in around.persons for entry in person if matcher.vetoed):
+        seen, met = index.prepared(entry), index.met(entry)
+        may = seen.known & matcher.vetoed or matcher.vetoed < 0
+        for other in met if may else ():
             looked += 1
             if looked > MOST_MET:
                 return
             also = index.prepared(other)
-            forbidden = any(vetoes(seen, also) for vetoes in vetoing)
-            if forbidden and evidence(index.matcher, seen, also).score >= index.matcher.join:
+            if matcher.vetoes(seen, also) and evidence(matcher, seen, also).score >= matcher.join:
                 yield _certain(around, ReviewCause.CONTRADICTION, [entry], [other])
+        looked += 0 if may else len(met)
 
 
 def _close(around: Surroundings, left: Sequence[Entry], right: Sequence[Entry], average: float) -> Question:
@@ -144,7 +148,9 @@ def _question(
     around: Surroundings, cause: ReviewCause, left: Sequence[Entry], right: Sequence[Entry], doubt: float
 ) -> Question:
     index = around.index
-    pairs = ((evidence(index.matcher, index.prepared(a), index.prepared(b)), a, b) for a, b in product(left, right))
+    pairs = (
+        (evidence(index.matcher, index.prepared(a), index.prepared(b)), a, b) for a, b in _telling(index, left, right)
+    )
     found, one, other = max(pairs, key=lambda each: (each[0].score, -each[1].number, -each[2].number))
     levels = [
         f"{comparison.name}.{names[outcome.level]}"
@@ -155,6 +161,19 @@ def _question(
     digest = sha256("\n".join((cause, *levels)).encode()).digest()
     first, second = sorted((one.number, other.number))
     return Question(cause, first, second, doubt * len(left) * len(right), digest)
+
+
+def _telling(index: Index, left: Sequence[Entry], right: Sequence[Entry]) -> list[tuple[Entry, Entry]]:
+    """Return the pairs across of which one speaks most: those that a conflict hides, and the best of the others.
+
+    The score is the sum of the evidence, which takes ten times as long, but for what rounding makes of it.
+    """
+    pairs = list(product(left, right))
+    if len(pairs) == 1:
+        return pairs
+    scores = [index.score(a, b) for a, b in pairs]
+    best = max(scores) - _ROUNDING
+    return [pair for pair, score in zip(pairs, scores, strict=True) if score >= best or score == -inf]
 
 
 def _spoken(around: Surroundings, left: Sequence[Entry], right: Sequence[Entry]) -> float:

@@ -10,7 +10,7 @@ from typing import Final
 
 from google.rpc import code_pb2, status_pb2
 from protovalidate import Validator
-from rapport.identity.v1 import identity_pb2, profile_pb2, record_pb2
+from rapport.identity.v1 import identity_pb2, profile_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import deed_of, request_of
@@ -23,10 +23,11 @@ from rapport_identity.app.partition import Partition
 from rapport_identity.app.profiles import list_records
 from rapport_identity.app.records import TakeInRecords
 from rapport_identity.app.resolve import Resolved
+from rapport_identity.app.stored import Submission
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.single import AskedRecord
-from rapport_identity.entrypoints.streams import one_ahead
+from rapport_identity.entrypoints.streams import READ_AT_ONCE, one_ahead
 from rapport_identity.translate.answers import held_message, resolved_message
 from rapport_identity.translate.records import record_of, submission_of
 
@@ -98,17 +99,18 @@ class Records:
     async def _batch(self, batch: identity_pb2.ResolveRecordsRequest) -> list[identity_pb2.ResolveRecordsResult]:
         """Return what became of each record: refused ones with their fault, all others durable."""
         results = [identity_pb2.ResolveRecordsResult() for _ in batch.records]
-        valid: list[tuple[int, record_pb2.Record]] = []
+        valid: list[tuple[int, Submission]] = []
+        now = self.clock.now()
         for at, record in enumerate(batch.records):
             if violations := self.validator.collect_violations(record):
                 _tell(results[at], at, invalid_request(violations))
             else:
-                valid.append((at, record))
-            await asyncio.sleep(0)  # others are answered in between
+                valid.append((at, submission_of(record, now)))
+            if at % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others are answered in between
         for first in range(0, len(valid), TOGETHER):
             part = valid[first : first + TOGETHER]
-            now = self.clock.now()
-            answers = await self.take_in([submission_of(record, now) for _, record in part])
+            answers = await self.take_in([submission for _, submission in part])
             for (at, _), answer in zip(part, answers, strict=True):
                 _tell(results[at], at, answer)
         return results

@@ -26,7 +26,7 @@ from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.ports import Backlog
 from rapport_identity.entrypoints.single import AskedTouchpoint
-from rapport_identity.entrypoints.streams import one_ahead
+from rapport_identity.entrypoints.streams import READ_AT_ONCE, one_ahead
 from rapport_identity.translate.touchpoints import ingested_message, raw_of
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
@@ -94,7 +94,8 @@ class TouchpointServicer(ingest_pb2_grpc.TouchpointServiceServicer):
                 valid.append((at, raw_of(message)))
             except RapportError as error:
                 answers[at] = error
-            await asyncio.sleep(0)  # others are answered in between
+            if at % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)  # others are answered in between
         for first in range(0, len(valid), LARGEST):
             part = valid[first : first + LARGEST]
             for (at, _), answer in zip(part, await self.ingest([raw for _, raw in part]), strict=True):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from rapport_chassis.events.tasks import end
+
+READ_AT_ONCE: Final = 8
+"""Entries of a batch that are read before others have their turn: together they take a millisecond."""
 
 BatchT = TypeVar("BatchT")
 
