@@ -103,11 +103,16 @@ class History:
         return made.constraint.constraint_id
 
 
-@pytest.mark.parametrize("seed", range(4))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each part of the histories a database of its own: ids pile up, and each decision tells of all of them."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(40 if metafunc.config.getoption("scale") == "full" else 2))
+
+
 async def test_a_decision_taken_back_leaves_who_is_who_as_it_was_after_any_history(
     start: Any, scale: Any, prove: Any, progress: Any, seed: int
 ) -> None:
-    histories = scale.pick(small=8, full=2_500)
+    histories = scale.pick(small=12, full=250)
     bar = progress(histories, "decisions taken back")
     history = History(await start(), seed)
     for _ in range(6):
