@@ -165,6 +165,14 @@ async def test_a_statement_past_its_time_is_not_ready_and_the_connection_stays_u
         await database.close()
 
 
+async def test_tables_that_the_next_migration_brings_are_waited_for(service_database: Database) -> None:
+    for statement in ("SELECT * FROM of_the_next_release", "SELECT of_the_next_release FROM requests"):
+        with pytest.raises(RapportError) as caught:
+            async with service_database.transaction() as connection:
+                await connection.execute(statement)
+        assert caught.value.reason.name == "NOT_READY"
+
+
 async def test_a_transaction_killed_by_a_conflict_may_be_retried(service_database: Database) -> None:
     async with service_database.transaction() as connection:
         await connection.execute("INSERT INTO relay_progress VALUES ('a', 0), ('b', 0)")

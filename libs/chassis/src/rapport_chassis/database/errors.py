@@ -23,6 +23,9 @@ _ABSENT_CODES: Final = frozenset(
         "55P03",  # lock_not_available
     }
 )
+_UNMIGRATED_CODES: Final = frozenset({"42P01", "42703", "3F000"})
+"""A table, a column or a schema is not there."""
+
 _CONFLICT_CODES: Final = frozenset({"40001", "40P01"})
 
 
@@ -32,8 +35,8 @@ def as_rapport_error(error: BaseException) -> RapportError | None:
     A text that cannot be stored (it holds U+0000) is INVALID_REQUEST.
 
     Passing faults are a lost or refused connection, an exhausted pool, a server that starts, stops or was demoted, a
-    statement or lock past its time, and a conflict with another transaction. The text of the database is left out: it
-    may quote values.
+    statement or lock past its time, a conflict with another transaction, and tables that the next migration brings: a
+    service may start before it. The text of the database is left out: it may quote values.
     """
     if not isinstance(error, psycopg.Error):
         return None
@@ -46,6 +49,8 @@ def as_rapport_error(error: BaseException) -> RapportError | None:
         return None
     if code in _CONFLICT_CODES:
         return _not_ready("another transaction was in the way", _RETRY_CONFLICT_AFTER_S)
+    if code in _UNMIGRATED_CODES:
+        return _not_ready("the database is not migrated to this release yet", _RETRY_AFTER_S)
     if code in _ABSENT_CODES or code[:2] in _ABSENT_CLASSES:
         return _not_ready("the database did not answer in time", _RETRY_AFTER_S)
     return None
