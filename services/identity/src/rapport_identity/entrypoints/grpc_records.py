@@ -27,16 +27,13 @@ from rapport_identity.app.stored import Submission
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.single import AskedRecord
-from rapport_identity.entrypoints.streams import READ_AT_ONCE, one_ahead
+from rapport_identity.entrypoints.streams import READ_AT_ONCE, TOGETHER, one_ahead
 from rapport_identity.translate.answers import held_message, resolved_message
 from rapport_identity.translate.records import record_of, submission_of
 
 PAGE: Final = 50
 MOST: Final = 500
 """Entries of a page: where none is asked for, and at most."""
-
-TOGETHER: Final = 250
-"""Records of a batch that are one transaction: others wait for the lock as long, a fifth of a second."""
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
 

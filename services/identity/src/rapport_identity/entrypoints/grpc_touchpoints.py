@@ -19,14 +19,14 @@ from rapport_chassis.rpc.middleware.validation import invalid_request
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.telemetry.metrics import Counter
 
-from rapport_identity.app.batcher import LARGEST, Batcher
+from rapport_identity.app.batcher import Batcher
 from rapport_identity.app.facts import Ingested, RawTouchpoint
 from rapport_identity.app.touchpoints import IngestTouchpoints
 from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.ports import Backlog
 from rapport_identity.entrypoints.single import AskedTouchpoint
-from rapport_identity.entrypoints.streams import READ_AT_ONCE, one_ahead
+from rapport_identity.entrypoints.streams import READ_AT_ONCE, TOGETHER, one_ahead
 from rapport_identity.translate.touchpoints import ingested_message, raw_of
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
@@ -96,8 +96,8 @@ class TouchpointServicer(ingest_pb2_grpc.TouchpointServiceServicer):
                 answers[at] = error
             if at % READ_AT_ONCE == 0:
                 await asyncio.sleep(0)  # others are answered in between
-        for first in range(0, len(valid), LARGEST):
-            part = valid[first : first + LARGEST]
+        for first in range(0, len(valid), TOGETHER):
+            part = valid[first : first + TOGETHER]
             for (at, _), answer in zip(part, await self.ingest([raw for _, raw in part]), strict=True):
                 answers[at] = answer
         return [self._result(at, answer) for at, answer in enumerate(answers) if answer is not None]

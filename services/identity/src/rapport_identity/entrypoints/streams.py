@@ -11,6 +11,9 @@ from rapport_chassis.events.tasks import end
 READ_AT_ONCE: Final = 8
 """Entries of a batch that are read before others have their turn: together they take a millisecond."""
 
+TOGETHER: Final = 250
+"""Entries of a batch that are one transaction: others wait for the lock as long, a fifth of a second."""
+
 BatchT = TypeVar("BatchT")
 
 
