@@ -15,21 +15,25 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 import psutil
 from grpc_health.v1 import health_pb2
-from rapport.identity.v1 import identity_pb2, record_pb2
+from rapport.identity.v1 import identity_pb2, ingest_pb2, record_pb2, touchpoint_pb2
 from rapport_identity.population import Population, Sighting
 from rapport_identity.population.messages import message_of
 from rapport_testing.bench import Figure, Report, latencies_us, p50, p99
 from rapport_testing.process import ServiceProcess
+from splink_search import one_by_one_ms
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "services/identity/tests/support"))
 
 from identity_desk import (  # noqa: E402
+    EMAIL,
     Desk,
     IdentityInstallation,
     declare_population,
@@ -39,7 +43,10 @@ from identity_desk import (  # noqa: E402
 
 BATCH: Final = 500
 SINGLES: Final = 400
-PARTS: Final = ("singles", "look-ups", "searches", "restart")
+SPLINK_SEARCHES: Final = 10
+TOUCHPOINTS: Final = 10_000
+TOUCHPOINTS_AT_ONCE: Final = 250
+PARTS: Final = ("singles", "touchpoints", "look-ups", "searches", "restart")
 
 
 def main() -> None:
@@ -82,10 +89,12 @@ async def measure(
         known = await load(desk, report, itertools.islice(arriving, count), pids, count)
         if "singles" in parts:
             await singles(desk, report, list(arriving))
+        if "touchpoints" in parts:
+            await touchpoints(desk, report, known, pids, min(count, TOUCHPOINTS))
         if "look-ups" in parts:
             await look_ups(desk, report, known, rounds)
         if "searches" in parts:
-            await searches(desk, report, known)
+            await searches(desk, report, known, count)
         if "restart" in parts:
             await restart(report, api, count)
 
@@ -131,6 +140,46 @@ async def singles(desk: Desk, report: Report, arriving: Sequence[Sighting]) -> N
     report.add(Figure("ResolveRecord p99", p99(taken), "ms", 25.0, "<= 1"))
 
 
+async def touchpoints(
+    desk: Desk, report: Report, known: Sequence[record_pb2.Record], pids: Mapping[str, int | None], count: int
+) -> None:
+    """Send orders of people who are known in a stream, each durable with its event when it is answered."""
+    buyers = [each for each in known if any(one.kind == EMAIL for one in each.person.identifiers)]
+    orders = [_order(each) for each in itertools.islice(itertools.cycle(buyers), count)]
+
+    async def batches() -> AsyncIterator[ingest_pb2.IngestTouchpointsRequest]:
+        for first in range(0, count, TOUCHPOINTS_AT_ONCE):
+            yield ingest_pb2.IngestTouchpointsRequest(
+                batch=first, touchpoints=orders[first : first + TOUCHPOINTS_AT_ONCE]
+            )
+
+    began = time.perf_counter()
+    with cpu_of(report, "a touchpoint", pids, count):
+        async for answer in desk.touchpoints.IngestTouchpoints(batches()):
+            for each in answer.results:
+                if each.status.code or each.ingested.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_REFUSED:
+                    raise RuntimeError(f"a touchpoint was refused: {each}")
+    report.add(Figure("touchpoints, durable", count / (time.perf_counter() - began), "/s", 1000.0, ">= 1"))
+
+
+def _order(buyer: record_pb2.Record) -> ingest_pb2.RawTouchpoint:
+    """Return an order of a person, told by every e-mail address that is known of them."""
+    made = ingest_pb2.RawTouchpoint(
+        source="webshop",
+        source_event_id=uuid4().hex,
+        identifiers=[each for each in buyer.person.identifiers if each.kind == EMAIL],
+    )
+    made.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
+    made.touchpoint.purpose_ids.append("order.delivery")
+    made.touchpoint.market = buyer.market
+    made.touchpoint.occurred_at.FromDatetime(datetime(2026, 3, 1, tzinfo=UTC))
+    placed = made.touchpoint.order_placed
+    placed.order_id = "ord_0123456789"
+    placed.lines.add(quantity=1).item.product_id = "prd_0123456789"
+    placed.total.currency_code, placed.total.units = "EUR", 20
+    return made
+
+
 async def look_ups(desk: Desk, report: Report, known: Sequence[record_pb2.Record], rounds: int) -> None:
     """Look identifiers up, beside the cheapest call there is."""
     wanted = itertools.cycle(identifier for each in known for identifier in each.person.identifiers)
@@ -147,15 +196,17 @@ async def look_ups(desk: Desk, report: Report, known: Sequence[record_pb2.Record
     report.add(Figure("LookupProfile p99 / Health.Check, same chain", p99(looked_up), "us", p99(floor)))
 
 
-async def searches(desk: Desk, report: Report, known: Sequence[record_pb2.Record]) -> None:
-    """Search for people who are known by their names and addresses."""
+async def searches(desk: Desk, report: Report, known: Sequence[record_pb2.Record], count: int) -> None:
+    """Search for people who are known by their names and addresses, beside Splink among the same records."""
     taken = []
     for each in known[:SINGLES]:
         request = identity_pb2.SearchProfilesRequest(person=each.person, market=each.market)
         began = time.perf_counter()
         await desk.shop.SearchProfiles(request)
         taken.append((time.perf_counter() - began) * 1e3)
-    report.add(Figure("SearchProfiles p50", p50(taken), "ms"))
+    records = [each.record for each in Population(1).sightings(count)]
+    floor = await asyncio.to_thread(one_by_one_ms, records, records[:SPLINK_SEARCHES])
+    report.add(Figure("SearchProfiles p50 / Splink's predict_between", p50(taken), "ms", p50(floor), "<= 0.02"))
     report.add(Figure("SearchProfiles p99", p99(taken), "ms"))
 
 
