@@ -94,15 +94,18 @@ class Keys:
     def __init__(self, rules: Iterable[Rule]) -> None:
         rules = tuple(rules)
         self._parts = tuple(dict.fromkeys(part for rule in rules for part in rule.parts))
-        self._rules = [(rule.name, rule.cap, tuple(map(self._parts.index, rule.parts))) for rule in rules]
+        places = [[self._parts.index(part) for part in rule.parts] for rule in rules]
+        self._rules = [(f"{rule.name}|", rule.cap, at[0], at[1:]) for rule, at in zip(rules, places, strict=True)]
 
     def __call__(self, columns: Columns) -> list[tuple[str, int]]:
         """Return all keys of a record, each with its cap, rule by rule."""
         made = [part(columns) for part in self._parts]
         found: list[tuple[str, int]] = []
-        for name, cap, places in self._rules:
-            keys = [name]
-            for at in places:
+        for name, cap, first, rest in self._rules:
+            if not (values := made[first]):
+                continue
+            keys = [name + value for value in values]
+            for at in rest:
                 if not (values := made[at]):
                     break
                 keys = [f"{key}|{value}" for key in keys for value in values]
