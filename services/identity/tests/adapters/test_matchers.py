@@ -56,7 +56,7 @@ def expected(process, matcher):
     for number in process.partition.replica.owners:
         index.put_folded(number, known[number].key, known[number].values)
     index.settle()
-    persons, _ = relink(index, [index[number] for number in process.partition.replica.owners], Bonds())
+    persons = relink(index, [index[number] for number in process.partition.replica.owners], Bonds())
     return {tuple(sorted(entry.key for entry in person)) for person in persons}
 
 

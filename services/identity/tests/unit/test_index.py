@@ -17,14 +17,14 @@ TIGHT = [replace(rule, cap=4) for rule in RULES]
 class Replica:
     """What a resolver does with the index, less the storage: keeps the persons, and re-links what was touched."""
 
-    def __init__(self, rules=RULES):
-        self.index = Index(default_matcher(), rules)
+    def __init__(self, rules=RULES, matcher=None):
+        self.index = Index(matcher or default_matcher(), rules)
         self.index.settle()
         self.bonds = Bonds()
         self.persons: dict[int, tuple[int, ...]] = {}
 
     def follow(self):
-        clusters, _ = relink(self.index, self.index.take_touched(), self.bonds)
+        clusters = relink(self.index, self.index.take_touched(), self.bonds)
         for cluster in clusters:
             numbers = tuple(sorted(entry.number for entry in cluster))
             self.persons.update(dict.fromkeys(numbers, numbers))
@@ -78,6 +78,43 @@ def test_new_versions_and_removals_end_in_the_persons_of_what_is_there(people, s
             records[number] = replace(order.choice(contents), key=records[number].key)
             replica.put([(number, records[number])])
     assert replica.clusters() == whole(records.values(), rules)
+
+
+@settings(max_examples=12)
+@given(
+    seed=st.integers(0, 10_000),
+    order=st.randoms(use_true_random=False),
+    rules=st.sampled_from([RULES, TIGHT]),
+    largest=st.integers(2, 9),
+)
+def test_what_hangs_together_too_far_is_cut_the_same_way_however_it_came_to_be(people, seed, order, rules, largest):
+    matcher = replace(default_matcher(), largest_component=largest)
+    records = dict(enumerate(people(36, seed)))
+    contents = [*people(36, seed + 1), *records.values()]
+    replica = Replica(rules, matcher)
+    rest = list(records)
+    order.shuffle(rest)
+    while rest:
+        size = order.choice([1, 1, 3, 8])
+        replica.put([(number, records[number]) for number in rest[:size]])
+        rest = rest[size:]
+    assert replica.clusters() == whole(records.values(), rules, matcher=matcher)
+    bound = tuple(order.sample(sorted(records), 3))
+    for step in range(12):
+        number = order.choice(sorted(set(records).difference(bound)))
+        if step == 4:
+            replica.bonds.put("cst_1", Bond(True, (bound,)))
+            replica.index.touch(bound)
+            replica.follow()
+        elif order.random() < 0.4:
+            replica.remove(number)
+            del records[number]
+        else:
+            records[number] = replace(order.choice(contents), key=records[number].key)
+            replica.put([(number, records[number])])
+    keys = [records[number].key for number in bound]
+    required = Constraints(frozenset({(keys[0], keys[1]), (keys[1], keys[2])}))
+    assert replica.clusters() == whole(records.values(), rules, required, matcher)
 
 
 @settings(max_examples=8)

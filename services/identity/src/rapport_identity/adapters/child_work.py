@@ -17,7 +17,7 @@ from rapport_identity.domain.folding import Column
 from rapport_identity.domain.index import Index
 from rapport_identity.domain.matcher_json import dump, load
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.domain.relinking import relink
+from rapport_identity.domain.relinking import relink_whole
 
 Say = Callable[..., None]
 
@@ -90,7 +90,7 @@ def join(pipes: Pipes, header: Mapping[str, Any]) -> None:
     for number in header["numbers"]:
         if number in seen:
             continue
-        linked, cut = relink(index, [index[number]], bonds)
+        linked, cut = relink_whole(index, index[number], bonds)
         cuts += len(cut)
         for person in linked:
             seen.update(entry.number for entry in person)

@@ -14,6 +14,7 @@ from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain import identities
 from rapport_identity.domain.facets import Facet, ProfileState, state_of
 from rapport_identity.domain.identities import Before, Change, Part, left_by_split, way
+from rapport_identity.domain.index import Entry
 from rapport_identity.domain.relinking import relink
 from rapport_identity.domain.told import Cause, ProfileCreated, ProfilesMerged, ProfileSplit, ProfileUpdated, Result
 
@@ -67,15 +68,15 @@ async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decid
 
 def _persons(replica: Replica) -> list[list[int]]:
     """Return the persons among all records that the touched ones hang together with, now or in a profile."""
-    touched = set(replica.index.take_touched())
+    touched, beside = replica.index.take_touched(), dict[Entry, None]()
     while True:
-        linked, _ = relink(replica.index, sorted(touched, key=lambda entry: entry.number), replica.bonds)
+        linked = relink(replica.index, touched, replica.bonds, beside)
         persons = [sorted(entry.number for entry in each) for each in linked]
         known = {number for each in persons for number in each}
         missing = members_of(replica, known) - known
         if not missing:
             return persons
-        touched.update(replica.index[number] for number in missing)
+        beside.update(dict.fromkeys(replica.index[number] for number in sorted(missing)))
 
 
 def _is_news(replica: Replica, person: Sequence[int], revised: frozenset[int]) -> bool:

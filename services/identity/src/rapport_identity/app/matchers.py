@@ -21,7 +21,7 @@ from rapport_identity.app.ports import DataKey
 from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.matcher import Matcher
-from rapport_identity.domain.relinking import component
+from rapport_identity.domain.relinking import part
 from rapport_identity.domain.told import Cause
 
 PREVIEW_HOLDS: Final = timedelta(days=1)
@@ -302,7 +302,7 @@ class TakeOver:
         for number in coming.numbers:  # what takes longest is done before anybody is kept out, others coming between
             async with self._partition.still() as replica:
                 if number in replica.index:
-                    component(replica.index, replica.index[number], replica.bonds)
+                    part(replica.index, replica.index[number], replica.bonds)
             await asyncio.sleep(0)
         async with self._partition.session() as session:
             pending = await self._matchers.pending(session.unit, self._at_once)

@@ -17,6 +17,9 @@ from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sharing import Sharing
 from rapport_identity.domain.weighing import Prepared
 
+_REMEMBERED: Final = 250_000
+"""Scores that are kept of records that many hang together with: those of two components of the largest size."""
+
 _NAMES: Final = tuple(fold_record(Record(RecordKey("", ""))))
 """The columns, in the order in which entries keep their values."""
 
@@ -86,6 +89,7 @@ class Index:
         self._holders: dict[tuple[str, str], Holders] = {}
         self._shared: dict[tuple[str, str], Sharing] = {}
         self._touched: set[Entry] = set()
+        self._scored: dict[tuple[int, int], tuple[Prepared, Prepared, float]] = {}
         self._settled = False
 
     def __len__(self) -> int:
@@ -201,6 +205,19 @@ class Index:
         if known is not None:
             return known
         return self.matcher.score(one.prepared or self.prepared(one), other.prepared or self.prepared(other))
+
+    def remembered_score(self, one: Entry, other: Entry) -> float:
+        """Return the bits of any two records of many that are linked together again with each that joins them."""
+        a, b = self.prepared(one), self.prepared(other)
+        pair = (one.number, other.number)
+        known = self._scored.get(pair)
+        if known is not None and known[0] is a and known[1] is b:
+            return known[2]
+        if len(self._scored) >= _REMEMBERED:
+            self._scored.clear()
+        bits = self.matcher.score(a, b)
+        self._scored[pair] = a, b, bits
+        return bits
 
     def prepared(self, entry: Entry) -> Prepared:
         """Return what the matcher sees of a record."""

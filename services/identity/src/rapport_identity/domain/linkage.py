@@ -7,7 +7,8 @@ that sums are exact however they are grouped), and every tie is broken by the ke
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from itertools import chain
+from math import floor, inf, isfinite
 from typing import Final
 
 from rapport_identity.domain.records import RecordKey
@@ -79,7 +80,7 @@ class Cut:
     Attributes:
         smallest: Smallest key of the component.
         size: Records of the component.
-        refused: Edges that would have made a part too large.
+        refused: Edges between its parts, which count no more.
     """
 
     smallest: RecordKey
@@ -104,10 +105,9 @@ class Partition:
 
 @dataclass(slots=True)
 class _Forest:
-    """Disjoint sets that know their size and smallest member."""
+    """Disjoint sets, each named by its smallest member."""
 
     parents: dict[RecordKey, RecordKey] = field(default_factory=dict)
-    sizes: dict[RecordKey, int] = field(default_factory=dict)
 
     def root(self, key: RecordKey) -> RecordKey:
         root = key
@@ -117,13 +117,9 @@ class _Forest:
             self.parents[key], key = root, self.parents.get(key, key)
         return root
 
-    def size(self, root: RecordKey) -> int:
-        return self.sizes.get(root, 1)
-
     def unite(self, a: RecordKey, b: RecordKey) -> None:
-        first, second = (a, b) if a <= b else (b, a)
-        self.parents[second] = first
-        self.sizes[first] = self.size(first) + self.size(second)
+        if a != b:
+            self.parents[max(a, b)] = min(a, b)
 
     def groups(self, keys: Iterable[RecordKey]) -> dict[RecordKey, list[RecordKey]]:
         groups: dict[RecordKey, list[RecordKey]] = {}
@@ -132,35 +128,62 @@ class _Forest:
         return groups
 
 
+def level(bits: float, fracture: float) -> int:
+    """Return how many whole bits a weight is above the fracture value: at which level of a cut an edge still counts."""
+    return floor(bits - fracture)
+
+
 def components(
     keys: Sequence[RecordKey], edges: Iterable[Edge], *, fracture: float, largest: int, constraints: Constraints
 ) -> tuple[list[list[RecordKey]], list[Cut]]:
     """Return the groups that are linked each for itself, and which were cut.
 
-    Edges count from the fracture value. They are taken from the heaviest down, ties by key; one that would make a
-    group larger than allowed is left out. Required pairs are taken first, for they are not up for decision.
+    Edges count from the fracture value. A group that is too large is cut: from bit to bit the weakest edges cease to
+    count in it, until what hangs together is small enough. So where a record belongs follows from its surroundings
+    alone, however large the whole is. Required pairs are never cut, for they are not up for decision.
     """
     known = set(keys)
-    whole, parts = _Forest(), _Forest()
-    required = sorted(pair for pair in constraints.required if known.issuperset(pair))
-    heavy = sorted((edge for edge in edges if edge.bits >= fracture), key=lambda e: (-_units(e.bits), e.one, e.other))
-    refused: list[RecordKey] = []
-    for one, other, must in [(*pair, True) for pair in required] + [(e.one, e.other, False) for e in heavy]:
-        left, right = whole.root(one), whole.root(other)
-        if left != right:
-            whole.unite(left, right)
-        left, right = parts.root(one), parts.root(other)
-        if left == right:
+    required = [pair for pair in constraints.required if known.issuperset(pair)]
+    heavy = [(level(e.bits, fracture), e.one, e.other) for e in edges if e.bits >= fracture]
+    groups, cuts = [], []
+    for whole, inside in _connected(sorted(known), heavy, required):
+        parts = sorted(_cut(whole, inside, required, largest))
+        groups += parts
+        if len(parts) > 1:
+            at = {key: part[0] for part in parts for key in part}
+            cuts.append(Cut(whole[0], len(whole), sum(at[one] != at[other] for _, one, other in inside)))
+    return sorted(groups), sorted(cuts, key=lambda cut: cut.smallest)
+
+
+_Levelled = tuple[int, RecordKey, RecordKey]
+
+
+def _cut(
+    members: list[RecordKey], heavy: Sequence[_Levelled], required: Sequence[Pair], largest: int
+) -> Iterator[list[RecordKey]]:
+    """Yield the parts of a group, each its records in order."""
+    pending = [(members, heavy)]
+    while pending:
+        members, heavy = pending.pop()
+        if len(members) <= largest or not heavy:
+            yield members
             continue
-        if not must and parts.size(left) + parts.size(right) > largest:
-            refused.append(one)
-            continue
-        parts.unite(left, right)
-    counts: dict[RecordKey, int] = {}
-    for one in refused:
-        counts[whole.root(one)] = counts.get(whole.root(one), 0) + 1
-    cuts = [Cut(root, whole.size(root), count) for root, count in sorted(counts.items())]
-    return [members for _, members in sorted(parts.groups(sorted(known)).items())], cuts
+        weakest = min(at for at, _, _ in heavy)
+        pending += _connected(members, [edge for edge in heavy if edge[0] > weakest], required)
+
+
+def _connected(
+    members: Sequence[RecordKey], heavy: Sequence[_Levelled], required: Sequence[Pair]
+) -> list[tuple[list[RecordKey], list[_Levelled]]]:
+    """Return what hangs together among records that are in order, each group with the edges inside it."""
+    forest, known = _Forest(), set(members)
+    for one, other in chain(required, ((one, other) for _, one, other in heavy)):
+        if one in known and other in known:
+            forest.unite(forest.root(one), forest.root(other))
+    inside: dict[RecordKey, list[_Levelled]] = {}
+    for edge in heavy:
+        inside.setdefault(forest.root(edge[1]), []).append(edge)
+    return [(group, inside.get(root, [])) for root, group in forest.groups(members).items()]
 
 
 def link(members: Sequence[RecordKey], score: Score, *, join: float, constraints: Constraints) -> Partition:
