@@ -71,7 +71,7 @@ async def p99_ms(desk: Desk, until: asyncio.Event) -> float:
     """Look somebody else up without a pause, and return how long 99 of 100 calls took at most."""
     other = identifier(EMAIL, "somebody.else@posteo.net")
     await desk.resolve(record("Wilhelmina Ostrander", other, number="else"))
-    took = []
+    took: list[float] = []
     while not until.is_set() or len(took) < 100:
         began = perf_counter()
         await desk.look_up(other)
