@@ -66,7 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(DATA_SETS), default=list(DATA_SETS))
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--orders", type=int, default=20, help="random orders that must end in one partition")
+    parser.add_argument(
+        "--orders", type=int, default=20, help="random orders of arrival; 0 leaves ids out"
+    )
     parser.add_argument("--matcher", help="another matcher instead of the one in the package")
     parser.add_argument("--fresh", action="store_true", help="measure again what a stopped run measured")
     options = parser.parse_args()
@@ -128,7 +130,7 @@ def accuracy(
 def ids(sets: Mapping[str, Sequence[Labelled]], shipped: Matcher, kept: Kept, orders: int) -> list[Figure]:
     """Print how ids fare while records arrive, and whether all orders end alike; return what is promised."""
     todo = [name for name in MOVES if name in sets]
-    if not todo:
+    if not todo or not orders:
         return []
     print("\nrecords arrive in random order      ids changed   merges   splits   partitions that all orders end in")
     figures = []
@@ -187,7 +189,9 @@ def _print_scenarios(told: Mapping[str, str]) -> None:
     print(textwrap.fill("pass: " + ", ".join(each for each, what in told.items() if what == "pass"), 118))
     for each, what in told.items():
         if what != "pass":
-            print(textwrap.indent(what, "       ").replace("      ", f"  {each}:", 1))
+            reason, shown = what.split("\n")
+            print(f"  {each}: {reason}")
+            print(textwrap.fill(shown, 118, initial_indent="       ", subsequent_indent="       "))
 
 
 def _holds(figure: Figure) -> bool:

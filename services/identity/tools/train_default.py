@@ -24,14 +24,21 @@ from rapport_identity.domain.matcher import Matcher  # noqa: E402
 from rapport_identity.domain.matcher_json import dump  # noqa: E402
 
 POOLED: Final = ("pseudopeople", "historical_50k_even", "FEBRL 3", "fake_1000")
+HOUSEHOLDS: Final = "pseudopeople"
+"""The one whose persons live together."""
+
 LEAST: Final = 20
 TARGET: Final = ROOT / "src/rapport_identity/domain/data/default_matcher.json"
 
 
 def main() -> None:
     """Train and write."""
-    records = [row.record for name in POOLED for row in DATA_SETS[name]()]
+    pool = {name: [row.record for row in DATA_SETS[name]()] for name in POOLED}
+    records = [record for held in pool.values() for record in held]
     trained = train(records)
+    # Relatives are seen among those alone who have any here, and are to be expected among all customers.
+    odds = trained.household_odds * len(records) / len(pool[HOUSEHOLDS])
+    trained = replace(trained, household_odds=odds)
     folded = [fold_record(record) for record in records]
     counts = {column: sum(bool(record[column]) for record in folded) for column in trained.frequencies}
     TARGET.write_text(dump(rounded(without_rare(trained, counts, least=LEAST))) + "\n", "utf-8")
