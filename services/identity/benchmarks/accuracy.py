@@ -66,9 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", choices=list(DATA_SETS), default=list(DATA_SETS))
     parser.add_argument("--kinds", nargs="*", choices=KINDS, default=list(KINDS))
-    parser.add_argument(
-        "--orders", type=int, default=20, help="random orders of arrival; 0 leaves ids out"
-    )
+    parser.add_argument("--orders", type=int, default=20, help="random orders of arrival; 0 leaves ids out")
     parser.add_argument("--matcher", help="another matcher instead of the one in the package")
     parser.add_argument("--fresh", action="store_true", help="measure again what a stopped run measured")
     options = parser.parse_args()
