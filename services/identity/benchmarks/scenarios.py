@@ -15,9 +15,9 @@ from rapport_identity.domain.resolution import Resolution
 from rapport_identity.domain.weighing import Prepared
 
 REASONS: Final[Mapping[str, str]] = {
-    "102": "twins of alike names, one birthday, one e-mail: the sex parts them, which records here do not have",
+    "102": "one surname, birthday, address and e-mail: only given names that are alike part them, as with twins",
     "103": "Darla, Darlene, Darletta are taken for spellings of one name: nothing but surname and birthday is known",
-    "108": "father and son of one name at one address: the records without a birthday can be either's",
+    "108": "two persons of one name at one address: the records without a birthday can be either's",
     "109": "Pat is short for Patrick and Patricia at one address: passports alone part them, and may be mistyped",
     "203": "names in two scripts, which are not carried over, and an address in one line beside one in parts",
     "206": "names in two scripts; three spellings hold a telephone without its country as if three persons did",
