@@ -120,4 +120,4 @@ async def test_gate_that_may_not_read_the_ledger_says_so_stays_cold_and_asks(
 
         await eventually(permitted)
         assert verdict(gate.check(person, "promo")) == "DENY_STALE COLD"
-        await eventually(lambda: log_capture.named("ledger")[-1]["reason"] == "PERMISSION_DENIED")
+        await eventually(lambda: "PERMISSION_DENIED" in [each["reason"] for each in log_capture.named("ledger")])
