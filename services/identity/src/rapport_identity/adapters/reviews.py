@@ -33,7 +33,8 @@ DELETE FROM reviews WHERE verdict = '' AND (first_no = ANY (%(here)s) OR second_
 # What could not be told is not asked again while the evidence is the same.
 _ASK: Final = """
 INSERT INTO reviews (review_id, cause, first_no, second_no, gain, evidence, created_at)
-SELECT asked.*, clock_timestamp() FROM (VALUES (%s, %s, %s::bigint, %s::bigint, %s::float8, %s::bytea))
+SELECT asked.*, clock_timestamp()
+FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::float8[], %s::bytea[])
     AS asked (review_id, cause, first_no, second_no, gain, evidence)
 WHERE NOT EXISTS (SELECT FROM reviews AS told WHERE told.verdict = 'undecided' AND told.evidence = asked.evidence
     AND told.first_no = asked.first_no AND told.second_no = asked.second_no)
@@ -87,9 +88,11 @@ class ReviewQueue:
         """Have exactly these questions open about these records; one that was open stays the same review."""
         first, second = [each.first for each in found], [each.second for each in found]
         await _on(unit).execute(_DROP, {"here": list(numbers), "first": first, "second": second})
-        for each in found:
-            row = (new_id("review"), each.cause.value, each.first, each.second, each.gain, each.evidence)
-            await _on(unit).execute(_ASK, row)
+        rows = [
+            (new_id("review"), each.cause.value, each.first, each.second, each.gain, each.evidence) for each in found
+        ]
+        if rows:
+            await _on(unit).execute(_ASK, [list(column) for column in zip(*rows, strict=True)])
 
     async def looked(self, unit: Unit, changed: Changed) -> None:
         """Note up to which position close calls were looked for."""

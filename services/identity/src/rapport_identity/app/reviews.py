@@ -149,14 +149,14 @@ class FindReviews:
             if changed is None:
                 return False
             seen: set[int] = set()
-            looked = []
+            asked: list[Question] = []
             for number in changed.numbers:
                 if number not in seen:
-                    looked.append(await self._look(number))
-                    seen |= looked[-1][0]
+                    here, found = await self._look(number)
+                    seen |= here
+                    asked += found
             # Only now: who answers a review holds the partition while it waits for the rows of reviews.
-            for here, found in looked:
-                await self._reviews.settle(unit, here, found)
+            await self._reviews.settle(unit, seen, asked)
             await self._reviews.looked(unit, changed)
         return True
 
