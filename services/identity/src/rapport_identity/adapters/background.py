@@ -64,6 +64,10 @@ class Stepping(Background):
                 failing = error.reason.name
                 await self._clock.sleep(_AFTER_FAILURE_S if failing != "NOT_READY" else _NOT_READY_S)
                 continue
+            except Exception as fault:
+                get_logger().error("step_failed", component=self.name, exc_info=fault)
+                await self._clock.sleep(_AFTER_FAILURE_S)
+                continue
             failing = ""
             took = self._clock.boottime() - began
             await self._clock.sleep(took * self._rest if worked else self._idle_s)

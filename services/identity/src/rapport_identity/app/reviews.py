@@ -149,14 +149,14 @@ class FindReviews:
             if changed is None:
                 return False
             seen: set[int] = set()
-            asked: list[Question] = []
+            asked: dict[tuple[int, int], Question] = {}  # what was written meanwhile may lead to a pair twice
             for number in changed.numbers:
                 if number not in seen:
                     here, found = await self._look(number)
                     seen |= here
-                    asked += found
+                    asked.update({(each.first, each.second): each for each in found})
             # Only now: who answers a review holds the partition while it waits for the rows of reviews.
-            await self._reviews.settle(unit, seen, asked)
+            await self._reviews.settle(unit, seen, list(asked.values()))
             await self._reviews.looked(unit, changed)
         return True
 
