@@ -25,6 +25,7 @@ from grpc_health.v1 import health_pb2
 from rapport.identity.v1 import identity_pb2, ingest_pb2, record_pb2, touchpoint_pb2
 from rapport_identity.population import Population, Sighting
 from rapport_identity.population.messages import message_of
+from rapport_identity.translate.touchpoints import raw_of
 from rapport_testing.bench import Figure, Report, latencies_us, p50, p99
 from rapport_testing.process import ServiceProcess
 from splink_search import one_by_one_ms
@@ -144,7 +145,7 @@ async def touchpoints(
     desk: Desk, report: Report, known: Sequence[record_pb2.Record], pids: Mapping[str, int | None], count: int
 ) -> None:
     """Send orders of people who are known in a stream, each durable with its event when it is answered."""
-    buyers = [each for each in known if any(one.kind == EMAIL for one in each.person.identifiers)]
+    buyers = [each for each in known if raw_of(_order(each)).identifiers]  # others wrote nonsense for an address
     orders = [_order(each) for each in itertools.islice(itertools.cycle(buyers), count)]
 
     async def batches() -> AsyncIterator[ingest_pb2.IngestTouchpointsRequest]:
