@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from rapport_testing.bench import Figure
+from rapport_testing.bench import Figure, write_figures
 from rapport_testing.files import replace_file
 from rapport_testing.prove import Progress
 
@@ -53,23 +53,8 @@ class Kept:
         replace_file(self._path, json.dumps({"code": self._code, "done": self._done}).encode())
 
     def finish(self, figures: Iterable[Figure]) -> Path:
-        """Write the figures, one JSON object a line, and return the file."""
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        path = FOLDER / f"{self._name}.jsonl"
-        lines = [
-            json.dumps(
-                {
-                    "bench": each.bench,
-                    "value": each.value,
-                    "floor": each.floor,
-                    "ratio": each.ratio,
-                    "unit": each.unit,
-                    "budget": each.budget,
-                }
-            )
-            for each in figures
-        ]
-        path.write_text("\n".join(lines) + "\n", "utf-8")
+        """Write the figures and return the file."""
+        path = write_figures(FOLDER / f"{self._name}.jsonl", figures)
         self._path.unlink(missing_ok=True)
         return path
 

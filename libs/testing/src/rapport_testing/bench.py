@@ -6,7 +6,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,29 +57,33 @@ class Report:
         self._line(figure.bench, f"{figure.value:,.1f} {figure.unit}", floor, ratio, figure.budget)
 
     def write(self) -> Path:
-        """Write the figures, one JSON object a line, and return the file."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{self._name}.jsonl"
-        lines = [
-            json.dumps(
-                {
-                    "bench": each.bench,
-                    "value": each.value,
-                    "floor": each.floor,
-                    "ratio": each.ratio,
-                    "unit": each.unit,
-                    "budget": each.budget,
-                }
-            )
-            for each in self._figures
-        ]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
+        """Write the figures and return the file."""
+        return write_figures(self._folder / f"{self._name}.jsonl", self._figures)
 
     def _line(self, *cells: str) -> None:
         first, *others = (cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
         sys.stdout.write("  ".join([first.strip().ljust(_WIDTHS[0]), *others]).rstrip() + "\n")
         sys.stdout.flush()
+
+
+def write_figures(path: Path, figures: Iterable[Figure]) -> Path:
+    """Write figures, one JSON object a line, and return the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        json.dumps(
+            {
+                "bench": each.bench,
+                "value": each.value,
+                "floor": each.floor,
+                "ratio": each.ratio,
+                "unit": each.unit,
+                "budget": each.budget,
+            }
+        )
+        for each in figures
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 async def latencies_us(subjects: Sequence[Subject], *, rounds: int, calls: int) -> list[list[float]]:
