@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-MEMBERS = ("libs/chassis", "libs/privacy", "libs/testing", "services/consent", "services/identity", "deploy/local")
+MEMBERS = (
+    "libs/chassis",
+    "libs/privacy",
+    "libs/testing",
+    "services/consent",
+    "services/identity",
+    "services/pricing",
+    "deploy/local",
+)
 
 
 @pytest.fixture

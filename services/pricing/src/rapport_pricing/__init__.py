@@ -1,0 +1,1 @@
+"""The pricing service: quotes, offers and learning that never leave the guardrails."""

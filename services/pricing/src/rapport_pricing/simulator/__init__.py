@@ -1,0 +1,1 @@
+"""Seeded worlds in which policies are compared: demand, stock, delay, consent, channels and rivals."""
