@@ -15,6 +15,7 @@ MEMBERS = (
     "libs/testing",
     "services/consent",
     "services/identity",
+    "services/notification",
     "services/pricing",
     "deploy/local",
 )

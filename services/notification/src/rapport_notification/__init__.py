@@ -1,0 +1,1 @@
+"""Whether, when, where and how to speak to a customer."""
