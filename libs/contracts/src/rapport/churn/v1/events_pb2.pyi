@@ -133,7 +133,7 @@ Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 @_typing.final
 class Horizon(_message.Message):
-    """The chance of leaving within a time."""
+    """A chance within a time: of buying nothing, where it says churn; of buying, where it says repurchase."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -240,11 +240,11 @@ class ScoreUpdated(_message.Message):
     """True for the random few whom nobody may treat, so that the effect of treating can be measured."""
     @_builtins.property
     def churn(self) -> _containers.RepeatedCompositeFieldContainer[Global___Horizon]:
-        """Chance of leaving, shortest horizon first; a longer one is never less likely."""
+        """Chance of buying nothing within each time, shortest first; a longer one is never more likely."""
 
     @_builtins.property
     def repurchase(self) -> _containers.RepeatedCompositeFieldContainer[Global___Horizon]:
-        """Chance of buying again, shortest horizon first."""
+        """Chance of buying again within each time, shortest first; with churn it sums to one."""
 
     @_builtins.property
     def value(self) -> Global___ExpectedValue:
@@ -327,7 +327,7 @@ class RiskRaised(_message.Message):
     """True for the random few whom nobody may treat: no offer, no message because of this."""
     @_builtins.property
     def churn(self) -> _containers.RepeatedCompositeFieldContainer[Global___Horizon]:
-        """Chance of leaving, shortest horizon first."""
+        """Chance of buying nothing within each time, shortest first."""
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
