@@ -89,20 +89,30 @@ class Installation:
         self.grant(service.name, [])
         replace_file(folder / "issuers.json", _issuers(self._issuing_key))
 
-    def start(self, *, provisioned: bool = True) -> None:
+    def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
         """Start the servers, migrate and provision. The service itself is started with `process`.
 
         Not to be called in a thread in which an event loop runs.
 
         Args:
             provisioned: Whether to create streams and consumers; without, the broker is as empty as a new one.
+            migrated: Whether to create tables; without, the database is as empty as a new one.
         """
         self.postgres.start()
         self.nats.start()
-        create_service_database(self.postgres.dsn("postgres"), self.service.name, RolePasswords())
-        upgrade(self.database_settings(), self.service.migrations)
+        self.create_databases()
+        if migrated:
+            self.migrate()
         if provisioned:
             self.provision()
+
+    def create_databases(self) -> None:
+        """Create the service's database, empty, and its roles."""
+        create_service_database(self.postgres.dsn("postgres"), self.service.name, RolePasswords())
+
+    def migrate(self) -> None:
+        """Bring the database to the newest schema, as the command `migrate` does."""
+        upgrade(self.database_settings(), self.service.migrations)
 
     def stop(self) -> None:
         """Stop the servers."""

@@ -67,13 +67,21 @@ class IdentityInstallation(Installation):
         super().__init__(service, folder, durable=durable)
         self.ledger = LedgerService(self)
 
-    def start(self, *, provisioned: bool = True) -> None:
+    def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
         """Start the servers, migrate both databases and provision."""
         self.ledger.start()
-        super().start(provisioned=provisioned)
         for name in ("epochs", "hashes"):
             (self.folder / "own" / name).mkdir(exist_ok=True)
+        super().start(provisioned=provisioned, migrated=migrated)
+
+    def create_databases(self) -> None:
+        """Create the service's database and the key store, both empty."""
+        super().create_databases()
         create_service_database(self.postgres.dsn("postgres"), "identity_keys", RolePasswords())
+
+    def migrate(self) -> None:
+        """Bring both databases to their newest schemas."""
+        super().migrate()
         upgrade(self.keys_settings(), PACKAGE / "keys_migrations")
 
     def stop(self) -> None:

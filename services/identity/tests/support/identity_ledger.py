@@ -95,11 +95,19 @@ class LedgerService:
         asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
 
     def stop(self) -> None:
-        """Serve no more."""
-        asyncio.run_coroutine_threadsafe(self._server.stop(None), self._loop).result()
+        """Serve no more, for good."""
+        self.pause()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def pause(self) -> None:
+        """Serve no more, until `resume`."""
+        asyncio.run_coroutine_threadsafe(self._server.stop(None), self._loop).result()
+
+    def resume(self) -> None:
+        """Serve again."""
+        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
 
     async def _serve(self) -> None:
         self._server = grpc.aio.server()
