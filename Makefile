@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 INSTALL := pip install --quiet
 TOX := .venv/bin/tox
 RAPPORT := .venv-run/bin/rapport
-MEMBERS := contracts chassis privacy testing consent identity pricing notification local
+MEMBERS := contracts chassis privacy testing consent identity churn pricing notification local
 SCALE ?= small
 COMMA := ,
 
@@ -39,7 +39,7 @@ check-rules: .venv/ready
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
 	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
-bench: bench-consent bench-gate bench-identity bench-pricing bench-notification ## Measures speed against floors in the same run; tables, and build/bench.
+bench: bench-consent bench-gate bench-identity bench-churn bench-pricing bench-notification ## Measures speed against floors in the same run; tables, and build/bench.
 
 bench-%: .venv/ready ## Measures one service, for example bench-consent.
 	@$(TOX) run -q -e bench-$*

@@ -13,6 +13,7 @@ MEMBERS = (
     "libs/chassis",
     "libs/privacy",
     "libs/testing",
+    "services/churn",
     "services/consent",
     "services/identity",
     "services/notification",

@@ -1,0 +1,1 @@
+"""Training, offline: the only place that imports the libraries that learn."""
