@@ -146,7 +146,7 @@ def walked(received: date, span: Span, week: Week, lengths: list[tuple[int, int]
     if span.unit is Unit.CALENDAR_MONTHS:
         wanted = (received.year * 12 + received.month - 1 + span.count, received.day)
         day = received
-        while (after := day + timedelta(days=1)) and (after.year * 12 + after.month - 1, after.day) <= wanted:
+        while (after := day + timedelta(days=1)) > day and (after.year * 12 + after.month - 1, after.day) <= wanted:
             day = after
     else:
         counts = (lambda each: True) if span.unit is Unit.CALENDAR_DAYS else week.is_working
