@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf import json_format, message_factory
 from google.protobuf.message import Message
 from rapport_chassis.auth.actor_tokens import METADATA_KEY
+from rapport_chassis.rpc.client import Client
 from rapport_chassis.rpc.status import RemoteError, decode
 from rapport_chassis.rpc.tls import TlsMaterial, client_credentials
-from rapport_chassis.settings import TlsFiles
+from rapport_chassis.settings import ClientSettings, TlsFiles
+from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.pki import IssuedFiles
 
 from rapport_local import access, operators
@@ -26,6 +28,8 @@ from rapport_local.status import EnvironmentStatus
 
 _SHORT_ID: Final = 12
 
+StubT = TypeVar("StubT")
+
 
 @asynccontextmanager
 async def channel_to(address: str, files: IssuedFiles) -> AsyncIterator[grpc.aio.Channel]:
@@ -33,6 +37,31 @@ async def channel_to(address: str, files: IssuedFiles) -> AsyncIterator[grpc.aio
     tls = TlsFiles(certificate=files.certificate, key=files.key, authorities=files.authorities)
     async with grpc.aio.secure_channel(address, client_credentials(TlsMaterial.read(tls))) as channel:
         yield channel
+
+
+@asynccontextmanager
+async def stub_of(
+    environment: Environment,
+    status: EnvironmentStatus,
+    service: str,
+    stub: Callable[[grpc.aio.Channel], StubT],
+    client: str = access.CLI,
+) -> AsyncIterator[StubT]:
+    """Call a service by its stub, as a client.
+
+    Raises:
+        Failure: There is no such client, or the service does not run.
+    """
+    files = access.tls_files(environment, client)
+    process = status.process(service)
+    if process is None:
+        raise Failure(f"the {service} service does not run", hint="`rapport status` shows what does")
+    tls = TlsFiles(certificate=files.certificate, key=files.key, authorities=files.authorities)
+    caller = Client(ClientSettings(target=process.address, tls=tls), telemetry=Telemetry.off())
+    try:
+        yield caller.stub(stub)
+    finally:
+        await caller.close()
 
 
 async def methods_of(environment: Environment, status: EnvironmentStatus) -> list[OfferedMethod]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import psutil
 from pydantic import BaseModel, ConfigDict
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2
-from rapport_chassis.rpc.client import Client
-from rapport_chassis.settings import ClientSettings, TlsFiles
 from rapport_chassis.telemetry.metrics_export import read_snapshots
-from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.telemetry import GATE_LAG, GATE_POSITION, GATE_STALENESS
 
 from rapport_local import access
+from rapport_local.calling import stub_of
 from rapport_local.environment import STREAM_PREFIX, Environment
 from rapport_local.failure import Failure
 from rapport_local.status import EnvironmentStatus
@@ -90,25 +88,15 @@ def gate_variables(environment: Environment, status: EnvironmentStatus, holder: 
     }
 
 
-@asynccontextmanager
-async def consent_stub(
+def consent_stub(
     environment: Environment, status: EnvironmentStatus, client: str = access.CLI
-) -> AsyncIterator[consent_pb2_grpc.ConsentServiceAsyncStub]:
+) -> AbstractAsyncContextManager[consent_pb2_grpc.ConsentServiceAsyncStub]:
     """Call the consent service as a client.
 
     Raises:
         Failure: There is no such client, or the service does not run.
     """
-    files = access.tls_files(environment, client)
-    consent = status.process("consent")
-    if consent is None:
-        raise Failure("the consent service does not run", hint="`rapport status` shows what does")
-    tls = TlsFiles(certificate=files.certificate, key=files.key, authorities=files.authorities)
-    caller = Client(ClientSettings(target=consent.address, tls=tls), telemetry=Telemetry.off())
-    try:
-        yield caller.stub(consent_pb2_grpc.ConsentServiceStub)
-    finally:
-        await caller.close()
+    return stub_of(environment, status, "consent", consent_pb2_grpc.ConsentServiceStub, client)
 
 
 def explained(decision: consent_pb2.Decision, profile_id: str) -> Iterator[tuple[str, str]]:

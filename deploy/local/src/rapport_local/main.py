@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "keys": ("keys", "Show and rotate the keys that services sign with."),
     "gate": ("gate", "Ask the consent gate, and look after those who hold one."),
     "trace": ("trace", "Draw what happened in one call, across services."),
+    "report": ("report", "Show how what the services have learned does."),
     "audit": ("audit", "Show who did what, and verify that nothing was changed."),
     "dlq": ("dlq", "Look after events that could not be handled."),
     "verify": ("verify", "Verify a consent receipt, offline."),

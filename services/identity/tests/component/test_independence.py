@@ -45,7 +45,7 @@ def somebody() -> record_pb2.Record:
     return record(f"{given} {surname}", identifier(EMAIL, f"a{uuid4().hex[:11]}@posteo.net"))
 
 
-async def says(desk: Desk, role: str, state: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> bool:
+async def says(desk: Desk, role: str, state: int) -> bool:
     """Whether a role says this of itself."""
     return (await desk.health.Check(health_pb2.HealthCheckRequest(service=role))).status == state
 

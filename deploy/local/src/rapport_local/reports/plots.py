@@ -1,0 +1,98 @@
+"""Drawings in SVG: a curve in the unit square, and bars with limits. Colours and type are the page's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final, NamedTuple
+
+from rapport_local.reports.page import Html
+
+_SIDE: Final = 260.0
+_LEFT: Final = 34.0
+_TOP: Final = 8.0
+_BOTTOM: Final = 26.0
+_ROW: Final = 18.0
+_NAMES: Final = 190.0
+_BARS: Final = 330.0
+
+
+class Point(NamedTuple):
+    """A point in the unit square, and how much stands behind it."""
+
+    x: float
+    y: float
+    weight: float = 1.0
+
+
+class Bar(NamedTuple):
+    """A bar, what it may not pass, and whether it did."""
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+
+def unit_square(points: Sequence[Point], *, across: str, up: str, title: str, ideal: bool = True) -> Html:
+    """Return points joined by a line, in the square from 0 to 1.
+
+    Args:
+        points: From left to right.
+        across: What goes to the right.
+        up: What goes up.
+        title: What is drawn, for who cannot see it.
+        ideal: Whether to draw the diagonal.
+    """
+    heaviest = max((each.weight for each in points), default=1.0) or 1.0
+    marks = [f"{_axis(at, _x(at), _y(at))}" for at in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    drawn = [f'<line class="ideal" x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}"/>'] if ideal else []
+    if points:
+        path = " ".join(f"{_x(each.x):.1f},{_y(each.y):.1f}" for each in points)
+        drawn.append(f'<polyline class="curve" points="{path}"/>')
+        drawn += [
+            f'<circle class="dot" cx="{_x(each.x):.1f}" cy="{_y(each.y):.1f}"'
+            f' r="{2 + 2 * (each.weight / heaviest) ** 0.5:.1f}"/>'
+            for each in points
+        ]
+    width, height = _LEFT + _SIDE + 10, _TOP + _SIDE + _BOTTOM + 14
+    return Html(
+        f'<svg viewBox="0 0 {width} {height}" role="img"><title>{escape(title)}</title>{"".join(marks + drawn)}'
+        f'<text x="{_x(0.5)}" y="{height - 3}" text-anchor="middle">{escape(across)}</text>'
+        f'<text x="{_x(0.02)}" y="{_TOP + 12}">{escape(up)}</text></svg>'
+    )
+
+
+def bars(rows: Sequence[Bar], *, title: str) -> Html:
+    """Return a bar for each row with a mark where its limit is, the longest drawn in full."""
+    longest = max((max(each.value, each.limit) for each in rows), default=1.0) or 1.0
+    drawn = []
+    for at, each in enumerate(rows):
+        top = at * _ROW
+        length, limit = (_BARS * max(value, 0.0) / longest for value in (each.value, each.limit))
+        drawn.append(
+            f'<text x="{_NAMES - 6}" y="{top + 13}" text-anchor="end">{escape(each.name)}</text>'
+            f'<rect class="bar{"" if each.passed else " off"}" x="{_NAMES}" y="{top + 4}" width="{length:.1f}"'
+            f' height="{_ROW - 7}" rx="2"/>'
+            f'<line class="limit" x1="{_NAMES + limit:.1f}" x2="{_NAMES + limit:.1f}" y1="{top + 2}"'
+            f' y2="{top + _ROW - 1}"/>'
+        )
+    size = f"0 0 {_NAMES + _BARS + 10} {max(len(rows), 1) * _ROW + 4}"
+    return Html(f'<svg viewBox="{size}" role="img"><title>{escape(title)}</title>{"".join(drawn)}</svg>')
+
+
+def _x(value: float) -> float:
+    return _LEFT + _SIDE * value
+
+
+def _y(value: float) -> float:
+    return _TOP + _SIDE * (1 - value)
+
+
+def _axis(value: float, x: float, y: float) -> str:
+    return (
+        f'<line class="axis" x1="{_x(0)}" x2="{_x(1)}" y1="{y}" y2="{y}"/>'
+        f'<line class="axis" x1="{x}" x2="{x}" y1="{_y(0)}" y2="{_y(1)}"/>'
+        f'<text x="{_LEFT - 5}" y="{y + 4}" text-anchor="end">{value:g}</text>'
+        f'<text x="{x}" y="{_y(0) + 14}" text-anchor="middle">{value:g}</text>'
+    )

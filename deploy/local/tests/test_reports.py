@@ -1,0 +1,108 @@
+"""The page about the churn model: what it says, and that nothing in it can break out of it."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+from hypothesis import given
+from hypothesis import strategies as st
+from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
+from rapport_local.reports.churn import churn_page, gains
+
+BIN = monitoring_pb2.ReliabilityBin
+
+
+class Parsed(HTMLParser):
+    """What a browser would see: which elements there are, that they close, and all text."""
+
+    void = frozenset({"meta"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert all(not name.startswith("on") for name, _ in attrs)
+        self.seen.append(tag)
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def model() -> model_pb2.Model:
+    made = model_pb2.Model(
+        model_id="mdl_0123456789", horizon_days=90, trained_rows=12_345, role=events_pb2.MODEL_ROLE_CHAMPION
+    )
+    made.population.bought_within_days = 365
+    made.metrics.add(name="auc", value=0.803, reference=0.791)
+    made.gates.add(name="calibration", passed=True, value=0.04, bound=0.06)
+    return made
+
+
+def report() -> monitoring_pb2.MonitoringReport:
+    made = monitoring_pb2.MonitoringReport(scores=4_330, labelled=4_000)
+    made.drift.add(name="orders_90d", statistic=0.31, threshold=0.04, drifted=True)
+    made.drift.add(name="", statistic=0.01, threshold=0.04)
+    made.calibration.error, made.calibration.noise_floor = 0.071, 0.02
+    made.calibration.bins.extend(
+        [BIN(predicted=0.2, observed=0.1, rows=100), BIN(predicted=0.8, observed=0.9, rows=100)]
+    )
+    made.groups.add(attribute="market", group="GB", rows=3_000, selected=0.2, true_positive_rate=0.6)
+    made.quality.add(name="auc", estimated=0.79)
+    return made
+
+
+def test_it_says_in_short_what_is_wrong_and_shows_every_figure() -> None:
+    page = Parsed(churn_page(model(), report(), [model_pb2.Promotion(model_id="mdl_9876543210", reason="better")]))
+    for said in (
+        "1 of 2 features drifted: orders_90d",
+        "off by 0.071 on average; 0.020 would be chance alone",
+        "It passed every gate",
+        "12,345 customers",
+        "0.803",
+        "0.791",
+        "orders_90d",
+        "mdl_9876543210",
+    ):
+        assert said in page.text
+    assert page.seen.count("svg") == 3
+    assert "script" not in page.seen
+
+
+def test_without_closed_windows_it_says_that_nothing_is_known_yet() -> None:
+    young = monitoring_pb2.MonitoringReport(scores=10)
+    failed = model()
+    failed.gates.add(name="fairness", passed=False, value=0.2, bound=0.1)
+    page = Parsed(churn_page(failed, young, []))
+    assert "No window has closed yet" in page.text
+    assert "It did not pass: fairness" in page.text
+    assert "svg" not in page.seen
+
+
+@given(st.text(max_size=40))
+def test_whatever_names_say_stays_text(hostile: str) -> None:
+    made, named = report(), hostile + "<script>alert(1)</script>\"'>&amp;"
+    made.drift.add(name=named, statistic=1, threshold=2)
+    made.groups.add(attribute=named, group=named, rows=1)
+    page = Parsed(churn_page(model(), made, [model_pb2.Promotion(model_id="mdl_9876543210", reason=named)]))
+    assert "script" not in page.seen
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_gains_count_leavers_from_the_highest_chance_down() -> None:
+    bins = [BIN(predicted=0.1, observed=0.1, rows=100), BIN(predicted=0.9, observed=0.9, rows=100)]
+    assert [(point.x, round(point.y, 9)) for point in gains(bins)] == [(0, 0), (0.5, 0.9), (1, 1)]
+    assert gains([BIN(predicted=0.5, observed=0, rows=9)]) == []
