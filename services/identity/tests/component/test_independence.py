@@ -36,7 +36,7 @@ pytestmark = pytest.mark.heavy
 CREATED, UNCHANGED = identity_pb2.RECORD_OUTCOME_CREATED, identity_pb2.RECORD_OUTCOME_UNCHANGED
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 STREAM = "RAPPORT_IDENTITY"
-OFTEN = {"gate__head_every_s": "0.1"}
+OFTEN = "0.1"
 
 
 def somebody() -> record_pb2.Record:
@@ -81,7 +81,7 @@ async def published(installation: IdentityInstallation, profile_id: str) -> None
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[IdentityInstallation, ServiceProcess]]:
     """Servers that these tests stop and start, and a process of the service."""
     installation = start_installation(tmp_path_factory.mktemp("independence"))
-    service = installation.process(grpc__port=str(free_port()), **OFTEN)
+    service = installation.process(grpc__port=str(free_port()), gate__head_every_s=OFTEN)
     try:
         service.start()
         yield installation, service
@@ -192,7 +192,9 @@ async def test_roles_run_as_processes_of_their_own_each_ready_for_itself(
 ) -> None:
     installation, service = alone
     await asyncio.to_thread(service.kill)
-    processes = [installation.process(role, only=role, grpc__port=str(free_port()), **OFTEN) for role in ROLES]
+    processes = [
+        installation.process(role, only=role, grpc__port=str(free_port()), gate__head_every_s=OFTEN) for role in ROLES
+    ]
     try:
         for each in processes:
             await asyncio.to_thread(each.start)
