@@ -12,10 +12,14 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
 from rapport_testing.waiting import becomes_true
+
+if TYPE_CHECKING:
+    from rapport_testing.forks import ForkedProgram, ForkServer
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _GONE_TIMEOUT_S = 10.0
@@ -79,6 +83,16 @@ class ChildProcess:
     Unless `detached`, the kernel kills the program when this process dies (Linux), however it dies. A thread of its
     own starts the program and waits for it: the program is reaped the moment it ends, and may be started from a thread
     that ends before it (the kernel ties the life of the child to the starting thread, not to its process).
+
+    Args:
+        argv: The command line.
+        log_path: Gets its output.
+        env: All its variables; those of this process if not given.
+        cwd: The folder it works in.
+        run_as: The user it runs as.
+        detached: Whether it may outlive this process.
+        pass_descriptors: Descriptors that it inherits.
+        fork_server: Forks it instead of starting it anew: for a program in Python that runs as the caller does.
     """
 
     def __init__(
@@ -90,6 +104,8 @@ class ChildProcess:
         cwd: Path | None = None,
         run_as: RunAs | None = None,
         detached: bool = False,
+        pass_descriptors: Sequence[int] = (),
+        fork_server: ForkServer | None = None,
     ) -> None:
         self._argv = list(argv)
         self._env = dict(env) if env is not None else None
@@ -97,6 +113,8 @@ class ChildProcess:
         self._log_path = log_path
         self._run_as = run_as or RunAs()
         self._detached = detached
+        self._pass_descriptors = pass_descriptors
+        self._fork_server = fork_server
         self._process: psutil.Process | None = None
         self._ended = threading.Event()
         self._returncode: int | None = None
@@ -112,7 +130,7 @@ class ChildProcess:
         self._ended = threading.Event()
         self._returncode = None
         started = threading.Event()
-        failure: list[OSError] = []
+        failure: list[Exception] = []
         threading.Thread(
             target=self._run,
             args=(started, self._ended, failure),
@@ -123,28 +141,37 @@ class ChildProcess:
         if failure:
             raise ProcessError(f"{self._argv[0]} could not be started") from failure[0]
 
-    def _run(self, started: threading.Event, ended: threading.Event, failure: list[OSError]) -> None:
-        argv = launch_command(self._argv, run_as=self._run_as, parent_pid=None if self._detached else os.getpid())
+    def _run(self, started: threading.Event, ended: threading.Event, failure: list[Exception]) -> None:
         try:
             self._log_path.parent.mkdir(parents=True, exist_ok=True)
             with self._log_path.open("ab") as log:
-                popen = subprocess.Popen(  # noqa: S603 - the caller names the program
-                    argv,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._env,
-                    cwd=self._cwd,
-                    start_new_session=True,
-                )
-            self._process = psutil.Process(popen.pid)
-        except OSError as error:
+                program: subprocess.Popen[bytes] | ForkedProgram
+                if self._fork_server is None:
+                    program = self._popen(log)
+                else:
+                    env = os.environ if self._env is None else self._env
+                    program = self._fork_server.start(self._argv, env, self._cwd, log.fileno())
+            self._process = psutil.Process(program.pid)
+        except (OSError, ProcessError) as error:
             failure.append(error)
             return
         finally:
             started.set()
-        self._returncode = popen.wait()
+        self._returncode = program.wait()
         ended.set()
+
+    def _popen(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        argv = launch_command(self._argv, run_as=self._run_as, parent_pid=None if self._detached else os.getpid())
+        return subprocess.Popen(  # noqa: S603 - the caller names the program
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=self._env,
+            cwd=self._cwd,
+            start_new_session=True,
+            pass_fds=self._pass_descriptors,
+        )
 
     @property
     def pid(self) -> int | None:

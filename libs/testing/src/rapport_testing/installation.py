@@ -37,6 +37,7 @@ OBSERVER = "observer"
 """The NATS user of the test itself, who may do everything; no service has the like."""
 
 _ISSUER = "test"
+_SERVING = ("rapport_chassis.process", "rapport_chassis.rpc.registration", "uvloop")  # imported by `serve` alone
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,16 @@ class Installation:
             }
         )
 
-    def process(self, name: str = "service", *, only: str | None = None, **settings: str) -> ServiceProcess:
+    def process(
+        self, name: str = "service", *, only: str | None = None, forked: bool = True, **settings: str
+    ) -> ServiceProcess:
         """Return a process of the service, not yet started; ready once it answers calls, each time it is started.
 
         Args:
             name: Tells processes apart: each has its own address and log.
             only: The one role it has.
+            forked: Whether it is forked from a process that has imported the service; else it starts as an operator
+                starts it, by its command line.
             settings: Settings for this process, for example `grpc__max_in_flight="2"`.
         """
         address = self._address_file(name)
@@ -155,7 +160,13 @@ class Installation:
             **{self._variable(key.upper()): value for key, value in settings.items()},
         }
         argv = [*self._command(), "serve", *(["--only", only] if only else [])]
-        return ServiceProcess(argv, variables, self.folder / f"{name}.log", ready_line='"event":"grpc_serving"')
+        return ServiceProcess(
+            argv,
+            variables,
+            self.folder / f"{name}.log",
+            ready_line='"event":"grpc_serving"',
+            imports=(f"rapport_{self.service.name}.bootstrap", *_SERVING) if forked else (),
+        )
 
     def address(self, name: str = "service") -> str:
         """Return where a started process serves."""

@@ -30,12 +30,19 @@ def main() -> None:
         _enter_user_namespace(options["namespace_uid"])
     if options["drop_to_uid"] is not None:
         _drop_to(options["drop_to_uid"])
-    if options["parent_pid"] is not None and sys.platform == "linux":
+    if options["parent_pid"] is not None:
         # After the change of user, which clears the setting.
-        _checked(_libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
-        if os.getppid() != options["parent_pid"]:
-            sys.exit("the starting process has already ended")
+        die_with_parent(options["parent_pid"])
     os.execvp(program[0], program)  # noqa: S606 - the command line comes from our own parent
+
+
+def die_with_parent(pid: int) -> None:
+    """Let the kernel kill this process when its parent, which has this id, ends (Linux; elsewhere nothing happens)."""
+    if sys.platform != "linux":
+        return
+    _checked(_libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != pid:
+        sys.exit("the starting process has already ended")
 
 
 def _enter_user_namespace(uid: int) -> None:

@@ -133,6 +133,9 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the servers of the run, also after Ctrl-C."""
+    from rapport_testing.forks import stop_fork_servers
+
+    stop_fork_servers()
     run = config.stash.get(_RUN, None)
     if run is not None:
         run.finish()
