@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, inf
 from typing import Final, NamedTuple
 
@@ -86,7 +87,7 @@ class Gaps:
         closed: Counter[int] = Counter()
         still_open: Counter[int] = Counter()
         for each in days:
-            closed.update(after - before for before, after in zip(each, each[1:], strict=False))
+            closed.update(after - before for before, after in pairwise(each))
             still_open[today - each[-1]] += 1
         return cls(closed, still_open)
 
