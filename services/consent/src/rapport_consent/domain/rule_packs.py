@@ -1,24 +1,13 @@
-"""What the laws say of privacy requests, as versioned data: clocks, refusals, what must be told. No law is in the code.
-
-The packs that ship are parameters for engineers, not legal advice; an installation may bring its own.
-"""
+"""What the laws say of privacy requests: clocks, refusals, what must be told. No law is in the code; packs are data."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum, StrEnum
-from importlib.resources import files
-from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from rapport_consent.domain.deadlines import Clock, Span, Unit
-
-CODE: Final = r"^[A-Z][A-Z0-9_]{1,62}$"
-Code = Annotated[str, Field(pattern=CODE)]
-Market = Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+from rapport_consent.domain.deadlines import Clock
 
 
 class Right(StrEnum):
@@ -51,66 +40,27 @@ class Need(StrEnum):
     EXCEPTION = "EXCEPTION"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SpanTerms(_Part):
-    """A length of time, as `Span` has it."""
-
-    count: Annotated[int, Field(gt=0, le=3660)]
-    unit: Unit
-    rolls: bool = False
-
-    def span(self) -> Span:
-        """Return it as what deadlines are counted by."""
-        return Span(self.count, self.unit, self.rolls)
-
-
-class ClockTerms(_Part):
-    """The time for a right, as `Clock` has it."""
-
-    answer: SpanTerms
-    extended: SpanTerms | None = None
-    acknowledge: SpanTerms | None = None
-    pauses: frozenset[Code] = frozenset()
-
-    def clock(self) -> Clock:
-        """Return it as what deadlines are counted by."""
-        return Clock(
-            self.answer.span(),
-            self.extended.span() if self.extended else None,
-            self.acknowledge.span() if self.acknowledge else None,
-            self.pauses,
-        )
-
-
-class RightTerms(_Part):
+@dataclass(frozen=True, slots=True)
+class RightRules:
     """What a law says of one right.
 
     Attributes:
         article: Where it says so.
         assurance: How sure one must be of who asks.
-        fallback: What is answered where that is not reached, as a code; empty for nothing.
+        clock: The time for it.
+        fallback: What is answered where one is less sure, as a code; empty for nothing.
         exceptions: Grounds on which single records are kept or left.
-        clock: A time of its own; None for that of the pack.
     """
 
     article: str
     assurance: Assurance
+    clock: Clock
     fallback: str = ""
-    exceptions: tuple[Code, ...] = ()
-    clock: ClockTerms | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, values: object) -> object:
-        if isinstance(values, Mapping) and isinstance(name := values.get("assurance"), str):
-            return {**values, "assurance": Assurance[name]}
-        return values
+    exceptions: tuple[str, ...] = ()
 
 
-class RefusalTerms(_Part):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """A ground on which a request may be refused.
 
     Attributes:
@@ -124,7 +74,8 @@ class RefusalTerms(_Part):
     rights: frozenset[Right] = frozenset()
 
 
-class RulePack(_Part):
+@dataclass(frozen=True, slots=True)
+class RulePack:
     """One version of what a law says.
 
     Attributes:
@@ -134,68 +85,35 @@ class RulePack(_Part):
         enabled: Whether it is used; a law that is not yet one can be kept ready.
         markets: Where it holds.
         sources: Where it is written.
-        clock: The time for all rights without one of their own.
         extension_reasons: Why the time may be extended; empty where it may not.
         refusal_tells: What a refusal must tell, as codes: without all of it none may be sent.
         rights: The rights there are.
         refusals: The grounds of refusal there are.
     """
 
-    law: Code
-    version: Annotated[int, Field(gt=0)]
+    law: str
+    version: int
     in_force_from: date
     enabled: bool
-    markets: frozenset[Market]
+    markets: frozenset[str]
     sources: tuple[str, ...]
-    clock: ClockTerms
-    extension_reasons: tuple[Code, ...]
-    refusal_tells: tuple[Code, ...]
-    rights: Mapping[Right, RightTerms]
-    refusals: Mapping[Code, RefusalTerms]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> RulePack:
-        if bool(self.extension_reasons) != (self.clock.extended is not None):
-            raise ValueError("a time that can be extended has reasons for it, and no other has")
-        return self
+    extension_reasons: tuple[str, ...]
+    refusal_tells: tuple[str, ...]
+    rights: Mapping[Right, RightRules]
+    refusals: Mapping[str, Refusal]
 
     @property
     def name(self) -> str:
         """Which law in which version: kept with each request that is answered by it."""
         return f"{self.law}.{self.version}"
 
-    def clock_of(self, right: Right) -> Clock:
-        """Return the time for a right.
-
-        Raises:
-            KeyError: The law does not give it.
-        """
-        return (self.rights[right].clock or self.clock).clock()
-
     def may_refuse(self, right: Right, ground: str, have: Iterable[Need]) -> tuple[Need, ...] | None:
         """Return what a refusal on this ground still needs; None where the law knows no such refusal."""
-        terms = self.refusals.get(ground)
-        if terms is None or (terms.rights and right not in terms.rights):
+        refusal = self.refusals.get(ground)
+        if refusal is None or (refusal.rights and right not in refusal.rights):
             return None
         held = frozenset(have)
-        return tuple(each for each in terms.needs if each not in held)
-
-
-def read_packs(document: str | bytes) -> tuple[RulePack, ...]:
-    """Return the packs of a document.
-
-    Raises:
-        ValueError: One does not have the form of a pack, or two are one version of one law.
-    """
-    packs = tuple(RulePack.model_validate(each) for each in json.loads(document)["packs"])
-    if len({pack.name for pack in packs}) != len(packs):
-        raise ValueError("two packs are the same version of a law")
-    return packs
-
-
-def shipped_packs() -> tuple[RulePack, ...]:
-    """Return the packs that come with the service."""
-    return read_packs(files("rapport_consent.domain").joinpath("data/rule_packs.json").read_bytes())
+        return tuple(each for each in refusal.needs if each not in held)
 
 
 def pack_for(packs: Iterable[RulePack], market: str, on: date) -> RulePack | None:

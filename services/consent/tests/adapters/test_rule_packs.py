@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from importlib.resources import files
 from typing import Any
 
 import pytest
+from rapport_consent.adapters.rule_packs import read_packs, shipped_document, shipped_packs
 from rapport_consent.domain.deadlines import Span, Unit
-from rapport_consent.domain.rule_packs import Assurance, Need, Right, pack_for, read_packs, shipped_packs
+from rapport_consent.domain.rule_packs import Assurance, Need, Right, pack_for
 
 PACKS = shipped_packs()
 TODAY = date(2026, 11, 22)
 
 
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(files("rapport_consent.domain").joinpath("data/rule_packs.json").read_bytes())
+    found: dict[str, Any] = json.loads(shipped_document())
     return found
 
 
@@ -53,16 +53,15 @@ def test_a_law_holds_from_its_day_and_one_that_is_disabled_never() -> None:
 def test_an_opt_out_in_california_has_a_time_of_its_own_and_needs_no_identity() -> None:
     california = pack_for(PACKS, "US-CA", TODAY)
     assert california is not None
-    assert california.clock_of(Right.OBJECTION).answer == Span(15, Unit.WORKING_DAYS)
-    assert california.clock_of(Right.ACCESS).answer == Span(45, Unit.CALENDAR_DAYS)
-    assert california.clock_of(Right.ACCESS).acknowledge == Span(10, Unit.WORKING_DAYS)
+    assert california.rights[Right.OBJECTION].clock.answer == Span(15, Unit.WORKING_DAYS)
+    assert california.rights[Right.ACCESS].clock.answer == Span(45, Unit.CALENDAR_DAYS)
+    assert california.rights[Right.ACCESS].clock.acknowledge == Span(10, Unit.WORKING_DAYS)
     assert california.rights[Right.OBJECTION].assurance is Assurance.NONE
     assert (california.rights[Right.ACCESS].assurance, california.rights[Right.ACCESS].fallback) == (
         Assurance.HIGH,
         "CATEGORIES",
     )
-    with pytest.raises(KeyError):
-        california.clock_of(Right.RESTRICTION)
+    assert Right.RESTRICTION not in california.rights
 
 
 def test_a_refusal_names_what_it_still_needs_and_a_ground_the_law_does_not_know_is_none() -> None:
