@@ -79,6 +79,7 @@ class World:
         freshness = Freshness()
         self.gate = Gate(self.replica, freshness, self.clock)
         self.reports: list[Occurrence] = []
+        self.observed: list[int] = []
         self.follower = Follower(
             self.replica,
             freshness,
@@ -88,6 +89,7 @@ class World:
             clock=self.clock,
             timing=timing,
             report=self.reports.append,
+            observe=lambda change: self.observed.append(change.position),
             chance=chance,
         )
 
@@ -188,6 +190,19 @@ async def test_a_gap_is_filled_after_its_time_with_jitter(chance: float, after_s
     assert world.replica.position == world.ledger.position
     assert world.reports[-1] == Occurrence.GAP_FILLED
     await world.follower.stop()
+
+
+async def test_changes_are_observed_as_they_come_and_as_they_are_filled_in_but_not_those_of_a_snapshot(
+    world: World,
+) -> None:
+    assert world.observed == []
+    for _ in range(3):
+        world.ledger.grant(ANNA, "mail")
+    first, second, third = (change.position for change in world.ledger.changes[-3:])
+    world.follower.offer(world.ledger.changes[-1])
+    assert world.observed == [third]
+    await world.pass_time(1)
+    assert {first, second} <= set(world.observed)
 
 
 async def test_a_gap_that_closes_by_itself_is_not_filled(world: World) -> None:

@@ -4,7 +4,7 @@ import pytest
 from rapport_chassis.events.eraser import Erased, Eraser
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.ids import new_id
-from rapport_testing.events import append, count, fence_raised, granted, rows
+from rapport_testing.events import append, count, fence_raised, granted, profiles_merged, rows
 from rapport_testing.waiting import eventually
 
 STREAM = "RAPPORT_CONSENT"
@@ -88,3 +88,11 @@ async def test_what_aged_out_is_forgotten(service_database, broker, published, e
         await api.call(f"STREAM.PURGE.{STREAM}")
     assert await eraser.erase([person]) == Erased(deleted=0, gone=1, kept=0, waiting=0)
     assert await count(service_database, "published") == 0
+
+
+async def test_of_events_that_are_named_the_others_about_the_person_stay(broker, published, eraser, person):
+    withdrawn, merged = granted(person), profiles_merged(person)
+    await published(withdrawn, merged._replace(source="consent", type="rapport.consent.v1.profiles_merged"))
+    assert (await eraser.erase([person], only=["consent_granted"])) == Erased(deleted=1, gone=0, kept=1, waiting=0)
+    assert [message.headers["ce-id"] for message in await broker.stored(STREAM)] == [merged.id]
+    assert (await eraser.erase([person])).deleted == 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Final, Literal
 
-from rapport.consent.v1 import consent_pb2
+from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.rpc.client import Client
@@ -40,6 +40,8 @@ class ConsentGate:
         telemetry: Records calls, lag and staleness.
         nats: The connection of the process, if it has one; else the gate makes its own where the settings name NATS.
         clock: The time.
+        observe: Is told of each change that comes, also of one that is only kept until those before it have come, and
+            of one that is known; it must be quick. What a snapshot holds is not told: `replica.generation` rises then.
 
     Attributes:
         gate: Decides.
@@ -58,6 +60,7 @@ class ConsentGate:
         telemetry: Telemetry,
         nats: NatsConnection | None = None,
         clock: Clock | None = None,
+        observe: Callable[[ledger_pb2.LedgerChange], object] | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._client = Client(settings.client(), telemetry=telemetry)
@@ -82,6 +85,7 @@ class ConsentGate:
             clock=self._clock,
             timing=timing if nats is not None else replace(timing, fill_after_s=0.0),
             report=self.watch.report,
+            observe=observe,
         )
         self.stream = None if nats is None else LedgerStream(nats, self._follower.offer, self._clock)
 

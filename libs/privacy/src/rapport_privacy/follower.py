@@ -81,6 +81,7 @@ class Follower:
         clock: Clock,
         timing: Timing | None = None,
         report: Callable[[Occurrence], None] | None = None,
+        observe: Callable[[ledger_pb2.LedgerChange], object] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._replica = replica
@@ -91,6 +92,7 @@ class Follower:
         self._clock = clock
         self._timing = timing or Timing()
         self._report = report or _ignore
+        self._observe = observe or _ignore
         self._chance = chance
         self._tasks: list[asyncio.Task[None]] = []
         self._load_due = True
@@ -119,6 +121,7 @@ class Follower:
     def offer(self, change: ledger_pb2.LedgerChange) -> Applied:
         """Take a change from a feed, in whatever order."""
         applied = self._replica.apply(change)
+        self._observe(change)
         if applied is Applied.FOREIGN:
             # A late message of an old epoch, or the first of a new one: only the head can tell.
             self._head_due.set()
@@ -271,5 +274,5 @@ class Follower:
         return longest * (1 - self._chance() / 2)
 
 
-def _ignore(_: Occurrence) -> None:
+def _ignore(_: object) -> None:
     """Report to nobody."""

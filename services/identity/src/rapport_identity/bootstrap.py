@@ -20,6 +20,7 @@ from rapport.identity.v1 import (
 )
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
+from rapport_chassis.background import Stepping
 from rapport_chassis.cli import Command, ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
@@ -42,7 +43,7 @@ from rapport_privacy.replica import Replica
 
 from rapport_identity.adapters import facts
 from rapport_identity.adapters.anniversaries import AnniversaryRounds
-from rapport_identity.adapters.background import Stepping, SubmittedOperations
+from rapport_identity.adapters.background import SubmittedOperations
 from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.contact_ids import ContactIds
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in

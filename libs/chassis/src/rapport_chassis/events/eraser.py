@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,8 +50,12 @@ class Eraser:
         self._database = database
         self._nats = nats
 
-    async def erase(self, profile_ids: Sequence[str]) -> Erased:
+    async def erase(self, profile_ids: Sequence[str], *, only: Collection[str] = ()) -> Erased:
         """Delete every published event about these profiles and forget it in the index; may be repeated.
+
+        Args:
+            profile_ids: The profiles.
+            only: Names of the events that are deleted, where others about these profiles stay; empty for all.
 
         Raises:
             WireError: The broker cannot be reached; nothing is forgotten that was not deleted.
@@ -64,7 +68,7 @@ class Eraser:
         try:
             api = JetStreamApi(wire, domain=self._nats.domain)
             for event_id, sequence in indexed:
-                outcome = await self._delete(api, event_id, sequence)
+                outcome = await self._delete(api, event_id, sequence, only)
                 counts[outcome] += 1
                 if outcome != "kept":
                     await self._forget(event_id, sequence)
@@ -85,12 +89,14 @@ class Eraser:
             row = await counted.fetchone()
         return indexed, row[0] if row is not None else 0
 
-    async def _delete(self, api: JetStreamApi, event_id: str, sequence: int) -> str:
+    async def _delete(self, api: JetStreamApi, event_id: str, sequence: int, only: Collection[str]) -> str:
         stored = await api.get(self._stream, sequence)
         if stored is None:
             return "gone"
         name = stored.subject.split(".", 3)[-1]
         if stored.headers.get(EVENT_ID) != event_id or name.startswith(_KEPT):
+            return "kept"
+        if only and name.partition(".")[0] not in only:
             return "kept"
         return "deleted" if await api.delete(self._stream, sequence) else "gone"
 
