@@ -1,0 +1,235 @@
+"""Prices a basket: published prices, promotions, floors, tax; every line as components that sum exactly to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.money import MAX_AMOUNT, allocate
+from rapport_pricing.domain.promotions import (
+    NOTHING,
+    Entitlements,
+    Promotion,
+    PromotionBook,
+    Subject,
+    in_scope,
+    stack,
+    usable,
+)
+from rapport_pricing.domain.tax import Taxed, TaxPolicy, Totals, tax_lines, totals
+
+
+class Part(Enum):
+    """What a component of a line is."""
+
+    PUBLISHED = "published"
+    PROMOTION = "promotion"
+    PERSONAL = "personal"
+    TAX = "tax"
+
+
+class Component(NamedTuple):
+    """An amount that a line is made of.
+
+    Attributes:
+        part: What it is.
+        ref: Promotion, offer or version of the published price.
+        version: Of that.
+        amount: In minor units; below zero for what is taken off.
+        rule: The guardrail that kept a promotion from taking more off; empty if none did.
+    """
+
+    part: Part
+    ref: str
+    version: int
+    amount: int
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is asked for.
+
+    Attributes:
+        product_id: The product.
+        variant_id: Its variant; empty for none.
+        category: Of the product.
+        brand_id: Of the product.
+        quantity: How many; above zero.
+        published: Published price of one, in minor units; with tax where the market's prices include it.
+        price_version: Version of that price.
+        tax_ppm: Tax rate, in parts of a million.
+        floor: Lowest price of one that the guardrails allow.
+        floor_rule: The guardrail that says so.
+    """
+
+    product_id: str
+    variant_id: str
+    category: str
+    brand_id: str
+    quantity: int
+    published: int
+    price_version: int
+    tax_ppm: int
+    floor: int = 0
+    floor_rule: str = ""
+
+    def __post_init__(self) -> None:
+        if self.quantity <= 0 or not 0 <= self.published * self.quantity <= MAX_AMOUNT:
+            raise ERRORS.error("BASKET_INVALID", "a quantity or an amount is out of bounds", field="lines.quantity")
+
+
+class PricedLine(NamedTuple):
+    """A line with its price; the components sum to `amount.gross`."""
+
+    line: Line
+    amount: Taxed
+    components: tuple[Component, ...]
+
+
+class Use(NamedTuple):
+    """A promotion that was used, and what it took off the basket."""
+
+    promotion: Promotion
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class PricedBasket:
+    """A priced basket.
+
+    Attributes:
+        lines: In the order asked.
+        totals: Their sums.
+        uses: Promotions that took something off, in order.
+        personalised: Whether personal data changed an amount.
+    """
+
+    lines: tuple[PricedLine, ...]
+    totals: Totals
+    uses: tuple[Use, ...]
+    personalised: bool
+
+
+def price_basket(
+    lines: Sequence[Line],
+    book: PromotionBook,
+    *,
+    market: str,
+    at_us: int,
+    tax: TaxPolicy,
+    brought: Entitlements = NOTHING,
+    charges: Sequence[Taxed] = (),
+) -> PricedBasket:
+    """Price a basket; the same arguments give the same answer, for ever.
+
+    Args:
+        lines: What is asked for.
+        book: Promotions of that time.
+        market: Whose promotions hold.
+        at_us: When, in microseconds UTC.
+        tax: How the market taxes.
+        brought: Codes, tier and offers of the customer; tier and offers only where the gate permitted.
+        charges: What cannot be avoided beside the lines.
+
+    Raises:
+        RapportError: BASKET_INVALID, there is no line.
+    """
+    if not lines:
+        raise ERRORS.error("BASKET_INVALID", "a basket has a line", field="lines")
+    parts: list[list[Component]] = []
+    amounts: list[int] = []
+    uses: dict[str, Use] = {}
+    alone: list[bool] = []
+    for line in lines:
+        subject = Subject(line.product_id, line.category, line.brand_id, line.published, line.floor)
+        found: Iterable[Promotion] = book.for_line(subject)
+        if brought.offers:
+            found = [*found, *(each for each in brought.offers if in_scope(each.scope, subject))]
+        candidates = [
+            each
+            for each in found
+            if usable(each, market, at_us, brought)
+            and (not each.minimum_spend or _spend(each, lines) >= each.minimum_spend)
+        ]
+        amount = line.published * line.quantity
+        components = [Component(Part.PUBLISHED, line.product_id, line.price_version, amount)]
+        steps = stack(candidates, subject) if candidates else []
+        if steps:
+            for promotion, off, held in steps:
+                taken = off * line.quantity
+                components.append(_taken(promotion, taken, line.floor_rule if held else ""))
+                amount -= taken
+                _count(uses, promotion, taken)
+        parts.append(components)
+        amounts.append(amount)
+        alone.append(bool(steps) and steps[0].promotion.exclusive)
+    for promotion in book.for_basket():
+        if usable(promotion, market, at_us, brought):
+            _off_basket(promotion, lines, amounts, parts, uses, alone)
+    priced = tuple(
+        _finished(line, amount, components, tax)
+        for line, amount, components in zip(
+            lines,
+            tax_lines([(amount, line.tax_ppm) for amount, line in zip(amounts, lines, strict=True)], tax),
+            parts,
+            strict=True,
+        )
+    )
+    used = tuple(use for use in uses.values() if use.amount)
+    return PricedBasket(
+        lines=priced,
+        totals=totals([each.amount for each in priced], charges),
+        uses=used,
+        personalised=any(use.promotion.personal for use in used),
+    )
+
+
+def _finished(line: Line, amount: Taxed, components: list[Component], tax: TaxPolicy) -> PricedLine:
+    if not tax.included and amount.tax:
+        components.append(Component(Part.TAX, "", line.tax_ppm, amount.tax))
+    return PricedLine(line, amount, tuple(components))
+
+
+def _taken(promotion: Promotion, amount: int, rule: str) -> Component:
+    part = Part.PERSONAL if promotion.personal else Part.PROMOTION
+    return Component(part, promotion.promotion_id, promotion.version, -amount, rule)
+
+
+def _count(uses: dict[str, Use], promotion: Promotion, amount: int) -> None:
+    before = uses.get(promotion.promotion_id)
+    uses[promotion.promotion_id] = Use(promotion, amount + (before.amount if before else 0))
+
+
+def _subject(line: Line) -> Subject:
+    return Subject(line.product_id, line.category, line.brand_id, line.published, line.floor)
+
+
+def _spend(promotion: Promotion, lines: Sequence[Line]) -> int:
+    return sum(line.published * line.quantity for line in lines if in_scope(promotion.scope, _subject(line)))
+
+
+def _off_basket(
+    promotion: Promotion,
+    lines: Sequence[Line],
+    amounts: list[int],
+    parts: list[list[Component]],
+    uses: dict[str, Use],
+    alone: Sequence[bool],
+) -> None:
+    """Spread an amount over lines in scope that have no exclusive promotion, by what is left above the floor."""
+    room = [
+        max(amount - line.floor * line.quantity, 0) if not single and in_scope(promotion.scope, _subject(line)) else 0
+        for line, amount, single in zip(lines, amounts, alone, strict=True)
+    ]
+    if not any(room) or _spend(promotion, lines) < promotion.minimum_spend:
+        return
+    held = promotion.value > sum(room)
+    for at, off in enumerate(allocate(min(promotion.value, sum(room)), room)):
+        if off:
+            amounts[at] -= off
+            parts[at].append(_taken(promotion, off, lines[at].floor_rule if held else ""))
+            _count(uses, promotion, off)

@@ -1,0 +1,92 @@
+"""Personal prices: they only lower, only where the gate permitted it, and never by way of a raised list price."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from rapport_pricing.domain.law import Disclosure, Law
+from rapport_pricing.domain.money import PPM
+from rapport_pricing.domain.promotions import Audience, Entitlements, Promotion
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What the gate answered for the purpose of personal prices.
+
+    Attributes:
+        granted: Whether it permitted; anything but a permit is no.
+        reference: The grant that it rests on; empty if it denied.
+        position: Of the consent ledger.
+    """
+
+    granted: bool
+    reference: str = ""
+    position: int = 0
+
+
+DENIED: Final = Permit(False)
+
+
+def entitlements(
+    permit: Permit,
+    law: Law,
+    *,
+    codes: Collection[str],
+    loyalty: str,
+    offers: Iterable[Promotion],
+    inputs: Collection[str],
+) -> Entitlements:
+    """Return what may lower the price; without a permit nothing personal is looked at, so nothing personal changes a byte.
+
+    Args:
+        permit: What the gate answered at this instant.
+        law: What holds for the product and the market.
+        codes: Typed in by the customer; they need no permit.
+        loyalty: Tier; personal.
+        offers: To this customer, treated and open ones; personal.
+        inputs: Names of the personal inputs that offers and tier were made from.
+
+    Raises:
+        RapportError: INPUT_BANNED, the law bans one of the inputs.
+    """
+    if not permit.granted or not law.personal_allowed:
+        return Entitlements(frozenset(codes))
+    law.admit(inputs)
+    mine = tuple(each for each in offers if each.audience is Audience.INDIVIDUAL)
+    return Entitlements(frozenset(codes), loyalty, mine)
+
+
+def disclosures(law: Law, *, personalised: bool) -> tuple[Disclosure, ...]:
+    """Return the texts that a price must carry: none unless personal data changed an amount."""
+    return law.disclosures if personalised else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ListPriceAudit:
+    """Whether the list price is what it would be if nobody got a personal price.
+
+    Attributes:
+        published: The list price, in minor units.
+        neutral: The price that the same policy publishes from the same outcomes when personal prices are left out.
+        gap_ppm: By how much the published one is above it, in parts of a million of it; below zero if lower.
+        passed: Whether the gap stays within the tolerance: a raised list price would be a disguised surcharge.
+    """
+
+    published: int
+    neutral: int
+    gap_ppm: int
+    passed: bool
+
+
+def audit_list_price(published: int, neutral: int, *, tolerance_ppm: int = 10_000) -> ListPriceAudit:
+    """Compare the list price with the one that ignores personalisation.
+
+    Args:
+        published: In minor units.
+        neutral: In minor units, above zero.
+        tolerance_ppm: What rounding and endings may explain.
+    """
+    gap = (published - neutral) * PPM // neutral
+    return ListPriceAudit(published, neutral, gap, gap <= tolerance_ppm)

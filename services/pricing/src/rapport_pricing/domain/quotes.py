@@ -1,0 +1,157 @@
+"""Quotes: a priced basket bound to a customer, a channel and an end, in bytes that can be signed and made again.
+
+The canonical bytes are one JSON array in a fixed order, of integers and strings only, in ASCII without blanks: the same quote
+has the same bytes in every language. Times are microseconds UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from rapport_pricing.domain.baskets import PricedBasket
+from rapport_pricing.domain.errors import ERRORS
+
+FORMAT: Final = "rapport.quote.1"
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a customer was promised.
+
+    Attributes:
+        quote_id: Of the quote.
+        decision_id: Explains it later.
+        market: Where it holds.
+        currency: Of every amount.
+        channel: Where it may be redeemed; never an input of a price.
+        customer_id: Who may redeem it; empty for whoever holds it.
+        basket: Lines, components, totals and uses.
+        law_rules: Rules of law that were in force.
+        disclosures: Codes of the texts it carries.
+        permit: Grant that personal prices rest on; empty where there are none.
+        issued_us: When.
+        expires_us: From when it can be redeemed no more.
+    """
+
+    quote_id: str
+    decision_id: str
+    market: str
+    currency: str
+    channel: str
+    customer_id: str
+    basket: PricedBasket
+    law_rules: tuple[str, ...]
+    disclosures: tuple[str, ...]
+    permit: str
+    issued_us: int
+    expires_us: int
+
+
+def canonical(quote: Quote) -> bytes:
+    """Return the bytes of a quote to sign, to store and to compare."""
+    basket = quote.basket
+    totals = basket.totals
+    lines = [
+        [
+            line.product_id,
+            line.variant_id,
+            line.category,
+            line.brand_id,
+            line.quantity,
+            line.published,
+            line.price_version,
+            line.tax_ppm,
+            line.floor,
+            line.floor_rule,
+            [amount.net, amount.tax, amount.gross],
+            [[part.value, ref, version, taken, rule] for part, ref, version, taken, rule in components],
+        ]
+        for line, amount, components in basket.lines
+    ]
+    return _ENCODE(
+        [
+            FORMAT,
+            quote.quote_id,
+            quote.decision_id,
+            quote.market,
+            quote.currency,
+            quote.channel,
+            quote.customer_id,
+            lines,
+            [totals.net, totals.tax, totals.gross, totals.all_in],
+            [[use.promotion.promotion_id, use.promotion.version, use.amount] for use in basket.uses],
+            int(basket.personalised),
+            quote.law_rules,
+            quote.disclosures,
+            quote.permit,
+            quote.issued_us,
+            quote.expires_us,
+        ]
+    ).encode("ascii")
+
+
+def check_redeemable(quote: Quote, *, customer_id: str, channel: str, at_us: int) -> None:
+    """Check that a quote whose signature was verified may be redeemed here and now.
+
+    Raises:
+        RapportError: QUOTE_OTHER_CUSTOMER, QUOTE_OTHER_CHANNEL or QUOTE_EXPIRED.
+    """
+    if quote.customer_id and quote.customer_id != customer_id:
+        raise ERRORS.error("QUOTE_OTHER_CUSTOMER", "the quote was made for another customer")
+    if quote.channel and quote.channel != channel:
+        raise ERRORS.error("QUOTE_OTHER_CHANNEL", "the quote was made for another channel")
+    if at_us >= quote.expires_us:
+        raise ERRORS.error("QUOTE_EXPIRED", "the quote ran out")
+
+
+class Settlement(Enum):
+    """What became of prices between quote and order."""
+
+    AS_QUOTED = "as_quoted"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the customer pays.
+
+    Attributes:
+        basket: As quoted, or as it costs now where that is less.
+        settlement: Which of the two.
+    """
+
+    basket: PricedBasket
+    settlement: Settlement
+
+
+def settle(quoted: PricedBasket, now: PricedBasket) -> Settled:
+    """Return what an order costs: a drop since the quote is passed on, a rise is refused until it is quoted again.
+
+    Args:
+        quoted: Of the quote.
+        now: The same lines and promotions, priced at the instant of the order.
+
+    Raises:
+        RapportError: PRICE_RISEN, a published price rose since the quote or the basket costs more; the metadata has both
+            totals, so that the customer can be asked.
+    """
+    before = {_key(line.line.product_id, line.line.variant_id): line.line.published for line in quoted.lines}
+    risen = any(each.line.published > before[_key(each.line.product_id, each.line.variant_id)] for each in now.lines)
+    if now.totals.all_in > quoted.totals.all_in or risen:
+        raise ERRORS.error("PRICE_RISEN", "a price rose since the quote", metadata=_totals(quoted, now))
+    if now.totals.all_in < quoted.totals.all_in:
+        return Settled(now, Settlement.DROPPED)
+    return Settled(quoted, Settlement.AS_QUOTED)
+
+
+def _key(product_id: str, variant_id: str) -> tuple[str, str]:
+    return product_id, variant_id
+
+
+def _totals(quoted: PricedBasket, now: PricedBasket) -> Mapping[str, str]:
+    return {"quoted": str(quoted.totals.all_in), "now": str(now.totals.all_in)}
