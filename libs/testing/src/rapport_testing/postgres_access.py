@@ -62,7 +62,8 @@ class PostgresAccess:
         """Create a database, as a copy of `template` if one is named; nobody may be connected to the template."""
         statement = composed.SQL("CREATE DATABASE {}").format(composed.Identifier(name))
         if template is not None:
-            statement += composed.SQL(" TEMPLATE {}").format(composed.Identifier(template))
+            # Copying files costs half of what copying their pages through the log does.
+            statement += composed.SQL(" TEMPLATE {} STRATEGY FILE_COPY").format(composed.Identifier(template))
         if owner is not None:
             statement += composed.SQL(" OWNER {}").format(composed.Identifier(owner))
         self._administer(statement)

@@ -31,6 +31,8 @@ NATS_VARIABLE = "RAPPORT_TEST_NATS_URL"
 # One for each worker: accounts share nothing, so tests that run at the same time may use the same subjects.
 _NATS_ACCOUNTS = 64
 _FOLDER_PREFIX = "rapport-run-"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+_ROOM = 2 << 30
 
 
 class Servers(Protocol):
@@ -63,7 +65,8 @@ class OwnedServers:
         with self._lock:
             if self._postgres is None:
                 # Nobody kills this one, and it is thrown away with the run: it need not wait for the disk.
-                server = PostgresServer(self._run_folder() / "postgres", durable=False)
+                settings = {"max_wal_size": "256MB"}
+                server = PostgresServer(self._run_folder() / "postgres", durable=False, settings=settings)
                 server.start()
                 self._postgres = server
             return self._postgres.dsn()
@@ -108,7 +111,7 @@ class OwnedServers:
     def _run_folder(self) -> Path:
         if self._folder is None:
             _remove_folders_of_killed_runs()
-            self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-"))
+            self._folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", dir=_place()))
         return self._folder
 
 
@@ -164,9 +167,22 @@ class _Question(socketserver.StreamRequestHandler):
         self.wfile.write(json.dumps(answer).encode() + b"\n")
 
 
+def _place() -> Path:
+    """Return where files go: to memory if there is enough and no other place is named (`TMPDIR`).
+
+    Each test has a database of its own, and to make one is to copy 300 files.
+    """
+    if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
+        room = min(shutil.disk_usage(_MEMORY).free, psutil.virtual_memory().available // 2)
+        if room >= _ROOM:
+            return _MEMORY
+    return Path(tempfile.gettempdir())
+
+
 def _remove_folders_of_killed_runs() -> None:
     """A run that was killed took its servers with it, but not their files."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+    places = (Path(tempfile.gettempdir()), _MEMORY)
+    for folder in (folder for place in places for folder in place.glob(f"{_FOLDER_PREFIX}*")):
         with contextlib.suppress(ValueError, OSError):
             pid = int(folder.name.removeprefix(_FOLDER_PREFIX).split("-")[0])
             if not psutil.pid_exists(pid) and folder.stat().st_uid == os.geteuid():
