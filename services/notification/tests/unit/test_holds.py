@@ -61,7 +61,7 @@ def test_ten_seconds_after_an_opening_have_at_most_twice_the_mean(
 ) -> None:
     held, draw = scale.pick(small=20_000, full=50_000), random.Random(7)
     due = sorted(release_at(at * SECOND_US, SPREAD, draw.getrandbits(32)) for at in openings for _ in range(held))
-    pace, released, let_go = Pace(SPREAD, []), Counter[int](), 0
+    pace, released, let_go = Pace(SPREAD), Counter[int](), 0
     second = 0
     while let_go < len(due):
         second += 1
@@ -81,7 +81,7 @@ def test_ten_seconds_after_an_opening_have_at_most_twice_the_mean(
 
 
 def test_a_single_message_is_let_go_when_it_is_due() -> None:
-    pace = Pace(SPREAD, [])
+    pace = Pace(SPREAD)
     for second in range(40 * 60):
         if pace.quota(second * SECOND_US, 1, 0):
             break

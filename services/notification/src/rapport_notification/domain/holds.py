@@ -6,11 +6,13 @@ A hold is a row, not an undelivered message of the broker: a broker counts those
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from rapport_notification.domain.ledger import WAITING, State
+from rapport_notification.domain.vocabulary import SECOND_US
 
 HEADROOM: Final = 1.25
 """How much faster than on average messages may be let go, to catch up after a pause."""
@@ -94,37 +96,38 @@ def release_at(opening_us: int, spread_us: int, draw: int, expires_us: int | Non
     return opening_us + room * (draw & 0xFFFFFFFF) // (1 << 32)
 
 
-@dataclass(slots=True)
 class Pace:
-    """How many messages may be let go now, so that none of the seconds after an opening or a pause has a burst.
+    """How many messages may be let go now, so that none of the seconds after an opening or a pause has a burst."""
 
-    Attributes:
-        spread_us: Over how long messages are spread.
-        released: What was let go in the last spread: time and number.
-    """
+    def __init__(self, spread_us: int) -> None:
+        """Start with nothing let go.
 
-    spread_us: int
-    released: list[tuple[int, int]]
-    _kept: float = 0.0
-    _asked_us: int | None = None
+        Args:
+            spread_us: Over how long messages are spread.
+        """
+        self._spread_us = spread_us
+        self._kept = 0.0
+        self._asked_us: int | None = None
+        self._needs: deque[tuple[int, int]] = deque()  # of the last spread, falling: the first is the greatest
 
     def quota(self, now_us: int, due: int, coming: int) -> int:
-        """Return how many to let go.
+        """Return how many to let go: at most as fast as the most of the last spread needed, and some more.
 
         Args:
             now_us: The time; calls are a second or so apart.
             due: How many are due.
             coming: How many more become due within a spread.
         """
-        elapsed = now_us - (self._asked_us if self._asked_us is not None else now_us - 1_000_000)
+        elapsed = now_us - (self._asked_us if self._asked_us is not None else now_us - SECOND_US)
         self._asked_us = now_us
-        self.released = [each for each in self.released if each[0] > now_us - self.spread_us]
-        total = due + coming + sum(number for _, number in self.released)
-        rate = HEADROOM * total / self.spread_us
+        while self._needs and self._needs[-1][1] <= due + coming:
+            self._needs.pop()
+        self._needs.append((now_us, due + coming))
+        while self._needs[0][0] <= now_us - self._spread_us:
+            self._needs.popleft()
+        rate = HEADROOM * self._needs[0][1] / self._spread_us
         # What a long pause would have allowed is not made good at once.
-        self._kept = min(self._kept + rate * elapsed, max(1.0, rate * 2_000_000))
+        self._kept = min(self._kept + rate * elapsed, max(1.0, rate * 2 * SECOND_US))
         number = min(due, math.floor(self._kept))
         self._kept -= number
-        if number:
-            self.released.append((now_us, number))
         return number
