@@ -14,7 +14,7 @@ from typing import Final
 from rapport_notification.domain.ledger import WAITING, State
 from rapport_notification.domain.vocabulary import SECOND_US
 
-HEADROOM: Final = 1.25
+HEADROOM: Final = 1.15
 """How much faster than on average messages may be let go, to catch up after a pause."""
 
 
@@ -127,7 +127,7 @@ class Pace:
             self._needs.popleft()
         rate = HEADROOM * self._needs[0][1] / self._spread_us
         # What a long pause would have allowed is not made good at once.
-        self._kept = min(self._kept + rate * elapsed, max(1.0, rate * 2 * SECOND_US))
+        self._kept = min(self._kept + rate * elapsed, max(1.0, rate * SECOND_US))
         number = min(due, math.floor(self._kept))
         self._kept -= number
         return number
