@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from rapport_churn.domain.bgnbd import BgNbd
-from rapport_churn.domain.gamma_gamma import GammaGamma
 from scipy.optimize import minimize
 from scipy.special import digamma, expit, gammaln
+
+from rapport_churn.domain.bgnbd import BgNbd
+from rapport_churn.domain.gamma_gamma import GammaGamma
 
 Floats = NDArray[np.float64]
 
