@@ -31,7 +31,7 @@ class Frame:
         cutoffs: The cutoff of each row, in microseconds since 1970; one value throughout for a plain table.
         churned: 1 for no purchase within the horizon after the cutoff, else 0.
         next_days: Days from the cutoff to the next purchase; infinity for none within the horizon.
-        spend: Minor units spent within the value horizon after the cutoff.
+        spend: Minor units spent within the value horizon after the cutoff; -1 where that is not over yet.
         frequency: Days with a purchase, less the first. This and what follows is empty for a plain table.
         recency: Days from the first day with a purchase to the last.
         tenure: Days from the first day with a purchase to the cutoff.
@@ -53,8 +53,8 @@ class Frame:
     def __len__(self) -> int:
         return len(self.values)
 
-    def rows(self, chosen: NDArray[np.bool_] | Integers) -> Frame:
-        """Return the frame of some rows, chosen by a mask or by number."""
+    def rows(self, chosen: NDArray[np.bool_] | Integers | slice) -> Frame:
+        """Return the frame of some rows, chosen by a mask, by number, or as a view by a slice."""
         taken = {
             each.name: column[chosen] if len(column := getattr(self, each.name)) == len(self) else column
             for each in fields(self)

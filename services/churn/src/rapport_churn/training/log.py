@@ -30,7 +30,7 @@ FROM issues WHERE hash(fact_id) NOT IN (FROM repeated)
 UNION ALL
 SELECT profile_id, kind, occurred_at, arrived_at, value, quantity, channel
 FROM issues WHERE hash(fact_id) IN (FROM repeated)
-QUALIFY row_number() OVER (PARTITION BY fact_id ORDER BY owner_version DESC, profile_id, kind, occurred_at, arrived_at) = 1
+QUALIFY row_number() OVER (PARTITION BY fact_id ORDER BY owner_version DESC, profile_id, occurred_at, arrived_at) = 1
 """
 _OWNED: Final = """
 CREATE VIEW owned AS
@@ -47,7 +47,7 @@ _FACTS: Final = """
 CREATE TABLE facts AS
 SELECT profile, kind, channel, occurred_at AS occurred,
     CASE WHEN arrived_at < $assumed THEN occurred_at ELSE arrived_at END AS arrived, value, quantity
-FROM owned JOIN people USING (current_id) ORDER BY kind
+FROM owned JOIN people USING (current_id) ORDER BY kind, occurred
 """
 _GAPS: Final = f"""
 WITH days AS (

@@ -1,22 +1,24 @@
 """Features and labels of everyone at many cutoffs, from the log: the vectorised twin of a profile's state.
 
-It is compiled from the same declarations into SQL and shares no code with the state but these, so that a test in which
-both agree bit for bit says something.
+It follows the same declarations and shares no other code with the state, so that a test in which both agree bit for bit
+says something.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import inf
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import inf, nan
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rapport_churn.domain.facts import DAY
-from rapport_churn.domain.features import ORDERS, FeatureSet
+from rapport_churn.domain.facts import DAY, SECOND
+from rapport_churn.domain.features import FeatureSet
 from rapport_churn.domain.labels import Horizon, PopulationRule
-from rapport_churn.training.compiled import Query, Snapshot, condition, known
+from rapport_churn.domain.terms import WINDOWED, Excess, Measure, Month, Ratio, Term, Variation
+from rapport_churn.training.compiled import measure_queries, outcome_query, population_query, summary_query
 from rapport_churn.training.frame import Column, Floats, Frame, Integers
 from rapport_churn.training.log import EventLog
 
@@ -24,7 +26,8 @@ OPEN: Final = -1
 """The spend in a window that is not closed yet."""
 
 Progress = Callable[[float], None]
-_SUMMARY: Final = ("frequency", "recency", "tenure", "mean_value")
+Answer = Mapping[str, NDArray[Any]]
+_MODULUS: Final = 1_000_003
 
 
 def rebuild(
@@ -44,140 +47,128 @@ def rebuild(
     Args:
         log: A settled log.
         features: What to compute.
-        cutoffs: When; in any order.
+        cutoffs: When; rows come in this order.
         horizon: How far labels look ahead.
-        now: Only what has arrived by now tells what happened; of windows that are not closed by now the spend is `OPEN`,
-            and whether a cutoff may train is the caller's to ask (`Horizon.is_closed`).
-        population: Of whom; None for everyone with a fact.
+        now: Only what has arrived by now tells what happened. Of a window that is not closed by now the spend is
+            `OPEN`; whether a cutoff may train is the caller's to ask (`Horizon.is_closed`).
+        population: Of whom; None for everyone of whom something is known.
         most_rows: If there are more rows, about so many are drawn, always the same ones.
         read_late_days: Reads features so much later than the cutoff, which is wrong: the control of leak tests.
         progress: Is told the share done after each cutoff.
     """
-    base = [_base(cutoff, population) for cutoff in cutoffs]
-    counts = [_count(log, each) for each in base]
-    share = 1.0 if most_rows is None or sum(counts) <= most_rows else most_rows / sum(counts)
-    parts = _Parts(features)
-    for number, (cutoff, rows) in enumerate(zip(cutoffs, base, strict=True)):
-        read_at = cutoff + read_late_days * DAY
-        query = _query(features, _drawn(rows, cutoff, share), cutoff, read_at, horizon, now)
-        parts.add(cutoff, horizon.value_is_closed(cutoff, now), log.connection.execute(query).fetchnumpy())
+    people = [_ask(log, population_query(cutoff, population))["profile"] for cutoff in cutoffs]
+    total = sum(map(len, people))
+    share = 1.0 if most_rows is None or total <= most_rows else most_rows / total
+    people = [
+        _drawn(np.sort(each).astype(np.int64), cutoff, share) for each, cutoff in zip(people, cutoffs, strict=True)
+    ]
+    frame = _empty(features, sum(map(len, people)))
+    start = 0
+    for number, (cutoff, rows) in enumerate(zip(cutoffs, people, strict=True)):
+        part = frame.rows(slice(start, start + len(rows)))
+        part.profiles[:] = rows
+        part.cutoffs[:] = cutoff
+        _fill(part, log, features, cutoff + read_late_days * DAY)
+        _label(part, _ask(log, outcome_query(cutoff, horizon, now)), cutoff, horizon, now)
+        start += len(rows)
         if progress:
             progress((number + 1) / len(cutoffs))
-    return parts.frame()
+    return frame
 
 
-class _Parts:
-    """Puts together the answers of one query a cutoff."""
-
-    def __init__(self, features: FeatureSet) -> None:
-        self._columns = tuple(Column(each.name, each.group.value, each.categorical) for each in features)
-        self._values: list[Floats] = []
-        self._others: dict[str, list[NDArray[Any]]] = {}
-
-    def add(self, cutoff: int, value_closed: bool, answer: dict[str, NDArray[Any]]) -> None:
-        rows = len(answer["profile"])
-        values = np.empty((rows, len(self._columns)), np.float64)
-        for index in range(len(self._columns)):
-            values[:, index] = answer[f"f{index}"]
-        self._values.append(values)
-        next_days = np.asarray(answer["next_days"], np.float64)
-        self._keep("profiles", answer["profile"].astype(np.int64))
-        self._keep("cutoffs", np.full(rows, cutoff, np.int64))
-        self._keep("churned", (next_days == inf).astype(np.int8))
-        self._keep("next_days", next_days)
-        self._keep("spend", answer["spend"].astype(np.int64) if value_closed else np.full(rows, OPEN, np.int64))
-        for name in _SUMMARY:
-            self._keep(name, np.asarray(answer[name], np.float64))
-
-    def frame(self) -> Frame:
-        values = _joined(self._values, np.empty((0, len(self._columns))))
-        return Frame(
-            columns=self._columns,
-            values=values,
-            profiles=self._integers("profiles"),
-            cutoffs=self._integers("cutoffs"),
-            churned=_joined(self._others.pop("churned", []), np.empty(0, np.int8)),
-            next_days=self._floats("next_days"),
-            spend=self._integers("spend"),
-            frequency=self._floats("frequency"),
-            recency=self._floats("recency"),
-            tenure=self._floats("tenure"),
-            mean_value=self._floats("mean_value"),
-        )
-
-    def _keep(self, name: str, column: NDArray[Any]) -> None:
-        self._others.setdefault(name, []).append(column)
-
-    def _integers(self, name: str) -> Integers:
-        return _joined(self._others.pop(name, []), np.empty(0, np.int64))
-
-    def _floats(self, name: str) -> Floats:
-        return _joined(self._others.pop(name, []), np.empty(0, np.float64))
-
-
-def _joined(parts: list[NDArray[Any]], none: NDArray[Any]) -> NDArray[Any]:
-    """Return the parts as one array, and let each go once it is copied: two copies of all would be too much."""
-    if not parts:
-        return none
-    whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
-    start = 0
-    for index, part in enumerate(parts):
-        whole[start : start + len(part)] = part
-        start += len(part)
-        parts[index] = none
-    return whole
-
-
-def _base(cutoff: int, population: PopulationRule | None) -> str:
-    if population is None:
-        return f"SELECT DISTINCT profile FROM facts WHERE {known(cutoff)}"
-    return (
-        f"SELECT profile FROM facts WHERE {condition(ORDERS)} AND {known(cutoff)} GROUP BY profile"
-        f" HAVING {cutoff // DAY} - max(occurred // {DAY}) <= {population.active_days}"
-        f" AND count(DISTINCT occurred // {DAY}) >= {population.order_days}"
+def _empty(features: FeatureSet, rows: int) -> Frame:
+    return Frame(
+        columns=tuple(Column(each.name, each.group.value, each.categorical) for each in features),
+        values=np.empty((rows, len(features))),
+        profiles=np.empty(rows, np.int64),
+        cutoffs=np.empty(rows, np.int64),
+        churned=np.empty(rows, np.int8),
+        next_days=np.empty(rows),
+        spend=np.empty(rows, np.int64),
+        frequency=np.empty(rows),
+        recency=np.empty(rows),
+        tenure=np.empty(rows),
+        mean_value=np.empty(rows),
     )
 
 
-def _count(log: EventLog, base: str) -> int:
-    row = log.connection.execute(f"SELECT count(*) FROM ({base})").fetchone()
-    assert row is not None
-    return int(row[0])
+def _fill(part: Frame, log: EventLog, features: FeatureSet, at: int) -> None:
+    """Compute features and summary of the people of one cutoff."""
+    measures: dict[Measure, Floats] = {}
+    for query in measure_queries(features, at):
+        answer = _ask(log, query.text)
+        places, chosen = _places(part.profiles, answer)
+        for index, measure in enumerate(query.measures):
+            column = np.full(len(part), 0.0 if measure.aggregate in WINDOWED else nan)
+            column[places] = _floats(answer[f"m{index}"])[chosen]
+            measures[measure] = column / float(measure.unit) if measure.unit else column
+    month = float(datetime.fromtimestamp(at // SECOND, UTC).month)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for index, feature in enumerate(features):
+            part.values[:, index] = _term(feature.term, measures, month)
+    bought = _ask(log, summary_query(at))
+    places, chosen = _places(part.profiles, bought)
+    for column in (part.frequency, part.recency, part.tenure, part.mean_value):
+        column[:] = nan
+    frequency = _floats(bought["frequency"])[chosen]
+    part.frequency[places] = frequency
+    part.recency[places] = _floats(bought["recency"])[chosen]
+    part.tenure[places] = _floats(bought["tenure"])[chosen]
+    part.mean_value[places] = _floats(bought["repeated"])[chosen] / np.maximum(frequency, 1.0)
 
 
-def _drawn(base: str, cutoff: int, share: float) -> str:
-    """Draw rows by a mix of person and cutoff that anyone can repeat."""
+def _label(part: Frame, outcome: Answer, cutoff: int, horizon: Horizon, now: int) -> None:
+    places, chosen = _places(part.profiles, outcome)
+    following = outcome["next"][chosen] - cutoff
+    part.next_days[:] = inf
+    part.next_days[places] = np.where(following <= horizon.days * DAY, following / float(DAY), inf)
+    part.churned[:] = part.next_days == inf
+    part.spend[:] = 0
+    part.spend[places] = outcome["spend"][chosen]
+    if not horizon.value_is_closed(cutoff, now):
+        part.spend[:] = OPEN
+
+
+def _term(term: Term, measures: Mapping[Measure, Floats], month: float) -> Floats | float:
+    match term:
+        case Measure():
+            return measures[term]
+        case Month():
+            return month
+        case Ratio(top, bottom, plus):
+            above, below = (_term(each, measures, month) + float(plus) for each in (top, bottom))
+            return np.where(below > 0.0, above / below, nan)
+        case Excess(inner, above):
+            difference = _term(inner, measures, month) - _term(above, measures, month)
+            return np.where(difference < 0.0, 0.0, difference)
+        case Variation():
+            gaps, span, squares = (measures[part] for part in term.parts)
+            excess = (gaps * squares) / (span * span) - 1.0
+            return np.where(gaps > 0.0, np.sqrt(np.where(excess < 0.0, 0.0, excess)), nan)
+
+
+def _ask(log: EventLog, query: str) -> Answer:
+    answer: Answer = log.connection.execute(query).fetchnumpy()
+    return answer
+
+
+def _places(people: Integers, answer: Answer) -> tuple[Integers, NDArray[np.bool_]]:
+    """Return the rows of the people that are answered for, and which rows of the answer are theirs."""
+    places = np.searchsorted(people, answer["profile"])
+    chosen = places < len(people)
+    chosen[chosen] = people[places[chosen]] == answer["profile"][chosen]
+    return places[chosen], chosen
+
+
+def _floats(column: NDArray[Any]) -> Floats:
+    floats = column.astype(np.float64)
+    return floats.filled(nan) if isinstance(floats, np.ma.MaskedArray) else floats
+
+
+def _drawn(numbers: NDArray[Any], cutoff: int, share: float) -> Integers:
+    """Draw people by a mix of their number and the cutoff that anyone can repeat."""
+    people = numbers.astype(np.int64)
     if share >= 1.0:
-        return base
-    mixed = f"(profile * 73856093 + {cutoff // DAY * 19349663 % 1_000_003}) % 1000003"
-    return f"SELECT profile FROM ({base}) WHERE ({mixed} * 611953) % 1000003 < {int(share * 1_000_003)}"
-
-
-def _outcome(cutoff: int, horizon: Horizon, now: int) -> str:
-    value_end = cutoff + horizon.value_days * DAY
-    return (
-        "SELECT profile, min(occurred) AS next,"
-        f" (coalesce(sum(value) FILTER (occurred <= {value_end}), 0))::BIGINT AS spend"
-        f" FROM facts WHERE {condition(ORDERS)} AND {known(now)} AND occurred > {cutoff} GROUP BY profile"
-    )
-
-
-def _query(features: FeatureSet, base: str, cutoff: int, read_at: int, horizon: Horizon, now: int) -> str:
-    snapshot = Snapshot(features, read_at)
-    parts = [
-        Query("base", base, joined=False),
-        *snapshot.queries(),
-        Query("outcome", _outcome(cutoff, horizon, now), joined=True),
-    ]
-    last = cutoff + horizon.days * DAY
-    columns = {
-        **{f"f{index}": column for index, column in enumerate(snapshot.columns())},
-        **snapshot.summary(),
-        "next_days": f"CASE WHEN next <= {last} THEN (next - {cutoff})::DOUBLE / {DAY}::DOUBLE ELSE 'inf'::DOUBLE END",
-        "spend": "coalesce(spend, 0)",
-    }
-    return (
-        f"WITH {', '.join(f'{each.name} AS ({each.text})' for each in parts)}"
-        f" SELECT base.profile, {', '.join(f'{text} AS {name}' for name, text in columns.items())}"
-        f" FROM base {' '.join(f'LEFT JOIN {each.name} USING (profile)' for each in parts if each.joined)}"
-        " ORDER BY base.profile"
-    )  # made of declared numbers
+        return people
+    mixed = (people * 73_856_093 + cutoff // DAY * 19_349_663) % _MODULUS * 611_953 % _MODULUS
+    return people[mixed < int(share * _MODULUS)]
