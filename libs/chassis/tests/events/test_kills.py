@@ -12,6 +12,7 @@ from rapport_testing.process import RandomKiller, ServiceProcess
 from rapport_testing.waiting import eventually
 
 PROGRAMS = Path(__file__).with_name("programs")
+IMPORTS = ("rapport_chassis.database.engine", "rapport_chassis.events.consumer", "rapport_chassis.events.relay")
 STREAM = "RAPPORT_IDENTITY"
 
 
@@ -36,9 +37,9 @@ def program(killable, impatient_broker, tmp_path):
     def make(name, batch=50):
         _, settings, _ = killable
         environment = {
-            "TEST_DSN": settings.dsn.get_secret_value(),
-            "TEST_NATS": impatient_broker.settings.url,
-            "TEST_BATCH": str(batch),
+            "RAPPORT_TEST_DSN": settings.dsn.get_secret_value(),
+            "RAPPORT_TEST_NATS": impatient_broker.settings.url,
+            "RAPPORT_TEST_BATCH": str(batch),
         }
         made.append(
             ServiceProcess(
@@ -46,6 +47,7 @@ def program(killable, impatient_broker, tmp_path):
                 environment,
                 tmp_path / f"{name}-{len(made)}.log",
                 ready_line="running",
+                imports=IMPORTS,
             )
         )
         return made[-1]

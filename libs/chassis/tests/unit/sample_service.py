@@ -21,7 +21,7 @@ from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.settings import ServiceSettings
 from rapport_chassis.telemetry.setup import Telemetry
 
-FOLDER = Path(os.environ.get("SAMPLE_FOLDER", "."))
+FOLDER = Path(os.environ.get("RAPPORT_TOLD_FOLDER", "."))
 
 
 def tell(what: str) -> None:

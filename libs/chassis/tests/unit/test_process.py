@@ -25,6 +25,7 @@ from rapport_testing.process import ServiceProcess
 from rapport_testing.waiting import eventually
 
 PROGRAM = Path(__file__).with_name("sample_service.py")
+PRELOADED = ("rapport_chassis.cli", "rapport_chassis.process", "rapport_chassis.rpc.server", "uvloop")
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -42,7 +43,7 @@ class Sample:
         policy.write_text("certificates:\n  spiffe://rapport.local/caller: [chassis.*]\n")
         server = authority.files("sample")
         self.environment = {
-            "SAMPLE_FOLDER": str(folder),
+            "RAPPORT_TOLD_FOLDER": str(folder),
             "RAPPORT_SAMPLE_ENVIRONMENT": "test",
             "RAPPORT_SAMPLE_GRPC__TLS__CERTIFICATE": str(server.certificate),
             "RAPPORT_SAMPLE_GRPC__TLS__KEY": str(server.key),
@@ -64,6 +65,7 @@ class Sample:
             {**self.environment, **variables},
             self.folder / "log",
             ready=self.address_file.exists,
+            imports=PRELOADED,
         )
         self._processes.append(process)
         process.start()

@@ -50,7 +50,7 @@ async def test_alone_with_postgres_and_nats_it_turns_ready_serves_and_takes_up_w
     tmp_path: Path,
 ) -> None:
     installation = await asyncio.to_thread(start_installation, tmp_path / "alone", provisioned=False)
-    service = installation.process()
+    service = installation.process(forked=False)
     try:
         await asyncio.to_thread(service.start)
         async with open_desk(installation) as desk:

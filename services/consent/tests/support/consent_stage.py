@@ -213,7 +213,8 @@ class Stage:
         argv = [sys.executable, "-m", witness.__name__, str(asked), str(self.folder), holder]
         argv += ["--a-second", str(decisions_a_second), *(["--clock-steps"] if steps else [])]
         variables = {f"RAPPORT_GATE__{name}": str(value) for name, value in gate.items()}
-        return ServiceProcess(argv, variables, self.folder / f"{holder}.log", ready_line=witness.READY)
+        log = self.folder / f"{holder}.log"
+        return ServiceProcess(argv, variables, log, ready_line=witness.READY, imports=["rapport_privacy.embedded"])
 
     @asynccontextmanager
     async def _stopped(self, process: Any) -> AsyncIterator[None]:

@@ -104,7 +104,7 @@ async def test_started_before_its_tables_and_streams_it_takes_up_both_when_they_
     installation.grant_role(STEWARD, ["identity.*"])
     installation.grant(OFFICE, ["identity.*"])
     await asyncio.to_thread(installation.start, provisioned=False, migrated=False)
-    service = installation.process()
+    service = installation.process(forked=False)
     try:
         await asyncio.to_thread(service.start)
         async with open_desk(installation) as desk:

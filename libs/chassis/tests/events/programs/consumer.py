@@ -22,9 +22,9 @@ async def effect(event: Received, connection: Connection) -> None:
 
 async def main() -> None:
     arm_from_environment("test")
-    database = Database(DatabaseSettings(dsn=SecretStr(os.environ["TEST_DSN"])), service="consent")
+    database = Database(DatabaseSettings(dsn=SecretStr(os.environ["RAPPORT_TEST_DSN"])), service="consent")
     await database.open()
-    nats = NatsConnection(NatsSettings(url=os.environ["TEST_NATS"]), user="consent")
+    nats = NatsConnection(NatsSettings(url=os.environ["RAPPORT_TEST_NATS"]), user="consent")
     await nats.start()
     consumer = Consumer(
         "consent-profiles",

@@ -14,14 +14,14 @@ from rapport_chassis.telemetry.setup import Telemetry
 
 async def main() -> None:
     arm_from_environment("test")
-    database = Database(DatabaseSettings(dsn=SecretStr(os.environ["TEST_DSN"])), service="identity")
+    database = Database(DatabaseSettings(dsn=SecretStr(os.environ["RAPPORT_TEST_DSN"])), service="identity")
     await database.open()
     relay = Relay(
         "identity",
         database=database,
-        nats=NatsSettings(url=os.environ["TEST_NATS"]),
+        nats=NatsSettings(url=os.environ["RAPPORT_TEST_NATS"]),
         telemetry=Telemetry.off(),
-        batch=int(os.environ["TEST_BATCH"]),
+        batch=int(os.environ["RAPPORT_TEST_BATCH"]),
     )
     await relay.start()
     sys.stdout.write("running\n")
