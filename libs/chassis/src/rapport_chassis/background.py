@@ -41,6 +41,39 @@ class Background(ABC):
         """Go on until cut off, which must leave nothing half done."""
 
 
+class Unhurried:
+    """A step that waits while something more urgent goes on, yet is taken now and then all the same.
+
+    Args:
+        step: Does some of the work, and returns whether there was any.
+        is_quiet: Whether nothing more urgent goes on.
+        clock: Paces.
+        at_least_every_s: How long it waits at most.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[], Awaitable[bool]],
+        is_quiet: Callable[[], bool],
+        clock: Clock,
+        *,
+        at_least_every_s: float,
+    ) -> None:
+        self._step = step
+        self._is_quiet = is_quiet
+        self._clock = clock
+        self._every_s = at_least_every_s
+        self._due = clock.boottime()
+
+    async def __call__(self) -> bool:
+        """Take the step, unless it can wait."""
+        now = self._clock.boottime()
+        if now < self._due and not self._is_quiet():
+            return False
+        self._due = now + self._every_s
+        return await self._step()
+
+
 class Stepping(Background):
     """A component that takes one step after the other while there is something to do.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from protovalidate import Validator
@@ -20,7 +21,7 @@ from rapport.identity.v1 import (
 )
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
-from rapport_chassis.background import Stepping
+from rapport_chassis.background import Stepping, Unhurried
 from rapport_chassis.cli import Command, ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
@@ -102,6 +103,9 @@ SERVICES = (
     matcher_pb2.DESCRIPTOR.services_by_name["MatcherService"],
 )
 """What it serves."""
+
+_REVIEWS_EVERY_S: Final = 10.0
+"""How often close calls are looked for while records come without a pause."""
 
 
 class Databases:
@@ -264,7 +268,12 @@ def _matching(
     return explanations, [
         runner,
         Stepping("matchers", keep.step, clock, share=0.5),
-        Stepping("reviews", find.step, clock, share=0.2),
+        Stepping(
+            "reviews",
+            Unhurried(find.step, partition.is_quiet, clock, at_least_every_s=_REVIEWS_EVERY_S),
+            clock,
+            share=0.2,
+        ),
     ]
 
 

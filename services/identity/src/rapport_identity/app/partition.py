@@ -24,6 +24,10 @@ _GROWN: Final = 1000
 """Records that may come, beside a tenth of all, before the garbage collector is told to leave them alone."""
 
 
+_QUIET_S: Final = 1.0
+"""After how long without a write nobody is kept waiting by what can be done later."""
+
+
 class Token(NamedTuple):
     """Freshness token: whatever knows the partition up to here knows the write."""
 
@@ -126,6 +130,7 @@ class Partition:
         self._replica: Replica | None = None
         self._lock = asyncio.Lock()
         self._kept = 0
+        self._used_at = 0.0
 
     @property
     def replica(self) -> Replica:
@@ -156,6 +161,10 @@ class Partition:
         """
         async with self._lock:
             yield self.replica
+
+    def is_quiet(self) -> bool:
+        """Whether nobody has written through this process for a while."""
+        return not self._lock.locked() and asyncio.get_running_loop().time() - self._used_at > _QUIET_S
 
     @property
     def token(self) -> Token:
@@ -240,6 +249,7 @@ class Partition:
                 if session is None:  # another life began, which has to be committed before anybody can read it
                     await self.load()
             session.commit()
+            self._used_at = asyncio.get_running_loop().time()
             if len(session.replica.index) > self._kept * 1.1 + _GROWN:
                 self._keep()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -152,6 +153,7 @@ class FindReviews:
             asked: dict[tuple[int, int], Question] = {}  # what was written meanwhile may lead to a pair twice
             for number in changed.numbers:
                 if number not in seen:
+                    await asyncio.sleep(0)  # others on this thread go first
                     here, found = await self._look(number)
                     seen |= here
                     asked.update({(each.first, each.second): each for each in found})
