@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
 from rapport_chassis.asgi.links import LinkSigner
-from rapport_chassis.asgi.server import HttpServer
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
@@ -42,8 +41,8 @@ from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.entrypoints.grpc import ConsentServicer
 from rapport_consent.entrypoints.grpc_purposes import PurposeServicer
-from rapport_consent.entrypoints.http import ReceiptLinks, routes
 from rapport_consent.entrypoints.imports import Imports
+from rapport_consent.entrypoints.links import ReceiptLinks
 from rapport_consent.entrypoints.ports import LedgerUnit
 from rapport_consent.entrypoints.subscriptions import CONSUMER, PROFILE_EVENTS, Profiles
 from rapport_consent.settings import ConsentSettings, LinkSettings
@@ -106,6 +105,11 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         )
         links = _links(settings.links, clock) if settings.links and settings.http else None
         if links is not None and settings.http is not None:
+            # Slow to import, and needed where links are given only.
+            from rapport_chassis.asgi.server import HttpServer
+
+            from rapport_consent.entrypoints.http import routes
+
             http = HttpServer(settings.http, routes(receipts, links), telemetry=telemetry)
         servicer = ConsentServicer(
             once=once,

@@ -10,7 +10,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rapport_chassis.asgi.errors import HTTP_ERRORS, error_response, internal_error
+from rapport_chassis.asgi.errors import HTTP_ERRORS, internal_error
+from rapport_chassis.asgi.responses import error_response
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.telemetry.conventions import HTTP_DURATION, HTTP_METHOD, HTTP_ROUTE, HTTP_SERVER, HTTP_STATUS
 from rapport_chassis.telemetry.logs import get_logger

@@ -1,13 +1,10 @@
-"""Errors over HTTP: the reasons only this entrance has, their statuses, and the JSON that tells them."""
+"""Errors over HTTP: the reasons only this entrance has, and their statuses."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from starlette.responses import JSONResponse
-
 from rapport_chassis.errors import CHASSIS_ERRORS, Code, ErrorTable, RapportError, Reason
-from rapport_chassis.telemetry.tracing import current_context
 
 HTTP_ERRORS: Final = ErrorTable(
     "http.rapport",
@@ -55,17 +52,3 @@ def http_status(reason: Reason) -> int:
 def internal_error() -> RapportError:
     """Return the answer to a fault of the service, which says nothing about it."""
     return CHASSIS_ERRORS.error("INTERNAL", "The request failed. The trace id finds it.")
-
-
-def error_response(error: RapportError) -> JSONResponse:
-    """Return the answer: reason, message and trace id, with `Retry-After` where waiting helps."""
-    context = current_context()
-    body = {
-        "reason": error.reason.name,
-        "message": error.message,
-        "trace_id": f"{context.trace_id:032x}" if context else "",
-    }
-    headers = {} if error.retry_after_s is None else {"Retry-After": str(max(1, round(error.retry_after_s)))}
-    if error.reason.name == "BODY_TOO_SLOW":
-        headers["Connection"] = "close"  # whatever still comes is not waited for
-    return JSONResponse(body, http_status(error.reason), headers)

@@ -17,7 +17,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from rapport_chassis.asgi.edge import REASON, Edge
-from rapport_chassis.asgi.errors import HTTP_ERRORS, error_response, internal_error
+from rapport_chassis.asgi.errors import HTTP_ERRORS, internal_error
+from rapport_chassis.asgi.responses import error_response
 from rapport_chassis.errors import RapportError
 from rapport_chassis.reloading import Reloaded
 from rapport_chassis.rpc.server import write_address

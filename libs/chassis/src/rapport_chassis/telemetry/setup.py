@@ -1,8 +1,10 @@
 """Starting and stopping telemetry: who receives spans and metrics, and how many traces are recorded."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
@@ -12,9 +14,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 from rapport_chassis.settings import TelemetrySettings
 from rapport_chassis.telemetry.metrics import Meter
 from rapport_chassis.telemetry.metrics_export import MetricsExport, SnapshotFile
-from rapport_chassis.telemetry.otlp import OtlpLogs, OtlpMetrics, otlp_spans
 from rapport_chassis.telemetry.span_file import SpanFile
 from rapport_chassis.telemetry.tracing import Tracer
+
+if TYPE_CHECKING:
+    from rapport_chassis.telemetry.otlp import OtlpLogs
 
 Environment = Literal["local", "test", "production"]
 
@@ -46,7 +50,7 @@ class Telemetry:
         self._closers = closers
 
     @classmethod
-    def off(cls) -> "Telemetry":
+    def off(cls) -> Telemetry:
         """Telemetry that records no span and exports no metric, for tests and short commands."""
         return cls(Tracer(None, 0), Meter(), service="", version="")
 
@@ -59,7 +63,7 @@ class Telemetry:
         version: str,
         environment: Environment,
         span_exporter: SpanExporter | None = None,
-    ) -> "Telemetry":
+    ) -> Telemetry:
         """Start recording.
 
         Spans and metrics go to the collector at `OTEL_EXPORTER_OTLP_ENDPOINT` (the other standard `OTEL_*`
@@ -82,8 +86,10 @@ class Telemetry:
         if span_exporter is not None:
             processor = SimpleSpanProcessor(span_exporter)
         elif os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-            processor, logs = otlp_spans(), OtlpLogs(resource)
-            metrics = MetricsExport(OtlpMetrics(resource), meter)
+            from rapport_chassis.telemetry import otlp  # slow to import, and needed with a collector only
+
+            processor, logs = otlp.otlp_spans(), otlp.OtlpLogs(resource)
+            metrics = MetricsExport(otlp.OtlpMetrics(resource), meter)
         elif settings.folder is not None:
             processor = SpanFile(settings.folder, meter, service=service, version=version)
             metrics = MetricsExport(SnapshotFile(settings.folder, service), meter)

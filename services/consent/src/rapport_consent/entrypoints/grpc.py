@@ -35,8 +35,8 @@ from rapport_consent.app.withdraw_consent import withdraw_consent
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.purposes import unknown_purpose
 from rapport_consent.domain.signals import refuse_signal
-from rapport_consent.entrypoints.http import ReceiptLinks
 from rapport_consent.entrypoints.imports import Imports
+from rapport_consent.entrypoints.links import ReceiptLinks
 from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
 from rapport_consent.translate.decisions import answers_of, consent_state_message, ledger_write
 from rapport_consent.translate.ledger import position_message

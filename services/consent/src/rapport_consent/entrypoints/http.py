@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
-
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from rapport.consent.v1 import consent_pb2
-from rapport_chassis.asgi.links import LinkSigner
-from rapport_chassis.clock import Clock
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from rapport_consent.entrypoints.links import RECEIPT, ReceiptLinks
 from rapport_consent.entrypoints.ports import Receipts
 from rapport_consent.translate.receipts import receipt_message, signing_key_message
-
-RECEIPT: Final = "receipt"
-"""What a link allows: to fetch one receipt."""
-
-
-@dataclass(frozen=True)
-class ReceiptLinks:
-    """Makes and opens links to receipts."""
-
-    signer: LinkSigner
-    clock: Clock
-    valid_for: timedelta
-
-    def link_to(self, receipt_id: str) -> tuple[str, datetime]:
-        """Return the path of a receipt for whoever holds it, and when it ends."""
-        expires_at = (self.clock.now() + self.valid_for).replace(microsecond=0)
-        return f"/receipts/{self.signer.sign(RECEIPT, receipt_id, expires_at)}", expires_at
 
 
 def routes(receipts: Receipts, links: ReceiptLinks) -> list[Route]:
