@@ -126,6 +126,9 @@ def price_basket(
 ) -> PricedBasket:
     """Price a basket; the same arguments give the same answer, for ever.
 
+    What personal data add can change which promotions stand together, so the basket is priced without them too, and the
+    lower of the two is the answer: a personal price only lowers.
+
     Args:
         lines: What is asked for.
         book: Promotions of that time.
@@ -140,6 +143,22 @@ def price_basket(
     """
     if not lines:
         raise ERRORS.error("BASKET_INVALID", "a basket has a line", field="lines")
+    priced = _price(lines, book, market, at_us, tax, brought, charges)
+    if not priced.personalised:
+        return priced
+    plain = _price(lines, book, market, at_us, tax, Entitlements(brought.codes), charges)
+    return priced if priced.totals.gross < plain.totals.gross else plain
+
+
+def _price(
+    lines: Sequence[Line],
+    book: PromotionBook,
+    market: str,
+    at_us: int,
+    tax: TaxPolicy,
+    brought: Entitlements,
+    charges: Sequence[Taxed],
+) -> PricedBasket:
     parts: list[list[Component]] = []
     amounts: list[int] = []
     uses: dict[str, Use] = {}

@@ -1,8 +1,8 @@
 """The lattice of guardrails: rules as data, in strict precedence, that turn a wished price into a lawful one.
 
-Tiers, highest first: law, cost and margin, contract price, rate and cadence of change, strategy. A rule bounds the price
-from below, from above, or both, by a quantity times a ratio plus an amount. Floors round up and ceilings down. A rule that
-meets a higher tier gives way to it; two rules that do not yield and leave no price are a refusal, never a compromise.
+Tiers, highest first: law, cost and margin, contract price, rate and cadence of change, strategy. A rule bounds the
+price from below, from above, or both, by a quantity times a ratio plus an amount. Floors round up and ceilings down. A
+rule that meets a higher tier gives way to it; two that do not yield and leave no price are a refusal, no compromise.
 """
 
 from __future__ import annotations

@@ -207,10 +207,10 @@ def _rule(stored: Mapping[str, Any]) -> LawRule:
             terms={name: stored[name] for name in _NEEDS[kind]},
             source=stored["source"],
         )
+        if kind is LawKind.EMERGENCY_CAP:
+            _cap(rule)
     except (KeyError, ValueError) as error:
         raise ERRORS.error("LAW_INVALID", f"{stored.get('id', 'a rule')}: {error}") from error
-    if kind is LawKind.EMERGENCY_CAP:
-        _cap(rule)
     return rule
 
 

@@ -38,7 +38,7 @@ def entitlements(
     offers: Iterable[Promotion],
     inputs: Collection[str],
 ) -> Entitlements:
-    """Return what may lower the price; without a permit nothing personal is looked at, so nothing personal changes a byte.
+    """Return what may lower the price; without a permit nothing personal is looked at, nor changes a byte.
 
     Args:
         permit: What the gate answered at this instant.

@@ -1,8 +1,8 @@
 """Promotions: what takes something off a price, and in which order.
 
-The order is part of the contract: 100 less 20 and then less 10 % is 72, the other way round 70. On each line the joint
-promotions apply one after the other by (order, id), at most one of a group; an exclusive one applies alone. Whichever of these
-leaves the line cheapest is taken; of equals the joint ones, then the exclusive one first in order.
+The order is part of the contract: 100 less 20 and then less 10 % is 72, the other way round 70. On each line the
+joint promotions apply one after the other by (order, id), at most one of a group; an exclusive one applies alone.
+Whichever of these leaves the line cheapest is taken; of equals the joint ones, then the exclusive one first in order.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Entitlements:
-    """What a customer brings: codes are typed in by anybody; tier and offers are personal and need the gate's permit."""
+    """What a customer brings: codes anybody may type in; tier and offers are personal and need a permit."""
 
     codes: frozenset[str] = frozenset()
     loyalty: str = ""
@@ -221,12 +221,8 @@ def stack(promotions: Iterable[Promotion], subject: Subject) -> list[Step]:
         promotions: Usable ones in scope, in any order.
         subject: The line; its floor is never passed.
     """
-    joint: list[Promotion] = []
-    best: list[Step] = []
     ordered = sorted(promotions, key=lambda each: each.key)
-    for promotion in ordered:
-        if not promotion.exclusive:
-            joint.append(promotion)
+    joint = [each for each in ordered if not each.exclusive]
     best = _one_after_another(_one_of_each_group(joint, subject), subject)
     lowest = subject.published - sum(step.off for step in best)
     for promotion in ordered:

@@ -1,7 +1,7 @@
 """Quotes: a priced basket bound to a customer, a channel and an end, in bytes that can be signed and made again.
 
-The canonical bytes are one JSON array in a fixed order, of integers and strings only, in ASCII without blanks: the same quote
-has the same bytes in every language. Times are microseconds UTC.
+The canonical bytes are one JSON array in a fixed order, of integers and strings only, in ASCII without blanks: the same
+quote has the same bytes in every language. Times are microseconds UTC.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def settle(quoted: PricedBasket, now: PricedBasket) -> Settled:
         now: The same lines and promotions, priced at the instant of the order.
 
     Raises:
-        RapportError: PRICE_RISEN, a published price rose since the quote or the basket costs more; the metadata has both
-            totals, so that the customer can be asked.
+        RapportError: PRICE_RISEN, a published price rose or the basket costs more; the metadata has both totals, so
+            that the customer can be asked.
     """
     before = {_key(line.line.product_id, line.line.variant_id): line.line.published for line in quoted.lines}
     risen = any(each.line.published > before[_key(each.line.product_id, each.line.variant_id)] for each in now.lines)

@@ -1,7 +1,7 @@
 """Budgets and caps as arithmetic of reservations: what is held can never exceed what there is.
 
-A use is reserved when quoted, then committed when redeemed or released; a reservation that ran out counts no more. Whoever
-stores the counts applies one of these steps at a time (a locked row, or one conditional update with the same comparison).
+A use is reserved when quoted, then committed when redeemed or released; a reservation that ran out counts no more.
+Whoever stores the counts applies one step at a time: a locked row, or one conditional update with the same comparison.
 """
 
 from __future__ import annotations
