@@ -1,0 +1,1 @@
+"""Certifies a provider adapter: a sink that counts, faults at every point, kills at every moment."""
