@@ -1,0 +1,1 @@
+"""Technology of the churn service."""

@@ -1,0 +1,151 @@
+"""All that is held of people, and how it is taken away: `Holdings`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from rapport_chassis.clock import Clock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
+from rapport_chassis.events import outbox
+from rapport_chassis.failpoints import failpoint
+from rapport_chassis.telemetry.metrics import Counter
+
+from rapport_churn.adapters import journal
+from rapport_churn.adapters.log import FactLog
+from rapport_churn.app.ports import Scope
+from rapport_churn.app.states import States
+from rapport_churn.translate.events import NOT_PERMITTED, OUT_OF_POPULATION, risk_cleared
+
+_PEOPLE: Final = """
+SELECT profile_id FROM (
+    (SELECT DISTINCT profile_id FROM facts WHERE profile_id > %(after)s ORDER BY profile_id LIMIT %(limit)s)
+    UNION
+    (SELECT profile_id FROM scores WHERE profile_id > %(after)s AND body IS NOT NULL
+        ORDER BY profile_id LIMIT %(limit)s)
+    UNION
+    (SELECT DISTINCT profile_id FROM decisions WHERE profile_id > %(after)s AND profile_id <> ''
+        ORDER BY profile_id LIMIT %(limit)s)
+) AS held ORDER BY profile_id LIMIT %(limit)s
+"""
+_AMONG: Final = """
+SELECT id FROM unnest(%s::text[]) AS id WHERE EXISTS (SELECT FROM facts WHERE profile_id = id)
+    OR EXISTS (SELECT FROM scores WHERE profile_id = id AND (body IS NOT NULL OR rescore_at IS NOT NULL))
+    OR EXISTS (SELECT FROM decisions WHERE profile_id = id AND profile_id <> '')
+"""
+_SCORES: Final = """
+SELECT profile_id, risk, risk_version FROM scores
+WHERE profile_id = ANY (%s) AND (body IS NOT NULL OR rescore_at IS NOT NULL) ORDER BY profile_id FOR UPDATE
+"""
+# Versions stay: what is told of a person after a new grant must count as newer than what was told before.
+_VOID: Final = """
+UPDATE scores SET risk_version = risk_version + (risk > 0)::int, risk = 0, churn = NULL, value = NULL, at_stake = NULL,
+    segment = '', tier = '', model_id = '', rescore_at = NULL, body = NULL
+WHERE profile_id = ANY (%s)
+"""
+_FORGET: Final = "DELETE FROM scores WHERE profile_id = ANY (%s)"
+_COUNT_FACTS: Final = "SELECT EXISTS (SELECT FROM facts WHERE profile_id = ANY (%s))"
+_COUNT_DECISIONS: Final = "SELECT EXISTS (SELECT FROM decisions WHERE profile_id = ANY (%s))"
+_REVIEWS: Final = "UPDATE reviews SET profile_id = '' WHERE profile_id = ANY (%s)"
+_RESCORE: Final = """
+UPDATE scores SET rescore_at = %s WHERE profile_id = ANY (%s) AND body IS NULL AND rescore_at IS NULL
+"""
+_RESCORE_NOW: Final = """
+INSERT INTO scores (profile_id, version, risk_version, risk, segment, tier, model_id, scored_at, rescore_at)
+SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s FROM unnest(%(ids)s::text[]) AS id ORDER BY id
+ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at
+"""
+
+
+class DatabaseHoldings:
+    """`Holdings`.
+
+    Args:
+        database: Where it is.
+        log: The event log.
+        states: What this process has in memory.
+        waiting: Decisions that are not written yet.
+        counter: Counts who was taken out.
+        clock: The time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        log: FactLog,
+        states: States,
+        waiting: journal.Journal,
+        counter: Counter,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._log = log
+        self._states = states
+        self._waiting = waiting
+        self._counter = counter.of()
+        self._clock = clock
+
+    async def people(self, after: str, limit: int) -> list[str]:
+        """Return ids of whom anything is held, in order."""
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(_PEOPLE, {"after": after, "limit": limit})
+            return [row[0] for row in await cursor.fetchall()]
+
+    async def among(self, profile_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the ids of whom anything is held."""
+        async with self._database.transaction() as connection:
+            return frozenset(row[0] for row in await (await connection.execute(_AMONG, [list(profile_ids)])).fetchall())
+
+    async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
+        """Take away what is held of a person, in one transaction with what is told of it."""
+        self._waiting.forget(profile_ids)
+        async with self._database.transaction() as connection:
+            await self._log.hold(connection)  # whoever enters facts or scores is done, or has not begun
+            removed = await self._remove(connection, list(profile_ids), scope)
+            failpoint("churn.removed")
+        if scope is not Scope.SCORES:
+            self._states.forget(profile_ids)
+        if removed:
+            self._counter.add()
+        return removed
+
+    async def absorbed(self, profile_ids: Collection[str], current_ids: Collection[str]) -> None:
+        """Take away the scores of ids that stand for others now, and have those scored anew."""
+        async with self._database.transaction() as connection:
+            rows = await (await connection.execute(_SCORES, [list(profile_ids)])).fetchall()
+            if rows:
+                now = self._clock.now()
+                await connection.execute(_VOID, [[row[0] for row in rows]])
+                # Whoever reads by id is told that this one is nobody any more.
+                cleared = [risk_cleared(row[0], row[2] + 1, OUT_OF_POPULATION, now) for row in rows if row[1]]
+                await outbox.append(connection, cleared)
+                await connection.execute(_RESCORE_NOW, {"ids": list(current_ids), "now": now})
+
+    async def permitted(self, profile_ids: Collection[str]) -> None:
+        """Have those scored of whom nothing could be said before."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_RESCORE, (self._clock.now(), list(profile_ids)))
+
+    async def _remove(self, connection: Connection, ids: list[str], scope: Scope) -> bool:
+        now = self._clock.now()
+        scores = await (await connection.execute(_SCORES, [ids])).fetchall()
+        found = bool(scores)
+        if scope is not Scope.SCORES:
+            found |= await _is(connection, _COUNT_FACTS, ids)
+        if scope is Scope.ALL:
+            found |= await _is(connection, _COUNT_DECISIONS, ids)
+            await journal.blank(connection, ids)
+            await connection.execute(_REVIEWS, [ids])
+        if not found:
+            return False
+        cleared = [risk_cleared(row[0], row[2] + 1, NOT_PERMITTED, now) for row in scores if row[1]]
+        await outbox.append(connection, cleared)
+        await connection.execute(_FORGET if scope is Scope.ALL else _VOID, [ids])
+        await self._log.remove(connection, ids, scope, now)
+        return True
+
+
+async def _is(connection: Connection, question: str, ids: list[str]) -> bool:
+    row = await (await connection.execute(question.encode(), [ids])).fetchone()
+    return row is not None and bool(row[0])

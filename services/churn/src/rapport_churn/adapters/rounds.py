@@ -1,0 +1,154 @@
+"""What was told of customers, in PostgreSQL: `Rounds`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
+from rapport_chassis.events import outbox
+from rapport_chassis.events.envelope import Event
+from rapport_chassis.failpoints import failpoint
+from rapport_chassis.telemetry.metrics import Counter
+
+from rapport_churn.adapters import head, journal
+from rapport_churn.app.rescoring import Clearance, Round, Telling, Told
+from rapport_churn.app.scores import Kept
+from rapport_churn.domain.risk import RiskLevel
+from rapport_churn.translate import events
+from rapport_churn.translate.scores import Scores, kept_of
+
+_HEARD_AT_ONCE: Final = 5000
+
+_CURSOR: Final = "SELECT epoch, position FROM rescoring FOR UPDATE"
+_MOVE: Final = "UPDATE rescoring SET epoch = %s, position = %s"
+_DUE: Final = """
+INSERT INTO scores (profile_id, version, risk_version, risk, segment, tier, model_id, scored_at, rescore_at)
+SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s FROM ({who}) AS named (id) WHERE id <> '' ORDER BY id
+ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at
+"""
+_HEAR: Final = _DUE.format(
+    who="""SELECT profile_id FROM facts WHERE position > %(after)s AND position <= %(upto)s
+    UNION SELECT moved_from FROM facts WHERE position > %(after)s AND position <= %(upto)s"""
+)
+_TURN_TO: Final = _DUE.format(who="SELECT DISTINCT unnest(%(ids)s::text[])")
+_TOLD: Final = "profile_id, version, risk_version, risk, churn, segment, tier, model_id"
+# A row that another process holds is looked after there.
+_ROUND: Final = f"""
+SELECT {_TOLD} FROM scores WHERE profile_id IN (
+    (SELECT profile_id FROM scores WHERE rescore_at <= %(now)s ORDER BY rescore_at LIMIT %(limit)s)
+    UNION ALL
+    (SELECT profile_id FROM scores WHERE model_id < %(model)s AND body IS NOT NULL LIMIT %(limit)s)
+    UNION ALL
+    (SELECT profile_id FROM scores WHERE model_id > %(model)s AND body IS NOT NULL LIMIT %(limit)s)
+) ORDER BY profile_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""  # noqa: S608 - made of constants
+_TELL: Final = """
+UPDATE scores SET version = %s, risk_version = %s, risk = %s, churn = %s, value = %s, at_stake = %s, segment = %s,
+    tier = %s, model_id = %s, scored_at = %s, rescore_at = %s, body = %s
+WHERE profile_id = %s
+"""
+_LATER: Final = "UPDATE scores SET rescore_at = %s WHERE profile_id = %s"
+_VOID: Final = """
+UPDATE scores SET risk_version = %s, risk = 0, churn = NULL, value = NULL, at_stake = NULL, segment = '', tier = '',
+    model_id = '', rescore_at = %s, body = NULL
+WHERE profile_id = %s
+"""
+_CLEARANCES: Final = {
+    Clearance.RECOVERED: events.RECOVERED,
+    Clearance.CHURNED: events.CHURNED,
+    Clearance.OUT_OF_POPULATION: events.OUT_OF_POPULATION,
+}
+
+
+class DatabaseRounds:
+    """`Rounds`.
+
+    Args:
+        database: Where it is.
+        scores: Makes messages of scores.
+        counter: Counts what is told.
+    """
+
+    def __init__(self, database: Database, scores: Scores, counter: Counter) -> None:
+        self._database = database
+        self._scores = scores
+        self._counter = counter
+
+    async def hear(self, now: datetime) -> bool:
+        """Have those scored of whom something new was entered into the log."""
+        async with self._database.transaction() as connection:
+            row = await (await connection.execute(_CURSOR)).fetchone()
+            assert row is not None
+            at = await head.read(connection)
+            after = row[1] if row[0] == at.epoch else 0
+            upto = min(at.position, after + _HEARD_AT_ONCE)
+            if row[0] == at.epoch and upto <= after:
+                return False
+            await connection.execute(_HEAR.encode(), {"after": after, "upto": upto, "now": now})
+            await connection.execute(_MOVE, (at.epoch, upto))
+        return True
+
+    @asynccontextmanager
+    async def round(self, model_id: str, now: datetime, limit: int) -> AsyncIterator[Round]:
+        """Give some who are due, or whose score is another model's."""
+        async with self._database.transaction() as connection:
+            cursor = await connection.execute(_ROUND, {"model": model_id, "now": now, "limit": limit})
+            due = [Told._make((*row[:3], RiskLevel(row[3]), *row[4:])) for row in await cursor.fetchall()]
+            yield _DatabaseRound(connection, due, self._scores, self._counter)
+            failpoint("churn.told")
+
+
+@dataclass(frozen=True)
+class _DatabaseRound:
+    connection: Connection
+    due: Sequence[Told]
+    scores: Scores
+    counter: Counter
+
+    async def tell(self, tellings: Sequence[Telling]) -> None:
+        """Write what becomes of them, with the events that tell of it."""
+        told: list[Event] = []
+        kept: list[Kept] = []
+        for each in tellings:
+            await self._tell(each, told, kept)
+        if kept:
+            await journal.write(self.connection, kept)
+        await outbox.append(self.connection, told)
+        for event in told:
+            self.counter.of(event.type.rpartition(".")[2]).add()
+
+    async def turn_to(self, profile_ids: Sequence[str], now: datetime) -> None:
+        """Have others scored at the next round."""
+        await self.connection.execute(_TURN_TO.encode(), {"ids": list(profile_ids), "now": now})
+
+    async def _tell(self, telling: Telling, told: list[Event], kept: list[Kept]) -> None:
+        before, scored = telling.told, telling.scored
+        changes_risk = telling.raised or telling.clearance is not None
+        risk_version = before.risk_version + int(changes_risk)
+        if telling.clearance is not None:
+            at = scored.at if scored is not None else telling.at
+            told.append(events.risk_cleared(before.profile_id, risk_version, _CLEARANCES[telling.clearance], at))
+        if telling.void:
+            await self.connection.execute(_VOID, (risk_version, telling.rescore_at, before.profile_id))
+            return
+        if scored is None:
+            await self.connection.execute(_LATER, (telling.rescore_at, before.profile_id))
+            return
+        message = self.scores.message(scored)
+        kept.append(kept_of(scored, message))
+        version = before.version + int(telling.material)
+        if telling.material:
+            told.append(events.score_updated(message, version, scored.at))
+        if telling.raised:
+            told.append(events.risk_raised(message, int(telling.risk), risk_version, scored.at))
+        score = scored.score
+        churn = score.churn[scored.serving.scoring.horizon_days]
+        worth = round(score.value.mean) if score.value is not None else 0
+        row = (version, risk_version, int(telling.risk), churn, worth, churn * worth, score.segment, score.tier)
+        rest = (scored.serving.model_id, scored.at, telling.rescore_at, message.SerializeToString(), before.profile_id)
+        await self.connection.execute(_TELL, (*row, *rest))

@@ -1,0 +1,227 @@
+"""Tables of the churn service. Hot paths use SQL on them; the declarations keep schema and code equal."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rapport_chassis.database.tables import chassis_tables, service_base
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+if TYPE_CHECKING:
+    Base = SQLModel
+else:
+    Base = service_base("churn")
+chassis_tables(Base)
+
+
+def _time(*, nullable: bool = False, **options: Any) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable, **options)
+
+
+def _text(**options: Any) -> Any:
+    return Column(Text, **{"nullable": False, **options})
+
+
+def _bytes(*, nullable: bool = False, **options: Any) -> Any:
+    return Column(LargeBinary, nullable=nullable, **options)
+
+
+def _number(**options: Any) -> Any:
+    return Column(BigInteger, **{"nullable": False, **options})
+
+
+def _small(**options: Any) -> Any:
+    return Column(SmallInteger, **{"nullable": False, **options})
+
+
+class LogHeadTable(Base, table=True):
+    """The one row that every entry into the log locks: positions are in commit order, and none is left out."""
+
+    __tablename__ = "log_head"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    epoch: str = Field(sa_column=_text())
+    timeline: str = Field(sa_column=_text())
+    position: int = Field(sa_column=_number())
+    holdout_salt: bytes = Field(sa_column=_bytes())
+    """Drawn once: with it, chance says for ever who is held out."""
+
+
+class FactTable(Base, table=True):
+    """The event log: of each fact the issue that holds. One that is issued again takes a new position."""
+
+    __tablename__ = "facts"
+    __table_args__: ClassVar[Any] = (Index("uq_facts_position", "position", unique=True), Index(None, "profile_id"))
+
+    fact_id: str = Field(sa_column=_text(primary_key=True))
+    position: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=_text())
+    """Whose it is, as named by this issue."""
+    moved_from: str = Field(sa_column=_text(server_default=""))
+    """Whose it was by the issue before; empty for none."""
+    owner_version: int = Field(sa_column=_number())
+    kind: int = Field(sa_column=_small())
+    occurred_at: int = Field(sa_column=_number())
+    """Microseconds since 1970."""
+    arrived_at: int = Field(sa_column=_number())
+    """The same, of when it was first recorded here."""
+    value: int = Field(sa_column=_number())
+    quantity: int = Field(sa_column=_number())
+    channel: int = Field(sa_column=_small())
+
+
+class RemovalTable(Base, table=True):
+    """What was taken away from people, at a position of the log."""
+
+    __tablename__ = "removals"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("scope IN ('scores', 'facts', 'all')", name="scope"),
+        Index("ix_removals_open", "position", postgresql_where=text("messages_deleted_at IS NULL")),
+    )
+
+    position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    profile_ids: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    scope: str = Field(sa_column=_text())
+    removed_at: datetime = Field(sa_column=_time())
+    messages_deleted_at: datetime | None = Field(sa_column=_time(nullable=True))
+    """When what had been published was deleted from the stream, too."""
+
+
+class DecisionTable(Base, table=True):
+    """Scores as they were given, to be explained. One about an erased person keeps its id alone."""
+
+    __tablename__ = "decisions"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("(profile_id = '') = (body IS NULL)", name="erased"),
+        Index(None, "profile_id", postgresql_where=text("profile_id <> ''")),
+        Index(None, "scored_at"),
+    )
+
+    decision_id: str = Field(sa_column=_text(primary_key=True))
+    profile_id: str = Field(sa_column=_text())
+    scored_at: datetime = Field(sa_column=_time())
+    body: bytes | None = Field(sa_column=_bytes(nullable=True))
+    """The score, as the contract's message."""
+    features: bytes | None = Field(sa_column=_bytes(nullable=True))
+    """What the model was given: doubles."""
+
+
+class ScoreTable(Base, table=True):
+    """The last score told of each customer. Without a body nothing is said of the customer."""
+
+    __tablename__ = "scores"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint(
+            "CASE WHEN body IS NULL THEN num_nonnulls(churn, value, at_stake) = 0 AND risk = 0 "
+            "ELSE num_nulls(churn, value, at_stake, rescore_at) = 0 END",
+            name="void",
+        ),
+        Index(None, "rescore_at", postgresql_where=text("rescore_at IS NOT NULL")),
+        Index(None, "model_id", postgresql_where=text("body IS NOT NULL")),
+        Index("ix_scores_churn", text("churn DESC"), "profile_id", postgresql_where=text("body IS NOT NULL")),
+        Index("ix_scores_value", text("value DESC"), "profile_id", postgresql_where=text("body IS NOT NULL")),
+        Index("ix_scores_at_stake", text("at_stake DESC"), "profile_id", postgresql_where=text("body IS NOT NULL")),
+    )
+
+    profile_id: str = Field(sa_column=_text(primary_key=True))
+    version: int = Field(sa_column=_number())
+    """Of score_updated; it never falls, whatever is removed."""
+    risk_version: int = Field(sa_column=_number())
+    """Of risk_raised and risk_cleared, in the same way."""
+    risk: int = Field(sa_column=_small())
+    """Level raised and not cleared, by the contract's number; 0 for none."""
+    churn: float | None = Field(sa_column=Column(Double, nullable=True))
+    """Chance of churn within the model's horizon, as it was last told."""
+    value: int | None = Field(sa_column=_number(nullable=True))
+    """Expected spend, in minor units."""
+    at_stake: float | None = Field(sa_column=Column(Double, nullable=True))
+    """The product of the two."""
+    segment: str = Field(sa_column=_text())
+    tier: str = Field(sa_column=_text())
+    model_id: str = Field(sa_column=_text())
+    scored_at: datetime = Field(sa_column=_time())
+    rescore_at: datetime | None = Field(sa_column=_time(nullable=True))
+    body: bytes | None = Field(sa_column=_bytes(nullable=True))
+    """The score, as the contract's message."""
+
+
+class RescoringTable(Base, table=True):
+    """How far the log has been read to score those again of whom something new was heard."""
+
+    __tablename__ = "rescoring"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    epoch: str = Field(sa_column=_text())
+    position: int = Field(sa_column=_number())
+
+
+class ReviewTable(Base, table=True):
+    """Scores that a human is asked to look at. One about an erased person names nobody."""
+
+    __tablename__ = "reviews"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("state IN ('open', 'confirmed', 'set_aside')", name="state"),
+        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
+        Index(None, "decision_id"),
+        Index(None, "profile_id"),
+        Index("ix_reviews_requested_at", "requested_at", "review_id"),
+    )
+
+    review_id: str = Field(sa_column=_text(primary_key=True))
+    decision_id: str = Field(sa_column=_text())
+    profile_id: str = Field(sa_column=_text())
+    ground: int = Field(sa_column=_small())
+    state: str = Field(sa_column=_text())
+    requested_at: datetime = Field(sa_column=_time())
+    decided_at: datetime | None = Field(sa_column=_time(nullable=True))
+    decided_by: str = Field(sa_column=_text(server_default=""))
+    reason: str = Field(sa_column=_text(server_default=""))
+
+
+class ModelTable(Base, table=True):
+    """Models. One never changes, and none is deleted."""
+
+    __tablename__ = "models"
+    __table_args__: ClassVar[Any] = (Index("ix_models_created_at", "created_at", "model_id"),)
+
+    model_id: str = Field(sa_column=_text(primary_key=True))
+    sha256: bytes = Field(sa_column=_bytes())
+    """Names the artefact."""
+    body: bytes = Field(sa_column=_bytes())
+    """What is told of it, as the contract's message, without a role."""
+    log_epoch: str = Field(sa_column=_text())
+    log_position: int = Field(sa_column=_number())
+    """It was trained on the log up to here: whoever was removed later may be in it."""
+    created_at: datetime = Field(sa_column=_time())
+
+
+class PromotionTable(Base, table=True):
+    """Who had which role when; only ever added to."""
+
+    __tablename__ = "promotions"
+    __table_args__: ClassVar[Any] = (Index("ix_promotions_promoted_at", "promoted_at", "role", "version"),)
+
+    role: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
+    version: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    model_id: str = Field(sa_column=Column(Text, ForeignKey("models.model_id"), nullable=False))
+    previous_model_id: str = Field(sa_column=_text())
+    promoted_at: datetime = Field(sa_column=_time())
+    promoted_by: str = Field(sa_column=_text())
+    reason: str = Field(sa_column=_text())
+    despite_gates: bool = Field(sa_column=Column(Boolean, nullable=False))

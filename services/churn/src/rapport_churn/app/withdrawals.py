@@ -1,0 +1,195 @@
+"""Use case: whoever may not be profiled any more is taken out of everything that is held and was told.
+
+What is held is compared with what the gate answers now, so that a kill at any point leaves nothing behind: the next
+look finds it. Looks are taken at whoever a change of the ledger names, within milliseconds, and at everybody when the
+ledger was loaded anew, when a purpose changes, and now and then, since a grant may expire in silence.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Sequence
+from itertools import islice
+from typing import Final, NamedTuple, Protocol
+
+from rapport_chassis.clock import Clock
+from rapport_privacy.decision import Decision
+from rapport_privacy.replica import Replica
+
+from rapport_churn.app.people import scope_of
+from rapport_churn.app.ports import People, Permits, Scope
+
+_AGAIN_AFTER_S: Final = 2.5
+"""Longer than a gate of another process may be out of date: what that still permitted meanwhile is found then."""
+
+_AT_ONCE: Final = 500
+_EVERYBODY_EVERY_S: Final = 60.0
+
+
+class Change(NamedTuple):
+    """What a change of the ledger is about.
+
+    Attributes:
+        position: Where it stands.
+        profile_ids: Whom it concerns.
+        purposes: Whether a purpose has changed, which concerns everybody.
+    """
+
+    position: int
+    profile_ids: frozenset[str]
+    purposes: bool
+
+
+class Holdings(Protocol):
+    """All that is held of people. Each method raises NOT_READY while it cannot be reached."""
+
+    async def people(self, after: str, limit: int) -> Sequence[str]:
+        """Return ids of whom anything is held, in order, from the one after `after` on."""
+        ...
+
+    async def among(self, profile_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the ids of whom anything is held."""
+        ...
+
+    async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
+        """Take away what is held of a person, and tell that it is void; return whether there was anything."""
+        ...
+
+    async def absorbed(self, profile_ids: Collection[str], current_ids: Collection[str]) -> None:
+        """Take away the scores of ids that stand for others now, and have those scored anew."""
+        ...
+
+    async def permitted(self, profile_ids: Collection[str]) -> None:
+        """Have those scored of whom nothing could be said before."""
+        ...
+
+
+class _Again(NamedTuple):
+    """A second look, once every gate knows what the first one knew."""
+
+    due_at: float
+    profile_id: str
+    position: int
+
+
+class Withdrawals:
+    """Takes out whoever may not be profiled any more.
+
+    Args:
+        permits: The gate.
+        people: Who is whose.
+        replica: What the gate answers from.
+        holdings: What is held.
+        clock: Paces.
+        purpose_id: The purpose of profiling.
+        brand_id: The brand it is asked for.
+    """
+
+    def __init__(
+        self,
+        permits: Permits,
+        people: People,
+        replica: Replica,
+        holdings: Holdings,
+        clock: Clock,
+        *,
+        purpose_id: str,
+        brand_id: str,
+    ) -> None:
+        self._permits = permits
+        self._people = people
+        self._replica = replica
+        self._holdings = holdings
+        self._clock = clock
+        self._purpose_id = purpose_id
+        self._brand_id = brand_id
+        self._named: dict[str, int] = {}
+        self._again: deque[_Again] = deque()
+        self._generation = -1
+        self._everybody_at = 0.0
+        self._cursor: str | None = None
+
+    def observe(self, change: Change) -> None:
+        """Take note of a change of the ledger, whatever the order it comes in."""
+        for each in change.profile_ids:
+            self._named[each] = change.position
+        if change.purposes:
+            self._everybody_at = 0.0
+
+    async def step(self) -> bool:
+        """Look at some of those who must be looked at; return whether there was anybody.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        if not self._replica.warm:
+            return False
+        return await self._concerned() or await self._everybody()
+
+    async def _concerned(self) -> bool:
+        """Look at those whom changes named: at once, and again."""
+        now = self._clock.boottime()
+        due = [each for each in islice(self._again, _AT_ONCE) if each.due_at <= now]
+        named = dict(islice(self._named.items(), _AT_ONCE))
+        if not named and not due:
+            return False
+        await self._look({*named, *(each.profile_id for each in due)})
+        for _ in due:
+            again = self._again.popleft()
+            if again.position > self._replica.position:  # not all is known that came before it
+                self._again.append(again._replace(due_at=now + _AGAIN_AFTER_S))
+        for profile_id, position in named.items():
+            self._again.append(_Again(now + _AGAIN_AFTER_S, profile_id, position))
+            if self._named[profile_id] == position:
+                del self._named[profile_id]
+        return True
+
+    async def _everybody(self) -> bool:
+        """Go through everybody of whom anything is held, some at a time."""
+        now = self._clock.boottime()
+        if self._generation != self._replica.generation or (self._cursor is None and now >= self._everybody_at):
+            self._generation, self._cursor = self._replica.generation, ""
+            self._everybody_at = now + _EVERYBODY_EVERY_S
+        if self._cursor is None:
+            return False
+        page = await self._holdings.people(self._cursor, _AT_ONCE)
+        await self._look([each for each in page if self._is_odd(each)])
+        self._cursor = page[-1] if len(page) == _AT_ONCE else None
+        return True
+
+    def _is_odd(self, profile_id: str) -> bool:
+        """Whether something may have to be done about a person of whom something is held."""
+        decision = self._check(profile_id)
+        return scope_of(decision) is not None or decision.profile_id != profile_id
+
+    async def _look(self, profile_ids: Collection[str]) -> None:
+        """Do what the gate's answers demand."""
+        if not profile_ids:
+            return
+        gone: list[tuple[tuple[str, ...], Scope]] = []
+        absorbed: set[str] = set()
+        survivors: set[str] = set()
+        permitted: list[str] = []
+        for profile_id in profile_ids:
+            decision = self._check(profile_id)
+            ids = self._people.ids_of(decision.profile_id)
+            scope = scope_of(decision)
+            if scope is not None:
+                # An erased id may have lost its redirects already.
+                gone.append((tuple(dict.fromkeys((*ids, profile_id))), scope))
+            elif decision.permitted:
+                permitted.append(ids[0])
+            if scope is None and len(ids) > 1:
+                absorbed.update(ids[1:])
+                survivors.add(ids[0])
+        if absorbed:
+            await self._holdings.absorbed(absorbed, survivors)
+        if permitted:
+            await self._holdings.permitted(permitted)
+        held = await self._holdings.among({one for each, _ in gone for one in each}) if gone else frozenset()
+        for each, scope in gone:
+            if not held.isdisjoint(each):
+                await self._holdings.remove(each, scope)
+
+    def _check(self, profile_id: str) -> Decision:
+        return self._permits.check(profile_id, self._purpose_id, brand_id=self._brand_id)
