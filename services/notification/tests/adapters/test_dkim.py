@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dkim.canonicalization import Relaxed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapport_notification.sending.dkim import DkimKey, DkimSigner, relaxed_body
 from rapport_notification.sending.fields import Text
@@ -95,6 +95,7 @@ def test_weak_or_lonely_keys_are_refused() -> None:
             DkimSigner("brand.example", keys)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"a", b" ", b"  ", b"\t", b"\r\n", b"=20", b"\r\n\r\n"]), max_size=20))
 def test_a_body_is_made_relaxed_as_the_verifier_does_it(parts: list[bytes]) -> None:
     body = b"".join(parts)

@@ -4,10 +4,12 @@ import email.policy
 import re
 from datetime import datetime
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapport_notification.sending.fields import Address, FieldRefusedError, Text, Token, Url
 from rapport_notification.sending.mime import ONE_CLICK, Mail, write
@@ -29,6 +31,7 @@ def lines(text: str) -> list[str]:
     return text.replace("\r\n", "\n").rstrip("\n").split("\n")
 
 
+@settings(deadline=None, max_examples=50)
 @given(subject=ONE_LINE, name=ONE_LINE, text=BODY, html=BODY.filter(bool))
 def test_what_is_written_is_read_again_and_every_line_fits(subject: str, name: str, text: str, html: str) -> None:
     written = write(
@@ -49,7 +52,9 @@ def test_what_is_written_is_read_again_and_every_line_fits(subject: str, name: s
     found = read(written)
     assert found["Subject"] == subject
     assert found["From"].addresses[0].addr_spec == "shop@brand.example"
-    assert found["To"].addresses[0].display_name == " ".join(name.split())
+    # The newer reader puts spaces between encoded words of a name; this one does not.
+    shown, spec = parseaddr(message_from_bytes(written)["To"])
+    assert (str(make_header(decode_header(shown))), spec) == (" ".join(name.split()), "a@example.org")
     parts = [part.get_content() for part in found.iter_parts()]
     assert [lines(part) for part in parts] == [lines(text), lines(html)]
 

@@ -102,14 +102,19 @@ class SmtpPool:
             connection, and the caller cannot know what came of it.
         """
         async with self._slots:
-            try:
-                connection = await self._ready()
-            except aiosmtplib.SMTPResponseException as refusal:
-                return _refused(refusal.code, refusal.message, of_server=True)
-            except (aiosmtplib.SMTPException, OSError, ValueError):
-                return Outcome(Handed.UNREACHABLE)
-            async with self._borrowed(connection):
-                return await self._transact(connection, envelope, mail, may_send)
+            while True:
+                try:
+                    connection = await self._ready()
+                except aiosmtplib.SMTPResponseException as refusal:
+                    return _refused(refusal.code, refusal.message, of_server=True)
+                except (aiosmtplib.SMTPException, OSError, ValueError):
+                    return Outcome(Handed.UNREACHABLE)
+                kept = connection.sent > 0
+                async with self._borrowed(connection):
+                    outcome = await self._transact(connection, envelope, mail, may_send)
+                # A server may close a connection that was kept, at any time; nothing of this mail had left.
+                if outcome.handed is not Handed.UNREACHABLE or not kept:
+                    return outcome
 
     async def _ready(self) -> _Connection:
         """Return a connection that answers: one that was kept may have been closed by the server meanwhile."""
@@ -161,6 +166,7 @@ class SmtpPool:
                 return Outcome(Handed.WITHDRAWN)
             answer = await client.execute_command(b"DATA")
         except _BROKEN:
+            client.close()
             return Outcome(Handed.UNREACHABLE)
         if answer.code != _READY:
             return await self._reset(client, _refused(answer.code, answer.message))
