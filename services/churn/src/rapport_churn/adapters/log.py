@@ -24,7 +24,9 @@ WITH incoming AS (
         %s::smallint[]
     ) WITH ORDINALITY AS incoming ({_FACT}, place)
 ), wanted AS (
-    SELECT incoming.*, coalesce(held.profile_id, '') AS moved_from, row_number() OVER (ORDER BY place) AS nth
+    SELECT incoming.*, row_number() OVER (ORDER BY place) AS nth,
+        CASE WHEN held.fact_id IS NULL THEN ARRAY[]::text[]
+            ELSE array_append(array_remove(held.moved_from, held.profile_id), held.profile_id) END AS moved_from
     FROM incoming LEFT JOIN facts AS held USING (fact_id)
     WHERE held.fact_id IS NULL OR held.owner_version < incoming.owner_version
 ), written AS (
@@ -46,6 +48,7 @@ _REMOVALS_AFTER: Final = """
 SELECT position, profile_ids, scope FROM removals WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
 """
 _REMOVE_FACTS: Final = "DELETE FROM facts WHERE profile_id = ANY (%s)"
+_FORGET_OWNERS: Final = "UPDATE facts SET moved_from = '{}' WHERE moved_from && %s AND moved_from <> '{}'"
 _NOTE: Final = """
 WITH moved AS (UPDATE log_head SET position = position + 1 RETURNING position)
 INSERT INTO removals (position, profile_ids, scope, removed_at) SELECT position, %s, %s, %s FROM moved
@@ -85,7 +88,7 @@ class FactLog:
         return Stretch(
             at.epoch,
             upto,
-            [Entered(row[0], _fact(row[2:]), row[1]) for row in facts if row[0] <= upto],
+            [Entered(row[0], _fact(row[2:]), tuple(row[1])) for row in facts if row[0] <= upto],
             [Removal(row[0], tuple(row[1]), Scope(row[2])) for row in removals if row[0] <= upto],
         )
 
@@ -132,6 +135,8 @@ class FactLog:
         """
         if scope is not Scope.SCORES:
             await connection.execute(_REMOVE_FACTS, [list(profile_ids)])
+        if scope is Scope.ALL:
+            await connection.execute(_FORGET_OWNERS, [list(profile_ids)])
         await connection.execute(_NOTE, (list(profile_ids), scope.value, at))
 
 

@@ -33,7 +33,7 @@ ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at
 """
 _HEAR: Final = _DUE.format(
     who="""SELECT profile_id FROM facts WHERE position > %(after)s AND position <= %(upto)s
-    UNION SELECT moved_from FROM facts WHERE position > %(after)s AND position <= %(upto)s"""
+    UNION SELECT unnest(moved_from) FROM facts WHERE position > %(after)s AND position <= %(upto)s"""
 )
 _TURN_TO: Final = _DUE.format(who="SELECT DISTINCT unnest(%(ids)s::text[])")
 _TOLD: Final = "profile_id, version, risk_version, risk, churn, segment, tier, model_id"

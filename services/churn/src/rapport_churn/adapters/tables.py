@@ -66,14 +66,18 @@ class FactTable(Base, table=True):
     """The event log: of each fact the issue that holds. One that is issued again takes a new position."""
 
     __tablename__ = "facts"
-    __table_args__: ClassVar[Any] = (Index("uq_facts_position", "position", unique=True), Index(None, "profile_id"))
+    __table_args__: ClassVar[Any] = (
+        Index("uq_facts_position", "position", unique=True),
+        Index(None, "profile_id"),
+        Index(None, "moved_from", postgresql_using="gin", postgresql_where=text("moved_from <> '{}'")),
+    )
 
     fact_id: str = Field(sa_column=_text(primary_key=True))
     position: int = Field(sa_column=_number())
     profile_id: str = Field(sa_column=_text())
     """Whose it is, as named by this issue."""
-    moved_from: str = Field(sa_column=_text(server_default=""))
-    """Whose it was by the issue before; empty for none."""
+    moved_from: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+    """Whose it was by the issues before: who follows the log may have missed any of them."""
     owner_version: int = Field(sa_column=_number())
     kind: int = Field(sa_column=_small())
     occurred_at: int = Field(sa_column=_number())

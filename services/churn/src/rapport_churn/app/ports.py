@@ -60,12 +60,12 @@ class Entered(NamedTuple):
     Attributes:
         position: Where.
         fact: The fact.
-        moved_from: Whose it was by the issue before; empty for none.
+        moved_from: Whose it was by the issues before.
     """
 
     position: int
     fact: Fact
-    moved_from: str
+    moved_from: tuple[str, ...]
 
 
 class Removal(NamedTuple):

@@ -101,8 +101,9 @@ class States:
             self._begin(stretch.epoch, stretch.position)
             return True
         for position, fact, moved_from in stretch.facts:
-            if moved_from and (before := self._of_id.get(moved_from)) is not None and position > before.position:
-                before.state.withdraw(fact.fact_id)
+            for owner in moved_from:
+                if (before := self._of_id.get(owner)) is not None and position > before.position:
+                    before.state.withdraw(fact.fact_id)
             if (held := self._of_id.get(fact.profile_id)) is not None and position > held.position:
                 held.state.apply(fact)
         for removal in stretch.removals:

@@ -30,7 +30,7 @@ CREATE TABLE facts (
     fact_id text NOT NULL,
     position bigint NOT NULL,
     profile_id text NOT NULL,
-    moved_from text NOT NULL DEFAULT '',
+    moved_from text[] NOT NULL DEFAULT '{}',
     owner_version bigint NOT NULL,
     kind smallint NOT NULL,
     occurred_at bigint NOT NULL,
@@ -42,6 +42,7 @@ CREATE TABLE facts (
 );
 CREATE UNIQUE INDEX uq_facts_position ON facts (position);
 CREATE INDEX ix_facts_profile_id ON facts (profile_id);
+CREATE INDEX ix_facts_moved_from ON facts USING gin (moved_from) WHERE moved_from <> '{}';
 
 CREATE TABLE removals (
     position bigint NOT NULL,
