@@ -29,6 +29,24 @@ def running() -> Iterator[Desk]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def _stoppable() -> Iterator[Desk]:
+    folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
+    desk = Desk(folder / "environment")
+    try:
+        yield desk
+    finally:
+        desk.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def stoppable(_stoppable: Desk) -> Desk:
+    """A running environment that tests stop and kill, and in which they write what no other test writes."""
+    _stoppable.up_again()
+    return _stoppable
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """An environment of the test's own, which does not run yet."""

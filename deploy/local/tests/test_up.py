@@ -13,7 +13,13 @@ from rapport_local.environment import is_free
 from rapport_local.services import SERVICES
 from rapport_testing.waiting import eventually_sync
 
-PURPOSE = '{"purpose_id": "kept", "terms": {"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}}'
+
+def purpose(purpose_id: str) -> str:
+    return json.dumps({"purpose_id": purpose_id, "terms": {"bases": [{"basis": "LEGAL_BASIS_CONSENT"}]}})
+
+
+def restarts(desk: Desk) -> dict[str, int]:
+    return {each.name: each.restarts for each in desk.status().processes}
 
 
 def test_status_shows_every_process_ready(running: Desk) -> None:
@@ -33,23 +39,22 @@ def test_a_second_up_in_the_same_folder_is_refused(running: Desk) -> None:
     assert "runs in" in refused.stderr
 
 
-def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, desk: Desk) -> None:
-    desk.up()
-    assert desk.run("call", "UpsertPurpose", PURPOSE).exit_code == 0
-    listed = [each.run("call", "--json", "ListPurposes", '{"purpose_id": "kept"}').stdout for each in (running, desk)]
+def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, stoppable: Desk) -> None:
+    both = (running, stoppable)
+    assert stoppable.run("call", "UpsertPurpose", purpose("apart")).exit_code == 0
+    listed = [each.run("call", "--json", "ListPurposes", '{"purpose_id": "apart"}').stdout for each in both]
     assert [json.loads(text).get("purposes", []) != [] for text in listed] == [False, True]
-    addresses = [{process.address for process in each.status().processes} for each in (running, desk)]
+    addresses = [{process.address for process in each.status().processes} for each in both]
     assert not addresses[0] & addresses[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything_and_leaves_nothing(desk: Desk, number: signal.Signals) -> None:
-    desk.up()
-    assert desk.end(number) == 0
-    assert desk.left() == []
-    assert desk.environment.holder() is None
-    assert all(is_free(port) for port in desk.environment.remembered_ports().values())
-    assert desk.run("doctor").exit_code == 0
+def test_a_signal_ends_everything_and_leaves_nothing(stoppable: Desk, number: signal.Signals) -> None:
+    assert stoppable.end(number) == 0
+    assert stoppable.left() == []
+    assert stoppable.environment.holder() is None
+    assert all(is_free(port) for port in stoppable.environment.remembered_ports().values())
+    assert stoppable.run("doctor").exit_code == 0
 
 
 def test_on_a_terminal_a_table_is_drawn_until_the_terminal_is_closed(desk: Desk) -> None:
@@ -73,41 +78,41 @@ def test_a_signal_during_the_start_leaves_nothing(desk: Desk) -> None:
     desk.up()
 
 
-def test_what_was_written_survives_a_kill_of_everything(desk: Desk) -> None:
-    desk.up()
-    assert desk.run("call", "UpsertPurpose", PURPOSE).exit_code == 0
-    desk.end(signal.SIGKILL)
-    eventually_sync(lambda: not desk.left(), 20, message="the children of a killed up end")
-    status = desk.run("status")
+def test_what_was_written_survives_a_kill_of_everything(stoppable: Desk) -> None:
+    assert stoppable.run("call", "UpsertPurpose", purpose("kept")).exit_code == 0
+    stoppable.end(signal.SIGKILL)
+    eventually_sync(lambda: not stoppable.left(), 20, message="the children of a killed up end")
+    status = stoppable.run("status")
     assert status.exit_code == 1
     assert "no environment runs" in status.stderr
-    desk.up()
-    assert '"kept"' in desk.run("call", "ListPurposes").stdout
+    stoppable.up()
+    assert '"kept"' in stoppable.run("call", "ListPurposes").stdout
 
 
-def test_a_crashed_service_is_started_again_at_the_same_address(desk: Desk) -> None:
-    consent = desk.up().process("consent")
+def test_a_crashed_service_is_started_again_at_the_same_address(stoppable: Desk) -> None:
+    consent, before = stoppable.status().process("consent"), restarts(stoppable)
     assert consent is not None
     assert consent.pid is not None
     os.kill(consent.pid, signal.SIGKILL)
-    eventually_sync(lambda: [each.restarts for each in desk.status().processes if each.name == "consent"] == [1], 30)
-    eventually_sync(lambda: desk.status().all_ready, 60)
-    again = desk.status().process("consent")
+    eventually_sync(lambda: restarts(stoppable)["consent"] == before["consent"] + 1, 30)
+    eventually_sync(lambda: stoppable.status().all_ready, 60)
+    again = stoppable.status().process("consent")
     assert again is not None
     assert (again.address, again.pid == consent.pid) == (consent.address, False)
-    assert desk.run("call", "GetLedgerHead").exit_code == 0
+    assert stoppable.run("call", "GetLedgerHead").exit_code == 0
 
 
-def test_a_crashed_server_is_started_again_and_the_service_goes_on(desk: Desk) -> None:
-    status = desk.up()
-    for name in ("postgres", "nats"):
+def test_a_crashed_server_is_started_again_and_the_service_goes_on(stoppable: Desk) -> None:
+    status, before = stoppable.status(), restarts(stoppable)
+    servers = ("postgres", "nats")
+    for name in servers:
         process = status.process(name)
         assert process is not None
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
-    eventually_sync(lambda: [each.restarts for each in desk.status().processes[:2]] == [1, 1], 30)
-    eventually_sync(lambda: desk.status().all_ready, 60)
-    assert desk.run("call", "UpsertPurpose", PURPOSE).exit_code == 0
+    eventually_sync(lambda: all(restarts(stoppable)[name] == before[name] + 1 for name in servers), 30)
+    eventually_sync(lambda: stoppable.status().all_ready, 60)
+    assert stoppable.run("call", "UpsertPurpose", purpose("after-the-crash")).exit_code == 0
 
 
 def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:

@@ -78,6 +78,12 @@ class Desk:
         assert status is not None
         return status
 
+    def up_again(self) -> None:
+        """Have everything run and be ready, whatever was done to it."""
+        if self._up is None or self._up.poll() is not None:
+            self.up()
+        eventually_sync(self._ready, _READY_TIMEOUT_S, message="rapport up is ready again")
+
     def end(self, number: signal.Signals) -> int:
         """Send a signal to `rapport up`, wait for its end and return its exit code."""
         assert self._up is not None
@@ -104,7 +110,7 @@ class Desk:
         """Stop whatever runs and remove the folder."""
         if self._up is not None and self._up.poll() is None:
             self.end(signal.SIGTERM)
-        self.run_apart("down")
+        self.run("down")
         shutil.rmtree(self.environment.folder, ignore_errors=True)
 
     def _ready(self) -> EnvironmentStatus | None:
