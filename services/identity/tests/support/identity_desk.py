@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 import rapport_identity
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from identity_ledger import LedgerService, gate_settings
+from identity_ledger import PURPOSES, LedgerService, gate_settings
 from rapport.identity.v1 import (
     events_pb2,
     identity_pb2,
@@ -65,7 +65,7 @@ class IdentityInstallation(Installation):
 
     def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
         super().__init__(service, folder, durable=durable)
-        self.ledger = LedgerService(self)
+        self.ledger = LedgerService(self, PURPOSES)
 
     def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
         """Start the servers, migrate both databases and provision."""

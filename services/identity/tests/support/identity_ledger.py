@@ -1,19 +1,13 @@
-"""A consent ledger over gRPC with mTLS, in a thread of the test: what the gate of the service under test follows."""
+"""The purposes that identity asks its gate about."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import grpc
-from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, ledger_pb2, purpose_pb2
-from rapport_testing.free_ports import free_port
-from rapport_testing.installation import Installation
-from rapport_testing.ledger_model import LedgerModel
+from rapport.consent.v1 import purpose_pb2
+from rapport_testing.ledger_service import LedgerService, gate_settings
+
+__all__ = ["PURPOSES", "LedgerService", "gate_settings"]
 
 CONTRACT: Final = purpose_pb2.LEGAL_BASIS_CONTRACT
 CONSENT: Final = purpose_pb2.LEGAL_BASIS_CONSENT
@@ -25,110 +19,3 @@ PURPOSES: Final = {
     "profile.linking": CONSENT,
 }
 """The purposes that declarations which come with an installation name, as an operator may define them."""
-
-_LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-class _Servicer(consent_pb2_grpc.ConsentServiceServicer):
-    def __init__(self, ledger: LedgerModel) -> None:
-        self._ledger = ledger
-
-    async def GetLedgerHead(self, request: consent_pb2.GetLedgerHeadRequest, context: Any) -> consent_pb2.LedgerHead:
-        """Return the head."""
-        answer = consent_pb2.LedgerHead()
-        answer.head.epoch, answer.head.position = self._ledger.epoch, self._ledger.position
-        return answer
-
-    async def ListConsentEvents(
-        self, request: consent_pb2.ListConsentEventsRequest, context: Any
-    ) -> consent_pb2.ListConsentEventsResponse:
-        """Return changes after a position."""
-        changes = await self._ledger.after(request.after_position, request.page_size, request.epoch)
-        return consent_pb2.ListConsentEventsResponse(changes=changes)
-
-    async def StreamSnapshot(
-        self, request: consent_pb2.StreamSnapshotRequest, context: Any
-    ) -> AsyncIterator[consent_pb2.StreamSnapshotResponse]:
-        """Stream the whole state."""
-        for message in list(self._ledger.snapshot()):
-            yield message
-
-
-class LedgerService:
-    """The ledger, served.
-
-    Attributes:
-        address: Where.
-    """
-
-    def __init__(self, installation: Installation) -> None:
-        self.address = f"localhost:{free_port()}"
-        self._ledger = LedgerModel()
-        for purpose_id, basis in PURPOSES.items():
-            self._ledger.define(purpose_id, basis, active_from=_LONG_AGO)
-        files = installation.certificate("consent")
-        self._credentials = grpc.ssl_server_credentials(
-            [(files.key.read_bytes(), files.certificate.read_bytes())],
-            files.authorities.read_bytes(),
-            require_client_auth=True,
-        )
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def grant(self, profile_id: str, *purpose_ids: str) -> None:
-        """Have a person grant purposes."""
-        for each in purpose_ids:
-            self._do(partial(self._ledger.grant, profile_id, each, decided_at=datetime.now(UTC)))
-
-    def refuse(self, profile_id: str, *purpose_ids: str) -> None:
-        """Have a person refuse purposes."""
-        for each in purpose_ids:
-            self._do(partial(self._ledger.deny, profile_id, each, ledger_pb2.CONSENT_STATUS_REFUSED))
-
-    def erase(self, profile_id: str) -> None:
-        """Have a person erased: a fence stands before every id that is theirs."""
-        self._do(partial(self._ledger.fence, profile_id))
-
-    def start(self) -> None:
-        """Serve."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
-
-    def stop(self) -> None:
-        """Serve no more, for good."""
-        self.pause()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def pause(self) -> None:
-        """Serve no more, until `resume`."""
-        asyncio.run_coroutine_threadsafe(self._server.stop(None), self._loop).result()
-
-    def resume(self) -> None:
-        """Serve again."""
-        asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result()
-
-    async def _serve(self) -> None:
-        self._server = grpc.aio.server()
-        consent_pb2_grpc.add_ConsentServiceServicer_to_server(_Servicer(self._ledger), self._server)  # type: ignore[abstract] # what a gate asks for
-        self._server.add_secure_port(self.address, self._credentials)
-        await self._server.start()
-
-    def _do(self, change: Callable[[], None]) -> None:
-        async def done() -> None:
-            change()
-
-        asyncio.run_coroutine_threadsafe(done(), self._loop).result()
-
-
-def gate_settings(installation: Installation, ledger: LedgerService) -> dict[str, str]:
-    """Return the settings by which processes of the service follow the ledger."""
-    files = installation.certificate(installation.service.name)
-    return {
-        "gate__name": installation.service.name,
-        "gate__consent": ledger.address,
-        "gate__tls__certificate": str(files.certificate),
-        "gate__tls__key": str(files.key),
-        "gate__tls__authorities": str(files.authorities),
-    }
