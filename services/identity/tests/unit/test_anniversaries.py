@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,14 +27,14 @@ instants = st.datetimes(datetime(2024, 1, 1), datetime(2032, 12, 31), timezones=
 zones = st.lists(st.sampled_from(NAMES).map(ZoneInfo), max_size=3).map(tuple)
 
 
-@given(origins, zones, instants, st.integers(1, 900))
+@given(origins, zones, instants, st.randoms(use_true_random=True), st.sampled_from((24, 240, 2400)))
 def test_however_time_is_cut_each_round_comes_in_exactly_one_piece(
-    origin: date, places: tuple[tzinfo, ...], start: datetime, hours: int
+    origin: date, places: tuple[tzinfo, ...], start: datetime, cut: Random, longest: int
 ) -> None:
     end = start + timedelta(days=800)
     came, at = [], start
     while at < end:
-        until = min(at + timedelta(hours=hours), end)
+        until = min(at + timedelta(hours=cut.randint(1, longest)), end)
         if (year := come_round(origin, places, at, until)) is not None:
             came.append(year)
         at = until
