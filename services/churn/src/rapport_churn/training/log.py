@@ -21,22 +21,21 @@ CREATE TABLE issues (
     value BIGINT, quantity BIGINT, channel UTINYINT
 )
 """
-# Nearly every fact is issued once, so that only those whose id may occur again are put in order.
-_HELD: Final = """
-CREATE TABLE held AS
-WITH repeated AS (SELECT hash(fact_id) AS code FROM issues GROUP BY code HAVING count(*) > 1)
-SELECT profile_id, kind, occurred_at, arrived_at, value, quantity, channel
-FROM issues WHERE hash(fact_id) NOT IN (FROM repeated)
-UNION ALL
-SELECT profile_id, kind, occurred_at, arrived_at, value, quantity, channel
-FROM issues WHERE hash(fact_id) IN (FROM repeated)
-QUALIFY row_number() OVER (PARTITION BY fact_id ORDER BY owner_version DESC, profile_id, occurred_at, arrived_at) = 1
+_REPEATED: Final = """
+CREATE TEMP TABLE repeated AS SELECT hash(fact_id) AS code FROM issues GROUP BY code HAVING count(*) > 1
+"""
+_LATEST: Final = """
+CREATE TABLE latest AS FROM issues WHERE hash(fact_id) IN (FROM repeated)
+QUALIFY row_number() OVER (PARTITION BY fact_id ORDER BY owner_version DESC, profile_id, occurred_at, arrived_at) = 1;
+DELETE FROM issues WHERE hash(fact_id) IN (FROM repeated);
+INSERT INTO issues FROM latest;
+DROP TABLE latest;
 """
 _OWNED: Final = """
 CREATE VIEW owned AS
-SELECT held.*, coalesce(redirects.current_id, held.profile_id) AS current_id
-FROM held LEFT JOIN redirects USING (profile_id)
-WHERE held.profile_id NOT IN (FROM erased) AND coalesce(redirects.current_id, held.profile_id) NOT IN (FROM erased)
+SELECT issues.*, coalesce(redirects.current_id, issues.profile_id) AS current_id
+FROM issues LEFT JOIN redirects USING (profile_id)
+WHERE issues.profile_id NOT IN (FROM erased) AND coalesce(redirects.current_id, issues.profile_id) NOT IN (FROM erased)
 """
 _PEOPLE: Final = """
 CREATE TABLE people AS
@@ -124,12 +123,14 @@ class EventLog:
         pairs = sorted((redirects or {}).items())
         self._list("redirects", {"profile_id": [each for each, _ in pairs], "current_id": [each for _, each in pairs]})
         self._list("erased", {"profile_id": sorted(erased)})
-        self.connection.execute(_HELD)
-        self.connection.execute("DROP TABLE issues")
+        self.connection.execute(_REPEATED)
+        # Most logs hold each fact once.
+        if self.connection.execute("FROM repeated LIMIT 1").fetchall():
+            self.connection.execute(_LATEST)
         self.connection.execute(_OWNED)
         self.connection.execute(_PEOPLE)
         self.connection.execute(_FACTS, {"assumed": arrival_assumed_before})
-        self.connection.execute("DROP VIEW owned; DROP TABLE held; DROP TABLE redirects; DROP TABLE erased")
+        self.connection.execute("DROP VIEW owned; DROP TABLE issues; DROP TABLE redirects; DROP TABLE erased")
 
     def people(self) -> list[str]:
         """Return the current id of each person, by number."""
