@@ -1,4 +1,4 @@
-"""The event log: a fact counts once, whose it is is said by its last issue, and whoever follows ends where a reader does."""
+"""The event log: a fact counts once, its last issue says whose it is, and whoever follows ends where a reader does."""
 
 from __future__ import annotations
 

@@ -16,14 +16,15 @@ from rapport_chassis.telemetry.metrics import Meter
 from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.registry import Registry
 from rapport_churn.app.models import Promotion, Role, Stored
-from rapport_churn.app.ports import Scoring, Serving
+from rapport_churn.app.ports import Serving
+from rapport_churn.domain.scoring import Scorer
 from rapport_churn.telemetry import MODEL_AGE
 from rapport_churn.translate.models import trained_until
 
 _KEPT: Final = 4
 """Models that stay in memory after they have lost their role: to go back to one takes no time."""
 
-Load = Callable[[Mapping[str, bytes]], Scoring]
+Load = Callable[[Mapping[str, bytes]], Scorer]
 """Makes of an artefact what scores.
 
 Raises:
@@ -58,7 +59,7 @@ class Roles(Background):
         self._clock = clock
         self._age = meter.gauge(MODEL_AGE).of()
         self._serving: dict[Role, Serving] = {}
-        self._loaded: dict[str, Scoring] = {}
+        self._loaded: dict[str, Scorer] = {}
         self._trained: dict[str, float] = {}
         self._fault: RapportError | None = None
 
@@ -125,7 +126,7 @@ class Roles(Background):
         known = self._serving.get(role)
         return known is None or known.version != promotion.version
 
-    async def _scoring(self, model: Stored) -> Scoring:
+    async def _scoring(self, model: Stored) -> Scorer:
         scoring = self._loaded.pop(model.model_id, None)
         if scoring is None:
             scoring = await asyncio.to_thread(lambda: self._load(self._registry.get(model.sha256)))

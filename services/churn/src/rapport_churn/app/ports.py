@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -11,8 +11,7 @@ from rapport_privacy.decision import Decision
 from rapport_privacy.gate import Position
 
 from rapport_churn.domain.facts import Fact
-from rapport_churn.domain.features import Summary
-from rapport_churn.domain.labels import PopulationRule
+from rapport_churn.domain.scoring import Scorer
 
 
 class Permits(Protocol):
@@ -120,85 +119,13 @@ class Log(Protocol):
         ...
 
 
-class Value(Protocol):
-    """What a customer is expected to be worth: minor units, and the days looked ahead."""
-
-    @property
-    def mean(self) -> float: ...  # noqa: D102
-    @property
-    def low(self) -> float: ...  # noqa: D102
-    @property
-    def high(self) -> float: ...  # noqa: D102
-    @property
-    def days(self) -> int: ...  # noqa: D102
-    @property
-    def coverage(self) -> float: ...  # noqa: D102
-
-
-class Score(Protocol):
-    """What a model says of a customer."""
-
-    @property
-    def churn(self) -> Mapping[int, float]:
-        """Chance of buying nothing within so many days; a longer time is never more likely."""
-        ...
-
-    @property
-    def value(self) -> Value | None:
-        """What the customer is expected to be worth; None if the model does not say."""
-        ...
-
-    @property
-    def reasons(self) -> Mapping[str, float]:
-        """What each group of reasons adds to the log-odds."""
-        ...
-
-    @property
-    def base(self) -> float:
-        """Log-odds of an average customer."""
-        ...
-
-    @property
-    def rank(self) -> float:
-        """Share of customers that are less likely to leave."""
-        ...
-
-    @property
-    def segment(self) -> str:
-        """Segment by recency, frequency and spend."""
-        ...
-
-    @property
-    def tier(self) -> str:
-        """Tier of the life cycle."""
-        ...
-
-
-class Scoring(Protocol):
-    """What an artefact becomes in memory."""
-
-    @property
-    def horizon_days(self) -> int:
-        """Days it was trained to look ahead."""
-        ...
-
-    @property
-    def population(self) -> PopulationRule:
-        """Of whom it speaks."""
-        ...
-
-    def score(self, vector: Sequence[float], summary: Summary) -> Score:
-        """Score a customer of its population."""
-        ...
-
-
 class Serving(NamedTuple):
     """A model that has a role: since when, by which promotion, and what scores."""
 
     model_id: str
     version: int
     since: datetime
-    scoring: Scoring
+    scoring: Scorer
 
 
 class Models(Protocol):

@@ -12,11 +12,12 @@ from rapport_privacy.decision import Decision
 from rapport_privacy.gate import Position
 
 from rapport_churn.app.people import refuse
-from rapport_churn.app.ports import HoldsOut, Models, People, Permits, Score, Serving
+from rapport_churn.app.ports import HoldsOut, Models, People, Permits, Serving
 from rapport_churn.app.states import States
 from rapport_churn.app.times import micros_of
 from rapport_churn.domain.errors import ERRORS
 from rapport_churn.domain.features import Summary
+from rapport_churn.domain.scoring import Score
 from rapport_churn.domain.state import ProfileState
 
 

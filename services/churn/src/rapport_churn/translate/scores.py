@@ -5,17 +5,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from math import isnan
+from typing import Final
 
 from rapport.churn.v1 import churn_pb2, events_pb2, score_pb2
 from rapport.common.v1 import freshness_pb2
 from rapport_chassis.times import set_stamp
 from rapport_privacy.translate import decision_message
 
-from rapport_churn.app.ports import Value
 from rapport_churn.app.scores import Asked, Kept, Scored
 from rapport_churn.domain.features import FeatureSet
 from rapport_churn.domain.interventions import suggest
+from rapport_churn.domain.value import Value
 from rapport_churn.translate.money import money_of
+
+COVERAGE: Final = 0.8
+"""Share of customers whose spend lies in the interval, as models are trained."""
 
 
 class Scores:
@@ -31,14 +35,15 @@ class Scores:
     def message(self, scored: Scored) -> score_pb2.Score:
         """Return a score as a message."""
         score, scoring = scored.score, scored.serving.scoring
-        reasons = sorted(score.reasons.items(), key=_strength, reverse=True)
+        said = [each for each in score.reasons.items() if each[1]]
+        reasons = sorted(said, key=_strength, reverse=True)
         message = score_pb2.Score(
             decision_id=scored.decision_id,
             profile_id=scored.profile_id,
             model_id=scored.serving.model_id,
             horizon_days=scoring.horizon_days,
             base=score.base,
-            log_odds=score.base + sum(score.reasons.values()),
+            log_odds=score.log_odds,
             segment=score.segment,
             tier=score.tier,
             rank=score.rank,
@@ -63,7 +68,7 @@ class Scores:
     def put_value(self, message: events_pb2.ExpectedValue, value: Value) -> None:
         """Make a message say what a customer is expected to be worth."""
         message.days = value.days
-        message.coverage = value.coverage
+        message.coverage = COVERAGE
         for field, amount in ((message.mean, value.mean), (message.low, value.low), (message.high, value.high)):
             field.CopyFrom(money_of(round(amount), self._currency))
 

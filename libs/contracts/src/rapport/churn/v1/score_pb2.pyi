@@ -115,9 +115,9 @@ class Score(_message.Message):
     horizon_days: _builtins.int
     """Days the model was trained to look ahead; the reasons are about this time."""
     base: _builtins.float
-    """Log-odds of an average customer."""
+    """The same of an average customer."""
     log_odds: _builtins.float
-    """Log-odds of this one."""
+    """Log-odds of buying nothing within horizon_days."""
     segment: _builtins.str
     """Segment by recency, frequency and spend, for example "champion"; empty if none."""
     tier: _builtins.str
@@ -150,7 +150,7 @@ class Score(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.Reason]:
-        """Every group of reasons, strongest first. With the base they sum to the log-odds of churn within horizon_days."""
+        """Every group of reasons that adds anything, strongest first. With the base they sum to log_odds."""
 
     @_builtins.property
     def permission(self) -> _consent_pb2.Decision:

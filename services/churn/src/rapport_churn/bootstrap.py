@@ -1,0 +1,263 @@
+"""Puts the churn service together: the only place that chooses real adapters."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from google.longrunning import operations_pb2, operations_pb2_grpc
+from rapport.churn.v1 import churn_pb2, churn_pb2_grpc, model_pb2, model_pb2_grpc
+from rapport.consent.v1 import ledger_pb2
+from rapport_chassis.audit import AuditTrail
+from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
+from rapport_chassis.auth.permissions import PermissionPolicy
+from rapport_chassis.background import Stepping
+from rapport_chassis.cli import ServiceDefinition
+from rapport_chassis.clock import Clock, SystemClock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.housekeeping import Housekeeping, Sweep
+from rapport_chassis.database.pool import Connection
+from rapport_chassis.events import inbox
+from rapport_chassis.events.consumer import Consumer
+from rapport_chassis.events.eraser import Eraser
+from rapport_chassis.events.nats import NatsConnection
+from rapport_chassis.events.relay import Relay
+from rapport_chassis.events.topology import DECLARED
+from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.once import LoggedCalls, Once
+from rapport_chassis.operations import OperationRunner, OperationsServicer
+from rapport_chassis.process import Assembly, Component
+from rapport_chassis.rpc.health import Role
+from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.telemetry.setup import Telemetry
+from rapport_privacy.embedded import ConsentGate
+from rapport_privacy.freshness import Freshness
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
+
+from rapport_churn.adapters.holdings import DatabaseHoldings
+from rapport_churn.adapters.journal import Journal, SweepDecisions
+from rapport_churn.adapters.log import FactLog
+from rapport_churn.adapters.models import DatabaseModels
+from rapport_churn.adapters.monitoring import Monitoring
+from rapport_churn.adapters.ranks import Ranks
+from rapport_churn.adapters.registry import Registry
+from rapport_churn.adapters.reviews import ReviewStore
+from rapport_churn.adapters.rounds import DatabaseRounds
+from rapport_churn.adapters.scorers import load
+from rapport_churn.adapters.serving import Roles
+from rapport_churn.adapters.stream_care import StreamCare
+from rapport_churn.adapters.upkeep import Following, Holdout
+from rapport_churn.app.people import LedgerPeople
+from rapport_churn.app.ports import Permits
+from rapport_churn.app.rescoring import Rescoring
+from rapport_churn.app.scores import ScoreProfiles
+from rapport_churn.app.states import States
+from rapport_churn.app.withdrawals import Withdrawals
+from rapport_churn.domain.errors import ERRORS
+from rapport_churn.domain.features import DEFAULT_FEATURES
+from rapport_churn.domain.vectors import Plan
+from rapport_churn.entrypoints.grpc_models import ModelServicer
+from rapport_churn.entrypoints.grpc_scores import ChurnServicer
+from rapport_churn.entrypoints.subscriptions import CONSUMERS, SOURCES, Intake
+from rapport_churn.settings import ChurnSettings
+from rapport_churn.telemetry import FACTS, TELLINGS, VOIDED
+from rapport_churn.translate.changes import change_of
+from rapport_churn.translate.facts import Facts
+from rapport_churn.translate.scores import Scores
+
+SERVICE: Final = "churn"
+SERVICES: Final = (
+    churn_pb2.DESCRIPTOR.services_by_name["ChurnService"],
+    model_pb2.DESCRIPTOR.services_by_name["ModelService"],
+)
+"""What it serves."""
+
+_LOOK_AT_WITHDRAWALS_S: Final = 0.05
+_LOOK_AT_MESSAGES_S: Final = 0.5
+
+
+class _Watch:
+    """Hands changes of the ledger to whoever looks after withdrawals, once that is there."""
+
+    def __init__(self) -> None:
+        self.withdrawals: Withdrawals | None = None
+
+    def __call__(self, change: ledger_pb2.LedgerChange) -> None:
+        if self.withdrawals is not None:
+            self.withdrawals.observe(change_of(change))
+
+
+def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
+    """Return the process with these roles, nothing started yet."""
+    clock = SystemClock()
+    telemetry = Telemetry.start(
+        settings.telemetry, service=SERVICE, version=DEFINITION.version, environment=settings.environment
+    )
+    meter, profiling = telemetry.meter, settings.profiling
+    database = Database(settings.database, service=SERVICE)
+    nats = NatsConnection(settings.nats, user=SERVICE, clock=clock)
+    issuers = settings.auth.issuers_file
+    server = ServerBuilder(
+        settings.grpc,
+        service=SERVICE,
+        telemetry=telemetry,
+        policy=PermissionPolicy.load(settings.auth.policy_file),
+        tokens=ActorTokenVerifier(issuers, SERVICE, clock) if issuers else None,
+        clock=clock,
+        roles=roles,
+        declared=SERVICES if "api" in roles else (),
+    )
+    watch = _Watch()
+    gate = (
+        ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock, observe=watch)
+        if settings.gate
+        else None
+    )
+    replica = gate.replica if gate is not None else Replica()
+    permits = gate or Gate(replica, Freshness(), clock)  # one that never knows anything denies as stale
+    people = LedgerPeople(replica)
+    log = FactLog(database)
+    states = States(log, Plan(DEFAULT_FEATURES), profiling.states_most)
+    following = Following(states, profiling.look_every_s, meter, clock)
+    holdout = Holdout(database, profiling.holdout_share, clock)
+    journal = Journal(database, meter, clock)
+    registry = Registry(settings.models.folder)
+    models = Roles(database, registry, load, settings.models.look_every_s, meter, clock)
+    score = ScoreProfiles(permits, people, states, models, holdout, clock, profiling.purpose_id, profiling.brand_id)
+    scores = Scores(profiling.currency)
+    holdings = DatabaseHoldings(database, log, states, journal, meter.counter(VOIDED), clock)
+    withdrawals = Withdrawals(
+        permits,
+        people,
+        replica,
+        holdings,
+        clock,
+        purpose_id=profiling.purpose_id,
+        brand_id=profiling.brand_id,
+    )
+    watch.withdrawals = withdrawals
+    components: list[Component] = [
+        *([gate] if gate is not None else []),
+        following,
+        holdout,
+        journal,
+        models,
+        Stepping("withdrawals", withdrawals.step, clock, share=0.5, idle_s=_LOOK_AT_WITHDRAWALS_S, role="relay"),
+    ]
+    if "api" in roles:
+        components += _serve(settings, server, database, score, scores, journal, registry, models, clock)
+    if "events" in roles:
+        rounds = DatabaseRounds(database, scores, meter.counter(TELLINGS))
+        every = timedelta(hours=settings.rescoring.every_hours)
+        rescoring = Rescoring(score, rounds, settings.risk.policy(), every=every)
+        components.append(
+            Stepping("rescoring", rescoring.step, clock, share=settings.rescoring.share, idle_s=0.2, role="events")
+        )
+        for consumer in _consumers(settings, database, nats, telemetry, log, permits, clock):
+            server.health.register("events", consumer.name, consumer.check)
+            components.append(consumer)
+    relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
+    kept_for = timedelta(days=profiling.decisions_kept_days)
+    sweeps: list[Sweep] = [RequestLog().sweep, inbox.sweep, SweepDecisions(kept_for)]
+    components += [relay, Housekeeping(database, sweeps, clock=clock, role="relay")]
+    if settings.eraser is not None:
+        own = settings.nats.model_copy(update={"tls": settings.eraser})
+        care = StreamCare(database, Eraser(SERVICE, database=database, nats=own), clock)
+        components.append(Stepping("messages", care.step, clock, share=0.5, idle_s=_LOOK_AT_MESSAGES_S, role="relay"))
+        server.health.register("relay", "messages", care.check)
+    server.health.register("relay", relay.name, relay.check)
+    return Assembly(
+        telemetry=telemetry,
+        server=server.build(),
+        roles=roles,
+        drain_s=settings.grpc.drain_s,
+        database=database,
+        nats=nats,
+        components=components,
+    )
+
+
+def _serve(
+    settings: ChurnSettings,
+    server: ServerBuilder,
+    database: Database,
+    score: ScoreProfiles,
+    scores: Scores,
+    journal: Journal,
+    registry: Registry,
+    models: Roles,
+    clock: Clock,
+) -> list[Component]:
+    """Serve calls, and return what goes on behind."""
+    requests, trail = RequestLog(), AuditTrail()
+    once: Once[Connection] = Once(database.transaction, lambda each: LoggedCalls(each, requests, trail))
+    runner = OperationRunner(database, clock=clock)
+    server.add(
+        churn_pb2_grpc.add_ChurnServiceServicer_to_server,
+        ChurnServicer(score, scores, DEFAULT_FEATURES, journal, Ranks(database), once, database, ReviewStore),
+        SERVICES[0],
+    )
+    server.add(
+        model_pb2_grpc.add_ModelServiceServicer_to_server,
+        ModelServicer(once, database, DatabaseModels, registry, models, runner, Monitoring(database, clock), clock),
+        SERVICES[1],
+    )
+    server.add(
+        operations_pb2_grpc.add_OperationsServicer_to_server,
+        OperationsServicer(database, clock=clock),
+        operations_pb2.DESCRIPTOR.services_by_name["Operations"],
+    )
+    server.health.register("api", "database", database.check)
+    server.health.register("api", models.name, models.check)
+    return [runner]
+
+
+def _consumers(
+    settings: ChurnSettings,
+    database: Database,
+    nats: NatsConnection,
+    telemetry: Telemetry,
+    log: FactLog,
+    permits: Permits,
+    clock: Clock,
+) -> list[Consumer]:
+    """Return what reads the events of other contexts."""
+    profiling = settings.profiling
+    intake = Intake(
+        Facts(profiling.currency),
+        log,
+        permits,
+        purpose_id=profiling.purpose_id,
+        brand_id=profiling.brand_id,
+        log_purpose_ids=profiling.log_purpose_ids,
+        counter=telemetry.meter.counter(FACTS),
+    )
+    return [
+        Consumer(
+            name,
+            source,
+            intake.handle,
+            context=SERVICE,
+            events=SOURCES[source],
+            nats=nats,
+            database=database,
+            telemetry=telemetry,
+            release=DEFINITION.version,
+            clock=clock,
+        )
+        for source, name in CONSUMERS.items()
+    ]
+
+
+DEFINITION: Final = ServiceDefinition(
+    name=SERVICE,
+    distribution="rapport-churn",
+    settings_class=ChurnSettings,
+    build=build,
+    errors=ERRORS,
+    migrations=Path(__file__).with_name("migrations"),
+    topology=DECLARED,
+)
+"""What the commands know of the service."""

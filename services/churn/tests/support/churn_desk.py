@@ -1,0 +1,341 @@
+"""The churn service as its callers have it: short words for long requests, through the public client alone."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+import rapport_churn
+from churn_model import artefact
+from google.longrunning import operations_pb2, operations_pb2_grpc
+from google.protobuf.duration_pb2 import Duration
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rapport.churn.v1 import churn_pb2, churn_pb2_grpc, events_pb2, model_pb2, model_pb2_grpc, score_pb2
+from rapport.consent.v1 import purpose_pb2
+from rapport.identity.v1 import events_pb2 as identity_pb2
+from rapport.identity.v1 import touchpoint_pb2
+from rapport_chassis.database.engine import Database
+from rapport_chassis.events import topology
+from rapport_chassis.events.envelope import Event, event_of
+from rapport_chassis.ids import new_id
+from rapport_chassis.rpc.status import RemoteError
+from rapport_chassis.times import stamp
+from rapport_churn.adapters.models import DatabaseModels
+from rapport_churn.adapters.registry import Registry
+from rapport_churn.app.models import Stored
+from rapport_testing.installation import Installation, TestedService
+from rapport_testing.ledger_service import LedgerService, gate_settings
+from rapport_testing.waiting import eventually
+
+PROFILING: Final = "profiling.churn"
+ANALYTICS: Final = "analytics.visits"
+DELIVERY: Final = "order.delivery"
+CONSENT: Final = purpose_pb2.LEGAL_BASIS_CONSENT
+PURPOSES: Final = {PROFILING: CONSENT, ANALYTICS: CONSENT, DELIVERY: purpose_pb2.LEGAL_BASIS_CONTRACT}
+SHOP: Final = "shop"
+OFFICE: Final = "office"
+ANALYST: Final = "analyst"
+STREAM: Final = "RAPPORT_CHURN"
+CHURN: Final = TestedService(
+    "churn",
+    migrations=Path(rapport_churn.__file__).parent / "migrations",
+    topology=topology.DECLARED,
+    settings={"MODELS__FOLDER": "{folder}/models", "PROFILING__CURRENCY": "GBP", "RESCORING__SHARE": "0.9"},
+)
+
+
+class ChurnInstallation(Installation):
+    """Servers with the ledger that the service's gate follows.
+
+    Attributes:
+        ledger: What people decided.
+    """
+
+    def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
+        super().__init__(service, folder, durable=durable)
+        self.ledger = LedgerService(self, PURPOSES)
+
+    def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
+        """Start the servers."""
+        self.ledger.start()
+        super().start(provisioned=provisioned, migrated=migrated)
+
+    def stop(self) -> None:
+        """Stop them."""
+        super().stop()
+        self.ledger.stop()
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables that configure the service."""
+        eraser = self.certificate("churn-eraser")
+        own = gate_settings(self, self.ledger) | {
+            "eraser__certificate": str(eraser.certificate),
+            "eraser__key": str(eraser.key),
+            "eraser__authorities": str(eraser.authorities),
+        }
+        return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
+
+
+def start_installation(folder: Path, *, durable: bool = False) -> ChurnInstallation:
+    """Start servers for the service, with callers who may what callers usually may."""
+    installation = ChurnInstallation(CHURN, folder, durable=durable)
+    installation.grant(SHOP, ["churn.scores.create", "churn.ranks.read", "churn.explanations.read"])
+    installation.grant(OFFICE, ["churn.*", "chassis.operations.use"])
+    installation.grant_role(ANALYST, ["churn.*"])
+    installation.start()
+    return installation
+
+
+def request_id() -> str:
+    """A request id that was never used."""
+    return str(uuid4())
+
+
+def days_ago(days: float) -> datetime:
+    """A time in the past."""
+    return datetime.now(UTC) - timedelta(days=days)
+
+
+def touchpoint(
+    who: str,
+    at: datetime,
+    *purpose_ids: str,
+    fact_id: str = "",
+    version: int = 1,
+    recorded_at: datetime | None = None,
+    **happened: Any,
+) -> Event:
+    """What identity tells of something that a customer did."""
+    message = identity_pb2.TouchpointRecorded()
+    message.fact.fact_id, message.fact.profile_id = fact_id or new_id("fact"), who
+    message.fact.owner_version = version
+    message.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
+    message.touchpoint.purpose_ids.extend(purpose_ids or (ANALYTICS, DELIVERY))
+    message.touchpoint.occurred_at.CopyFrom(stamp(at))
+    message.recorded_at.CopyFrom(stamp(recorded_at or datetime.now(UTC)))
+    ((kind, fields),) = happened.items()
+    getattr(message.touchpoint, kind).CopyFrom(fields)
+    return event_of(message, source="identity", occurred_at=at)
+
+
+def order(who: str, at: datetime, pounds: int = 20, **more: Any) -> Event:
+    """What identity tells of an order."""
+    placed = touchpoint_pb2.OrderPlaced(order_id=new_id("order"))
+    placed.total.currency_code, placed.total.units = "GBP", pounds
+    placed.lines.add(quantity=2).item.product_id = "prd_00000001"
+    return touchpoint(who, at, order_placed=placed, **more)
+
+
+def viewed(who: str, at: datetime, *purpose_ids: str, **more: Any) -> Event:
+    """What identity tells of a visit."""
+    return touchpoint(who, at, *purpose_ids, viewed=touchpoint_pb2.Viewed(), **more)
+
+
+@contextmanager
+def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
+    """Expect a call to be refused for a reason, and because of a field."""
+    with pytest.raises(RemoteError) as caught:
+        yield caught
+    assert caught.value.reason.name == reason, caught.value
+    if field is not None:
+        assert field in [violation.path for violation in caught.value.fields]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A place from which the service is called: by a shop, and by an analyst who is a person.
+
+    Attributes:
+        installation: The servers.
+        shop: Calls with the certificate of a service.
+        office: Calls with that of an office and the token of an analyst.
+        models: Looks after models, as the analyst does.
+        operations: Asks for long work.
+        health: Asks for readiness.
+    """
+
+    installation: ChurnInstallation
+    shop: churn_pb2_grpc.ChurnServiceAsyncStub
+    office: churn_pb2_grpc.ChurnServiceAsyncStub
+    models: model_pb2_grpc.ModelServiceAsyncStub
+    operations: Any
+    health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
+
+    async def tell(self, *events: Event) -> None:
+        """Publish what other contexts tell, as their relays do."""
+        await self.installation.broker().publish(*events)
+
+    async def customer(self, *ago: float, pounds: int = 20, permitted: bool = True) -> str:
+        """A customer who bought so many days ago, and may be profiled; known to the service when this returns."""
+        who = new_id("profile")
+        if permitted:
+            self.installation.ledger.grant(who, PROFILING)
+        await self.tell(*(order(who, days_ago(each), pounds) for each in ago))
+        if permitted and ago:
+            await self.until_known(who, len(ago))
+        return who
+
+    async def until_known(self, who: str, events: int) -> score_pb2.FeatureVector:
+        """Wait until so many events of a customer are known."""
+
+        async def known() -> score_pb2.FeatureVector | None:
+            try:
+                found = await self.features(who)
+            except RemoteError as error:
+                if error.reason.name not in {"NOTHING_KNOWN", "PROFILING_DENIED", "PERMISSION_UNKNOWN"}:
+                    raise
+                return None
+            return found if found.events == events else None
+
+        return await eventually(known, timeout_s=20)
+
+    async def score(self, who: str, **more: Any) -> score_pb2.Score:
+        """Score a customer."""
+        return await self.shop.ScoreProfile(churn_pb2.ScoreProfileRequest(profile_id=who, **more))
+
+    async def explain(self, decision_id: str) -> score_pb2.ScoreExplanation:
+        """Explain a score."""
+        return await self.shop.ExplainScore(churn_pb2.ExplainScoreRequest(decision_id=decision_id))
+
+    async def features(self, who: str, as_of: datetime | None = None) -> score_pb2.FeatureVector:
+        """Return features."""
+        request = churn_pb2.GetFeaturesRequest(profile_id=who)
+        if as_of is not None:
+            request.as_of.CopyFrom(stamp(as_of))
+        return await self.office.GetFeatures(request)
+
+    async def until_refused(self, who: str, reason: str) -> RemoteError:
+        """Wait until scoring is refused for this reason."""
+
+        async def so() -> RemoteError | None:
+            try:
+                await self.score(who)
+            except RemoteError as error:
+                return error if error.reason.name == reason else None
+            return None
+
+        return await eventually(so, timeout_s=20)
+
+    async def promote(
+        self, model_id: str, role: int = events_pb2.MODEL_ROLE_CHAMPION, *, named: str = "", **more: Any
+    ) -> model_pb2.Model:
+        """Give a model a role."""
+        return await self.models.PromoteModel(
+            model_pb2.PromoteModelRequest(
+                request_id=named or request_id(),
+                model_id=model_id,
+                role=role,  # type: ignore[arg-type] # a number of the contract
+                reason="tested",
+                **more,
+            )
+        )
+
+    async def until_serving(self, model_id: str, who: str) -> score_pb2.Score:
+        """Wait until a model serves."""
+
+        async def so() -> score_pb2.Score | None:
+            try:
+                found = await self.score(who)
+            except RemoteError:
+                return None
+            return found if found.model_id == model_id else None
+
+        return await eventually(so, timeout_s=20)
+
+    async def ended(self, operation: operations_pb2.Operation) -> operations_pb2.Operation:
+        """Return an operation when it has ended."""
+        while not operation.done:
+            operation = await self.operations.WaitOperation(
+                operations_pb2.WaitOperationRequest(name=operation.name, timeout=Duration(seconds=5))
+            )
+        return operation
+
+    async def told(self, who: str) -> list[Any]:
+        """What was published about a customer, and is still in the stream, in order."""
+        kinds = {
+            "score_updated": events_pb2.ScoreUpdated,
+            "risk_raised": events_pb2.RiskRaised,
+            "risk_cleared": events_pb2.RiskCleared,
+        }
+        found: list[Any] = []
+        for message in await self.installation.broker().stored(STREAM):
+            kind = kinds.get(message.subject.split(".")[3])
+            if kind is not None and (event := kind.FromString(message.data)).profile_id == who:
+                found.append(event)
+        return found
+
+    async def until_ready(self) -> None:
+        """Wait until every role is ready."""
+
+        async def serving() -> bool:
+            try:
+                answers = [
+                    await self.health.Check(health_pb2.HealthCheckRequest(service=name))
+                    for name in ("api", "events", "relay")
+                ]
+            except RemoteError:
+                return False
+            return all(each.status == health_pb2.HealthCheckResponse.SERVING for each in answers)
+
+        await eventually(serving, timeout_s=30)
+
+
+@asynccontextmanager
+async def open_desk(
+    installation: ChurnInstallation, *, process: str = "service", deadline_s: float = 10.0
+) -> AsyncIterator[Desk]:
+    """Call a process of the service."""
+    shop = installation.client(SHOP, process=process, deadline_s=deadline_s)
+    office = installation.client(OFFICE, process=process, deadline_s=deadline_s)
+    token = installation.actor_token(OFFICE, roles=[ANALYST])
+    try:
+        yield Desk(
+            installation,
+            shop.stub(churn_pb2_grpc.ChurnServiceStub),
+            office.stub(churn_pb2_grpc.ChurnServiceStub, actor_token=token),
+            office.stub(model_pb2_grpc.ModelServiceStub, actor_token=token),
+            office.stub(operations_pb2_grpc.OperationsStub, actor_token=token),
+            shop.stub(health_pb2_grpc.HealthStub),
+        )
+    finally:
+        await shop.close()
+        await office.close()
+
+
+@asynccontextmanager
+async def open_database(installation: ChurnInstallation) -> AsyncIterator[Database]:
+    """Look into the service's database."""
+    database = Database(installation.database_settings(), service="test")
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def register(
+    installation: ChurnInstallation,
+    files: Mapping[str, bytes] | None = None,
+    *,
+    gates: Mapping[str, bool] | None = None,
+    log_position: int = 2**40,
+) -> str:
+    """Put a model into the registry that was not trained here, and return its id."""
+    files = files or artefact()
+    digest = Registry(installation.folder / "own" / "models").put(files)
+    model = model_pb2.Model(model_id=new_id("model"), artefact_sha256=digest, horizon_days=90)
+    model.trained_until.CopyFrom(stamp(days_ago(10)))
+    for name, passed in (gates or {}).items():
+        model.gates.add(name=name, passed=passed)
+    async with open_database(installation) as database, database.transaction() as connection:
+        row = await (await connection.execute("SELECT epoch FROM log_head")).fetchone()
+        assert row is not None
+        stored = Stored(model.model_id, digest, model.SerializeToString(), row[0], log_position, datetime.now(UTC))
+        await DatabaseModels(connection).add(stored)
+    return model.model_id
