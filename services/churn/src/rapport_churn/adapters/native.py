@@ -6,7 +6,7 @@ The package would bring scipy and a second copy of every row; what serves needs 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes import POINTER, byref, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
 from functools import cache
 from importlib.util import find_spec
@@ -15,6 +15,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rapport_churn.domain.scoring import Scorer
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +31,17 @@ _EXACT: Final = 1e-9
 
 class NativeError(Exception):
     """The shared library is missing, refused a call, or does not give the scores it gave in training."""
+
+
+def load_scorer(files: Mapping[str, bytes]) -> Scorer:
+    """Open an artefact; its trees are run by the shared library, which is compared with what training kept.
+
+    Raises:
+        UnusableArtefactError: The files are not an artefact.
+        UnreadableModelError: The text of trees is damaged.
+        NativeError: The library is missing, or gives other scores than in training.
+    """
+    return Scorer.load(files, NativeModel)
 
 
 @cache

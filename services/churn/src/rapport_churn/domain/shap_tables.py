@@ -65,13 +65,14 @@ class ShapTables:
     Args:
         forest: The model.
         groups: For each column, the number of the reason it belongs to.
+        count: How many reasons there are, if more than are named.
 
     Raises:
         NotTabulableError: The model is better explained by walking its trees.
     """
 
-    def __init__(self, forest: Forest, groups: Sequence[int]) -> None:
-        self.groups = max(groups) + 1
+    def __init__(self, forest: Forest, groups: Sequence[int], count: int = 0) -> None:
+        self.groups = max(count, max(groups) + 1)
         self.base = sum(tree.expected() for tree in forest.trees)
         cells = _cells(forest)
         rows = sum(1 << len(cell.splits) for cell in cells)
