@@ -16,6 +16,10 @@ ERRORS: Final = ErrorTable(
         Reason("PRICE_VERSION_CONFLICT", "ABORTED", True, "Another version of the price was published meanwhile."),
         Reason("PRICE_INVALID", "INVALID_ARGUMENT", False, "A price cannot be published as it is."),
         Reason("PRICE_NOT_FOUND", "NOT_FOUND", False, "Nothing is published for the product in the market."),
+        Reason("MARKET_NOT_DECLARED", "FAILED_PRECONDITION", False, "The market was not declared."),
+        Reason("MARKET_INVALID", "INVALID_ARGUMENT", False, "A market keeps its currency and how it shows tax."),
+        Reason("PRODUCT_NOT_FOUND", "NOT_FOUND", False, "There is no such product."),
+        Reason("LISTING_NOT_FOUND", "NOT_FOUND", False, "The product is not sold in the market."),
         Reason("PROMOTION_INVALID", "INVALID_ARGUMENT", False, "A promotion cannot mean what it says."),
         Reason("BUDGET_EXHAUSTED", "RESOURCE_EXHAUSTED", False, "A promotion has no budget or no use left."),
         Reason(

@@ -1,0 +1,99 @@
+"""Puts the pricing service together: the only place that chooses real adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rapport.pricing.v1 import catalog_pb2, catalog_pb2_grpc
+from rapport_chassis.audit import AuditTrail
+from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
+from rapport_chassis.auth.permissions import PermissionPolicy
+from rapport_chassis.background import Stepping
+from rapport_chassis.cli import ServiceDefinition
+from rapport_chassis.clock import SystemClock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.housekeeping import Housekeeping
+from rapport_chassis.events import inbox
+from rapport_chassis.events.nats import NatsConnection
+from rapport_chassis.events.relay import Relay
+from rapport_chassis.events.topology import DECLARED
+from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.once import LoggedCalls, Once
+from rapport_chassis.process import Assembly, Component
+from rapport_chassis.rpc.health import Role
+from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.telemetry.setup import Telemetry
+
+from rapport_pricing.adapters.following import Following
+from rapport_pricing.adapters.units import Store
+from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.law import shipped_law
+from rapport_pricing.entrypoints.grpc_catalog import CatalogServicer
+from rapport_pricing.entrypoints.ports import Unit
+from rapport_pricing.settings import PricingSettings
+
+SERVICE = "pricing"
+SERVICES = (catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],)
+"""What it serves."""
+
+
+def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
+    """Return the process with these roles, nothing started yet."""
+    clock = SystemClock()
+    telemetry = Telemetry.start(
+        settings.telemetry, service=SERVICE, version=DEFINITION.version, environment=settings.environment
+    )
+    database = Database(settings.database, service=SERVICE)
+    nats = NatsConnection(settings.nats, user=SERVICE, clock=clock)
+    policy = PermissionPolicy.load(settings.auth.policy_file)
+    issuers = settings.auth.issuers_file
+    server = ServerBuilder(
+        settings.grpc,
+        service=SERVICE,
+        telemetry=telemetry,
+        policy=policy,
+        tokens=ActorTokenVerifier(issuers, SERVICE, clock) if issuers else None,
+        clock=clock,
+        roles=roles,
+        declared=SERVICES if "api" in roles else (),
+    )
+    laws = DatedLaws(shipped_law())
+    following = Following(database, laws, telemetry.meter)
+    store = Store(database, lambda: following.shelf.rules)
+    requests, trail = RequestLog(), AuditTrail(clock)
+    once: Once[Unit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
+    answering: list[Component] = []
+    if "api" in roles:
+        answering = [Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s)]
+        server.add(
+            catalog_pb2_grpc.add_CatalogServiceServicer_to_server,
+            CatalogServicer(once, store, laws, following.step, clock),
+            SERVICES[0],
+        )
+        server.health.register("api", "database", database.check)
+        server.health.register("api", "catalogue", following.check)
+    relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
+    sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
+    server.health.register("relay", relay.name, relay.check)
+    return Assembly(
+        telemetry=telemetry,
+        server=server.build(),
+        roles=roles,
+        drain_s=settings.grpc.drain_s,
+        database=database,
+        nats=nats,
+        components=[*answering, relay, sweeper],
+    )
+
+
+DEFINITION = ServiceDefinition(
+    name=SERVICE,
+    distribution="rapport-pricing",
+    settings_class=PricingSettings,
+    build=build,
+    errors=ERRORS,
+    migrations=Path(__file__).with_name("migrations"),
+    topology=DECLARED,
+)
+"""What the commands know of the service."""
