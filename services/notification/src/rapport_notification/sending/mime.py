@@ -21,9 +21,10 @@ ONE_CLICK: Final = b"List-Unsubscribe=One-Click"
 _WORD_OCTETS: Final = 42  # encoded 56; with =?utf-8?b?...?= 68, below the 75 an encoded word may have
 _LINE: Final = 76
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+\Z")
-_LINE_ENDS: Final = re.compile(r"\r\n|\r|\n|\u2028|\u2029|\x85")
+_OTHER_LINE_ENDS: Final = ("\r", "\u2028", "\u2029", "\x85")
+_LINE_ENDS: Final = re.compile(r"\r\n|\r|\u2028|\u2029|\x85")
 _LONG_LINE: Final = re.compile(rb"[^\r\n]{77}")
-_CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_CONTROLS: Final = bytes(code for code in (*range(0x20), 0x7F) if code not in b"\t\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,15 @@ def write(mail: Mail, boundary: bytes = b"=_rapport") -> Written:
 
 def _part(text: str) -> tuple[bytes, bytes]:
     """Return a part's encoding and its bytes, which end with CR LF."""
-    if _CONTROLS.search(text):
+    if any(end in text for end in _OTHER_LINE_ENDS):
+        text = _LINE_ENDS.sub("\n", text)
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise FieldRefusedError("a part holds half a character") from error
+    if len(data.translate(None, _CONTROLS)) != len(data):
         raise FieldRefusedError("a part holds control characters")
-    data = _LINE_ENDS.sub("\r\n", text).encode()
+    data = data.replace(b"\n", b"\r\n")
     if not data.endswith(b"\r\n"):
         data += b"\r\n"
     if data.isascii() and b"=_" not in data and not _LONG_LINE.search(data):

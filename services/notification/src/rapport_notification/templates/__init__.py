@@ -1,0 +1,1 @@
+"""Renders what is sent, in a process that can do nothing else."""
