@@ -258,7 +258,7 @@ class Desk:
 
     async def told(self, who: str) -> list[Any]:
         """What was published about a customer, and is still in the stream, in order."""
-        kinds = {
+        kinds: dict[str, Any] = {
             "score_updated": events_pb2.ScoreUpdated,
             "risk_raised": events_pb2.RiskRaised,
             "risk_cleared": events_pb2.RiskCleared,

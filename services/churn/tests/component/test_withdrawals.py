@@ -1,0 +1,204 @@
+"""Whoever may not be profiled any more is in no state, score, table or message; a kill at any point leaves no leak."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from churn_desk import (
+    PROFILING,
+    STREAM,
+    ChurnInstallation,
+    Desk,
+    days_ago,
+    open_database,
+    open_desk,
+    order,
+    refused,
+    register,
+    start_installation,
+)
+from rapport.churn.v1 import churn_pb2, events_pb2
+from rapport_chassis.database.engine import Database
+from rapport_testing.waiting import eventually
+
+RAISED, CLEARED = events_pb2.RiskRaised, events_pb2.RiskCleared
+WITHIN_S = 5.0
+
+
+@pytest.fixture
+async def database(installation: ChurnInstallation) -> AsyncIterator[Database]:
+    async with open_database(installation) as opened:
+        yield opened
+
+
+async def until_raised(desk: Desk, who: str) -> Any:
+    """Wait until a risk is raised."""
+
+    async def so() -> Any:
+        return next((each for each in await desk.told(who) if type(each) is RAISED), None)
+
+    return await eventually(so, timeout_s=20)
+
+
+async def until_cleared(desk: Desk, who: str, timeout_s: float = WITHIN_S) -> Any:
+    """Wait until nothing is told of somebody but that nothing may be said."""
+
+    async def so() -> Any:
+        told = await desk.told(who)
+        assert [type(each) for each in told] == [CLEARED]
+        return told[0]
+
+    return await eventually(so, timeout_s=timeout_s)
+
+
+async def traces(database: Database, who: str) -> list[str]:
+    """The tables in which somebody is named, other than as one of whom nothing may be said."""
+    found: list[str] = []
+    for table, question in {
+        "facts": "profile_id = %(who)s OR %(who)s = ANY (moved_from)",
+        "scores": "profile_id = %(who)s AND body IS NOT NULL",
+        "decisions": "profile_id = %(who)s",
+        "reviews": "profile_id = %(who)s",
+    }.items():
+        statement = f"SELECT count(*) FROM {table} WHERE {question}"  # names of the test's own
+        async with database.transaction() as connection:
+            row = await (await connection.execute(statement.encode(), {"who": who})).fetchone()
+        if row is not None and row[0]:
+            found.append(table)
+    return found
+
+
+async def ranked(desk: Desk) -> set[str]:
+    """Everybody who is ranked."""
+    answer = await desk.shop.RankProfiles(churn_pb2.RankProfilesRequest(page_size=500))
+    assert not answer.next_page_token
+    return {each.profile_id for each in answer.profiles}
+
+
+async def test_a_withdrawal_takes_state_scores_and_messages_away_and_says_so(
+    desk: Desk, model_id: str, database: Database
+) -> None:
+    who, other = await desk.customer(320, 310), await desk.customer(320, 310)
+    raised = await until_raised(desk, who)
+    await until_raised(desk, other)
+    desk.installation.ledger.withdraw(who, PROFILING)
+    cleared = await until_cleared(desk, who)
+    assert (cleared.clearance, cleared.version) == (events_pb2.RISK_CLEARANCE_NOT_PERMITTED, raised.version + 1)
+    # That there was a score can still be explained, and contested; nothing else is left.
+    assert await traces(database, who) == ["decisions"]
+    assert (await desk.explain(raised.decision_id)).score.profile_id == who
+    assert who not in await ranked(desk)
+    assert RAISED in [type(each) for each in await desk.told(other)]
+    await desk.tell(order(who, days_ago(1)))
+    await desk.tell(order(other, days_ago(1)))
+    await desk.until_known(other, 3)
+    assert await traces(database, who) == ["decisions"]
+
+
+async def test_an_erasure_leaves_the_ids_of_decisions_alone(desk: Desk, model_id: str, database: Database) -> None:
+    who = await desk.customer(320, 310)
+    raised = await until_raised(desk, who)
+    asked = await desk.score(who)
+    desk.installation.ledger.erase(who)
+    await until_cleared(desk, who)
+    await eventually(lambda: _is_gone(database, who), timeout_s=WITHIN_S)
+    for decision_id in (raised.decision_id, asked.decision_id):
+        with refused("PROFILE_ERASED"):
+            await desk.explain(decision_id)
+    with refused("PROFILE_ERASED"):
+        await desk.score(who)
+    with refused("PROFILE_ERASED"):
+        await desk.features(who)
+    blocks = list(desk.installation.nats.data_folder.glob(f"**/{STREAM}/**/*.blk"))
+    assert blocks
+    assert sum(block.read_bytes().count(raised.decision_id.encode()) for block in blocks) == 0
+
+
+async def _is_gone(database: Database, who: str) -> bool:
+    return await traces(database, who) == []
+
+
+async def test_a_restriction_takes_scores_away_and_gives_them_back_when_it_is_lifted(
+    desk: Desk, model_id: str, database: Database
+) -> None:
+    who = await desk.customer(320, 310)
+    first = await until_raised(desk, who)
+    desk.installation.ledger.restrict(who)
+    cleared = await until_cleared(desk, who)
+    assert await traces(database, who) == ["facts", "decisions"]
+    desk.installation.ledger.restrict(who, in_force=False)
+    again = await until_raised(desk, who)
+    assert first.version < cleared.version < again.version
+
+
+async def test_facts_come_back_with_a_new_grant_only_as_they_happen_again(desk: Desk, model_id: str) -> None:
+    who = await desk.customer(60, 50)
+    await desk.until_serving(model_id, who)
+    desk.installation.ledger.withdraw(who, PROFILING)
+    await desk.until_refused(who, "PROFILING_DENIED")
+    desk.installation.ledger.grant(who, PROFILING)
+    await desk.until_refused(who, "NOTHING_KNOWN")
+    await desk.tell(order(who, days_ago(1)))
+    await desk.until_known(who, 1)
+
+
+async def test_who_was_absorbed_is_nobody_of_whom_anything_is_said(
+    desk: Desk, model_id: str, database: Database
+) -> None:
+    survivor, absorbed = await desk.customer(5), await desk.customer(330, 320)
+    await until_raised(desk, absorbed)
+    desk.installation.ledger.merge(survivor, absorbed)
+
+    async def cleared() -> bool:
+        told = [each for each in await desk.told(absorbed) if type(each) is CLEARED]
+        return bool(told) and told[-1].clearance == events_pb2.RISK_CLEARANCE_OUT_OF_POPULATION
+
+    await eventually(cleared, timeout_s=20)
+    assert await traces(database, absorbed) == ["facts", "decisions"]
+    assert absorbed not in await ranked(desk)
+    desk.installation.ledger.withdraw(survivor, PROFILING)
+
+    async def gone() -> bool:
+        return await traces(database, absorbed) == await traces(database, survivor) == ["decisions"]
+
+    await eventually(gone, timeout_s=WITHIN_S)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("point", ["churn.removed", "churn.messages_deleted"])
+def test_a_kill_in_the_middle_leaves_no_leak(tmp_path: Path, point: str) -> None:
+    installation = start_installation(tmp_path)
+    try:
+        asyncio.run(_killed(installation, point))
+    finally:
+        installation.stop()
+
+
+async def _killed(installation: ChurnInstallation, point: str) -> None:
+    service = installation.process()
+    await asyncio.to_thread(service.start)
+    async with open_desk(installation) as desk:
+        await desk.until_ready()
+        await desk.promote(await register(installation))
+        people = [await desk.customer(320, 310) for _ in range(2)]
+        for who in people:
+            await until_raised(desk, who)
+    await asyncio.to_thread(service.terminate)
+    service.arm(f"{point}=kill")
+    await asyncio.to_thread(service.start)
+    for who in people:
+        installation.ledger.withdraw(who, PROFILING)
+    await asyncio.to_thread(service.wait_killed)
+    service.arm()
+    await asyncio.to_thread(service.start)
+    try:
+        async with open_desk(installation) as desk, open_database(installation) as database:
+            for who in people:
+                await until_cleared(desk, who, timeout_s=20)
+                assert await traces(database, who) == ["decisions"]
+    finally:
+        await asyncio.to_thread(service.kill)
