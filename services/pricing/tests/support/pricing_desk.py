@@ -1,0 +1,208 @@
+"""The pricing service as its callers have it: short words for long requests, through the public client alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+import rapport_pricing
+from google.type import money_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rapport.pricing.v1 import authored_pb2, catalog_pb2, catalog_pb2_grpc, product_pb2
+from rapport_chassis.events import topology
+from rapport_chassis.ids import new_id
+from rapport_chassis.rpc.status import RemoteError
+from rapport_chassis.times import stamp
+from rapport_testing.installation import Installation, TestedService
+from rapport_testing.waiting import eventually
+
+SHOP: Final = "shop"
+OFFICE: Final = "office"
+BUYER: Final = "buyer"
+STREAM: Final = "RAPPORT_PRICING"
+PRICING: Final = TestedService(
+    "pricing",
+    migrations=Path(rapport_pricing.__file__).parent / "migrations",
+    topology=topology.DECLARED,
+    settings={},
+)
+
+
+def start_installation(folder: Path, *, durable: bool = False) -> Installation:
+    """Start servers for the service, with callers who may what callers usually may."""
+    installation = Installation(PRICING, folder, durable=durable)
+    installation.grant(SHOP, ["pricing.products.*", "pricing.prices.read"])
+    installation.grant(OFFICE, ["pricing.*"])
+    installation.grant_role(BUYER, ["pricing.*"])
+    installation.start()
+    return installation
+
+
+def request_id() -> str:
+    """A request id that was never used."""
+    return str(uuid4())
+
+
+def money(minor: int, currency: str = "EUR") -> money_pb2.Money:
+    """An amount of a currency with two decimals."""
+    return money_pb2.Money(currency_code=currency, units=minor // 100, nanos=minor % 100 * 10_000_000)
+
+
+def minor(amount: money_pb2.Money) -> int:
+    """The same as a number."""
+    return amount.units * 100 + amount.nanos // 10_000_000
+
+
+def product(
+    cost: int = 600, *, category: str = "shoes", markets: tuple[str, ...] = ("DE",), **fields: Any
+) -> product_pb2.Product:
+    """A product nobody knows yet."""
+    made = product_pb2.Product(product_id=new_id("product"), category=category, **fields)
+    for market in markets:
+        made.listings.add(market=market, unit_cost=money(cost), tax_ppm=190_000)
+    return made
+
+
+def promotion_terms(days: float = 30, **fields: Any) -> authored_pb2.PromotionTerms:
+    """A promotion that holds now; ten percent for everybody unless more is said."""
+    now = datetime.now(UTC)
+    fields.setdefault("audience", authored_pb2.PROMOTION_AUDIENCE_PUBLIC)
+    if not {"percent_ppm", "amount_each", "price_each", "amount_basket"} & set(fields):
+        fields["percent_ppm"] = 100_000
+    return authored_pb2.PromotionTerms(
+        valid_from=stamp(now - timedelta(hours=1)), valid_until=stamp(now + timedelta(days=days)), **fields
+    )
+
+
+@contextmanager
+def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
+    """Expect a call to be refused for a reason, and because of a field."""
+    with pytest.raises(RemoteError) as caught:
+        yield caught
+    assert caught.value.reason.name == reason, caught.value
+    if field is not None:
+        assert field in [violation.path for violation in caught.value.fields]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A place from which the service is called: by a shop, and by a buyer who is a person.
+
+    Attributes:
+        shop: The catalogue, with the certificate of a service that may read prices and keep products.
+        office: The catalogue, with that of an office and the token of a buyer.
+        health: Asks for readiness.
+    """
+
+    shop: catalog_pb2_grpc.CatalogServiceAsyncStub
+    office: catalog_pb2_grpc.CatalogServiceAsyncStub
+    health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
+
+    async def declare(self, market: str = "DE", currency: str = "EUR", **fields: Any) -> None:
+        """Declare a market, as a buyer does."""
+        terms = authored_pb2.MarketTerms(currency=currency, **fields)
+        drafted = await self.office.SetMarket(
+            catalog_pb2.SetMarketRequest(request_id=request_id(), market=market, terms=terms)
+        )
+        await self.activate(drafted)
+
+    async def promote(self, name: str, terms: authored_pb2.PromotionTerms) -> authored_pb2.AuthoredVersion:
+        """Draft a promotion and put it in force."""
+        drafted = await self.office.SetPromotion(
+            catalog_pb2.SetPromotionRequest(request_id=request_id(), promotion_id=name, terms=terms)
+        )
+        return await self.activate(drafted)
+
+    async def rule(self, name: str, *rules: authored_pb2.PriceRule, **fields: Any) -> authored_pb2.AuthoredVersion:
+        """Draft a price policy and put it in force."""
+        drafted = await self.office.SetPricePolicy(
+            catalog_pb2.SetPricePolicyRequest(
+                request_id=request_id(),
+                policy_id=name,
+                terms=authored_pb2.PricePolicyTerms(rules=rules, **fields),
+            )
+        )
+        return await self.activate(drafted)
+
+    async def activate(self, version: authored_pb2.AuthoredVersion) -> authored_pb2.AuthoredVersion:
+        """Put a drafted version in force."""
+        return await self.office.ActivateVersion(
+            catalog_pb2.ActivateVersionRequest(
+                request_id=request_id(), kind=version.kind, name=version.name, version=version.version, reason="opened"
+            )
+        )
+
+    async def retire(self, version: authored_pb2.AuthoredVersion) -> authored_pb2.AuthoredVersion:
+        """Take what a version is of out of force."""
+        return await self.office.RetireVersion(
+            catalog_pb2.RetireVersionRequest(
+                request_id=request_id(), kind=version.kind, name=version.name, reason="over"
+            )
+        )
+
+    async def put(self, made: product_pb2.Product) -> product_pb2.Product:
+        """Add a product, or replace it."""
+        return await self.shop.UpsertProduct(catalog_pb2.UpsertProductRequest(request_id=request_id(), product=made))
+
+    async def publish(
+        self, made: product_pb2.Product, price: int, market: str = "DE", **fields: Any
+    ) -> product_pb2.PublishedPrice:
+        """Publish a price."""
+        return await self.office.PublishPrice(
+            catalog_pb2.PublishPriceRequest(
+                request_id=request_id(), product_id=made.product_id, market=market, price=money(price), **fields
+            )
+        )
+
+    async def sold(self, price: int, cost: int = 600, **fields: Any) -> product_pb2.Product:
+        """A product that is sold in Germany for a price."""
+        made = await self.put(product(cost, **fields))
+        await self.publish(made, price)
+        return made
+
+    async def until_ready(self) -> None:
+        """Wait until the service can answer."""
+
+        async def serving() -> bool:
+            try:
+                answer = await self.health.Check(health_pb2.HealthCheckRequest(service="api"))
+            except RemoteError:
+                return False
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+        await eventually(serving, timeout_s=30)
+
+
+@asynccontextmanager
+async def open_desk(installation: Installation, *, process: str = "service") -> AsyncIterator[Desk]:
+    """Call a process of the service."""
+    shop = installation.client(SHOP, process=process)
+    office = installation.client(OFFICE, process=process)
+    token = installation.actor_token(OFFICE, roles=[BUYER])
+    try:
+        yield Desk(
+            shop.stub(catalog_pb2_grpc.CatalogServiceStub),
+            office.stub(catalog_pb2_grpc.CatalogServiceStub, actor_token=token),
+            shop.stub(health_pb2_grpc.HealthStub),
+        )
+    finally:
+        await shop.close()
+        await office.close()
+
+
+def furnish(installation: Installation) -> None:
+    """Declare the market that tests sell in; not to be called in a thread in which an event loop runs."""
+
+    async def declared() -> None:
+        async with open_desk(installation) as desk:
+            await desk.until_ready()
+            await desk.declare("DE")
+
+    asyncio.run(declared())
