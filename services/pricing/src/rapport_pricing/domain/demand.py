@@ -26,6 +26,8 @@ STEP: Final = 0.024
 
 _LOWEST: Final = 0.5
 _HIGHEST: Final = 1.9
+_USUAL_SLOPE: Final = 2.7
+_SLOPE_SPREAD: Final = 0.7
 _NEWTON_STEPS: Final = 4
 _STEP_BOUND: Final = 1.5
 _FAR: Final = 30.0
@@ -86,8 +88,9 @@ def shipped_shapes(two_humped: float = 0.3, linear: float = 0.15) -> Shapes:
     cells = int(math.log(_HIGHEST / _LOWEST) / STEP) + 1
     anchor = round(-math.log(_LOWEST) / STEP)
     ratios = np.exp(STEP * (np.arange(cells) - anchor))
+    slopes = np.geomspace(0.6, 14, 28)
     families = [
-        (1 - two_humped - linear, [-slope * ratios for slope in np.geomspace(0.6, 14, 28)]),
+        (1 - two_humped - linear, [-slope * ratios for slope in slopes]),
         (
             linear,
             [
@@ -111,8 +114,10 @@ def shipped_shapes(two_humped: float = 0.3, linear: float = 0.15) -> Shapes:
         ),
     ]
     rows = [row for _, family in families for row in family]
-    weights = [weight / len(family) for weight, family in families for _ in family]
-    return Shapes(ratios, np.array(rows), np.array(weights), anchor)
+    weights = np.array([weight / len(family) for weight, family in families for _ in family])
+    usual = np.exp(-0.5 * (np.log(slopes / _USUAL_SLOPE) / _SLOPE_SPREAD) ** 2)
+    weights[: len(slopes)] *= usual * len(slopes) / usual.sum()
+    return Shapes(ratios, np.array(rows), weights, anchor)
 
 
 def fit(shapes: Shapes, prior: Floats, level: Level, shown: Counts, sold: Counts) -> Posterior:

@@ -36,8 +36,7 @@ class _Ladder:
     """Ten prices, evenly spread over what may be tried, with what each sold."""
 
     def __init__(self, world: World, seed: int) -> None:
-        top = world.incumbent * 1.8
-        self.prices: Final = np.linspace(max(world.incumbent / 2, 1.05 * world.cost), top, _PRICES).round()
+        self.prices: Final = np.linspace(world.lowest, world.highest, _PRICES).round()
         self.margins: Final = self.prices - world.cost
         self.shown = np.zeros(_PRICES)
         self.sold = np.zeros(_PRICES)

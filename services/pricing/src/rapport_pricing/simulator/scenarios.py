@@ -50,6 +50,8 @@ class World:
         scenario: Which of the seven.
         cost: Of one piece.
         incumbent: The price the seller starts from.
+        lowest: Lowest price that a policy may try.
+        highest: Highest price that a policy may try.
         phases: In order; one unless demand shifts.
         luck: A number from 0 to 1 for each visit: it buys where this is below the chance.
         covariates: One row a visit where they move demand (scenario 5), else empty.
@@ -60,6 +62,8 @@ class World:
     scenario: int
     cost: int
     incumbent: int
+    lowest: int
+    highest: int
     phases: tuple[Phase, ...]
     luck: Floats
     covariates: Floats
@@ -70,16 +74,6 @@ class World:
     def visits(self) -> int:
         """How many visits there are."""
         return len(self.luck)
-
-    @property
-    def lowest(self) -> int:
-        """Lowest price a policy may try: half of where the seller started, and never below cost."""
-        return max(LOWEST, self.cost + 1, self.incumbent // 2)
-
-    @property
-    def highest(self) -> int:
-        """Highest price a policy may try."""
-        return min(2 * HIGHEST, int(self.incumbent * 1.9))
 
     def demand_at(self, visit: int) -> Demand:
         """Return the curve that one visitor buys by."""
@@ -126,10 +120,13 @@ def build(scenario: int, seed: int, visits: int = VISITS) -> World:
         jump = _JUMPS[(seed // 2) % 2]
         phases.append(_phase(visits // 2, demand.moved_to(phases[0].best * jump, cost), cost))
     incumbent = round(phases[0].best * (1.25 if seed % 2 else 0.75))
+    middle = phases[0].best * draw.uniform(0.95, 1.05)
     return World(
         scenario=scenario,
         cost=round(cost),
         incumbent=incumbent,
+        lowest=max(round(0.6 * middle), round(cost) + 1),
+        highest=round(1.5 * middle),
         phases=tuple(phases),
         luck=draw.random(visits),
         covariates=np.clip(draw.standard_normal((visits if scenario == 5 else 0, _COVARIATES)), -2, 2),
