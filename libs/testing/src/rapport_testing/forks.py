@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import signal
 import socket
 import sys
@@ -64,8 +65,10 @@ class ForkServer:
 
     @property
     def is_running(self) -> bool:
-        """Whether it can still be asked."""
-        return self._process.is_running
+        """Whether it can still be asked: it has not closed its end, which it does before its programs end."""
+        poll = select.poll()
+        poll.register(self._control, 0)
+        return not poll.poll(0)
 
     def stop(self) -> None:
         """End it, and with it what it forked."""
