@@ -24,62 +24,77 @@ _DAILY: Final = {
     Aggregate.LAST_GAP: "arg_max(gap, day)",
 }
 _CHANNELS: Final = 256
+_MODULUS: Final = 1_000_003
 
 
 class Query(NamedTuple):
-    """A query: a row per person with a column `profile`, and columns `m0`, `m1` ... of measures; NULL is an absent one."""
+    """A query: a row per person with a column `profile`, and `m0`, `m1` ... of its measures; NULL is an absent one."""
 
     text: str
     measures: tuple[Measure, ...]
 
 
-def population_query(cutoff: int, population: PopulationRule | None) -> str:
+def drawn(cutoff: int, share: float) -> str:
+    """Return the condition that chance draws a person at a cutoff: always the same ones, others at each cutoff."""
+    if share >= 1.0:
+        return "TRUE"
+    mixed = f"(profile::BIGINT * 73856093 + {cutoff // DAY * 19_349_663 % _MODULUS}) % {_MODULUS}"
+    return f"{mixed} * 611953 % {_MODULUS} < {int(share * _MODULUS)}"
+
+
+def population_query(cutoff: int, population: PopulationRule | None, who: str) -> str:
     """Select those who belong to the population at a cutoff; without a rule everyone of whom something is known."""
     if population is None:
-        return f"SELECT DISTINCT profile FROM facts WHERE {_known(cutoff)}"
+        return f"SELECT DISTINCT profile FROM facts WHERE {_known(cutoff)} AND {who}"
     return (
-        f"SELECT profile FROM {_facts(ORDERS, cutoff)} GROUP BY profile"
+        f"SELECT profile FROM {_facts(ORDERS, cutoff, who)} GROUP BY profile"
         f" HAVING {cutoff // DAY} - max(occurred // {DAY}) <= {population.active_days}"
         f" AND count(DISTINCT occurred // {DAY}) >= {population.order_days}"
     )
 
 
-def summary_query(at: int) -> str:
+def summary_query(at: int, who: str) -> str:
     """Select how everyone has bought up to an instant: see `Summary`."""
     return (
         "SELECT profile, count(*) - 1 AS frequency, max(day) - min(day) AS recency,"
         f" {at // DAY} - min(day) AS tenure, (sum(value) - arg_min(value, day))::BIGINT AS repeated"
-        f" FROM ({_days(_facts(ORDERS, at), gaps=False)}) GROUP BY profile"
+        f" FROM ({_days(_facts(ORDERS, at, who), gaps=False)}) GROUP BY profile"
     )
 
 
-def outcome_query(cutoff: int, horizon: Horizon, now: int) -> str:
+def outcome_query(cutoff: int, horizon: Horizon, now: int, who: str) -> str:
     """Select when everyone bought next after a cutoff, and what they spent then, as it is known now."""
     value_end = cutoff + horizon.value_days * DAY
     return (
         "SELECT profile, min(occurred) AS next,"
         f" coalesce(sum(value) FILTER (occurred <= {value_end}), 0)::BIGINT AS spend"
-        f" FROM {_facts(ORDERS, now)} WHERE occurred > {cutoff} GROUP BY profile"
+        f" FROM {_facts(ORDERS, now, who)} WHERE occurred > {cutoff} GROUP BY profile"
     )
 
 
-def measure_queries(features: FeatureSet, at: int) -> Iterator[Query]:
-    """Yield the queries that answer every measure of some features, by what was known at an instant."""
+def measure_queries(features: FeatureSet, at: int, who: str) -> Iterator[Query]:
+    """Yield the queries that answer every measure of some features, by what was known at an instant.
+
+    Args:
+        features: What is asked for.
+        at: The instant.
+        who: Condition that a person is asked about.
+    """
     for source in features.sources:
         measures = [each for each in features.measures if each.source == source]
         if sums := [each for each in measures if each.aggregate not in _BY_DAY]:
-            yield _sums(source, sums, at)
+            yield _sums(source, sums, at, who)
         if daily := [each for each in measures if each.aggregate in _BY_DAY]:
-            yield _daily(source, daily, at)
+            yield _daily(source, daily, at, who)
 
 
-def _sums(source: Source, measures: list[Measure], at: int) -> Query:
+def _sums(source: Source, measures: list[Measure], at: int, who: str) -> Query:
     columns = ", ".join(f"{_whole(each, at)} AS m{index}" for index, each in enumerate(measures))
-    facts = _facts(source, at, _reach(measures))
+    facts = _facts(source, at, who, _reach(measures))
     anchors = {each.window.after for each in measures if each.window.after is not None}
     assert len(anchors) <= 1, "measures of one source count since one other"
     for anchor in anchors:
-        last = f"SELECT profile, max(occurred) AS last FROM {_facts(anchor, at)} GROUP BY profile"
+        last = f"SELECT profile, max(occurred) AS last FROM {_facts(anchor, at, who)} GROUP BY profile"
         facts += f" LEFT JOIN ({last}) USING (profile)"
     return Query(f"SELECT profile, {columns} FROM {facts} GROUP BY profile", tuple(measures))
 
@@ -96,12 +111,12 @@ def _whole(measure: Measure, at: int) -> str:
             return f"coalesce({_SUMS[aggregate]} {_within(measure.window, 'occurred', at)}, 0)::BIGINT"
 
 
-def _daily(source: Source, measures: list[Measure], at: int) -> Query:
+def _daily(source: Source, measures: list[Measure], at: int, who: str) -> Query:
     columns = ", ".join(
         f"({_DAILY.get(each.aggregate) or 'count(*) ' + _within(each.window, 'latest', at)})::BIGINT AS m{index}"
         for index, each in enumerate(measures)
     )
-    days = _days(_facts(source, at, _reach(measures)), gaps=any(each.aggregate in _BY_GAP for each in measures))
+    days = _days(_facts(source, at, who, _reach(measures)), gaps=any(each.aggregate in _BY_GAP for each in measures))
     return Query(f"SELECT profile, {columns} FROM ({days}) GROUP BY profile", tuple(measures))
 
 
@@ -130,7 +145,7 @@ def _reach(measures: list[Measure]) -> int | None:
     return max(window.skip + (window.days or 0) for window in windows)
 
 
-def _facts(source: Source, at: int, reach: int | None = None) -> str:
+def _facts(source: Source, at: int, who: str, reach: int | None = None) -> str:
     parts = [f"kind IN ({', '.join(str(int(kind)) for kind in source.kinds)})", _known(at)]
     if reach is not None:
         parts.append(f"occurred > {at - reach * DAY}")
@@ -140,7 +155,7 @@ def _facts(source: Source, at: int, reach: int | None = None) -> str:
         parts.append(f"value >= {source.at_least}")
     if source.at_most is not None:
         parts.append(f"value <= {source.at_most}")
-    return f"(FROM facts WHERE {' AND '.join(parts)})"
+    return f"(FROM facts WHERE {' AND '.join([*parts, who])})"
 
 
 def _known(at: int) -> str:

@@ -18,7 +18,7 @@ from rapport_churn.domain.facts import DAY, SECOND
 from rapport_churn.domain.features import FeatureSet
 from rapport_churn.domain.labels import Horizon, PopulationRule
 from rapport_churn.domain.terms import WINDOWED, Excess, Measure, Month, Ratio, Term, Variation
-from rapport_churn.training.compiled import measure_queries, outcome_query, population_query, summary_query
+from rapport_churn.training.compiled import drawn, measure_queries, outcome_query, population_query, summary_query
 from rapport_churn.training.frame import Column, Floats, Frame, Integers
 from rapport_churn.training.log import EventLog
 
@@ -27,7 +27,6 @@ OPEN: Final = -1
 
 Progress = Callable[[float], None]
 Answer = Mapping[str, NDArray[Any]]
-_MODULUS: Final = 1_000_003
 
 
 def rebuild(
@@ -56,20 +55,17 @@ def rebuild(
         read_late_days: Reads features so much later than the cutoff, which is wrong: the control of leak tests.
         progress: Is told the share done after each cutoff.
     """
-    people = [_ask(log, population_query(cutoff, population))["profile"] for cutoff in cutoffs]
-    total = sum(map(len, people))
-    share = 1.0 if most_rows is None or total <= most_rows else most_rows / total
-    people = [
-        _drawn(np.sort(each).astype(np.int64), cutoff, share) for each, cutoff in zip(people, cutoffs, strict=True)
-    ]
+    share = 1.0 if most_rows is None else min(most_rows / max(_count(log, cutoffs, population), 1), 1.0)
+    asked = [(cutoff, drawn(cutoff, share)) for cutoff in cutoffs]
+    people = [np.sort(_ask(log, population_query(cutoff, population, who))["profile"]) for cutoff, who in asked]
     frame = _empty(features, sum(map(len, people)))
     start = 0
-    for number, (cutoff, rows) in enumerate(zip(cutoffs, people, strict=True)):
+    for number, ((cutoff, who), rows) in enumerate(zip(asked, people, strict=True)):
         part = frame.rows(slice(start, start + len(rows)))
         part.profiles[:] = rows
         part.cutoffs[:] = cutoff
-        _fill(part, log, features, cutoff + read_late_days * DAY)
-        _label(part, _ask(log, outcome_query(cutoff, horizon, now)), cutoff, horizon, now)
+        _fill(part, log, features, cutoff + read_late_days * DAY, who)
+        _label(part, _ask(log, outcome_query(cutoff, horizon, now, who)), cutoff, horizon, now)
         start += len(rows)
         if progress:
             progress((number + 1) / len(cutoffs))
@@ -92,10 +88,15 @@ def _empty(features: FeatureSet, rows: int) -> Frame:
     )
 
 
-def _fill(part: Frame, log: EventLog, features: FeatureSet, at: int) -> None:
+def _count(log: EventLog, cutoffs: Sequence[int], population: PopulationRule | None) -> int:
+    everyone = (population_query(cutoff, population, drawn(cutoff, 1.0)) for cutoff in cutoffs)
+    return sum(len(_ask(log, query)["profile"]) for query in everyone)
+
+
+def _fill(part: Frame, log: EventLog, features: FeatureSet, at: int, who: str) -> None:
     """Compute features and summary of the people of one cutoff."""
     measures: dict[Measure, Floats] = {}
-    for query in measure_queries(features, at):
+    for query in measure_queries(features, at, who):
         answer = _ask(log, query.text)
         places, chosen = _places(part.profiles, answer)
         for index, measure in enumerate(query.measures):
@@ -106,7 +107,7 @@ def _fill(part: Frame, log: EventLog, features: FeatureSet, at: int) -> None:
     with np.errstate(divide="ignore", invalid="ignore"):
         for index, feature in enumerate(features):
             part.values[:, index] = _term(feature.term, measures, month)
-    bought = _ask(log, summary_query(at))
+    bought = _ask(log, summary_query(at, who))
     places, chosen = _places(part.profiles, bought)
     for column in (part.frequency, part.recency, part.tenure, part.mean_value):
         column[:] = nan
@@ -163,12 +164,3 @@ def _places(people: Integers, answer: Answer) -> tuple[Integers, NDArray[np.bool
 def _floats(column: NDArray[Any]) -> Floats:
     floats = column.astype(np.float64)
     return floats.filled(nan) if isinstance(floats, np.ma.MaskedArray) else floats
-
-
-def _drawn(numbers: NDArray[Any], cutoff: int, share: float) -> Integers:
-    """Draw people by a mix of their number and the cutoff that anyone can repeat."""
-    people = numbers.astype(np.int64)
-    if share >= 1.0:
-        return people
-    mixed = (people * 73_856_093 + cutoff // DAY * 19_349_663) % _MODULUS * 611_953 % _MODULUS
-    return people[mixed < int(share * _MODULUS)]
