@@ -56,7 +56,7 @@ class Plan:
         self._blank = [0.0 if each.aggregate in WINDOWED else nan for each in features.measures] + [nan]
         self._windows = [self._readings(source) for source in self._sources]
         self._others = [
-            [(each.aggregate, slot) for each, slot in self._of(source) if each.aggregate not in WINDOWED]
+            [(_READERS[each.aggregate], slot) for each, slot in self._of(source) if each.aggregate not in WINDOWED]
             for source in self._sources
         ]
         self._formulas = [self._formula(each.term) for each in features]
@@ -91,8 +91,8 @@ class Plan:
         for index, track in tracks.items():
             if end := ends[index]:
                 self._read_windows(numbers, index, track, at, end, tracks, ends)
-                for aggregate, slot in self._others[index]:
-                    numbers[slot] = _whole(aggregate, track, at, end)
+                for read, slot in self._others[index]:
+                    numbers[slot] = read(track, at, end)
         return [formula(numbers) for formula in self._formulas]
 
     def _read_windows(
@@ -100,23 +100,26 @@ class Plan:
         tracks: Mapping[int, Track], ends: Mapping[int, int],
     ) -> None:  # fmt: skip
         times = track.times
-        for length, skip, anchor, count, value, quantity, days in self._windows[index]:
+        first, last = times[0], times[end - 1]
+        for length, skip, anchor, counted, valued, quantified, dated in self._windows[index]:
             stop = bisect_right(times, at - skip, 0, end) if skip else end
             if anchor >= 0:
-                last = ends.get(anchor, 0)
-                start = bisect_right(times, tracks[anchor].times[last - 1], 0, stop) if last else 0
+                bound = tracks[anchor].times[ends[anchor] - 1] if ends.get(anchor) else NOWHERE
             else:
-                start = bisect_right(times, at - skip - length, 0, stop) if length else 0
+                bound = at - skip - length if length else NOWHERE
+            if bound >= last:
+                continue
+            start = bisect_right(times, bound, 0, stop) if bound >= first else 0
             if start == stop:
                 continue
-            if count >= 0:
-                numbers[count] = float(stop - start)
-            if value >= 0 and (values := track.values) is not None:
-                numbers[value] = float(values[stop] - values[start])
-            if quantity >= 0 and (quantities := track.quantities) is not None:
-                numbers[quantity] = float(quantities[stop] - quantities[start])
-            if days >= 0:
-                numbers[days] = float(track.different_days(start, stop))
+            if counted >= 0:
+                numbers[counted] = float(stop - start)
+            if valued >= 0 and (values := track.values) is not None:
+                numbers[valued] = float(values[stop] - values[start])
+            if quantified >= 0 and (quantities := track.quantities) is not None:
+                numbers[quantified] = float(quantities[stop] - quantities[start])
+            if dated >= 0:
+                numbers[dated] = float(track.different_days(start, stop))
 
     def _of(self, source: Source) -> list[tuple[Measure, int]]:
         return [(each, self._slots[each]) for each in self.features.measures if each.source == source]
@@ -168,28 +171,31 @@ def summary_of(orders: Track | None, at: int) -> Summary | None:
     )
 
 
-def _whole(aggregate: Aggregate, track: Track, at: int, end: int) -> float:
-    times = track.times
-    match aggregate:
-        case Aggregate.AGE:
-            return float(at - times[end - 1]) / _DAYS
-        case Aggregate.TENURE:
-            return float(at - times[0]) / _DAYS
-        case Aggregate.GAPS:
-            return float(track.different_days(0, end) - 1)
-        case Aggregate.SPAN:
-            return float(times[end - 1] // DAY - times[0] // DAY)
-        case Aggregate.SQUARES:
-            assert track.squares is not None
-            return float(track.squares[end])
-        case Aggregate.LAST_GAP:
-            gap = track.last_gap(end)
-            return nan if gap is None else float(gap)
-        case Aggregate.CHANNEL:
-            assert track.channels is not None
-            return float(track.channels[end - 1])
-        case _:
-            raise AssertionError(aggregate)
+def _squares(track: Track, at: int, end: int) -> float:
+    assert track.squares is not None
+    return float(track.squares[end])
+
+
+def _last_gap(track: Track, at: int, end: int) -> float:
+    gap = track.last_gap(end)
+    return nan if gap is None else float(gap)
+
+
+def _channel(track: Track, at: int, end: int) -> float:
+    assert track.channels is not None
+    return float(track.channels[end - 1])
+
+
+# What goes over the first `end` facts of a track, of which there is at least one.
+_READERS: Final[Mapping[Aggregate, Callable[[Track, int, int], float]]] = {
+    Aggregate.AGE: lambda track, at, end: float(at - track.times[end - 1]) / _DAYS,
+    Aggregate.TENURE: lambda track, at, end: float(at - track.times[0]) / _DAYS,
+    Aggregate.GAPS: lambda track, at, end: float(track.different_days(0, end) - 1),
+    Aggregate.SPAN: lambda track, at, end: float(track.times[end - 1] // DAY - track.times[0] // DAY),
+    Aggregate.SQUARES: _squares,
+    Aggregate.LAST_GAP: _last_gap,
+    Aggregate.CHANNEL: _channel,
+}
 
 
 def _ratio(top: Formula, bottom: Formula, plus: float) -> Formula:
