@@ -46,19 +46,21 @@ from rapport_churn.adapters.registry import Registry
 from rapport_churn.adapters.reviews import ReviewStore
 from rapport_churn.adapters.rounds import DatabaseRounds
 from rapport_churn.adapters.scorers import load
-from rapport_churn.adapters.serving import Roles
+from rapport_churn.adapters.serving import Roles, StoreModel
 from rapport_churn.adapters.stream_care import StreamCare
 from rapport_churn.adapters.upkeep import Following, Holdout
+from rapport_churn.adapters.workshop import TrainingWorkshop
 from rapport_churn.app.people import LedgerPeople
 from rapport_churn.app.ports import Permits
 from rapport_churn.app.rescoring import Rescoring
 from rapport_churn.app.scores import ScoreProfiles
 from rapport_churn.app.states import States
+from rapport_churn.app.train import TrainModel
 from rapport_churn.app.withdrawals import Withdrawals
 from rapport_churn.domain.errors import ERRORS
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.vectors import Plan
-from rapport_churn.entrypoints.grpc_models import ModelServicer
+from rapport_churn.entrypoints.grpc_models import TRAIN, ModelServicer, ModelWork
 from rapport_churn.entrypoints.grpc_scores import ChurnServicer
 from rapport_churn.entrypoints.subscriptions import CONSUMERS, SOURCES, Intake
 from rapport_churn.settings import ChurnSettings
@@ -76,6 +78,7 @@ SERVICES: Final = (
 
 _LOOK_AT_WITHDRAWALS_S: Final = 0.05
 _LOOK_AT_MESSAGES_S: Final = 0.5
+_LOOK_AT_WORKS_S: Final = 60.0
 
 
 class _Watch:
@@ -147,7 +150,7 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
         Stepping("withdrawals", withdrawals.step, clock, share=0.5, idle_s=_LOOK_AT_WITHDRAWALS_S, role="relay"),
     ]
     if "api" in roles:
-        components += _serve(settings, server, database, score, scores, journal, registry, models, clock)
+        components += _serve(settings, server, database, score, scores, journal, registry, models, replica, clock)
     if "events" in roles:
         rounds = DatabaseRounds(database, scores, meter.counter(TELLINGS))
         every = timedelta(hours=settings.rescoring.every_hours)
@@ -188,12 +191,26 @@ def _serve(
     journal: Journal,
     registry: Registry,
     models: Roles,
+    replica: Replica,
     clock: Clock,
 ) -> list[Component]:
     """Serve calls, and return what goes on behind."""
     requests, trail = RequestLog(), AuditTrail()
     once: Once[Connection] = Once(database.transaction, lambda each: LoggedCalls(each, requests, trail))
     runner = OperationRunner(database, clock=clock)
+    workshop = TrainingWorkshop(database, settings.models.work_folder)
+    profiling = settings.profiling
+    train = TrainModel(
+        workshop,
+        score.permits,
+        replica,
+        clock,
+        profiling.purpose_id,
+        profiling.brand_id,
+        settings.models.effort.model_dump(),
+    )
+    store = StoreModel(database, registry, load, clock)
+    runner.register(TRAIN, ModelWork(train, workshop.clear, store, clock).trained)
     server.add(
         churn_pb2_grpc.add_ChurnServiceServicer_to_server,
         ChurnServicer(score, scores, DEFAULT_FEATURES, journal, Ranks(database), once, database, ReviewStore),
@@ -211,7 +228,7 @@ def _serve(
     )
     server.health.register("api", "database", database.check)
     server.health.register("api", models.name, models.check)
-    return [runner]
+    return [runner, Stepping("workshop", workshop.step, clock, share=0.1, idle_s=_LOOK_AT_WORKS_S)]
 
 
 def _consumers(

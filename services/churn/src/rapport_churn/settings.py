@@ -69,11 +69,30 @@ class RescoringSettings(SettingsGroup):
     """Share of a process's time that it takes at most."""
 
 
+class EffortSettings(SettingsGroup):
+    """How much a training tries."""
+
+    draws: Annotated[int, Field(gt=0)] = 12
+    """Settings of trees that are tried."""
+    bag: Annotated[int, Field(gt=0)] = 3
+    """Fits of trees that are put together."""
+    origins: Annotated[int, Field(gt=0)] = 4
+    """Instants of the past that are replayed to choose."""
+    search_rows: Annotated[int, Field(gt=0)] = 20_000
+    """Rows that a search learns from at most."""
+    rows: Annotated[int, Field(gt=0)] = 120_000
+    """Rows that a model learns from at most."""
+
+
 class ModelSettings(SettingsGroup):
     """Models, and where they are kept."""
 
     folder: Path
     """Folder of the artefacts, each under its digest, shared by all processes. Required."""
+    work_folder: Path
+    """Folder in which models are made, of this machine alone; nothing stays in it. Required."""
+    effort: EffortSettings = EffortSettings()
+    """How much a training tries."""
     look_every_s: PositiveSeconds = 0.25
     """How often a process looks which model serves: a rollback takes effect everywhere within as long."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ async def test_a_grant_has_those_told_of_who_were_known_before(desk: Desk, model
 async def test_customers_are_ranked_by_what_was_told_of_them_page_by_page(desk: Desk, model_id: str) -> None:
     people = [await desk.customer(300 - 20 * each, 290 - 20 * each, pounds=10 * each + 5) for each in range(4)]
     for who in people:
-        await eventually(lambda who=who: desk.told(who), timeout_s=20)
+        await eventually(partial(desk.told, who), timeout_s=20)
     found: list[churn_pb2.RankedProfile] = []
     request = churn_pb2.RankProfilesRequest(page_size=2, order=churn_pb2.RANK_ORDER_CHURN)
     while True:

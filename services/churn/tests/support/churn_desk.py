@@ -46,7 +46,12 @@ CHURN: Final = TestedService(
     "churn",
     migrations=Path(rapport_churn.__file__).parent / "migrations",
     topology=topology.DECLARED,
-    settings={"MODELS__FOLDER": "{folder}/models", "PROFILING__CURRENCY": "GBP", "RESCORING__SHARE": "0.9"},
+    settings={
+        "MODELS__FOLDER": "{folder}/models",
+        "MODELS__WORK_FOLDER": "{folder}/work",
+        "PROFILING__CURRENCY": "GBP",
+        "RESCORING__SHARE": "0.9",
+    },
 )
 
 

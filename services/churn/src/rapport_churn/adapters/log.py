@@ -74,6 +74,11 @@ class FactLog:
             rows = await (await connection.execute(_OF, [list(profile_ids)])).fetchall()
         return History(at.epoch, at.position, [_fact(row) for row in rows])
 
+    async def head(self) -> Head:
+        """Return the log's present life, and its last position."""
+        async with self._database.transaction() as connection:
+            return await head.read(connection)
+
     async def after(self, epoch: str, position: int, limit: int) -> Stretch:
         """Return what follows a position; of another epoch nothing but where it ends."""
         async with self._database.transaction() as connection:

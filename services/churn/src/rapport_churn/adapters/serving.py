@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
@@ -15,11 +16,13 @@ from rapport_chassis.telemetry.metrics import Meter
 
 from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.registry import Registry
-from rapport_churn.app.models import Promotion, Role, Stored
+from rapport_churn.app.gates import gates_of
+from rapport_churn.app.models import Promotion, Role, Stored, find_model
 from rapport_churn.app.ports import Serving
+from rapport_churn.app.train import Made
 from rapport_churn.domain.scoring import Scorer
 from rapport_churn.telemetry import MODEL_AGE
-from rapport_churn.translate.models import trained_until
+from rapport_churn.translate.models import new_model, trained_until
 
 _KEPT: Final = 4
 """Models that stay in memory after they have lost their role: to go back to one takes no time."""
@@ -136,3 +139,38 @@ class Roles(Background):
         for model_id in [each for each in self._loaded if each not in serving][:-_KEPT]:
             del self._loaded[model_id]
         return scoring
+
+
+class StoreModel:
+    """Keeps models that were trained.
+
+    Args:
+        database: Where models are.
+        registry: Where artefacts are.
+        load: Makes of an artefact what scores.
+        clock: The time.
+    """
+
+    def __init__(self, database: Database, registry: Registry, load: Load, clock: Clock) -> None:
+        self._database = database
+        self._registry = registry
+        self._load = load
+        self._clock = clock
+
+    async def __call__(self, model_id: str, made: Made) -> Stored:
+        """Keep a model under an id, with what it must pass; a repeat does no harm.
+
+        Raises:
+            RapportError: MODEL_UNUSABLE, NOT_READY.
+        """
+
+        def prepared() -> Stored:
+            scorer = self._load(made.files)
+            gates = gates_of(json.loads(made.files["card.json"])["metrics"], scorer)
+            return new_model(model_id, self._registry.put(made.files), made, gates, self._clock.now())
+
+        model = await asyncio.to_thread(prepared)
+        async with self._database.transaction() as connection:
+            store = DatabaseModels(connection)
+            await store.add(model)
+            return await find_model(store, model_id)

@@ -53,8 +53,7 @@ class Following(Background):
         failing = False
         while True:
             try:
-                while await self._states.follow():
-                    pass
+                await self._states.catch_up()
                 self._followed, failing = True, False
             except RapportError as error:
                 if not failing:

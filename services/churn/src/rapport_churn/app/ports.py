@@ -110,6 +110,14 @@ class Log(Protocol):
         """
         ...
 
+    async def head(self) -> tuple[str, int]:
+        """Return the log's present life, and its last position.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        ...
+
     async def after(self, epoch: str, position: int, limit: int) -> Stretch:
         """Return what follows a position, so many entries at most; of another epoch nothing but where it ends.
 

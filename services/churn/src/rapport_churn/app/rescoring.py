@@ -142,6 +142,8 @@ class Rescoring:
         """
         now = self._score.clock.now()
         heard = await self._rounds.hear(now)
+        if heard:
+            await self._score.states.catch_up()  # what was heard must be in what is scored
         serving = self._score.models.champion
         if serving is None:
             return heard

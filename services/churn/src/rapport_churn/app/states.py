@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -51,6 +52,7 @@ class States:
         """By every id."""
         self._epoch = ""
         self._position = 0
+        self._following = asyncio.Lock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -96,6 +98,21 @@ class States:
         Raises:
             RapportError: NOT_READY.
         """
+        async with self._following:
+            return await self._follow()
+
+    async def catch_up(self) -> None:
+        """Return once everything is in the states that was in the log when this was called.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        epoch, position = await self._log.head()
+        while self._epoch != epoch or self._position < position:
+            if not await self.follow():
+                return  # the log has begun another life meanwhile
+
+    async def _follow(self) -> bool:
         stretch = await self._log.after(self._epoch, self._position, _AT_ONCE)
         if stretch.epoch != self._epoch:
             self._begin(stretch.epoch, stretch.position)

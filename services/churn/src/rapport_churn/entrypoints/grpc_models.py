@@ -11,20 +11,33 @@ from google.longrunning import operations_pb2
 from rapport.churn.v1 import model_pb2, model_pb2_grpc, monitoring_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
+from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, actor
+from rapport_chassis.operations import Running
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import moment, set_stamp
 
 from rapport_churn.app.models import ModelStore, Role, Stored, find_model, model_with_role, promote
 from rapport_churn.app.times import micros_of, moment_of
+from rapport_churn.app.train import Made, Report, TrainModel
 from rapport_churn.entrypoints.grpc_scores import MOST, PAGE
 from rapport_churn.entrypoints.ports import Operations, Transactions
-from rapport_churn.translate.models import gates_of, model_message, promotion_message, roles_of
+from rapport_churn.translate.models import gates_of, model_message, promotion_message, roles_of, work_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 SERVICE: Final = model_pb2.DESCRIPTOR.services_by_name["ModelService"]
 TRAIN: Final = f"{SERVICE.full_name}/TrainModel"
+
+_PROGRESS: Final = {
+    "reading": (0.0, 0.1),
+    "features": (0.1, 0.3),
+    "search": (0.3, 0.6),
+    "backtest": (0.6, 0.8),
+    "fitting": (0.8, 0.95),
+    "registering": (0.95, 1.0),
+}
+"""The share of the whole in which each phase begins and ends."""
 
 Monitor = Callable[[monitoring_pb2.GetMonitoringReportRequest], Awaitable[monitoring_pb2.MonitoringReport]]
 """Says how a model does."""
@@ -52,6 +65,67 @@ class Loader(Protocol):
             RapportError: MODEL_UNUSABLE.
         """
         ...
+
+
+class Store(Protocol):
+    """Keeps a model that was trained."""
+
+    async def __call__(self, model_id: str, made: Made) -> Stored:
+        """Keep a model under an id; a repeat does no harm.
+
+        Raises:
+            RapportError: MODEL_UNUSABLE, NOT_READY.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ModelWork:
+    """Carries out what was started.
+
+    Attributes:
+        train: Trains.
+        clear: Leaves nothing behind of a work.
+        store: Keeps the model.
+        clock: Says when it began.
+    """
+
+    train: TrainModel
+    clear: Callable[[str], Awaitable[None]]
+    store: Store
+    clock: Clock
+
+    async def trained(self, running: Running) -> model_pb2.Model:
+        """Train a model; begun again after a kill, it goes on, and the model is kept under the same id."""
+        request = model_pb2.TrainModelRequest.FromString(running.request)
+        work = running.operation_id
+        try:
+            made = await self.train(
+                work,
+                seed=request.seed,
+                as_of=moment(request.as_of) if request.HasField("as_of") else None,
+                arrival_assumed_before=moment(request.arrival_assumed_before)
+                if request.HasField("arrival_assumed_before")
+                else None,
+                report=self._reporting(running),
+            )
+            stored = await self.store(f"mdl_{work.partition('_')[2]}", made)
+        except RapportError as refused:
+            if not refused.reason.retryable:
+                await self.clear(work)
+            raise
+        await self.clear(work)
+        return model_message(stored, None)
+
+    def _reporting(self, running: Running) -> Report:
+        began = self.clock.now()
+
+        async def report(phase: str, done: int, total: int) -> None:
+            begins, ends = _PROGRESS.get(phase, (0.0, 1.0))
+            share = done / total if total else 0.0
+            await running.report(begins + share * (ends - begins), work_message(phase, done, total, began))
+
+        return report
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,210 @@
+"""Models: trained on what is held of whoever permits it, promoted through gates, rolled back at once, on record."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from churn_desk import (
+    PROFILING,
+    STREAM,
+    ChurnInstallation,
+    Desk,
+    days_ago,
+    open_desk,
+    order,
+    refused,
+    register,
+    request_id,
+    start_installation,
+    viewed,
+)
+from churn_model import PARTS, artefact
+from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
+from rapport_chassis.events.envelope import Event
+from rapport_chassis.ids import new_id
+from rapport_chassis.times import stamp
+from rapport_churn.domain.labels import PopulationRule
+from rapport_testing.waiting import eventually
+
+CHAMPION, CHALLENGER = events_pb2.MODEL_ROLE_CHAMPION, events_pb2.MODEL_ROLE_CHALLENGER
+PEOPLE = 150
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChurnInstallation]:
+    """Servers of their own: who serves is everybody's business."""
+    made = start_installation(tmp_path_factory.mktemp("models"))
+    service = made.process(
+        models__effort__draws="1",
+        models__effort__bag="1",
+        models__effort__origins="2",
+        models__effort__search_rows="2000",
+        models__effort__rows="4000",
+    )
+    try:
+        service.start()
+        yield made
+    finally:
+        service.kill()
+        made.stop()
+
+
+@pytest.fixture
+async def desk(installation: ChurnInstallation) -> AsyncIterator[Desk]:
+    async with open_desk(installation, deadline_s=60) as made:
+        await made.until_ready()
+        yield made
+
+
+def life(who: str, chance: random.Random) -> list[Event]:
+    """What a customer did in three years: orders, and visits before them, until some day."""
+    events: list[Event] = []
+    day, rate = 1100.0, chance.choice([12.0, 25.0, 50.0])
+    until = chance.choice([0.0, 0.0, chance.uniform(0, 900)])
+    while (day := day - chance.expovariate(1 / rate)) > until:
+        at = days_ago(day)
+        events.append(order(who, at, chance.randrange(5, 90), recorded_at=at))
+        if chance.random() < 0.4:
+            events.append(viewed(who, days_ago(day + 1), recorded_at=at))
+    return events
+
+
+async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: Desk) -> None:
+    chance = random.Random(11)
+    people = [new_id("profile") for _ in range(PEOPLE)]
+    events = {who: life(who, chance) for who in people}
+    for who in people[1:]:
+        desk.installation.ledger.grant(who, PROFILING)
+    await desk.tell(*(event for each in events.values() for event in each))
+    for who in people[1:]:
+        await desk.until_known(who, len(events[who])) if events[who] else None
+    operation = await desk.models.TrainModel(model_pb2.TrainModelRequest(request_id=request_id(), seed=3))
+    ended = await desk.ended(operation)
+    assert not ended.HasField("error"), ended.error
+    model = model_pb2.Model()
+    assert ended.response.Unpack(model)
+    assert model.role == events_pb2.MODEL_ROLE_UNSPECIFIED
+    assert model.trained_rows
+    assert {each.name for each in model.metrics} >= {"auc", "log_loss", "ece"}
+    assert {each.name for each in model.gates} == {"not_below_baselines", "calibration", "latency"}
+    assert model.trained_at.position
+    assert (await desk.models.GetModel(model_pb2.GetModelRequest(model_id=model.model_id))).card
+    assert not list((desk.installation.folder / "own" / "work").iterdir())
+    await desk.promote(model.model_id, despite_gates=True)
+    buyer = next(who for who in people[1:] if any(event.occurred_at > days_ago(60) for event in events[who]))
+    score = await desk.until_serving(model.model_id, buyer)
+    assert score.base + sum(each.contribution for each in score.reasons) == pytest.approx(score.log_odds, abs=1e-9)
+    # Whoever withdraws afterwards is in the model: it may not come to serve anew.
+    again = await register(desk.installation, log_position=0)
+    desk.installation.ledger.withdraw(buyer, PROFILING)
+
+    async def withdrawn() -> bool:
+        try:
+            await desk.promote(again)
+        except Exception as error:
+            return "WITHDRAWN_SINCE" in str(error)
+        await desk.promote(model.model_id)
+        return False
+
+    await eventually(withdrawn, timeout_s=20)
+
+
+async def test_events_that_teach_nothing_are_refused_with_the_reason(desk: Desk) -> None:
+    long_ago = stamp(datetime(2001, 1, 1, tzinfo=UTC))
+    operation = await desk.models.TrainModel(model_pb2.TrainModelRequest(request_id=request_id(), as_of=long_ago))
+    ended = await desk.ended(operation)
+    assert "NOT_TRAINABLE" in str(ended.error.details)
+
+
+async def test_another_model_serves_within_a_second_and_the_first_again_as_fast(desk: Desk) -> None:
+    who = await desk.customer(60, 30, 10)
+    first = await register(desk.installation)
+    second = await register(desk.installation, artefact(population=PopulationRule(200)))
+    began = datetime.now(UTC)
+    await desk.promote(first)
+    await desk.until_serving(first, who)
+    promoted = await desk.promote(second)
+    assert (promoted.model_id, promoted.role) == (second, CHAMPION)
+    between = datetime.now(UTC)
+
+    async def serves(model_id: str) -> None:
+        async def so() -> bool:
+            return (await desk.score(who)).model_id == model_id
+
+        await eventually(so, timeout_s=1.0)
+
+    await serves(second)
+    await desk.promote(first)
+    await serves(first)
+    then = await desk.models.GetModel(model_pb2.GetModelRequest(as_of=stamp(between)))
+    now = await desk.models.GetModel(model_pb2.GetModelRequest())
+    assert (then.model_id, now.model_id) == (second, first)
+    log = await desk.models.ListPromotions(model_pb2.ListPromotionsRequest(role=CHAMPION, page_size=3))
+    assert [each.model_id for each in log.promotions] == [first, second, first]
+    assert [each.previous_model_id for each in log.promotions][:2] == [second, first]
+    assert log.promotions[0].promoted_by == "officer-1"
+    assert log.promotions[-1].promoted_at.ToDatetime(UTC) >= began
+    events = [
+        events_pb2.ModelPromoted.FromString(each.data)
+        for each in await desk.installation.broker().stored(STREAM)
+        if ".model_promoted." in each.subject
+    ]
+    assert [each.version for each in events[-3:]] == [each.version for each in reversed(log.promotions)]
+
+
+async def test_a_model_that_fails_a_gate_does_not_serve_unless_a_human_insists(desk: Desk) -> None:
+    failed = await register(desk.installation, gates={"calibration": False, "latency": True})
+    with refused("GATES_NOT_PASSED", "model_id") as caught:
+        await desk.promote(failed)
+    assert caught.value.metadata["gates"] == "calibration"
+    await desk.promote(failed, CHALLENGER)
+    named = request_id()
+    promoted = await desk.promote(failed, named=named, despite_gates=True)
+    assert promoted == await desk.promote(failed, named=named, despite_gates=True)
+    with refused("HAS_ROLE", "role"):
+        await desk.promote(failed)
+    log = await desk.models.ListPromotions(model_pb2.ListPromotionsRequest(page_size=1))
+    assert log.promotions[0].despite_gates
+
+
+async def test_an_artefact_that_was_spoiled_does_not_serve(desk: Desk) -> None:
+    spoiled = await register(desk.installation, artefact(ranks=PARTS.ranks[1:]))
+    model = await desk.models.GetModel(model_pb2.GetModelRequest(model_id=spoiled))
+    place = desk.installation.folder / "own" / "models" / model.artefact_sha256.hex()
+    file = Path(place / "model.json")
+    file.write_bytes(file.read_bytes() + b" ")
+    with refused("MODEL_UNUSABLE"):
+        await desk.promote(spoiled)
+
+
+async def test_models_are_listed_the_newest_first_page_by_page_and_an_unknown_one_is_refused(desk: Desk) -> None:
+    made = [await register(desk.installation) for _ in range(3)]
+    page = await desk.models.ListModels(model_pb2.ListModelsRequest(page_size=2))
+    rest = await desk.models.ListModels(model_pb2.ListModelsRequest(page_size=500, page_token=page.next_page_token))
+    listed = [each.model_id for each in [*page.models, *rest.models]]
+    assert listed[:3] == made[::-1]
+    assert len(set(listed)) == len(listed)
+    assert not any(each.card for each in page.models)
+    with refused("MODEL_NOT_FOUND", "model_id"):
+        await desk.models.GetModel(model_pb2.GetModelRequest(model_id=new_id("model")))
+    with refused("MODEL_NOT_FOUND"):
+        await desk.models.GetModel(model_pb2.GetModelRequest(as_of=stamp(datetime(2001, 1, 1, tzinfo=UTC))))
+
+
+async def test_a_report_says_which_model_and_how_many_scores_it_looked_at(desk: Desk) -> None:
+    who = await desk.customer(20, 10)
+    model_id = await register(desk.installation)
+    await desk.promote(model_id)
+    await desk.until_serving(model_id, who)
+
+    async def counted() -> monitoring_pb2.MonitoringReport | None:
+        asked = monitoring_pb2.GetMonitoringReportRequest(window_days=2)
+        report = await desk.models.GetMonitoringReport(asked)
+        return report if report.scores else None
+
+    report = await eventually(counted, timeout_s=20)
+    assert report.model_id == model_id
