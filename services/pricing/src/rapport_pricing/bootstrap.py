@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
-from rapport.pricing.v1 import catalog_pb2, catalog_pb2_grpc
+from rapport.pricing.v1 import catalog_pb2, catalog_pb2_grpc, pricing_pb2, pricing_pb2_grpc
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
@@ -22,19 +23,36 @@ from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
+from rapport_privacy.embedded import ConsentGate
+from rapport_privacy.freshness import Freshness
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
 
 from rapport_pricing.adapters.following import Following
+from rapport_pricing.adapters.holding import HeldQuotes
+from rapport_pricing.adapters.journal import Journal, SweepDecisions
+from rapport_pricing.adapters.reservations import Reservations
 from rapport_pricing.adapters.units import Store
 from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.app.people import LedgerPeople
+from rapport_pricing.app.quoting import MakeQuotes
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import shipped_law
+from rapport_pricing.entrypoints.grpc import servicer_of
 from rapport_pricing.entrypoints.grpc_catalog import CatalogServicer
+from rapport_pricing.entrypoints.grpc_orders import Orders
+from rapport_pricing.entrypoints.grpc_quotes import Quotes
+from rapport_pricing.entrypoints.grpc_reviews import ReviewDesk
 from rapport_pricing.entrypoints.ports import Unit
 from rapport_pricing.settings import PricingSettings
 
 SERVICE = "pricing"
-SERVICES = (catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],)
+SERVICES = (
+    catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],
+    pricing_pb2.DESCRIPTOR.services_by_name["PricingService"],
+)
 """What it serves."""
 
 
@@ -65,7 +83,31 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     once: Once[Unit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     answering: list[Component] = []
     if "api" in roles:
-        answering = [Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s)]
+        gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock) if settings.gate else None
+        replica = gate.replica if gate is not None else Replica()
+        permits = gate or Gate(replica, Freshness(), clock)  # one that never knows anything denies as stale
+        people = LedgerPeople(replica)
+        keys = SigningKeys.load(settings.signing_folder, clock)
+        journal = Journal(database, telemetry.meter, clock)
+        make = MakeQuotes(
+            following.ready,
+            permits,
+            keys,
+            HeldQuotes(Reservations(database), people),
+            settings.personal.purpose_id,
+            clock,
+        )
+        looking = Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s)
+        answering = [looking, journal, *([gate] if gate is not None else [])]
+        server.add(
+            pricing_pb2_grpc.add_PricingServiceServicer_to_server,
+            servicer_of(
+                Quotes(make, journal, store, laws),
+                Orders(once, keys, journal, following.ready, people, clock),
+                ReviewDesk(once, store, journal, clock),
+            ),
+            SERVICES[1],
+        )
         server.add(
             catalog_pb2_grpc.add_CatalogServiceServicer_to_server,
             CatalogServicer(once, store, laws, following.step, clock),
@@ -74,7 +116,16 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         server.health.register("api", "database", database.check)
         server.health.register("api", "catalogue", following.check)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
-    sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
+    sweeper = Housekeeping(
+        database,
+        [
+            requests.sweep,
+            inbox.sweep,
+            SweepDecisions(timedelta(days=settings.personal.decisions_kept_days)),
+        ],
+        clock=clock,
+        role="relay",
+    )
     server.health.register("relay", relay.name, relay.check)
     return Assembly(
         telemetry=telemetry,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from pricing_desk import Desk, furnish, open_desk, start_installation
-from rapport_testing.installation import Installation
+from pricing_desk import Desk, PricingInstallation, furnish, open_desk, start_installation
 
 
 @pytest.fixture(scope="session")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricingInstallation]:
     """Servers and a running service, for tests that stop neither."""
     made = start_installation(tmp_path_factory.mktemp("pricing"))
     service = made.process()
@@ -25,7 +24,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 
 @pytest.fixture
-async def desk(installation: Installation) -> AsyncIterator[Desk]:
+async def desk(installation: PricingInstallation) -> AsyncIterator[Desk]:
     """Where the service is called from."""
     async with open_desk(installation) as made:
         await made.until_ready()

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from pricing_desk import STREAM, Desk, minor, money, product, refused, request_id
+from pricing_desk import STREAM, Desk, PricingInstallation, minor, money, product, refused, request_id
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, product_pb2
 from rapport_chassis.times import stamp
-from rapport_testing.installation import Installation
 from rapport_testing.waiting import eventually
 
 
@@ -34,7 +33,7 @@ def counted(
     )
 
 
-async def told(installation: Installation, product_id: str, versions: int) -> list[events_pb2.PriceChanged]:
+async def told(installation: PricingInstallation, product_id: str, versions: int) -> list[events_pb2.PriceChanged]:
     broker = installation.broker()
 
     async def there() -> list[events_pb2.PriceChanged]:
@@ -94,7 +93,7 @@ async def test_products_are_listed_page_by_page(desk: Desk) -> None:
 
 
 async def test_published_prices_are_versions_that_are_told_of_and_kept_for_ever(
-    desk: Desk, installation: Installation
+    desk: Desk, installation: PricingInstallation
 ) -> None:
     made = await desk.put(product())
     first = await desk.publish(made, 1190)
@@ -115,7 +114,9 @@ async def test_published_prices_are_versions_that_are_told_of_and_kept_for_ever(
     assert not events[1].HasField("prior_gross")
 
 
-async def test_a_promotional_price_tells_the_lowest_price_before_it(desk: Desk, installation: Installation) -> None:
+async def test_a_promotional_price_tells_the_lowest_price_before_it(
+    desk: Desk, installation: PricingInstallation
+) -> None:
     made = await desk.sold(1500)
     await desk.publish(made, 1400)
     await desk.publish(made, 1000, promotion_id="autumn")
@@ -178,7 +179,7 @@ async def test_what_is_paused_or_not_sold_in_a_market_gets_no_price(desk: Desk) 
         await desk.put(product(markets=("FR",)))
 
 
-async def test_stock_is_told_and_an_older_count_changes_nothing(desk: Desk, installation: Installation) -> None:
+async def test_stock_is_told_and_an_older_count_changes_nothing(desk: Desk, installation: PricingInstallation) -> None:
     made = await desk.put(product())
     now = datetime.now(UTC)
     assert (await desk.office.UpdateInventory(counted(made, 9, now))).version == 1

@@ -15,12 +15,22 @@ import pytest
 import rapport_pricing
 from google.type import money_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rapport.pricing.v1 import authored_pb2, catalog_pb2, catalog_pb2_grpc, product_pb2
+from rapport.consent.v1 import purpose_pb2
+from rapport.pricing.v1 import (
+    authored_pb2,
+    catalog_pb2,
+    catalog_pb2_grpc,
+    pricing_pb2,
+    pricing_pb2_grpc,
+    product_pb2,
+    quote_pb2,
+)
 from rapport_chassis.events import topology
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 from rapport_testing.installation import Installation, TestedService
+from rapport_testing.ledger_service import LedgerService, gate_settings
 from rapport_testing.waiting import eventually
 
 SHOP: Final = "shop"
@@ -31,14 +41,43 @@ PRICING: Final = TestedService(
     "pricing",
     migrations=Path(rapport_pricing.__file__).parent / "migrations",
     topology=topology.DECLARED,
-    settings={},
+    settings={"SIGNING_FOLDER": "{folder}"},
 )
+PERSONAL: Final = "pricing.personal"
+PURPOSES: Final = {PERSONAL: purpose_pb2.LEGAL_BASIS_CONSENT}
 
 
-def start_installation(folder: Path, *, durable: bool = False) -> Installation:
+class PricingInstallation(Installation):
+    """Servers with the ledger that the service's gate follows.
+
+    Attributes:
+        ledger: What people decided.
+    """
+
+    def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
+        super().__init__(service, folder, durable=durable)
+        self.ledger = LedgerService(self, PURPOSES)
+
+    def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
+        """Start the servers."""
+        self.ledger.start()
+        super().start(provisioned=provisioned, migrated=migrated)
+
+    def stop(self) -> None:
+        """Stop them."""
+        super().stop()
+        self.ledger.stop()
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables that configure the service."""
+        own = gate_settings(self, self.ledger)
+        return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
+
+
+def start_installation(folder: Path, *, durable: bool = False) -> PricingInstallation:
     """Start servers for the service, with callers who may what callers usually may."""
-    installation = Installation(PRICING, folder, durable=durable)
-    installation.grant(SHOP, ["pricing.products.*", "pricing.prices.read"])
+    installation = PricingInstallation(PRICING, folder, durable=durable)
+    installation.grant(SHOP, ["pricing.products.*", "pricing.prices.read", "pricing.quotes.*", "pricing.outcomes.*"])
     installation.grant(OFFICE, ["pricing.*"])
     installation.grant_role(BUYER, ["pricing.*"])
     installation.start()
@@ -81,6 +120,14 @@ def promotion_terms(days: float = 30, **fields: Any) -> authored_pb2.PromotionTe
     )
 
 
+def asked(*basket: tuple[product_pb2.Product, int], market: str = "DE", **fields: Any) -> pricing_pb2.GetQuoteRequest:
+    """A basket whose price is asked."""
+    request = pricing_pb2.GetQuoteRequest(market=market, **fields)
+    for made, quantity in basket:
+        request.lines.add(product_id=made.product_id, quantity=quantity)
+    return request
+
+
 @contextmanager
 def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
     """Expect a call to be refused for a reason, and because of a field."""
@@ -98,11 +145,15 @@ class Desk:
     Attributes:
         shop: The catalogue, with the certificate of a service that may read prices and keep products.
         office: The catalogue, with that of an office and the token of a buyer.
+        prices: Quotes, with the shop's certificate.
+        clerk: Quotes, with the office's certificate and the buyer's token.
         health: Asks for readiness.
     """
 
     shop: catalog_pb2_grpc.CatalogServiceAsyncStub
     office: catalog_pb2_grpc.CatalogServiceAsyncStub
+    prices: pricing_pb2_grpc.PricingServiceAsyncStub
+    clerk: pricing_pb2_grpc.PricingServiceAsyncStub
     health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
 
     async def declare(self, market: str = "DE", currency: str = "EUR", **fields: Any) -> None:
@@ -167,6 +218,25 @@ class Desk:
         await self.publish(made, price)
         return made
 
+    async def quote(self, *basket: tuple[product_pb2.Product, int], **fields: Any) -> quote_pb2.Quote:
+        """Ask what a basket costs in Germany."""
+        return await self.prices.GetQuote(asked(*basket, **fields))
+
+    async def redeem(
+        self, quote: quote_pb2.Quote, order_id: str = "", named: str = "", **fields: Any
+    ) -> pricing_pb2.Redemption:
+        """Use a quote in an order."""
+        request = {"profile_id": quote.profile_id, "channel": quote.channel, "quote": quote.signed, **fields}
+        return await self.prices.RedeemQuote(
+            pricing_pb2.RedeemQuoteRequest(
+                request_id=named or request_id(), order_id=order_id or new_id("order"), **request
+            )
+        )
+
+    async def explain(self, quote: quote_pb2.Quote) -> pricing_pb2.QuoteExplanation:
+        """Ask why a quote is what it is."""
+        return await self.clerk.ExplainQuote(pricing_pb2.ExplainQuoteRequest(decision_id=quote.decision_id))
+
     async def until_ready(self) -> None:
         """Wait until the service can answer."""
 
@@ -190,6 +260,8 @@ async def open_desk(installation: Installation, *, process: str = "service") -> 
         yield Desk(
             shop.stub(catalog_pb2_grpc.CatalogServiceStub),
             office.stub(catalog_pb2_grpc.CatalogServiceStub, actor_token=token),
+            shop.stub(pricing_pb2_grpc.PricingServiceStub),
+            office.stub(pricing_pb2_grpc.PricingServiceStub, actor_token=token),
             shop.stub(health_pb2_grpc.HealthStub),
         )
     finally:

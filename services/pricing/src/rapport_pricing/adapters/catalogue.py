@@ -120,7 +120,7 @@ class CatalogueUnit:
     async def history(self, key: Key) -> PriceHistory:
         """Return what was published for a listing."""
         rows = await (await self.connection.execute(_HISTORY, key)).fetchall()
-        return PriceHistory([_price(row) for row in rows])
+        return PriceHistory([price_of(row) for row in rows])
 
     async def publish(self, published: Published, before: PriceVersion | None, prior: PriorPrice | None) -> None:
         """Add a version of a price and tell of it."""
@@ -178,7 +178,7 @@ async def products_after(connection: Connection, product_id: str, limit: int) ->
 async def history_before(connection: Connection, key: Key, version: int, limit: int) -> list[Published]:
     """Return what was published for a listing, newest first, from the version below `version` on."""
     rows = await (await connection.execute(_HISTORY_PAGE, (*key, version, limit))).fetchall()
-    return [Published(key, _price(row[:7]), row[7], findings_of(row[8])) for row in rows]
+    return [Published(key, price_of(row[:7]), row[7], findings_of(row[8])) for row in rows]
 
 
 async def decided(connection: Connection, after: int, upto: int) -> list[Decided]:
@@ -201,7 +201,7 @@ async def news(connection: Connection, after: int, upto: int) -> News:
     return News(
         upto,
         [_product(row[0]) for row in found],
-        [(Key(*row[:3]), _price(row[3:])) for row in prices],
+        [(Key(*row[:3]), price_of(row[3:])) for row in prices],
         [_stock(row) for row in stocks],
         await decided(connection, after, upto),
     )
@@ -211,7 +211,8 @@ def _product(body: Any) -> Product:
     return product_of(product_pb2.Product.FromString(bytes(body)))
 
 
-def _price(row: Sequence[Any]) -> PriceVersion:
+def price_of(row: Sequence[Any]) -> PriceVersion:
+    """Return a published price from its columns."""
     version, net, gross, currency, since_us, cause, promotion_id = row
     return PriceVersion(version, net, gross, currency, since_us, Cause(cause), promotion_id)
 

@@ -9,10 +9,19 @@ from datetime import datetime
 from rapport_chassis.authored import AuthoredStore, Version, VersionState
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
+from rapport_chassis.events import outbox
+from rapport_chassis.events.envelope import Event
+from rapport_chassis.failpoints import failpoint
 
-from rapport_pricing.adapters import catalogue
+from rapport_pricing.adapters import catalogue, history, journal, redemptions
 from rapport_pricing.adapters.catalogue import CatalogueUnit
+from rapport_pricing.adapters.reservations import commit_use
+from rapport_pricing.adapters.reviews import ReviewStore
+from rapport_pricing.app.decisions import Redeemed, Redemption
+from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.app.redeeming import Paid
 from rapport_pricing.app.rules import Kind, Rules, Terms
+from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.translate.authored import terms_in
@@ -90,6 +99,51 @@ class Unit:
     ) -> Sequence[Version]:
         """Return versions by name and version, those after the given one."""
         return await _STORES[kind].list(self.connection, thing_id=name, state=state or "", after=after, limit=limit)
+
+    @property
+    def reviews(self) -> ReviewStore:
+        """The reviews."""
+        return ReviewStore(self.connection)
+
+    async def redeemed(self, quote_id: str) -> Redeemed | None:
+        """Return how a quote was used; None if it was not."""
+        return await redemptions.find(self.connection, quote_id)
+
+    async def redeem(self, redemption: Redemption) -> bool:
+        """Keep a redemption and its decision; False if the quote was used before."""
+        failpoint("pricing.redeem.begun")
+        if not await redemptions.add(self.connection, redemption[:7]):
+            return False
+        await journal.write(self.connection, [redemption.kept])
+        failpoint("pricing.redeem.kept")
+        return True
+
+    async def commit(self, quote_id: str, paid: Paid, now_us: int) -> None:
+        """Commit what a quote holds of a promotion with caps.
+
+        Raises:
+            RapportError: RESERVATION_LAPSED, BUDGET_EXHAUSTED.
+        """
+        promotion = paid.promotion
+        await commit_use(self.connection, promotion.promotion_id, quote_id, promotion.caps, paid.paid, now_us)
+        failpoint("pricing.redeem.committed")
+
+    async def tell(self, events: Sequence[Event]) -> None:
+        """Tell of something when the transaction is committed."""
+        await outbox.append(self.connection, events)
+        failpoint("pricing.redeem.told")
+
+    async def report(self, outcomes: Sequence[Sequence[object]], now: datetime) -> int:
+        """Keep outcomes and return how many were new."""
+        return await redemptions.report(self.connection, outcomes, now)
+
+    async def shelf_at(self, laws: DatedLaws, epoch: str, position: int, product_ids: Sequence[str]) -> Shelf:
+        """Return some products, their prices and everything authored, as known at a position."""
+        return await history.shelf_at(self.connection, laws, epoch, position, product_ids)
+
+    async def published(self, key: Key, version: int) -> Published | None:
+        """Return a published price with what each guardrail did; None if there is none."""
+        return await history.published(self.connection, key, version)
 
 
 class Store:

@@ -1,11 +1,12 @@
 """What is believed of a product's demand: falling curves of several families, weighed by what was seen.
 
-A shape says how the log-odds of a purchase move along a grid of prices around an anchor; the level of each shape is fitted
-(Laplace), and its evidence weighs it against the others. Two-humped shapes stand beside plain ones from the start, so a
-second hump is never out of the question, and prices that were never shown are judged by the shapes that still stand.
+A shape says how the log-odds of a purchase move along a grid of prices around an anchor; the level of each shape is
+fitted (Laplace), and its evidence weighs it against the others. Two-humped shapes stand beside plain ones from the
+start, so a second hump is never out of the question, and prices that were never shown are judged by the shapes that
+still stand.
 
-What is learned comes from integer counts alone, summed cell by cell, so the order, repetition and lateness of outcomes
-cannot be seen in it: the same counts give the same posterior, bit for bit.
+What is learned comes from integer counts alone, summed cell by cell, so the order, repetition and lateness of
+outcomes cannot be seen in it: the same counts give the same posterior, bit for bit.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Posterior:
 
 
 @cache
-def shipped_shapes(two_humped: float = 0.3, linear: float = 0.15) -> Shapes:
+def shipped_shapes(two_humped: float = 0.1, linear: float = 0.15) -> Shapes:
     """Return the families of this release.
 
     Args:

@@ -34,7 +34,7 @@ class DetectorSettings:
     """
 
     window: int = 250
-    threshold: float = 3.2
+    threshold: float = 4.0
 
 
 def shifted(residuals: Sequence[Residual], settings: DetectorSettings) -> bool:

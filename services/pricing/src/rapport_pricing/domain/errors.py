@@ -20,6 +20,10 @@ ERRORS: Final = ErrorTable(
         Reason("MARKET_INVALID", "INVALID_ARGUMENT", False, "A market keeps its currency and how it shows tax."),
         Reason("PRODUCT_NOT_FOUND", "NOT_FOUND", False, "There is no such product."),
         Reason("LISTING_NOT_FOUND", "NOT_FOUND", False, "The product is not sold in the market."),
+        Reason("PROFILE_ERASED", "NOT_FOUND", False, "The person was erased, for ever."),
+        Reason("DECISION_NOT_FOUND", "NOT_FOUND", False, "There is no such quote, or it is too old to be explained."),
+        Reason("REVIEW_NOT_FOUND", "NOT_FOUND", False, "There is no such review."),
+        Reason("REVIEW_DECIDED", "FAILED_PRECONDITION", False, "The review is answered."),
         Reason("PROMOTION_INVALID", "INVALID_ARGUMENT", False, "A promotion cannot mean what it says."),
         Reason("BUDGET_EXHAUSTED", "RESOURCE_EXHAUSTED", False, "A promotion has no budget or no use left."),
         Reason(

@@ -11,7 +11,7 @@ from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.guardrails import Guarded, Verdict
 from rapport_pricing.domain.quotes import Quote, canonical
 
-_CODES: Final = {
+CODES: Final = {
     Part.PUBLISHED: "pricing.explain.published",
     Part.PROMOTION: "pricing.explain.promotion",
     Part.PERSONAL: "pricing.explain.personal_offer",
@@ -115,4 +115,4 @@ def explain_guarded(guarded: Guarded) -> tuple[RuleRow, ...]:
 def _rows(basket: PricedBasket) -> Iterable[Row]:
     for place, line in enumerate(basket.lines):
         for part, ref, version, amount, rule in line.components:
-            yield Row(place, _CODES[part], ref, version, amount, rule)
+            yield Row(place, CODES[part], ref, version, amount, rule)

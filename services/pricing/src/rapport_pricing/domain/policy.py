@@ -1,10 +1,11 @@
 """Decides the next price version of a product: earn now, or learn what may earn more.
 
-For each price the belief says what it forgoes (against the best price of each shape) and what it would tell (how far the
-shapes disagree about its sales). The next version is the one that forgoes least for what it tells, squared against single
-(information-directed sampling): nothing is drawn by chance, so a decision replays bit for bit. The walk there is bounded:
-a version is held for a number of visits and differs from the one before by a bounded step. A target may lie beyond a
-valley, and is walked to. A shift of demand makes the belief start anew from the price of the day.
+For each price the belief says what it forgoes (against the best price of each shape) and what it would tell (how far
+the shapes disagree about its sales). The next version is the one that forgoes least for what it tells, squared
+against single (information-directed sampling): nothing is drawn by chance, so a decision replays bit for bit. The
+walk there is bounded: a version is held for a number of visits and differs from the one before by a bounded step. A
+target may lie beyond a valley, and is walked to. A shift of demand makes the belief start anew from the price of the
+day.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class PolicySettings:
     explore_share: float = 0.7
     forgo: float = 0.25
     anchor_spread: float = 0.45
-    detector: DetectorSettings = DetectorSettings()
+    detector: DetectorSettings = field(default_factory=DetectorSettings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,15 @@ from typing import Protocol
 
 from rapport_chassis.authored import Version, VersionState
 from rapport_chassis.database.pool import Connection
+from rapport_chassis.events.envelope import Event
 
 from rapport_pricing.app.catalogue import Catalogue
+from rapport_pricing.app.decisions import Kept, Redeemed, Redemption
+from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.app.redeeming import Paid
+from rapport_pricing.app.reviews import Reviews
 from rapport_pricing.app.rules import Kind, Terms
+from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
 
 
@@ -58,6 +64,59 @@ class Unit(Protocol):
         self, kind: Kind, name: str, state: VersionState | None, after: tuple[str, int], limit: int
     ) -> Sequence[Version]:
         """Return versions by name and version, those after the given one."""
+        ...
+
+    @property
+    def reviews(self) -> Reviews:
+        """The reviews."""
+        ...
+
+    async def redeemed(self, quote_id: str) -> Redeemed | None:
+        """Return how a quote was used; None if it was not."""
+        ...
+
+    async def redeem(self, redemption: Redemption) -> bool:
+        """Keep a redemption and its decision; False if the quote was used before."""
+        ...
+
+    async def commit(self, quote_id: str, paid: Paid, now_us: int) -> None:
+        """Commit what a quote holds of a promotion with caps."""
+        ...
+
+    async def tell(self, events: Sequence[Event]) -> None:
+        """Tell of something when the transaction is committed."""
+        ...
+
+    async def report(self, outcomes: Sequence[Sequence[object]], now: datetime) -> int:
+        """Keep outcomes and return how many were new."""
+        ...
+
+    async def shelf_at(self, laws: DatedLaws, epoch: str, position: int, product_ids: Sequence[str]) -> Shelf:
+        """Return some products, their prices and everything authored, as known at a position."""
+        ...
+
+    async def published(self, key: Key, version: int) -> Published | None:
+        """Return a published price with what each guardrail did; None if there is none."""
+        ...
+
+
+class Journal(Protocol):
+    """Keeps decisions."""
+
+    def add(self, kept: Kept) -> None:
+        """Keep a decision. It can be found at once."""
+        ...
+
+    async def find(self, decision_id: str) -> Kept | None:
+        """Return a decision; None if there is none. One about an erased person has neither profile nor body."""
+        ...
+
+
+class Verifies(Protocol):
+    """Verifies signatures of quotes."""
+
+    def verify(self, kid: str, message: bytes, signature: bytes) -> bool:
+        """Whether the key of this id made the signature."""
         ...
 
 

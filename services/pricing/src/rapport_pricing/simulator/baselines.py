@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from rapport_pricing.simulator.demand import Floats, lambert_w
+from rapport_pricing.domain.surfaces import lambert_w
+from rapport_pricing.simulator.demand import Floats
 from rapport_pricing.simulator.scenarios import World
 
 _PRICES: Final = 10
@@ -95,7 +96,7 @@ class ThompsonBeta(_Ladder):
 
 
 class LogitThompson:
-    """A logit curve, drawn at each visit from a Laplace approximation that is updated online; the price in closed form."""
+    """A logit curve drawn at each visit from an online Laplace approximation; the price in closed form."""
 
     def __init__(self, world: World, seed: int) -> None:
         self._draw = np.random.default_rng(seed + 1_000_003)

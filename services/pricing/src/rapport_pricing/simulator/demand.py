@@ -9,6 +9,8 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from rapport_pricing.domain.surfaces import lambert_w
+
 Floats = npt.NDArray[np.float64]
 
 _GRID: Final = 4001
@@ -96,16 +98,3 @@ def best_price(demand: Demand, cost: float, low: float, high: float) -> tuple[fl
 
 def _logit_margin(demand: Logit, cost: float) -> float:
     return (1 + lambert_w(math.exp(min(demand.level - 1 - demand.slope * cost, 600.0)))) / demand.slope
-
-
-def lambert_w(value: float) -> float:
-    """Return w with w * exp(w) == value, for a value of zero or more, by Halley's steps."""
-    w = math.log1p(value) * 0.7 if value < 3 else math.log(value) - math.log(math.log(value))
-    for _ in range(8):
-        grown = math.exp(w)
-        miss = w * grown - value
-        step = miss / (grown * (w + 1) - (w + 2) * miss / (2 * w + 2))
-        w -= step
-        if abs(step) <= 1e-13 * (1 + abs(w)):
-            break
-    return w

@@ -1,4 +1,4 @@
-"""Plays a policy in a world and says what share of the clairvoyant's contribution it earned, and how it moved the price."""
+"""Plays a policy in a world: what share of the clairvoyant's contribution it earned, and how it moved the price."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Season:
         share: Expected contribution over that of a clairvoyant, who sets the best price at each visit.
         changes: Changes of the price per 1,000 visits; where covariates move it, of the price they all start from.
         largest_step: Largest change of the price from one visit to the next, as a share of it.
-        recovered: Visits after the last shift until a hundred visits in a row earned 95 % of what can be earned; -1 never.
+        recovered: Visits after the last shift until a hundred in a row earned 95 % of what can be earned; -1 never.
     """
 
     share: float

@@ -1,13 +1,12 @@
 """The seven worlds in which policies are compared, each drawn from a seed.
 
-1 logit, no cost. 2 linear demand, no cost. 3 logit, the cost 60 % of the best price. 4 as 3, one to four visitors of a
-hundred buy. 5 as 3, three public covariates move level and slope. 6 as 3, half-way the best price jumps by +30 % or -28 %.
-7 valuations with two humps. The price that a seller starts from is a quarter off the best one, up or down.
+1 logit, no cost. 2 linear demand, no cost. 3 logit, the cost 60 % of the best price. 4 as 3, one to four visitors of
+a hundred buy. 5 as 3, three public covariates move level and slope. 6 as 3, half-way the best price jumps by +30 % or
+-28 %. 7 valuations with two humps. The price that a seller starts from is a quarter off the best one, up or down.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +22,7 @@ VISITS: Final = 10_000
 
 _JUMPS: Final = (0.72, 1.3)
 _COVARIATES: Final = 3
+_LEAST_SLOPE: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class World:
         luck: A number from 0 to 1 for each visit: it buys where this is below the chance.
         covariates: One row a visit where they move demand (scenario 5), else empty.
         level_of: How covariates move the log-odds.
-        slope_of: How they move the logarithm of the slope.
+        slope_of: How they move the slope, as shares of it.
     """
 
     scenario: int
@@ -87,7 +87,7 @@ class World:
         assert isinstance(logit, Logit)
         seen = self.covariates[visit]
         middle = phase.best
-        slope = logit.slope * math.exp(float(seen @ self.slope_of))
+        slope = logit.slope * max(1 + float(seen @ self.slope_of), _LEAST_SLOPE)
         level = logit.level - logit.slope * middle + float(seen @ self.level_of)
         return Logit(level + slope * middle, slope)
 
@@ -131,7 +131,7 @@ def build(scenario: int, seed: int, visits: int = VISITS) -> World:
         luck=draw.random(visits),
         covariates=np.clip(draw.standard_normal((visits if scenario == 5 else 0, _COVARIATES)), -2, 2),
         level_of=draw.choice([-1, 1], _COVARIATES) * draw.uniform(0.2, 0.6, _COVARIATES),
-        slope_of=draw.choice([-1, 1], _COVARIATES) * draw.uniform(0.1, 0.3, _COVARIATES),
+        slope_of=draw.choice([-1, 1], _COVARIATES) * draw.uniform(0.05, 0.15, _COVARIATES),
     )
 
 

@@ -1,0 +1,45 @@
+"""Redemptions and outcomes in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rapport_chassis.database.pool import Connection
+
+from rapport_pricing.app.decisions import Redeemed
+
+_FIND: Final = "SELECT order_id, profile_id, body FROM redemptions WHERE quote_id = %s"
+_ADD: Final = """
+INSERT INTO redemptions (quote_id, order_id, profile_id, decision_id, fact_id, body, redeemed_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (quote_id) DO NOTHING RETURNING 1
+"""
+_REPORT: Final = """
+INSERT INTO outcomes (
+    outcome_id, exposure_id, product_id, variant_id, market, price_version, kind, quantity, quote_id, occurred_us,
+    recorded_at
+)
+SELECT *, %s FROM unnest(
+    %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[], %s::bigint[],
+    %s::text[], %s::bigint[]
+)
+ON CONFLICT (outcome_id) DO NOTHING
+"""
+
+
+async def find(connection: Connection, quote_id: str) -> Redeemed | None:
+    """Return the redemption of a quote; None if it was not used."""
+    row = await (await connection.execute(_FIND, [quote_id])).fetchone()
+    return None if row is None else Redeemed(row[0], row[1], bytes(row[2]))
+
+
+async def add(connection: Connection, values: Sequence[Any]) -> bool:
+    """Keep a redemption; False if the quote was used before. Two that come together wait for one another."""
+    return await (await connection.execute(_ADD, list(values))).fetchone() is not None
+
+
+async def report(connection: Connection, outcomes: Sequence[Sequence[Any]], now: datetime) -> int:
+    """Keep outcomes and return how many were new."""
+    columns = [list(column) for column in zip(*outcomes, strict=True)]
+    return (await connection.execute(_REPORT, [now, *columns])).rowcount

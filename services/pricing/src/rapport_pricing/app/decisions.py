@@ -1,0 +1,62 @@
+"""Decisions as they are kept, to be explained later."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Kept(NamedTuple):
+    """A quote as it is kept.
+
+    Attributes:
+        decision_id: Explains it.
+        quote_id: Of the quote.
+        profile_id: Whose it is; empty for nobody in particular, or if the person was erased.
+        issued_at: When it was made.
+        epoch: Life of the catalogue.
+        position: What was known of it.
+        body: The quote as it was answered; empty if the person was erased.
+        inputs: What it was made from besides the catalogue, as JSON; empty if the person was erased.
+    """
+
+    decision_id: str
+    quote_id: str
+    profile_id: str
+    issued_at: datetime
+    epoch: str
+    position: int
+    body: bytes
+    inputs: str
+
+
+class Redemption(NamedTuple):
+    """A quote that is used.
+
+    Attributes:
+        quote_id: The quote.
+        order_id: The order.
+        profile_id: Who ordered; empty for nobody in particular.
+        decision_id: Explains the quote.
+        fact_id: Of the event that tells of it; empty for nobody in particular.
+        body: What is answered.
+        redeemed_at: When.
+        kept: The decision, to be kept with it: the journal may not have been written yet.
+    """
+
+    quote_id: str
+    order_id: str
+    profile_id: str
+    decision_id: str
+    fact_id: str
+    body: bytes
+    redeemed_at: datetime
+    kept: Kept
+
+
+class Redeemed(NamedTuple):
+    """How a quote was used: in which order, by whom, and what was answered."""
+
+    order_id: str
+    profile_id: str
+    body: bytes

@@ -1,0 +1,311 @@
+"""Use case: what a basket costs a customer here and now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from rapport_chassis.clock import Clock
+from rapport_chassis.ids import new_id
+from rapport_privacy.decision import Decision
+from rapport_privacy.gate import Position
+from rapport_privacy.vocabulary import Reason
+
+from rapport_pricing.app.shelf import Lot, Shelf
+from rapport_pricing.app.times import micros_of
+from rapport_pricing.domain.baskets import Part, PricedBasket, PricedLine, Use, price_basket
+from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.law import Disclosure, Law
+from rapport_pricing.domain.ledger import PriorPrice, reduction_ppm
+from rapport_pricing.domain.personal import DENIED, Permit, entitlements
+from rapport_pricing.domain.promotions import Promotion
+from rapport_pricing.domain.quotes import Quote, canonical
+
+_NO_LAW_DAYS: Final = 30
+_LOYALTY: Final = "loyalty_tier"
+_OFFER: Final = "offer"
+
+
+class AskedLine(NamedTuple):
+    """A product, a variant of it or none, and how many."""
+
+    product_id: str
+    variant_id: str
+    quantity: int
+
+
+class Asked(NamedTuple):
+    """A basket that somebody asks the price of; the gate must know the ledger as far as `at_least` says."""
+
+    profile_id: str
+    market: str
+    brand_id: str
+    channel: str
+    lines: tuple[AskedLine, ...]
+    codes: frozenset[str]
+    loyalty: str
+    at_least: Position | None = None
+
+
+class Brought(NamedTuple):
+    """What a price is made from besides the basket and the catalogue.
+
+    Attributes:
+        customer_id: The id that stands for the customer; empty for nobody in particular.
+        permit: What the gate answered.
+        codes: Typed in.
+        loyalty: Tier of the customer.
+        offers: To the customer.
+        exhausted: Promotions that are used up.
+    """
+
+    customer_id: str
+    permit: Permit
+    codes: frozenset[str]
+    loyalty: str
+    offers: tuple[Promotion, ...] = ()
+    exhausted: frozenset[str] = frozenset()
+
+
+class Naming(NamedTuple):
+    """What names a quote and says when and where it holds."""
+
+    quote_id: str
+    decision_id: str
+    channel: str
+    issued_us: int
+
+
+class Priced(NamedTuple):
+    """A quote with what it was made from.
+
+    Attributes:
+        quote: The quote.
+        lots: What its lines are of.
+        disclosures: Texts that must stand beside it.
+        brought: What it was made from besides the catalogue.
+        epoch: Life of the catalogue.
+        position: What was known of it.
+        laws: What holds for each line.
+    """
+
+    quote: Quote
+    lots: tuple[Lot, ...]
+    disclosures: tuple[Disclosure, ...]
+    brought: Brought
+    epoch: str
+    position: int
+    laws: tuple[Law, ...]
+
+
+class Made(NamedTuple):
+    """A quote that was signed: its bytes, the key, the signature, and the gate's answer where a customer was named."""
+
+    priced: Priced
+    permission: Decision | None
+    document: bytes
+    kid: str
+    signature: bytes
+
+
+class Permits(Protocol):
+    """The consent gate of this process."""
+
+    def check(
+        self,
+        profile_id: str,
+        purpose_id: str,
+        *,
+        brand_id: str = "",
+        market: str = "",
+        at_least: Position | None = None,
+    ) -> Decision:
+        """Answer whether an effect is allowed at this instant.
+
+        Raises:
+            RapportError: BRAND_REQUIRED.
+        """
+        ...
+
+
+class Signs(Protocol):
+    """Signs quotes."""
+
+    def sign(self, message: bytes) -> tuple[str, bytes]:
+        """Return the id of the active key and its signature."""
+        ...
+
+
+class Holds(Protocol):
+    """Holds uses of promotions that have caps, for as long as a quote is good."""
+
+    async def __call__(self, made: Made, uses: Sequence[Use]) -> Collection[str]:
+        """Hold uses and keep the decision, both or nothing.
+
+        Returns:
+            Promotions of which no use was left; then nothing was held.
+        """
+        ...
+
+
+def price(shelf: Shelf, market_name: str, lines: Sequence[AskedLine], brought: Brought, naming: Naming) -> Priced:
+    """Price a basket: the same arguments give the same answer, for ever.
+
+    Args:
+        shelf: The catalogue.
+        market_name: Where it is sold.
+        lines: What is asked for.
+        brought: What else the price is made from.
+        naming: What names the quote.
+
+    Raises:
+        RapportError: MARKET_NOT_DECLARED, LISTING_NOT_FOUND, PRODUCT_PAUSED, PRICE_NOT_FOUND, BASKET_INVALID,
+            CURRENCY_MISMATCH, INPUT_BANNED, GUARDRAILS_CONTRADICT.
+    """
+    at_us = naming.issued_us
+    rulebook = shelf.rules.at(at_us)
+    market = rulebook.market(market_name)
+    lots = tuple([shelf.lot(each.product_id, each.variant_id, market_name) for each in lines])
+    laws = tuple([shelf.law(lot, at_us) for lot in lots])
+    law = _together(laws)
+    inputs = [name for name, value in ((_LOYALTY, brought.loyalty), (_OFFER, brought.offers)) if value]
+    entitled = entitlements(
+        brought.permit, law, codes=brought.codes, loyalty=brought.loyalty, offers=brought.offers, inputs=inputs
+    )
+    known = bool(brought.customer_id)
+    if brought.exhausted:
+        book = rulebook.book_without(brought.exhausted, known=known)
+    else:
+        book = rulebook.book if known else rulebook.book_for_nobody
+    basket = price_basket(
+        [lot.line(shelf, rulebook, market, each.quantity, at_us) for lot, each in zip(lots, lines, strict=True)],
+        book,
+        market=market_name,
+        at_us=at_us,
+        tax=market.tax,
+        brought=entitled,
+    )
+    disclosures = law.disclosures if basket.personalised else ()
+    quote = Quote(
+        quote_id=naming.quote_id,
+        decision_id=naming.decision_id,
+        market=market_name,
+        currency=market.currency,
+        channel=naming.channel,
+        customer_id=brought.customer_id,
+        basket=basket,
+        law_rules=law.rule_ids,
+        disclosures=tuple([each.text_code for each in disclosures]),
+        permit=brought.permit.reference if basket.personalised else "",
+        issued_us=at_us,
+        expires_us=at_us + market.quote_valid_us,
+    )
+    return Priced(quote, lots, disclosures, brought, shelf.epoch, shelf.position, laws)
+
+
+def _together(laws: tuple[Law, ...]) -> Law:
+    """Return what holds for a whole basket: the strictest of what holds for its lines."""
+    first = laws[0]
+    others = {id(each): each for each in laws if each is not first}
+    if not others:
+        return first
+    every = (first, *others.values())
+    texts = {each.rule_id: each for law in every for each in law.disclosures}
+    return Law(
+        rule_ids=tuple(sorted({rule for law in every for rule in law.rule_ids})),
+        personal_allowed=all(law.personal_allowed for law in every),
+        disclosures=tuple(texts[rule] for rule in sorted(texts)),
+        banned_inputs=frozenset().union(*(law.banned_inputs for law in every)),
+        prior_price_days=max(law.prior_price_days for law in every),
+        prior_price_for=frozenset().union(*(law.prior_price_for for law in every)),
+        all_in_total=any(law.all_in_total for law in every),
+        emergency=(),
+        standing=(),
+    )
+
+
+def claim(lot: Lot, law: Law, line: PricedLine, promotions: dict[str, Promotion], at_us: int) -> PriorPrice | None:
+    """Return the lowest price before the reduction that a line may claim; None if it may claim none.
+
+    What everybody gets counts, what only this customer gets does not: it is no announced reduction.
+    """
+    public = [promotions[part.ref] for part in line.components if part.part is Part.PROMOTION]
+    began = lot.history.reduction_began(at_us)
+    starts = [each.since_us for each in public] + ([began] if began is not None else [])
+    if not starts:
+        return None
+    personal = sum(part.amount for part in line.components if part.part is Part.PERSONAL)
+    each_costs = -((personal - line.amount.gross) // line.line.quantity)
+    prior = lot.history.prior_price(min(starts), law.prior_price_days or _NO_LAW_DAYS)
+    return prior if reduction_ppm(each_costs, prior) is not None else None
+
+
+def promotions_of(basket: PricedBasket) -> dict[str, Promotion]:
+    """Return the promotions that a basket used, by id."""
+    return {use.promotion.promotion_id: use.promotion for use in basket.uses}
+
+
+@dataclass(frozen=True)
+class MakeQuotes:
+    """Makes quotes.
+
+    Attributes:
+        shelf: Returns the catalogue.
+        permits: The gate.
+        signs: Signs.
+        holds: Holds uses of promotions with caps.
+        purpose_id: The purpose of personal prices.
+        clock: The time.
+    """
+
+    shelf: Callable[[], Shelf]
+    permits: Permits
+    signs: Signs
+    holds: Holds
+    purpose_id: str
+    clock: Clock
+
+    async def __call__(self, asked: Asked) -> Made:
+        """Make a quote, and hold what it uses of promotions with caps. Others are for the caller to keep.
+
+        Raises:
+            RapportError: As `price`; PROFILE_ERASED, BRAND_REQUIRED, NOT_READY.
+        """
+        exhausted: frozenset[str] = frozenset()
+        while True:
+            made = self._made(asked, exhausted)
+            held = holding(made)
+            if not held:
+                return made
+            refused = await self.holds(made, held)
+            if not refused:
+                return made
+            exhausted |= frozenset(refused)
+
+    def _made(self, asked: Asked, exhausted: frozenset[str]) -> Made:
+        permission, permit, customer_id = None, DENIED, ""
+        if asked.profile_id:
+            permission = self.permits.check(
+                asked.profile_id,
+                self.purpose_id,
+                brand_id=asked.brand_id,
+                market=asked.market,
+                at_least=asked.at_least,
+            )
+            customer_id = permission.profile_id
+            if permission.permitted:
+                permit = Permit(True, permission.reference, permission.position)
+            elif permission.reason == Reason.ERASED:
+                raise ERRORS.error("PROFILE_ERASED", "the person was erased")
+        personal = permit.granted
+        brought = Brought(customer_id, permit, asked.codes, asked.loyalty if personal else "", exhausted=exhausted)
+        naming = Naming(new_id("quote"), new_id("decision"), asked.channel, micros_of(self.clock.now()))
+        priced = price(self.shelf(), asked.market, asked.lines, brought, naming)
+        document = canonical(priced.quote)
+        return Made(priced, permission, document, *self.signs.sign(document))
+
+
+def holding(made: Made) -> list[Use]:
+    """Return the uses that must be held: those of promotions with caps."""
+    return [use for use in made.priced.quote.basket.uses if use.promotion.caps.any]

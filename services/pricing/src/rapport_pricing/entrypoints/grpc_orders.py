@@ -1,0 +1,140 @@
+"""Redemptions and outcomes over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from rapport.pricing.v1 import pricing_pb2
+from rapport_chassis.clock import Clock
+from rapport_chassis.ids import new_id
+from rapport_chassis.once import Once
+from rapport_chassis.times import moment
+
+from rapport_pricing.app.decisions import Kept, Redemption
+from rapport_pricing.app.documents import Document, read_document
+from rapport_pricing.app.people import LedgerPeople
+from rapport_pricing.app.redeeming import Order, basket_of, check, paid_uses, settled
+from rapport_pricing.app.shelf import Shelf
+from rapport_pricing.app.times import micros_of, moment_of
+from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.quotes import Settled
+from rapport_pricing.entrypoints.ports import Journal, Unit, Verifies
+from rapport_pricing.translate.redemptions import kept_from, quote_redeemed, redemption_message
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Answers for what becomes of quotes.
+
+    Attributes:
+        once: Takes changes, each in a transaction, once.
+        keys: Verifies quotes.
+        journal: Keeps decisions.
+        shelf: Returns the catalogue.
+        people: Who is whose.
+        clock: The time.
+    """
+
+    once: Once[Unit]
+    keys: Verifies
+    journal: Journal
+    shelf: Callable[[], Shelf]
+    people: LedgerPeople
+    clock: Clock
+
+    async def RedeemQuote(self, request: pricing_pb2.RedeemQuoteRequest, context: Context) -> pricing_pb2.Redemption:
+        """Use a quote in an order, once."""
+        signed = request.quote
+        if not self.keys.verify(signed.kid, signed.document, signed.signature):
+            raise ERRORS.error("QUOTE_TAMPERED", "the signature is not one of the document", field="quote.signature")
+        document = read_document(signed.document)
+        order = Order(
+            request.order_id,
+            self.people.current(request.profile_id),
+            request.channel,
+            micros_of(self.clock.now()),
+            request.source_event_id,
+        )
+        known = await self.journal.find(document.decision_id)
+        kept = known if known is not None and known.body else kept_from(document, signed)
+
+        async def redeem(unit: Unit) -> pricing_pb2.Redemption:
+            return await self._redeem(unit, document, order, kept)
+
+        return await self.once.run(request, pricing_pb2.Redemption, redeem, target=document.quote_id)
+
+    async def ReportOutcome(
+        self, request: pricing_pb2.ReportOutcomeRequest, context: Context
+    ) -> pricing_pb2.ReportOutcomeResponse:
+        """Keep what became of prices that were shown."""
+        rows = {each.outcome_id: _row(each) for each in request.outcomes}
+
+        async def report(unit: Unit) -> pricing_pb2.ReportOutcomeResponse:
+            new = await unit.report(list(rows.values()), self.clock.now())
+            return pricing_pb2.ReportOutcomeResponse(recorded=new, repeated_before=len(request.outcomes) - new)
+
+        return await self.once.run(request, pricing_pb2.ReportOutcomeResponse, report, target="outcomes")
+
+    async def _redeem(self, unit: Unit, document: Document, order: Order, kept: Kept) -> pricing_pb2.Redemption:
+        shelf = self.shelf()
+        basket = basket_of(document, shelf, {})
+        bound_to = self.people.current(document.customer_id)
+        earlier = await unit.redeemed(document.quote_id)
+        if earlier is not None and earlier.order_id == order.order_id and earlier.profile_id == order.customer_id:
+            return pricing_pb2.Redemption.FromString(earlier.body)
+        check(document, basket, bound_to, order)
+        if earlier is not None:
+            raise _used()
+        paid = settled(document, basket, shelf, order.at_us)
+        answer = redemption_message(document, order, paid)
+        fact_id = new_id("fact") if order.customer_id else ""
+        redeemed_at = moment_of(order.at_us)
+        redemption = Redemption(
+            document.quote_id,
+            order.order_id,
+            order.customer_id,
+            document.decision_id,
+            fact_id,
+            answer.SerializeToString(),
+            redeemed_at,
+            kept,
+        )
+        if not await unit.redeem(redemption):
+            raise _used()
+        for each in sorted(paid_uses(basket, paid.basket), key=lambda use: use.promotion.promotion_id):
+            if each.promotion.caps.any:
+                await unit.commit(document.quote_id, each, order.at_us)
+        if fact_id:
+            await self._tell(unit, document, order, paid, fact_id)
+        return answer
+
+    async def _tell(self, unit: Unit, document: Document, order: Order, paid: Settled, fact_id: str) -> None:
+        tax = self.shelf().rules.at(order.at_us).market(document.market).tax
+        event = quote_redeemed(
+            document, order, paid.basket, fact_id=fact_id, tax=tax, decision_ids=(), recorded_at=self.clock.now()
+        )
+        await unit.tell([event])
+
+
+def _used() -> Exception:
+    return ERRORS.error("QUOTE_REDEEMED", "the quote was used in another order", field="quote")
+
+
+def _row(outcome: pricing_pb2.Outcome) -> tuple[object, ...]:
+    return (
+        outcome.outcome_id,
+        outcome.exposure_id,
+        outcome.product_id,
+        outcome.variant_id,
+        outcome.market,
+        outcome.price_version,
+        outcome.kind,
+        outcome.quantity,
+        outcome.quote_id,
+        micros_of(moment(outcome.occurred_at)),
+    )

@@ -1,0 +1,171 @@
+"""Quotes: asked for, answered, kept, and read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from rapport.pricing.v1 import events_pb2, pricing_pb2, quote_pb2
+from rapport_privacy.translate import decision_message
+
+from rapport_pricing.app.decisions import Kept
+from rapport_pricing.app.quoting import Asked, AskedLine, Brought, Made, claim, promotions_of
+from rapport_pricing.app.shelf import Lot
+from rapport_pricing.app.stored import ProductState
+from rapport_pricing.app.times import moment_of
+from rapport_pricing.domain.baskets import Part, PricedLine
+from rapport_pricing.domain.explaining import CODES
+from rapport_pricing.domain.ledger import PriorPrice, reduction_ppm
+from rapport_pricing.domain.personal import Permit
+from rapport_pricing.domain.promotions import Promotion
+from rapport_pricing.domain.tax import Totals
+from rapport_pricing.translate.money import set_money
+from rapport_pricing.translate.products import AVAILABILITIES
+
+_PARTS: Final = {
+    Part.PUBLISHED: quote_pb2.COMPONENT_KIND_PUBLISHED,
+    Part.PROMOTION: quote_pb2.COMPONENT_KIND_PROMOTION,
+    Part.PERSONAL: quote_pb2.COMPONENT_KIND_PERSONAL,
+    Part.TAX: quote_pb2.COMPONENT_KIND_TAX,
+}
+AnyTotals = quote_pb2.Quote | pricing_pb2.Redemption
+
+
+def asked_of(request: pricing_pb2.GetQuoteRequest) -> Asked:
+    """Return what is asked."""
+    return Asked(
+        request.profile_id,
+        request.market,
+        request.brand_id,
+        request.channel,
+        tuple([AskedLine(each.product_id, each.variant_id, each.quantity) for each in request.lines]),
+        frozenset(request.codes),
+        request.loyalty,
+        request.at_least if request.HasField("at_least") else None,
+    )
+
+
+def quote_message(made: Made) -> quote_pb2.Quote:
+    """Return a quote as it is answered."""
+    priced = made.priced
+    quote, basket = priced.quote, priced.quote.basket
+    currency = quote.currency
+    message = quote_pb2.Quote(
+        quote_id=quote.quote_id,
+        decision_id=quote.decision_id,
+        profile_id=quote.customer_id,
+        market=quote.market,
+        channel=quote.channel,
+        personalised=basket.personalised,
+        law_rule_ids=quote.law_rules,
+        permission=decision_message(made.permission) if made.permission is not None else None,
+    )
+    used = promotions_of(basket)
+    for line, lot, law in zip(basket.lines, priced.lots, priced.laws, strict=True):
+        put_line(message.lines.add(), line, currency)
+        put_claim(message.lines[-1], line, claim(lot, law, line, used, quote.issued_us), currency)
+        message.lines[-1].availability = availability_of(lot)
+    put_totals(message, basket.totals, currency)
+    for use in basket.uses:
+        put_use(message.uses.add(), use.promotion, use.amount, currency)
+    for text in priced.disclosures:
+        message.disclosures.add(rule_id=text.rule_id, text_code=text.text_code, text=text.text)
+    message.issued_at.FromMicroseconds(quote.issued_us)
+    message.expires_at.FromMicroseconds(quote.expires_us)
+    signed = message.signed
+    signed.document, signed.kid, signed.signature = made.document, made.kid, made.signature
+    return message
+
+
+def put_line(message: quote_pb2.QuotedLine, line: PricedLine, currency: str) -> None:
+    """Say what a line costs."""
+    asked, amount, components = line
+    message.product_id, message.variant_id = asked.product_id, asked.variant_id
+    message.quantity, message.price_version = asked.quantity, asked.price_version
+    set_money(message.list, asked.published, currency)
+    set_money(message.net, amount.net, currency)
+    set_money(message.tax, amount.tax, currency)
+    set_money(message.gross, amount.gross, currency)
+    for part, ref, version, taken, rule in components:
+        component = message.components.add(
+            kind=_PARTS[part], text_code=CODES[part], reference=ref, version=version, held_by_rule=rule
+        )
+        set_money(component.amount, taken, currency)
+
+
+def put_claim(message: quote_pb2.QuotedLine, line: PricedLine, prior: PriorPrice | None, currency: str) -> None:
+    """Say which reduction may be claimed, if any."""
+    if prior is None:
+        return
+    personal = sum(part.amount for part in line.components if part.part is Part.PERSONAL)
+    each_costs = -((personal - line.amount.gross) // line.line.quantity)
+    set_money(message.prior, prior.gross, currency)
+    message.reduction_ppm = reduction_ppm(each_costs, prior) or 0
+
+
+def put_totals(message: AnyTotals, totals: Totals, currency: str) -> None:
+    """Say what a basket costs."""
+    set_money(message.net, totals.net, currency)
+    set_money(message.tax, totals.tax, currency)
+    set_money(message.gross, totals.gross, currency)
+    set_money(message.all_in, totals.all_in, currency)
+
+
+def put_use(message: quote_pb2.PromotionUse, promotion: Promotion, amount: int, currency: str) -> None:
+    """Say what a promotion took off."""
+    message.promotion_id, message.version = promotion.promotion_id, promotion.version
+    set_money(message.amount, amount, currency)
+    message.reserved = promotion.caps.any
+
+
+def availability_of(lot: Lot) -> events_pb2.Availability.ValueType:
+    """Return whether a listing can be bought; if nobody counted it, it can."""
+    if lot.product.state is ProductState.DISCONTINUED:
+        return events_pb2.AVAILABILITY_DISCONTINUED
+    return AVAILABILITIES[lot.stock.availability] if lot.stock is not None else events_pb2.AVAILABILITY_IN_STOCK
+
+
+def kept_of(made: Made, message: quote_pb2.Quote) -> Kept:
+    """Return a quote as it is kept."""
+    priced = made.priced
+    quote, brought = priced.quote, priced.brought
+    inputs = [
+        [brought.permit.granted, brought.permit.reference, brought.permit.position],
+        sorted(brought.codes),
+        brought.loyalty,
+        [[each.promotion_id, each.version] for each in brought.offers],
+        sorted(brought.exhausted),
+    ]
+    return Kept(
+        quote.decision_id,
+        quote.quote_id,
+        quote.customer_id,
+        moment_of(quote.issued_us),
+        priced.epoch,
+        priced.position,
+        message.SerializeToString(),
+        json.dumps(inputs, separators=(",", ":")),
+    )
+
+
+def brought_of(inputs: str, customer_id: str, offers: Mapping[tuple[str, int], Promotion]) -> Brought:
+    """Return what a kept quote was made from besides the catalogue.
+
+    Raises:
+        KeyError: An offer is not held any more.
+    """
+    permit, codes, loyalty, brought, exhausted = json.loads(inputs)
+    return Brought(
+        customer_id,
+        Permit(*permit),
+        frozenset(codes),
+        loyalty,
+        tuple(offers[offer_id, version] for offer_id, version in brought),
+        frozenset(exhausted),
+    )
+
+
+def offers_in(inputs: str) -> Sequence[tuple[str, int]]:
+    """Return the offers, with their versions, that a kept quote was made from."""
+    return [(offer_id, version) for offer_id, version in json.loads(inputs)[3]]
