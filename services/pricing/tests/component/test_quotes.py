@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator
 
 import pytest
 from pricing_desk import (
@@ -44,7 +43,7 @@ def promised(quote: quote_pb2.Quote) -> list[object]:
 
 
 @pytest.fixture
-async def consented(desk: Desk, installation: PricingInstallation) -> AsyncIterator[str]:
+async def consented(desk: Desk, installation: PricingInstallation) -> str:
     """Somebody who wants personal prices."""
     profile_id = new_id("profile")
     await asyncio.to_thread(installation.ledger.grant, profile_id, PERSONAL)
@@ -55,7 +54,7 @@ async def consented(desk: Desk, installation: PricingInstallation) -> AsyncItera
         return bool(quote.permission.reference)
 
     await eventually(known, timeout_s=20)
-    yield profile_id
+    return profile_id
 
 
 async def test_a_basket_is_priced_line_by_line_with_tax_and_signed(desk: Desk) -> None:
