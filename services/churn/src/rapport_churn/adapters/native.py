@@ -38,7 +38,6 @@ def load_scorer(files: Mapping[str, bytes]) -> Scorer:
 
     Raises:
         UnusableArtefactError: The files are not an artefact.
-        UnreadableModelError: The text of trees is damaged.
         NativeError: The library is missing, or gives other scores than in training.
     """
     return Scorer.load(files, NativeModel)

@@ -26,7 +26,7 @@ from rapport_churn.domain.segments import Fifths, segment, tier
 from rapport_churn.domain.shap_tables import NotTabulableError, ShapTables
 from rapport_churn.domain.stack import Member, Stack
 from rapport_churn.domain.survival import Hazard
-from rapport_churn.domain.trees import parse
+from rapport_churn.domain.trees import UnreadableModelError, parse
 from rapport_churn.domain.value import Value, ValueModel
 
 Floats = NDArray[np.float64]
@@ -294,7 +294,10 @@ class Scorer:
         return total
 
     def _open_tables(self, files: Mapping[str, bytes]) -> None:
-        forest = parse(files[TREES].decode())
+        try:
+            forest = parse(files[TREES].decode())
+        except (UnreadableModelError, UnicodeDecodeError) as error:
+            raise UnusableArtefactError(f"{TREES} cannot be read") from error
         self._trees_base = sum(tree.expected() for tree in forest.trees)
         try:
             self._tables = ShapTables(forest, [int(group) for group in self._groups], len(self.groups))

@@ -130,14 +130,11 @@ class Fit:
         return scores
 
 
-def fit_until_best(
-    rows: lightgbm.Dataset, held_out: lightgbm.Dataset, settings: Settings, objective: str, seed: int
-) -> Fit:
-    """Fit, and stop when the loss of held-out rows has not fallen for a while."""
+def fit_until_best(rows: lightgbm.Dataset, held_out: lightgbm.Dataset, settings: Settings, most_rounds: int) -> Fit:
+    """Fit, and stop when the log-loss of held-out rows has not fallen for a while."""
     stopping = lightgbm.early_stopping(_PATIENCE, verbose=False)
-    booster = lightgbm.train(
-        settings.of(objective, seed), rows, MOST_ROUNDS, valid_sets=[held_out], callbacks=[stopping]
-    )
+    parameters = settings.of("binary", 1)
+    booster = lightgbm.train(parameters, rows, most_rounds, valid_sets=[held_out], callbacks=[stopping])
     return Fit(booster, max(booster.best_iteration, 1))
 
 

@@ -142,10 +142,9 @@ def fit_stopped(
     held_out: NDArray[np.bool_],
     columns: Sequence[Column],
     settings: Sequence[Settings],
-    seed: int,
-    objective: str = "binary",
+    most_rounds: int,
 ) -> list[Fit]:
     """Fit with each of several settings until held-out rows are told best; the rows are binned once."""
     rows = dataset(values[~held_out], labels[~held_out], columns)
     judged = dataset(values[held_out], labels[held_out], columns, rows)
-    return [fit_until_best(rows, judged, each, objective, seed) for each in settings]
+    return [fit_until_best(rows, judged, each, most_rounds) for each in settings]

@@ -1,7 +1,8 @@
 """The one recipe for anybody's data: a frame in, an artefact out; nothing is set by hand and nothing is assumed.
 
 Whose rhythm of buying is known but not yet who stayed away gets BG/NBD alone; with some labels logistic regression
-joins, and with enough of them trees. Their settings are searched, their weights and the calibrator chosen, by looking back.
+joins, and with enough of them trees. Their settings are searched, and their weights and the calibrator are chosen, by
+looking back.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from rapport_churn.domain.linear import Linear
 from rapport_churn.domain.stack import Member, Stack
 from rapport_churn.training import backtest
 from rapport_churn.training.backtest import Kind, Told
-from rapport_churn.training.boosting import SOUND, Settings, drawn
+from rapport_churn.training.boosting import MOST_ROUNDS, SOUND, Settings, drawn
 from rapport_churn.training.fitting import NotFittedError
 from rapport_churn.training.frame import Frame
 from rapport_churn.training.members import (
@@ -60,6 +61,7 @@ class Effort:
         origins: Instants of the past that are replayed.
         search_rows: Rows that a search learns from at most.
         rows: Rows that the model learns from at most.
+        rounds: Rounds that trees are grown at most.
     """
 
     draws: int = 12
@@ -67,6 +69,7 @@ class Effort:
     origins: int = 4
     search_rows: int = 20_000
     rows: int = 120_000
+    rounds: int = MOST_ROUNDS
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,7 @@ class _Looking:
         for number, (train, held, judged) in enumerate(parts):
             self.progress("search", number / len(parts))
             values, labels = train.values[:, self.used], train.churned.astype(np.float64)
-            fits = fit_stopped(values, labels, held, self._columns, settings, 1)
+            fits = fit_stopped(values, labels, held, self._columns, settings, self.effort.rounds)
             seen = judged if judged is not None else train.rows(held)
             truth = seen.churned.astype(np.float64)
             for at, fit in enumerate(fits):
@@ -256,7 +259,7 @@ class _Looking:
                 Member.LOGISTIC: fit_linear(values[~out], labels[~out], self._columns, self.ridge).log_odds(values[out])
             }
             if with_trees:
-                (fit,) = fit_stopped(values, labels, out, self._columns, [settings], 1)
+                (fit,) = fit_stopped(values, labels, out, self._columns, [settings], self.effort.rounds)
                 said[Member.LIGHTGBM] = fit.log_odds(values[out])
             told.append(Told(held, labels[out], said))
         self.progress("backtest", 1.0)

@@ -1,0 +1,335 @@
+"""From events to an artefact that scores: the recipe, its cold starts, the job and what it leaves behind."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rapport_churn
+from rapport_churn.adapters.native import NativeError, load_scorer
+from rapport_churn.domain.drift import Distribution, look
+from rapport_churn.domain.facts import DAY, FactKind
+from rapport_churn.domain.features import Summary
+from rapport_churn.domain.labels import Horizon, PopulationRule
+from rapport_churn.domain.membership import Membership, is_absent, is_present
+from rapport_churn.domain.scoring import UnusableArtefactError
+from rapport_churn.domain.stack import Member
+from rapport_churn.training import backtest
+from rapport_churn.training.artefact import Scope, write_artefact
+from rapport_churn.training.backtest import Told
+from rapport_churn.training.boosting import SOUND, bagged, dataset, fit_rounds
+from rapport_churn.training.frame import Column, Frame
+from rapport_churn.training.job import Refused, _load, train
+from rapport_churn.training.members import folds_of, usable_columns
+from rapport_churn.training.recipe import Effort, NotLearnableError, learn
+
+NOW = 500 * DAY
+PEOPLE = 350
+EFFORT = {"draws": 2, "bag": 1, "origins": 2, "search_rows": 1500, "rows": 2500, "rounds": 60}
+SMALL = Effort(draws=2, seeds=(1,), origins=2, search_rows=1500, rows=2500, rounds=60)
+
+
+def orders(seed: int, people: int):
+    """Yield who ordered when and for how much: rates and lifetimes differ, and the fickle return things first."""
+    draw = np.random.default_rng(seed)
+    for number in range(people):
+        at, rate, stops = draw.uniform(0, 350), draw.gamma(1.2, 1 / 25.0), draw.beta(1.0, 5.0)
+        worth = draw.gamma(4.0, 900.0)
+        while at < 500:
+            yield f"prf_{number:04}", FactKind.ORDER, at, int(draw.gamma(3.0, worth / 3.0)) + 100
+            if draw.random() < stops:
+                yield f"prf_{number:04}", FactKind.RETURNED, at + 1, 500
+                break
+            at += draw.exponential(1 / rate)
+
+
+def write_job(folder: Path, people: int, header: dict | None = None, seed: int = 1) -> Path:
+    (folder / "events").mkdir(parents=True)
+    with (folder / "events" / "part-0.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(
+            [
+                "fact_id",
+                "profile_id",
+                "owner_version",
+                "kind",
+                "occurred_at",
+                "arrived_at",
+                "value",
+                "quantity",
+                "channel",
+            ]
+        )
+        for number, (profile_id, kind, day, value) in enumerate(orders(seed, people)):
+            at = int(day * DAY)
+            rows.writerow([f"f{number}", profile_id, 1, int(kind), at, at, value, 1, 0])
+    (folder / "header.json").write_text(json.dumps({"as_of": NOW, "effort": EFFORT, **(header or {})}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory):
+    folder = write_job(tmp_path_factory.mktemp("job"), PEOPLE)
+    train(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(job):
+    return {path.name: path.read_bytes() for path in (job / "artefact").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def frames(job):
+    about = json.loads((job / "built" / "about.json").read_bytes())
+    return _load(job / "built" / "frame.npz", about), _load(job / "built" / "newest.npz", about), about
+
+
+def summaries(frame: Frame) -> list[Summary]:
+    columns = (frame.frequency, frame.recency, frame.tenure, frame.mean_value)
+    return [Summary(int(a), int(b), int(c), float(d)) for a, b, c, d in zip(*columns, strict=True)]
+
+
+def test_reasons_sum_to_the_score_and_chances_never_cross(files, frames):
+    scorer, newest = load_scorer(files), frames[1]
+    for row, summary in zip(newest.values[:100], summaries(newest), strict=False):
+        score = scorer.score(row.tolist(), summary)
+        assert score.base + sum(score.reasons.values()) == pytest.approx(score.log_odds, abs=1e-12)
+        chances = [score.churn[days] for days in sorted(score.churn)]
+        assert chances == sorted(chances, reverse=True)
+        assert score.churn[scorer.horizon_days] == pytest.approx(1 / (1 + np.exp(-score.log_odds)))
+        assert score.value is not None
+        assert 0.0 <= score.value.low <= score.value.mean <= score.value.high
+        assert 0.0 <= score.rank <= 1.0
+        assert score.segment
+        assert score.tier
+
+
+def test_one_at_a_time_and_all_at_once_score_the_same(files, frames):
+    scorer, newest = load_scorer(files), frames[1]
+    told = summaries(newest)
+    at_once = scorer.log_odds_of(newest.values, told)
+    singly = [scorer.score(row, summary).log_odds for row, summary in zip(newest.values, told, strict=True)]
+    assert singly == pytest.approx(at_once, abs=1e-9)
+
+
+def test_scores_tell_leavers_from_stayers_in_windows_that_taught_nothing(files):
+    card = json.loads(files["card.json"])
+    by_name = {each["name"]: each for each in card["metrics"]}
+    assert by_name["auc"]["value"] > 0.65
+    assert by_name["auc"]["value"] > by_name["auc"]["reference"] - 0.01
+    assert by_name["ece"]["value"] < by_name["ece"]["reference"] + 0.08
+
+
+def test_the_same_events_and_seed_give_the_same_bytes(job, files, tmp_path):
+    again = write_job(tmp_path / "again", PEOPLE)
+    train(again)
+    assert {path.name: path.read_bytes() for path in (again / "artefact").iterdir()} == files
+
+
+def test_the_card_shows_whom_the_model_learned_from_and_whom_not(files, tmp_path):
+    card = json.loads(files["card.json"])
+    members, salt, root = (
+        Membership.load(files["members.bin"]),
+        bytes.fromhex(card["salt"]),
+        bytes.fromhex(card["rows_root"]),
+    )
+    present = next(f"prf_{at:04}" for at in range(PEOPLE) if _is_member(members, f"prf_{at:04}", salt))
+    assert is_present(present, salt, card["people"], root, members.presence(present, salt))
+    train(without := write_job(tmp_path / "without", PEOPLE, {"erased": [present]}))
+    files = {path.name: path.read_bytes() for path in (without / "artefact").iterdir()}
+    card, members = json.loads(files["card.json"]), Membership.load(files["members.bin"])
+    salt, root = bytes.fromhex(card["salt"]), bytes.fromhex(card["rows_root"])
+    assert is_absent(present, salt, card["people"], root, members.absence(present, salt))
+
+
+def _is_member(members: Membership, profile_id: str, salt: bytes) -> bool:
+    try:
+        members.presence(profile_id, salt)
+    except ValueError:
+        return False
+    return True
+
+
+def test_no_row_of_anybody_is_in_the_artefact(files, frames):
+    told = json.loads(files["model.json"])
+    own = {tuple(row[~np.isnan(row)]) for row in frames[1].values[:, told["used"]]}
+    assert not own & {tuple(value for value in row if value == value) for row in told["probes"]["rows"]}
+    assert b"prf_" not in b"".join(files.values())
+
+
+def test_the_kept_distributions_find_no_drift_where_there_is_none(files, frames):
+    reference = [Distribution(**each) for each in json.loads(files["reference.json"])]
+    assert not any(each.drifted for each in look(reference, frames[1].values))
+
+
+def test_a_job_started_again_goes_on_where_it_was(job, tmp_path):
+    folder = write_job(tmp_path / "job", PEOPLE)
+    (folder / "events" / "part-0.csv").unlink()
+    (folder / "built").mkdir()
+    for path in (job / "built").iterdir():
+        (folder / "built" / path.name).write_bytes(path.read_bytes())
+    assert (train(folder) / "model.json").read_bytes() == (job / "artefact" / "model.json").read_bytes()
+
+
+def test_the_job_is_a_process_that_tells_progress_and_its_result(job):
+    told = subprocess.run(
+        [sys.executable, "-m", "rapport_churn.training.job", str(job)],
+        capture_output=True, text=True, stdin=subprocess.PIPE, check=True, timeout=100,
+    )  # fmt: skip
+    assert json.loads(told.stdout.splitlines()[-1]) == {"result": str(job / "artefact")}
+
+
+def test_too_few_purchases_are_refused_with_a_reason(tmp_path):
+    with pytest.raises(Refused) as refused:
+        train(write_job(tmp_path / "job", 3))
+    assert refused.value.reason == "TOO_FEW_GAPS"
+
+
+def test_without_labels_the_rhythm_scores_alone(frames):
+    frame, newest, about = frames
+    horizon = Horizon(**about["horizon"])
+    nobody = np.zeros(len(frame), dtype=bool)
+    learned = learn(frame.rows(nobody), newest, horizon, SMALL)
+    assert learned.stack.weights == {Member.BGNBD: 1.0}
+    scope = Scope(about["feature_set"], horizon, PopulationRule(**about["population"]))
+    scorer = load_scorer(write_artefact(frame.rows(nobody), newest, learned, None, scope))
+    score = scorer.score(newest.values[0], summaries(newest)[0])
+    assert {group for group, added in score.reasons.items() if added} == {"buying_rhythm"}
+    assert score.base + sum(score.reasons.values()) == pytest.approx(score.log_odds)
+
+
+def test_with_few_labels_logistic_regression_joins(frames):
+    frame, newest, about = frames
+    learned = learn(frame.rows(np.arange(0, len(frame), 5)[:600]), newest, Horizon(**about["horizon"]), SMALL)
+    assert learned.trees is None
+    assert set(learned.stack.weights) <= {Member.LOGISTIC, Member.BGNBD}
+    assert learned.stack.weights[Member.LOGISTIC] > 0
+
+
+def test_nothing_known_teaches_nothing(frames):
+    frame = frames[0].rows(np.zeros(len(frames[0]), dtype=bool))
+    with pytest.raises(NotLearnableError):
+        learn(frame, None, Horizon(90, 180), SMALL)
+
+
+def test_open_windows_teach_nothing_at_an_origin(frames):
+    frame, _, about = frames
+    horizon = Horizon(**about["horizon"])
+    for origin in backtest.origins(frame, horizon, 4):
+        used = frame.cutoffs[backtest.trainable(frame, origin, horizon)]
+        assert all(horizon.is_closed(int(cutoff), origin) for cutoff in np.unique(used))
+        assert origin not in used
+
+
+def test_rows_of_one_person_are_in_one_fold(frames):
+    fold = folds_of(frames[0].profiles, 5)
+    for profile in np.unique(frames[0].profiles)[:50]:
+        assert len(set(fold[frames[0].profiles == profile])) == 1
+
+
+def test_a_column_that_only_tells_the_date_is_not_learned_from(frames):
+    frame = frames[0]
+    names = [column.name for column in frame.columns]
+    assert "month" not in [names[at] for at in usable_columns(frame)]
+
+
+def test_a_calibrator_that_did_not_hold_forward_is_not_used():
+    draw = np.random.default_rng(1)
+    told, horizon = [], Horizon(30, 60)
+    for number, shift in enumerate((1.0, -1.0, 1.0, -1.0)):
+        odds = draw.normal(size=2000)
+        labels = (draw.random(2000) < 1 / (1 + np.exp(-odds - shift))).astype(float)
+        told.append(Told(number * 40 * DAY, labels, {Member.BGNBD: odds}))
+    kind, _, losses = backtest.choose_calibrator(told, {Member.BGNBD: 1.0}, horizon)
+    assert kind is backtest.Kind.NONE
+    assert losses["none"] < losses["intercept"]
+
+
+def test_a_calibrator_that_held_forward_is_used():
+    draw = np.random.default_rng(2)
+    told, horizon = [], Horizon(30, 60)
+    for number in range(4):
+        odds = draw.normal(size=2000) * 2
+        labels = (draw.random(2000) < 1 / (1 + np.exp(-0.5 * odds + 0.7))).astype(float)
+        told.append(Told(number * 40 * DAY, labels, {Member.BGNBD: odds}))
+    kind, calibrator, _ = backtest.choose_calibrator(told, {Member.BGNBD: 1.0}, horizon)
+    assert kind is backtest.Kind.PLATT
+    assert (calibrator.slope, calibrator.intercept) == pytest.approx((0.5, -0.7), abs=0.08)
+
+
+def test_a_bag_says_the_mean_of_its_fits():
+    draw = np.random.default_rng(3)
+    values = draw.normal(size=(400, 3))
+    labels = (values[:, 0] + draw.normal(size=400) > 0).astype(float)
+    columns = [Column(name, "g") for name in "abc"]
+    fits = [fit_rounds(dataset(values, labels, columns), SOUND, "binary", seed, 5) for seed in (1, 2, 3)]
+    scorer = backtest_kernel(bagged(fits))
+    assert scorer.log_odds_of(values) == pytest.approx(
+        np.mean([fit.log_odds(values) for fit in fits], axis=0), abs=1e-12
+    )
+
+
+def backtest_kernel(text: str):
+    from rapport_churn.adapters.native import NativeModel
+
+    return NativeModel(text)
+
+
+def test_an_artefact_that_is_damaged_or_does_not_score_as_in_training_is_refused(files):
+    with pytest.raises(UnusableArtefactError):
+        load_scorer({name: content for name, content in files.items() if name != "model.json"})
+    with pytest.raises(UnusableArtefactError):
+        load_scorer({**files, "model.json": files["model.json"][:-9]})
+    told = json.loads(files["model.json"])
+    if "model.txt" in files:
+        told["probes"]["log_odds"]["model.txt"][0] += 1e-3
+        with pytest.raises(NativeError):
+            load_scorer({**files, "model.json": json.dumps(told).encode()})
+
+
+def test_a_table_without_time_is_learned_by_folds():
+    draw = np.random.default_rng(4)
+    values = draw.normal(size=(1200, 4))
+    values[:, 3] = draw.integers(0, 3, 1200)
+    labels = (draw.random(1200) < 1 / (1 + np.exp(-values[:, 0] - (values[:, 3] == 1)))).astype(np.int8)
+    empty = np.empty(0)
+    frame = Frame(
+        tuple(Column(name, name, name == "d") for name in "abcd"), values, np.arange(1200), np.zeros(1200, np.int64),
+        labels, np.where(labels, np.inf, 20.0), np.full(1200, -1), empty, empty, empty, empty,
+    )  # fmt: skip
+    learned = learn(frame, None, Horizon(90, 180), SMALL)
+    scorer = load_scorer(write_artefact(frame, frame, learned, None, Scope("x", Horizon(90, 180), PopulationRule(365))))
+    scores = [scorer.score(row, None) for row in values]
+    assert [each.log_odds for each in scores] == pytest.approx(learned.scores(frame, 90), abs=1e-9)
+    assert backtest.judge(labels.astype(float), learned.scores(frame, 90)).area > 0.7
+    same = learn(replace(frame, profiles=frame.profiles.copy()), None, Horizon(90, 180), SMALL)
+    assert same.stack == learned.stack
+
+
+FORBIDDEN = {
+    "is_unbalance", "scale_pos_weight", "class_weight", "pos_bagging_fraction", "neg_bagging_fraction",
+    "sample_weight", "SMOTE", "RandomOverSampler", "RandomUnderSampler", "imblearn",
+}  # fmt: skip
+
+
+def test_nothing_in_the_package_weights_or_samples_by_class():
+    root = Path(rapport_churn.__file__).parent
+    for path in root.rglob("*.py"):
+        named = {
+            value
+            for node in ast.walk(ast.parse(path.read_text()))
+            for value in (
+                getattr(node, "arg", None), getattr(node, "id", None), getattr(node, "attr", None),
+                getattr(node, "value", None), getattr(node, "module", None),
+            )
+            if isinstance(value, str)
+        }  # fmt: skip
+        assert not named & FORBIDDEN, path
