@@ -29,6 +29,7 @@ HOLD_GATE: Final = (FOLLOW_LEDGER, "consent.checks.read")
 """What a holder's gate needs: to follow the ledger, and to ask it where it does not know enough itself."""
 
 _RENEW_BEFORE: Final = timedelta(days=10)
+_OF_SERVICES: Final = tuple(name for service in SERVICES for name in service.certificates)
 _RESERVED: Final = frozenset({CLI, PROVISION_USER, "nats", "authority"})
 
 
@@ -52,7 +53,7 @@ def tls_files(environment: Environment, name: str) -> IssuedFiles:
 def issue_certificates(environment: Environment) -> None:
     """Issue the certificates that are missing, and renew those that end within days."""
     authority = LocalAuthority(environment.certificates)
-    names = [CLI, PROVISION_USER, "nats", *(service.name for service in SERVICES)]
+    names = [CLI, PROVISION_USER, "nats", *_OF_SERVICES]
     for name in (*names, *(holder for holder in holders(environment) if holder not in names)):
         certificate = authority.files(name).certificate
         if not certificate.exists() or expiry(certificate) < datetime.now(UTC) + _RENEW_BEFORE:
@@ -67,7 +68,7 @@ def holders(environment: Environment) -> list[str]:
 def gate_holders(environment: Environment) -> list[str]:
     """Return the clients that may hold a consent gate; the environment's own holders are not among them."""
     certificates = read_policy(environment).certificates
-    own = {*_RESERVED, *(service.name for service in SERVICES)}
+    own = {*_RESERVED, *_OF_SERVICES}
     names = [name for name in holders(environment) if name not in own]
     return [name for name in names if Grants(certificates.get(caller(name), ())).allow(FOLLOW_LEDGER)]
 
@@ -117,7 +118,7 @@ def add_client(environment: Environment, name: str, permissions: Sequence[str]) 
     Raises:
         Failure: The name belongs to a service, or a permission is malformed.
     """
-    if name in _RESERVED or any(service.name == name for service in SERVICES):
+    if name in _RESERVED or name in _OF_SERVICES:
         raise Failure(f"the name {name!r} is taken by the environment itself", hint="choose another one")
     policy = read_policy(environment)
     held = list(dict.fromkeys([*policy.certificates.get(caller(name), ()), *permissions]))

@@ -46,6 +46,7 @@ class LocalService:
         name: Its name, for example `consent`.
         further_databases: Those beside its own, each with roles of its own.
         gate: Whether it holds a consent gate.
+        eraser: Whether it deletes messages of its stream, with the certificate of a user that may do nothing else.
         folders: Settings that name a folder of its own -> that folder's name; made before the start.
         settings: Further settings, without the prefix of the service.
         roles: What operators may do in it: role -> permissions. Administrators may do everything.
@@ -55,6 +56,7 @@ class LocalService:
     name: str
     further_databases: tuple[LocalDatabase, ...] = ()
     gate: bool = False
+    eraser: bool = False
     folders: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -80,6 +82,11 @@ class LocalService:
         if found is None or found.origin is None:
             raise ModuleNotFoundError(self.module)
         return Path(found.origin).with_name(database.migrations)
+
+    @property
+    def certificates(self) -> tuple[str, ...]:
+        """Whose certificates it needs: its own, and its eraser's where it has one."""
+        return (self.name, f"{self.name}-eraser") if self.eraser else (self.name,)
 
     @property
     def prefix(self) -> str:
@@ -145,6 +152,20 @@ SERVICES: Final = (
                 '{"record": {"key": {"source": "crm", "source_record_id": "1"}, "person": {"identifiers": '
                 '[{"kind": "IDENTIFIER_KIND_EMAIL", "value": "someone@example.com"}]}}}'
             ),
+        },
+    ),
+    LocalService(
+        "churn",
+        gate=True,
+        eraser=True,
+        folders={"MODELS__FOLDER": "models", "MODELS__WORK_FOLDER": "work"},
+        settings={"PROFILING__CURRENCY": "GBP"},
+        roles={"analyst": ("churn.*",)},
+        examples={
+            "churn.v1.ChurnService/ScoreProfile": f'{{"profile_id": "{_SOMEBODY}"}}',
+            "churn.v1.ChurnService/BatchScoreProfiles": f'{{"profile_ids": ["{_SOMEBODY}"]}}',
+            "churn.v1.ChurnService/RankProfiles": '{"order": "RANK_ORDER_VALUE_AT_RISK", "at_risk_only": true}',
+            "churn.v1.ModelService/TrainModel": '{"seed": 1}',
         },
     ),
 )
@@ -226,6 +247,11 @@ def variables(
         "AUTH__ISSUERS_FILE": str(environment.issuers_file),
         "TELEMETRY__FOLDER": str(environment.telemetry),
         **(_gate(service, own, connections) if service.gate else {}),
+        **(
+            _tls("ERASER", LocalAuthority(environment.certificates).files(service.certificates[1]))
+            if service.eraser
+            else {}
+        ),
         **{name: str(environment.service_folder(service.name) / folder) for name, folder in service.folders.items()},
         **service.settings,
     }
