@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from datasets import instant, log_of
+from churn_data import instant, log_of
 from logs import EVERY_DAYS, HORIZON, POPULATION
 from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.features import DEFAULT_FEATURES

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from datasets import instant, log_of
+from churn_data import instant, log_of
 from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.labels import Horizon, PopulationRule, closed_cutoffs

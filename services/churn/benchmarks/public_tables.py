@@ -1,6 +1,6 @@
 """Accuracy on public tables with a churn flag: one recipe, logistic regression and LightGBM as it comes, same folds.
 
-python services/churn/benchmarks/tables.py [--only telco]
+python services/churn/benchmarks/public_tables.py [--only telco]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import lightgbm
 import numpy as np
-from datasets import mlc_churn, telco
+from churn_data import mlc_churn, telco
 from numpy.typing import NDArray
 from rapport_churn.domain.labels import Horizon
 from rapport_churn.training.backtest import judge
