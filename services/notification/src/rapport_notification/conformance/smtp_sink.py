@@ -1,4 +1,7 @@
-"""A mail server that takes everything, counts it, and fails where it is told to. It speaks only what a client needs."""
+"""A mail server that takes everything, counts it, and fails where it is told to. It speaks only what a client needs.
+
+Beyond the standard, VRFY takes a Message-ID and says whether it has taken that message: a peer that can be asked.
+"""
 
 from __future__ import annotations
 
@@ -69,6 +72,7 @@ class SmtpSink:
         self._open: set[asyncio.Transport] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
+        self._took = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> SmtpSink:
@@ -90,6 +94,12 @@ class SmtpSink:
         """Break every connection."""
         for transport in list(self._open):
             transport.abort()
+
+    async def until(self, count: int) -> None:
+        """Return when so many mails have been taken."""
+        while sum(self.taken.ids.values()) < count:
+            self._took.clear()
+            await self._took.wait()
 
     def seen(self, message_id: str) -> bool:
         """Say whether a message was taken: what a peer that can be asked answers."""
@@ -126,10 +136,10 @@ class _Session(asyncio.Protocol):
             return False
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 2]
-        self._answer(line[:4].upper())
+        self._answer(line[:4].upper(), line)
         return True
 
-    def _answer(self, verb: bytes) -> None:
+    def _answer(self, verb: bytes, line: bytes) -> None:
         if verb == b"EHLO":
             self._transport.write(self._sink._greeting)
         elif verb == b"MAIL":
@@ -142,6 +152,9 @@ class _Session(asyncio.Protocol):
         elif verb == b"DATA":
             self._body = self._fault not in {Fault.DROP_AT_DATA, Fault.REFUSE_DATA}
             self._say(b"354 go on", {Fault.REFUSE_DATA: b"451 4.3.0 not now", Fault.DROP_AT_DATA: b""})
+        elif verb == b"VRFY":
+            known = self._sink.seen(line[5:].decode("ascii", "replace"))
+            self._transport.write(b"250 2.0.0 seen\r\n" if known else b"550 5.1.1 never seen\r\n")
         elif verb == b"QUIT":
             self._transport.write(b"221 bye\r\n")
             self._transport.close()
@@ -175,6 +188,7 @@ class _Session(asyncio.Protocol):
     def _count(self, mail: bytes) -> None:
         found = _MESSAGE_ID.search(mail)
         self._sink.taken.ids[found[1].decode() if found else ""] += 1
+        self._sink._took.set()
         if self._sink._keep:
             self._sink.taken.mails.append(mail.replace(b"\r\n..", b"\r\n."))
 

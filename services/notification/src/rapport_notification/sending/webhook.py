@@ -1,0 +1,95 @@
+"""Calls webhooks as Standard Webhooks 1.0 says: v1 by HMAC, v1a by Ed25519, the same id for each repeat."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rapport_notification.sending.fields import Token
+from rapport_notification.sending.http import Endpoint, Poster
+from rapport_notification.sending.outcome import Handed, Outcome
+
+BODY_LIMIT: Final = 20_000
+SCHEDULE_S: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+"""When each attempt follows the one before: ten over some three days."""
+
+_GONE: Final = 410
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookKey:
+    """A key of an endpoint: a shared secret (whsec_) for v1, or a signing key (whsk_) for v1a.
+
+    Attributes:
+        secret: For v1.
+        key: For v1a.
+    """
+
+    secret: bytes = b""
+    key: Ed25519PrivateKey | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> WebhookKey:
+        """Read a key.
+
+        Raises:
+            ValueError: It has neither prefix, or not the length of its kind: taking one for the other is a mistake
+                that would be made silently.
+        """
+        prefix, _, encoded = text.partition("_")
+        try:
+            data = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            raise ValueError("not a webhook key") from None
+        if prefix == "whsec" and 24 <= len(data) <= 64:
+            return cls(secret=data)
+        # The seed, or the seed and the public key as some libraries keep them.
+        if prefix == "whsk" and len(data) in {32, 64}:
+            return cls(key=Ed25519PrivateKey.from_private_bytes(data[:32]))
+        raise ValueError("not a webhook key")
+
+    def sign(self, data: bytes) -> str:
+        """Return a signature with its version."""
+        if self.key is not None:
+            return "v1a," + base64.b64encode(self.key.sign(data)).decode()
+        return "v1," + base64.b64encode(hmac.digest(self.secret, data, hashlib.sha256)).decode()
+
+
+def headers(message_id: Token, timestamp: int, body: bytes, keys: Sequence[WebhookKey]) -> dict[str, str]:
+    """Return the headers of a call; one signature for each key, so that keys can change.
+
+    Raises:
+        ValueError: There is no key, the body is too long, or the id holds a dot, which parts what is signed.
+    """
+    if not keys or len(body) > BODY_LIMIT or "." in message_id.value:
+        raise ValueError("a webhook has a key, a short body and an id without a dot")
+    signed = f"{message_id.value}.{timestamp}.".encode() + body
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id.value,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(key.sign(signed) for key in keys),
+    }
+
+
+async def call(
+    poster: Poster,
+    endpoint: Endpoint,
+    message_id: Token,
+    timestamp: int,
+    body: bytes,
+    keys: Sequence[WebhookKey],
+    may_send: Callable[[], bool],
+) -> Outcome:
+    """Call an endpoint. 410 says that it is gone for good; any other refusal may pass."""
+    outcome = await poster.post(endpoint, headers(message_id, timestamp, body, keys), body, may_send)
+    if outcome.code == _GONE:
+        return replace(outcome, handed=Handed.REFUSED)
+    return outcome
