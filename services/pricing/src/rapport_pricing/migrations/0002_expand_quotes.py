@@ -99,7 +99,7 @@ CREATE INDEX ix_reviews_requested_at ON reviews (requested_at, review_id);
 GRANTS = """
 GRANT SELECT, INSERT, UPDATE (profile_id, body, inputs), DELETE ON decisions TO {role};
 GRANT SELECT, INSERT, UPDATE ON tallies TO {role};
-GRANT SELECT, INSERT, UPDATE (state, profile_id) ON reservations TO {role};
+GRANT SELECT, INSERT, UPDATE (state, amount, profile_id) ON reservations TO {role};
 GRANT SELECT, INSERT, UPDATE (profile_id) ON redemptions TO {role};
 GRANT SELECT, INSERT ON outcomes TO {role};
 GRANT SELECT, INSERT, UPDATE (profile_id, state, decided_at, decided_by, reason) ON reviews TO {role};
