@@ -25,8 +25,8 @@ WITH invoices AS (
 )
 SELECT invoice || '/' || cid AS fact_id, cid::VARCHAR AS profile_id, 1::BIGINT AS owner_version,
     CASE WHEN amount < 0 OR invoice LIKE 'C%' THEN {returned} ELSE {order} END AS kind,
-    epoch_us(began) AS occurred_at, epoch_us(began) AS arrived_at, abs(amount)::BIGINT AS value, items::BIGINT AS quantity,
-    0::BIGINT AS channel
+    epoch_us(began) AS occurred_at, epoch_us(began) AS arrived_at, abs(amount)::BIGINT AS value,
+    items::BIGINT AS quantity, 0::BIGINT AS channel
 FROM invoices WHERE amount <> 0 ORDER BY ALL
 """
 _CDNOW: Final = """

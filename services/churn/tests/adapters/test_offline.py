@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rapport_churn.domain.facts import DAY, Fact, FactKind
 from rapport_churn.domain.features import DEFAULT_FEATURES, Feature, FeatureSet, Group
 from rapport_churn.domain.labels import Gaps, Horizon, PopulationRule, outcome
-from rapport_churn.domain.terms import Aggregate, Excess, Measure, Month, Ratio, Source, Variation, Window
+from rapport_churn.domain.terms import Aggregate, Excess, Measure, Month, Ratio, Source, Term, Variation, Window
 from rapport_churn.domain.vectors import Plan
 from rapport_churn.training.frame import Frame
 from rapport_churn.training.log import EventLog
@@ -27,7 +27,7 @@ MESSAGES = Source((FactKind.MESSAGE_DELIVERED,))
 def every_declaration() -> FeatureSet:
     """A few features that use everything that can be declared, over windows that the short histories fill."""
     count = Measure(ORDERS, Aggregate.COUNT, Window(7))
-    terms = [
+    terms: list[Term] = [
         *(Measure(source, aggregate) for source in (ORDERS, PICKED) for aggregate in Aggregate),
         *(Measure(ORDERS, aggregate, Window(days)) for aggregate in list(Aggregate)[:4] for days in (1, 9)),
         *(Measure(VISITS, aggregate, Window(3, skip=2)) for aggregate in list(Aggregate)[:3]),
@@ -47,9 +47,8 @@ EVERY = every_declaration()
 PLAN = Plan(EVERY)
 
 
-def frame_of(log, features=EVERY, **options) -> tuple[Frame, list[str]]:
-    options = {"cutoffs": [END], "horizon": HORIZON, "now": END} | options
-    return rebuild(log, features, options.pop("cutoffs"), options.pop("horizon"), **options), log.people()
+def frame_of(log, features=EVERY, cutoffs=(END,), now=END, **options) -> tuple[Frame, list[str]]:
+    return rebuild(log, features, cutoffs, HORIZON, now=now, **options), log.people()
 
 
 def snapshots(issues, cutoffs, **options) -> dict[tuple[str, int], bytes]:
