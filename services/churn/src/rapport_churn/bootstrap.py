@@ -211,6 +211,7 @@ def _serve(
     )
     store = StoreModel(database, registry, load, clock)
     runner.register(TRAIN, ModelWork(train, workshop.clear, store, clock).trained)
+    monitoring = Monitoring(database, registry, score.everybody, clock)
     server.add(
         churn_pb2_grpc.add_ChurnServiceServicer_to_server,
         ChurnServicer(score, scores, DEFAULT_FEATURES, journal, Ranks(database), once, database, ReviewStore),
@@ -218,7 +219,7 @@ def _serve(
     )
     server.add(
         model_pb2_grpc.add_ModelServiceServicer_to_server,
-        ModelServicer(once, database, DatabaseModels, registry, models, runner, Monitoring(database, clock), clock),
+        ModelServicer(once, database, DatabaseModels, registry, models, runner, monitoring, clock),
         SERVICES[1],
     )
     server.add(

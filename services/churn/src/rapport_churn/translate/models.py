@@ -117,3 +117,8 @@ def model_promoted(promotion: Promotion, stored: Stored) -> Event:
 def trained_until(stored: Stored) -> float:
     """Return when the last window ended that a model was trained on, in seconds since 1970."""
     return model_pb2.Model.FromString(stored.body).trained_until.ToMicroseconds() / 1e6
+
+
+def horizon_of(stored: Stored) -> int:
+    """Return the days that a model was trained to look ahead."""
+    return model_pb2.Model.FromString(stored.body).horizon_days
