@@ -106,8 +106,8 @@ class Measure:
     def __post_init__(self) -> None:
         if self.aggregate not in WINDOWED and self.window != EVER:
             raise ValueError(f"{self.aggregate.value} goes over all time")
-        if self.aggregate is Aggregate.DAYS and self.window.skip:
-            raise ValueError("days are counted up to the cutoff")
+        if self.aggregate is Aggregate.DAYS and (self.window.skip or self.window.after is not None):
+            raise ValueError("days are counted over whole windows up to the cutoff")
 
     def __str__(self) -> str:
         return f"{self.aggregate.value}({self.source}; {self.window})"

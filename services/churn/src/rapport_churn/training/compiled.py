@@ -6,7 +6,7 @@ Text of queries is made of declared numbers alone.
 # ruff: noqa: S608 - see above
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from rapport_churn.domain.facts import DAY
@@ -89,17 +89,19 @@ def measure_queries(features: FeatureSet, at: int, who: str) -> Iterator[Query]:
 
 
 def _sums(source: Source, measures: list[Measure], at: int, who: str) -> Query:
-    columns = ", ".join(f"{_whole(each, at)} AS m{index}" for index, each in enumerate(measures))
+    afters = dict.fromkeys(each.window.after for each in measures if each.window.after is not None)
+    anchors = {anchor: f"last{index}" for index, anchor in enumerate(afters)}
+    columns = ", ".join(f"{_whole(each, at, anchors)} AS m{index}" for index, each in enumerate(measures))
+    joins = "".join(
+        f" LEFT JOIN (SELECT profile, max(occurred) AS {name} FROM {_facts(anchor, at, who)} GROUP BY profile)"
+        " USING (profile)"
+        for anchor, name in anchors.items()
+    )
     facts = _facts(source, at, who, _reach(measures))
-    anchors = {each.window.after for each in measures if each.window.after is not None}
-    assert len(anchors) <= 1, "measures of one source count since one other"
-    for anchor in anchors:
-        last = f"SELECT profile, max(occurred) AS last FROM {_facts(anchor, at, who)} GROUP BY profile"
-        facts += f" LEFT JOIN ({last}) USING (profile)"
-    return Query(f"SELECT profile, {columns} FROM {facts} GROUP BY profile", tuple(measures))
+    return Query(f"SELECT profile, {columns} FROM {facts}{joins} GROUP BY profile", tuple(measures))
 
 
-def _whole(measure: Measure, at: int) -> str:
+def _whole(measure: Measure, at: int, anchors: Mapping[Source, str]) -> str:
     match measure.aggregate:
         case Aggregate.AGE:
             return f"{at} - max(occurred)"
@@ -108,7 +110,12 @@ def _whole(measure: Measure, at: int) -> str:
         case Aggregate.CHANNEL:
             return f"max(occurred * {_CHANNELS} + channel) % {_CHANNELS}"
         case aggregate:
-            return f"coalesce({_SUMS[aggregate]} {_within(measure.window, 'occurred', at)}, 0)::BIGINT"
+            window = measure.window
+            if window.after is not None:
+                within = f"FILTER (occurred > coalesce({anchors[window.after]}, -1))"
+            else:
+                within = _within(window, "occurred", at)
+            return f"coalesce({_SUMS[aggregate]} {within}, 0)::BIGINT"
 
 
 def _daily(source: Source, measures: list[Measure], at: int, who: str) -> Query:
@@ -129,8 +136,6 @@ def _days(facts: str, *, gaps: bool) -> str:
 
 
 def _within(window: Window, time: str, at: int) -> str:
-    if window.after is not None:
-        return f"FILTER ({time} > coalesce(last, -1))"
     bounds = [f"{time} <= {at - window.skip * DAY}"] if window.skip else []
     if window.days is not None:
         bounds.append(f"{time} > {at - (window.skip + window.days) * DAY}")
