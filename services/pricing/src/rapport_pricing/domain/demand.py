@@ -151,7 +151,7 @@ def fit(shapes: Shapes, prior: Floats, level: Level, shown: Counts, sold: Counts
     odds = np.clip(levels[:, None] + rows, -_FAR, _FAR)
     evidence = odds @ bought - np.logaddexp(0.0, odds) @ visits
     evidence = evidence - 0.5 * precision * (levels - expected) ** 2 - 0.5 * np.log(curvature)
-    weights = prior * np.exp(evidence - evidence.max())
+    weights: Floats = prior * np.exp(evidence - evidence.max())
     return Posterior(weights / weights.sum(), levels, 1 / curvature)
 
 
@@ -165,7 +165,7 @@ def pooled_prior(shapes: Shapes, learned: list[Floats], *, own: float = 0.3) -> 
     """
     if not learned:
         return shapes.prior
-    mean = np.sum(learned, axis=0) / len(learned)
+    mean: Floats = np.sum(learned, axis=0) / len(learned)
     return own * shapes.prior + (1 - own) * mean
 
 

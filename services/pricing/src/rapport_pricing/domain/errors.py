@@ -25,6 +25,10 @@ ERRORS: Final = ErrorTable(
         Reason("REVIEW_NOT_FOUND", "NOT_FOUND", False, "There is no such review."),
         Reason("REVIEW_DECIDED", "FAILED_PRECONDITION", False, "The review is answered."),
         Reason("PROMOTION_INVALID", "INVALID_ARGUMENT", False, "A promotion cannot mean what it says."),
+        Reason("PROMOTION_NOT_FOUND", "NOT_FOUND", False, "No such promotion is in force for that use."),
+        Reason("OFFER_INVALID", "INVALID_ARGUMENT", False, "An offer cannot be made as it is."),
+        Reason("PERSONAL_DENIED", "FAILED_PRECONDITION", False, "The gate denies the purpose of personal prices."),
+        Reason("PERMISSION_UNKNOWN", "UNAVAILABLE", True, "The gate does not know freshly enough to permit it."),
         Reason("BUDGET_EXHAUSTED", "RESOURCE_EXHAUSTED", False, "A promotion has no budget or no use left."),
         Reason(
             "CUSTOMER_CAP_REACHED",

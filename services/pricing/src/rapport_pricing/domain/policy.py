@@ -185,8 +185,9 @@ class Policy:
     def _weigh(self, belief: Posterior, earns: Floats, start: int) -> Floats:
         """Weigh the shapes also by how far their best price is from where the seller started."""
         distance = self._middle[np.argmax(earns, axis=1)] - self._middle[start]
-        weights = belief.weights * np.exp(-0.5 * (distance / self.settings.anchor_spread) ** 2)
-        return weights / weights.sum()
+        weights: Floats = belief.weights * np.exp(-0.5 * (distance / self.settings.anchor_spread) ** 2)
+        normal: Floats = weights / weights.sum()
+        return normal
 
     def _aim(self, weights: Floats, chances: Floats, earns: Floats, versions: Sequence[Version]) -> tuple[int, int]:
         """Return the cell to head for, and the one that earns most by what is believed."""
