@@ -37,19 +37,33 @@ def environment_folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def run(environment_folder: Path) -> Run:
+def run_beside() -> Run:
+    """Runs a line as a person does who has no environment yet."""
+
     def run_line(
         line: str, variables: Mapping[str, str] | None = None, timeout_s: float = 60
     ) -> "subprocess.CompletedProcess[str]":
         path = f"{COMMANDS}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             ["/bin/sh", "-c", line],
-            env={**os.environ, "PATH": path, "RAPPORT_FOLDER": str(environment_folder), **(variables or {})},
+            env={**os.environ, "PATH": path, **(variables or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
             timeout=timeout_s,
         )
+
+    return run_line
+
+
+@pytest.fixture
+def run(run_beside: Run, environment_folder: Path) -> Run:
+    """Runs a line in the running environment."""
+
+    def run_line(
+        line: str, variables: Mapping[str, str] | None = None, timeout_s: float = 60
+    ) -> "subprocess.CompletedProcess[str]":
+        return run_beside(line, {"RAPPORT_FOLDER": str(environment_folder), **(variables or {})}, timeout_s)
 
     return run_line

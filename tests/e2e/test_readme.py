@@ -51,6 +51,7 @@ def provisioner(configured: dict[str, str]) -> dict[str, str]:
     }
 
 
+@pytest.mark.xdist_group("environment")  # which takes long to start: one worker does, not each
 @pytest.mark.parametrize("readme", readmes(), ids=lambda path: str(path.relative_to(ROOT)))
 @pytest.mark.timeout(300)
 def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dict[str, str]) -> None:
@@ -70,8 +71,8 @@ def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dic
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_shows_the_main_job(run: Run, tmp_path: Path) -> None:
-    done = run("rapport demo", {"RAPPORT_FOLDER": str(tmp_path / "demo")}, timeout_s=180)
+def test_the_demo_shows_the_main_job(run_beside: Run, tmp_path: Path) -> None:
+    done = run_beside("rapport demo", {"RAPPORT_FOLDER": str(tmp_path / "demo")}, timeout_s=180)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     for expected in ("PERMIT", "DENY", "withdrawn", "verified offline", "publish RAPPORT_CONSENT", "checks held"):
         assert expected in done.stdout

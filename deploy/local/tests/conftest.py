@@ -16,6 +16,16 @@ from rapport_local.environment import Environment
 from rapport_local.main import main
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker start what several tests share: it takes long to start."""
+    for item in items:
+        for shared in ("running", "stoppable"):
+            if shared in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(shared))
+                break
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Desk]:
     """An environment that runs for all tests that leave it as they found it."""

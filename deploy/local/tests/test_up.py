@@ -39,9 +39,10 @@ def test_a_second_up_in_the_same_folder_is_refused(running: Desk) -> None:
     assert "runs in" in refused.stderr
 
 
-def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, stoppable: Desk) -> None:
-    both = (running, stoppable)
-    assert stoppable.run("call", "UpsertPurpose", purpose("apart")).exit_code == 0
+def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, desk: Desk) -> None:
+    both = (running, desk)
+    desk.up()
+    assert desk.run("call", "UpsertPurpose", purpose("apart")).exit_code == 0
     listed = [each.run("call", "--json", "ListPurposes", '{"purpose_id": "apart"}').stdout for each in both]
     assert [json.loads(text).get("purposes", []) != [] for text in listed] == [False, True]
     addresses = [{process.address for process in each.status().processes} for each in both]
