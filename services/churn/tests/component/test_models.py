@@ -36,7 +36,7 @@ from rapport_testing.events import count
 from rapport_testing.waiting import eventually
 
 CHAMPION, CHALLENGER = events_pb2.MODEL_ROLE_CHAMPION, events_pb2.MODEL_ROLE_CHALLENGER
-PEOPLE = 80
+PEOPLE = 60
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChurnInst
         models__effort__draws="1",
         models__effort__bag="1",
         models__effort__origins="2",
-        models__effort__search_rows="2000",
-        models__effort__rows="4000",
+        models__effort__search_rows="1500",
+        models__effort__rows="1500",
     )
     try:
         service.start()
@@ -87,6 +87,7 @@ def life(who: str, chance: random.Random) -> list[Event]:
     return events
 
 
+@pytest.mark.timeout(600)
 async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: Desk) -> None:
     chance = random.Random(11)
     people = [new_id("profile") for _ in range(PEOPLE)]

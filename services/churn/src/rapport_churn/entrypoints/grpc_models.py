@@ -34,7 +34,8 @@ _PROGRESS: Final = {
     "features": (0.1, 0.3),
     "search": (0.3, 0.6),
     "backtest": (0.6, 0.8),
-    "fitting": (0.8, 0.95),
+    "fit": (0.8, 0.9),
+    "fitting": (0.9, 0.95),
     "registering": (0.95, 1.0),
 }
 """The share of the whole in which each phase begins and ends."""

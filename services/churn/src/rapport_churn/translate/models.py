@@ -20,6 +20,7 @@ _PHASES: Final = {
     "features": model_pb2.TRAINING_PHASE_FEATURES,
     "search": model_pb2.TRAINING_PHASE_SEARCH,
     "backtest": model_pb2.TRAINING_PHASE_BACKTEST,
+    "fit": model_pb2.TRAINING_PHASE_FITTING,
     "fitting": model_pb2.TRAINING_PHASE_FITTING,
     "registering": model_pb2.TRAINING_PHASE_REGISTERING,
 }
