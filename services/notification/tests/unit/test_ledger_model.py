@@ -11,7 +11,7 @@ from rapport_notification.domain.resolution import BLIND, Capability, Way, resol
 from rapport_notification.domain.vocabulary import DropReason, MessageClass
 from rapport_testing.prove import Scale
 
-LIMITS = Limits(lease_us=3, transfer_us=1, margin_us=1)
+LIMITS = Limits(lease_us=2, transfer_us=1, margin_us=0)
 KEY = Capability(key_for_us=14)
 LOOK_UP = Capability(look_up_for_us=40, look_up_after_us=1)
 
@@ -161,9 +161,9 @@ def test_no_interleaving_loses_a_message_or_sends_it_twice(
     message_class: MessageClass, capability: Capability, takes_back: bool, scale: Scale
 ) -> None:
     first = World(Entry(message_class, expires_us=None if takes_back else 20), takes_back=takes_back)
-    reached = Model(capability, horizon=30, attempts=3).walk(first, scale.pick(small=300, full=100_000))
+    reached = Model(capability, horizon=30, attempts=3).walk(first, scale.pick(small=80, full=20_000))
     closely = replace(first, refusals=0, kills=1)
-    reached |= Model(capability, horizon=scale.pick(small=4, full=9), attempts=3).explore(closely)
+    reached |= Model(capability, horizon=scale.pick(small=3, full=6), attempts=3).explore(closely)
     certain = capability is not BLIND
     for world in reached:
         entry = world.entry
@@ -187,7 +187,7 @@ def test_no_interleaving_loses_a_message_or_sends_it_twice(
 def test_from_every_state_reached_the_message_comes_to_an_end(
     message_class: MessageClass, capability: Capability, scale: Scale
 ) -> None:
-    reached = Model(capability, horizon=30, attempts=2).walk(World(Entry(message_class)), 50)
+    reached = Model(capability, horizon=30, attempts=2).walk(World(Entry(message_class)), 30)
     # From here on nobody fails: one worker takes its steps, and time goes on.
     for world in list(reached)[:: scale.pick(small=20, full=1)]:
         assert _settle(Model(capability, horizon=200, attempts=9), world) in FINAL

@@ -19,7 +19,7 @@ from rapport_notification.templates.rendering import KEPT
 
 START_S: Final = 20.0
 """How long a process may take to load what it needs."""
-WALL_S: Final = 1.0
+WALL_S: Final = 3.0
 """For one template: more than the processor time it may take, because the machine is shared."""
 
 _INHERITED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
