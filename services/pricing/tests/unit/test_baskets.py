@@ -256,7 +256,7 @@ def test_a_decision_replays_to_the_same_bytes_and_every_field_is_in_them():
     ] + [
         replace(quote, law_rules=("other",)),
         replace(quote, disclosures=("other",)),
-        replace(quote, basket=replace(quote.basket, personalised=not quote.basket.personalised)),
+        replace(quote, basket=quote.basket._replace(personalised=not quote.basket.personalised)),
         replace(quote, basket=invented_quote(12, permit=DENIED)[0].basket),
     ]  # fmt: skip
     assert len({canonical(each) for each in [quote, *changed]}) == len(changed) + 1
@@ -267,9 +267,9 @@ def test_a_decision_replays_to_the_same_bytes_and_every_field_is_in_them():
 
 def test_an_explanation_that_does_not_sum_is_refused():
     quote, _ = invented_quote(3, permit=DENIED)
-    totals = replace(quote.basket.totals, gross=quote.basket.totals.gross + 1)
+    totals = quote.basket.totals._replace(gross=quote.basket.totals.gross + 1)
     with pytest.raises(RapportError, match="QUOTE_TAMPERED"):
-        explain(replace(quote, basket=replace(quote.basket, totals=totals)))
+        explain(replace(quote, basket=quote.basket._replace(totals=totals)))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from rapport_pricing.domain.promotions import (
     Entitlements,
     Promotion,
     PromotionBook,
+    Step,
     Subject,
     in_scope,
     stack,
@@ -97,8 +98,7 @@ class Use(NamedTuple):
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
-class PricedBasket:
+class PricedBasket(NamedTuple):
     """A priced basket.
 
     Attributes:
@@ -163,26 +163,16 @@ def _price(
     amounts: list[int] = []
     uses: dict[str, Use] = {}
     alone: list[bool] = []
+    anything = bool(book.promotions or brought.offers)
     for line in lines:
-        subject = Subject(line.product_id, line.category, line.brand_id, line.published, line.floor)
-        found: Iterable[Promotion] = book.for_line(subject)
-        if brought.offers:
-            found = [*found, *(each for each in brought.offers if in_scope(each.scope, subject))]
-        candidates = [
-            each
-            for each in found
-            if usable(each, market, at_us, brought)
-            and (not each.minimum_spend or _spend(each, lines) >= each.minimum_spend)
-        ]
         amount = line.published * line.quantity
         components = [Component(Part.PUBLISHED, line.product_id, line.price_version, amount)]
-        steps = stack(candidates, subject) if candidates else []
-        if steps:
-            for promotion, off, held in steps:
-                taken = off * line.quantity
-                components.append(_taken(promotion, taken, line.floor_rule if held else ""))
-                amount -= taken
-                _count(uses, promotion, taken)
+        steps = _steps(line, lines, book, market, at_us, brought) if anything else ()
+        for promotion, off, held in steps:
+            taken = off * line.quantity
+            components.append(_taken(promotion, taken, line.floor_rule if held else ""))
+            amount -= taken
+            _count(uses, promotion, taken)
         parts.append(components)
         amounts.append(amount)
         alone.append(bool(steps) and steps[0].promotion.exclusive)
@@ -205,6 +195,23 @@ def _price(
         uses=used,
         personalised=any(use.promotion.personal for use in used),
     )
+
+
+def _steps(
+    line: Line, lines: Sequence[Line], book: PromotionBook, market: str, at_us: int, brought: Entitlements
+) -> Sequence[Step]:
+    """Return what promotions take off one piece of a line."""
+    subject = _subject(line)
+    found: Iterable[Promotion] = book.for_line(subject)
+    if brought.offers:
+        found = [*found, *(each for each in brought.offers if in_scope(each.scope, subject))]
+    candidates = [
+        each
+        for each in found
+        if usable(each, market, at_us, brought)
+        and (not each.minimum_spend or _spend(each, lines) >= each.minimum_spend)
+    ]
+    return stack(candidates, subject) if candidates else ()
 
 
 def _finished(line: Line, amount: Taxed, components: list[Component], tax: TaxPolicy) -> PricedLine:

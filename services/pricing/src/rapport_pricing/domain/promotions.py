@@ -182,6 +182,8 @@ class PromotionBook:
 
     def for_line(self, subject: Subject) -> list[Promotion]:
         """Return the promotions that may hold for a line, in order."""
+        if not self.promotions:
+            return []
         find = self._by_key.get
         found = self._for_all
         for key in {subject.product_id, subject.category, subject.brand_id}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from rapport_pricing.domain.money import PPM, Rounding, allocate, divide
 
@@ -31,8 +32,7 @@ class TaxPolicy:
     rounding: Rounding = Rounding.HALF_UP
 
 
-@dataclass(frozen=True, slots=True)
-class Taxed:
+class Taxed(NamedTuple):
     """An amount with its tax; `net + tax == gross`, always."""
 
     net: int
@@ -40,8 +40,7 @@ class Taxed:
     gross: int
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(NamedTuple):
     """What a basket costs.
 
     Attributes:
@@ -78,7 +77,7 @@ def tax_lines(lines: Sequence[tuple[int, int]], policy: TaxPolicy) -> list[Taxed
         lines: Amount as published, and rate in parts of a million.
         policy: How the market taxes.
     """
-    if policy.point is TaxPoint.LINE:
+    if policy.point is TaxPoint.LINE or len(lines) == 1:
         return [taxed(amount, rate, policy) for amount, rate in lines]
     taxes = [0] * len(lines)
     for rate in {rate for _, rate in lines}:
@@ -103,4 +102,5 @@ def totals(lines: Sequence[Taxed], charges: Sequence[Taxed] = ()) -> Totals:
     net = tax = gross = 0
     for line in lines:
         net, tax, gross = net + line.net, tax + line.tax, gross + line.gross
-    return Totals(net, tax, gross, gross + sum(charge.gross for charge in charges))
+    all_in = gross + sum(charge.gross for charge in charges) if charges else gross
+    return Totals(net, tax, gross, all_in)
