@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rapport_local import access
-from rapport_local.demo import events, gates, population, recognition, refusal, scenes, stewards
+from rapport_local.demo import events, gates, leaving, population, recognition, refusal, scenes, stewards
 from rapport_local.demo.report import Report
 from rapport_local.demo.shop import SHOP, SHOP_MAY, Cast, cast
 from rapport_local.demo.throughput import throughput
@@ -42,7 +42,7 @@ _NEXT: Final = (
     "--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep the environment here; else it is removed."
 )
 def demo(folder: Path | None) -> None:
-    """Show the main job: a customer recognised across channels, consent, a merge, a split, outages, and how fast it is.
+    """Show the main job: customers recognised across channels, consent, who is about to leave, outages, how fast it is.
 
     Starts an environment of its own and leaves nothing running. Exit code 1 if anything was not as it must be.
     """
@@ -91,7 +91,7 @@ async def _tell(environment: Environment, report: Report) -> None:
 
     stack = Stack(environment, Progress(step_ended), lambda _: None)
     try:
-        with report.scene("PostgreSQL, NATS, consent and identity start, each a real process"):
+        with report.scene("PostgreSQL, NATS, consent, identity and churn start, each a real process"):
             _prepare(environment)
             report.expect(await stack.start(), "everything is ready")
         async with cast(environment, stack.status()) as everybody:
@@ -135,6 +135,14 @@ async def _play(report: Report, cast: Cast, stack: Stack) -> None:
         await stewards.split(report, cast, customer, merged)
     with report.scene("Who refuses analytics leaves only what the contract needs"):
         await refusal.analytics(report, cast)
+    with report.scene("Two years of a shop come in"):
+        await leaving.history(report, cast)
+    with report.scene("A model learns who does not come back"):
+        await leaving.learned(report, cast)
+    with report.scene("Who is about to leave, and why"):
+        await leaving.scores(report, cast)
+    with report.scene("Somebody does not want to be profiled"):
+        await leaving.refused(report, cast)
     with report.scene("Who decided what"):
         await events.audit(report, cast)
     async with gates.sender(cast, stack) as sender:

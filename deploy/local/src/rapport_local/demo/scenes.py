@@ -21,6 +21,7 @@ SERVICE: Final = "customer.service"
 ANALYTICS: Final = "analytics.visits"
 OFFERS: Final = "offers.personal"
 LINKING: Final = "profile.linking"
+PROFILING: Final = "profiling.churn"
 TEXT: Final = "May North send you news and offers by e-mail? You can take it back at any time."
 
 _PURPOSES: Final = {
@@ -30,6 +31,7 @@ _PURPOSES: Final = {
     ANALYTICS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
     OFFERS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
     LINKING: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
+    PROFILING: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
 }
 _SHOWN_OF_RECEIPT: Final = (
     "receipt_id",
@@ -71,7 +73,7 @@ async def purposes(report: Report, cast: Cast) -> None:
             notice_id=NOTICE,
             locale="en",
             text=TEXT,
-            purpose_ids=[EMAIL, ANALYTICS, OFFERS, LINKING],
+            purpose_ids=[EMAIL, ANALYTICS, OFFERS, LINKING, PROFILING],
             reason="launch",
         )
     )

@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+from google.longrunning import operations_pb2_grpc
+from rapport.churn.v1 import churn_pb2_grpc, model_pb2_grpc
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
@@ -27,6 +29,9 @@ from rapport_local.status import EnvironmentStatus
 
 SHOP: Final = "shop"
 SHOP_MAY: Final = (
+    "churn.features.read",
+    "churn.ranks.read",
+    "churn.scores.create",
     "consent.checks.read",
     "consent.ledger.*",
     "consent.purposes.read",
@@ -38,6 +43,7 @@ SHOP_MAY: Final = (
 )
 OFFICER: Final = "officer-1"
 STEWARD: Final = "steward-1"
+ANALYST: Final = "analyst-1"
 NOTICE: Final = "welcome"
 _SETTLE_S: Final = 10.0
 _ASK_AGAIN_S: Final = 0.02
@@ -58,6 +64,10 @@ class Cast:
         touchpoints: Sends touchpoints, with the same one.
         measured: Identity once more, without recording.
         steward: Explains and decides, with a steward behind each call.
+        churn: Asks who is about to leave, with the shop's certificate.
+        models: Trains models.
+        analyst: Lets models serve, with an analyst behind each call.
+        operations: Waits for trainings.
         streams: Looks at what is published.
     """
 
@@ -70,6 +80,10 @@ class Cast:
     touchpoints: ingest_pb2_grpc.TouchpointServiceAsyncStub
     measured: identity_pb2_grpc.IdentityServiceAsyncStub
     steward: identity_pb2_grpc.IdentityServiceAsyncStub
+    churn: churn_pb2_grpc.ChurnServiceAsyncStub
+    models: model_pb2_grpc.ModelServiceAsyncStub
+    analyst: model_pb2_grpc.ModelServiceAsyncStub
+    operations: Any
     streams: JetStreamApi
 
     async def check_ledger(self, entry: consent_pb2.CheckEntry) -> consent_pb2.Decision:
@@ -116,14 +130,15 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         Failure: A service or NATS does not run.
     """
     consent, nats = status.process("consent"), status.process("nats")
-    identity = status.process("identity")
-    if consent is None or nats is None or identity is None:
+    identity, churn = status.process("identity"), status.process("churn")
+    if consent is None or nats is None or identity is None or churn is None:
         raise Failure("not every service runs")
     telemetry = Telemetry.start(
         TelemetrySettings(folder=environment.telemetry, sampling=1.0), service=SHOP, version="", environment="local"
     )
     officer = operators.log_in(environment, OFFICER, ["officer"])
     steward = operators.Login(subject=STEWARD, roles=["steward"], auth_time=datetime.now(UTC))
+    analyst = operators.Login(subject=ANALYST, roles=["analyst"], auth_time=datetime.now(UTC))
     async with AsyncExitStack() as stack:
         stack.callback(telemetry.shutdown)
 
@@ -138,6 +153,8 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         till = client(identity.address, SHOP)
         measured = client(identity.address, SHOP, Telemetry.off())
         desk = client(identity.address, access.CLI)
+        seller = client(churn.address, SHOP)
+        workshop = client(churn.address, access.CLI)
         yield Cast(
             environment,
             telemetry,
@@ -148,17 +165,23 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
             till.stub(ingest_pb2_grpc.TouchpointServiceStub),
             measured.stub(identity_pb2_grpc.IdentityServiceStub),
             desk.stub(identity_pb2_grpc.IdentityServiceStub, actor_token=_token(environment, steward, "identity")),
+            seller.stub(churn_pb2_grpc.ChurnServiceStub),
+            workshop.stub(model_pb2_grpc.ModelServiceStub),
+            workshop.stub(model_pb2_grpc.ModelServiceStub, actor_token=_token(environment, analyst, "churn")),
+            workshop.stub(operations_pb2_grpc.OperationsStub),
             await stack.enter_async_context(broker.connected(environment, nats.address)),
         )
 
 
-async def until(ask: Callable[[], Awaitable[_AnswerT]], holds: Callable[[_AnswerT], bool]) -> _AnswerT:
+async def until(
+    ask: Callable[[], Awaitable[_AnswerT]], holds: Callable[[_AnswerT], bool], *, within_s: float = _SETTLE_S
+) -> _AnswerT:
     """Ask again and again until what is answered holds, and return that.
 
     Raises:
         TimeoutError: It does not hold for too long.
     """
-    async with asyncio.timeout(_SETTLE_S):
+    async with asyncio.timeout(within_s):
         while True:
             answer = await ask()
             if holds(answer):
