@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from rapport_pricing.domain.baskets import Line, price_basket
+from rapport_pricing.domain.guardrails import Quantity
 from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.domain.promotions import Benefit, Promotion, PromotionBook, Scope
 from rapport_pricing.domain.quotes import Quote, canonical
 from rapport_pricing.domain.tax import TaxPolicy
-from rapport_pricing.simulator.seller import GUARDRAILS, Quantity
+from rapport_pricing.simulator.seller import GUARDRAILS
 from rapport_testing.bench import Figure, Report
 
 ROOT: Final = Path(__file__).resolve().parents[3]
