@@ -15,6 +15,7 @@ from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
 from rapport_chassis.events import inbox
+from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.events.topology import DECLARED
@@ -29,23 +30,28 @@ from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
+from rapport_privacy.translate import decision_message
 
 from rapport_pricing.adapters.following import Following
 from rapport_pricing.adapters.holding import HeldQuotes
 from rapport_pricing.adapters.journal import Journal, SweepDecisions
 from rapport_pricing.adapters.reservations import Reservations
 from rapport_pricing.adapters.units import Store
+from rapport_pricing.adapters.upkeep import EndOffers
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.quoting import MakeQuotes
+from rapport_pricing.app.retention import Retain
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.entrypoints.grpc import servicer_of
 from rapport_pricing.entrypoints.grpc_catalog import CatalogServicer
+from rapport_pricing.entrypoints.grpc_offers import OfferDesk
 from rapport_pricing.entrypoints.grpc_orders import Orders
 from rapport_pricing.entrypoints.grpc_quotes import Quotes
 from rapport_pricing.entrypoints.grpc_reviews import ReviewDesk
 from rapport_pricing.entrypoints.ports import Unit
+from rapport_pricing.entrypoints.subscriptions import CONSUMER, RISK_EVENTS, Risks
 from rapport_pricing.settings import PricingSettings
 
 SERVICE = "pricing"
@@ -82,11 +88,16 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     requests, trail = RequestLog(), AuditTrail(clock)
     once: Once[Unit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     answering: list[Component] = []
+    purpose_id = settings.personal.purpose_id
+    asking = {"api", "events"} & set(roles)
+    gate = None
+    if asking and settings.gate is not None:
+        gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock)
+        answering.append(gate)
+    replica = gate.replica if gate is not None else Replica()
+    permits = gate or Gate(replica, Freshness(), clock)  # one that never knows anything denies as stale
+    people = LedgerPeople(replica)
     if "api" in roles:
-        gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock) if settings.gate else None
-        replica = gate.replica if gate is not None else Replica()
-        permits = gate or Gate(replica, Freshness(), clock)  # one that never knows anything denies as stale
-        people = LedgerPeople(replica)
         keys = SigningKeys.load(settings.signing_folder, clock)
         journal = Journal(database, telemetry.meter, clock)
         make = MakeQuotes(
@@ -94,17 +105,19 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
             permits,
             keys,
             HeldQuotes(Reservations(database), people),
-            settings.personal.purpose_id,
+            people.ids_of,
+            purpose_id,
             clock,
         )
         looking = Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s)
-        answering = [looking, journal, *([gate] if gate is not None else [])]
+        answering += [looking, journal]
         server.add(
             pricing_pb2_grpc.add_PricingServiceServicer_to_server,
             servicer_of(
                 Quotes(make, journal, store, laws),
-                Orders(once, keys, journal, following.ready, people, clock),
+                Orders(once, keys, journal, following.ready, people, following.step, clock),
                 ReviewDesk(once, store, journal, clock),
+                OfferDesk(once, store, permits, people, purpose_id, following.step, clock),
             ),
             SERVICES[1],
         )
@@ -115,6 +128,28 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         )
         server.health.register("api", "database", database.check)
         server.health.register("api", "catalogue", following.check)
+    retain = Retain(
+        settings.retention.rule() if settings.retention is not None else None,
+        permits,
+        people,
+        purpose_id,
+        lambda decision: decision_message(decision).SerializeToString(),
+    )
+    consumer = Consumer(
+        CONSUMER,
+        "churn",
+        Risks(retain, store).handle,
+        context=SERVICE,
+        events=RISK_EVENTS,
+        nats=nats,
+        database=database,
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
+    ending = EndOffers(database, store, permits, purpose_id, clock)
+    offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")
+    server.health.register("events", consumer.name, consumer.check)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(
         database,
@@ -134,7 +169,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
-        components=[*answering, relay, sweeper],
+        components=[*answering, consumer, offers, relay, sweeper],
     )
 
 

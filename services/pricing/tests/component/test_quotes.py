@@ -47,13 +47,7 @@ async def consented(desk: Desk, installation: PricingInstallation) -> str:
     """Somebody who wants personal prices."""
     profile_id = new_id("profile")
     await asyncio.to_thread(installation.ledger.grant, profile_id, PERSONAL)
-    made = await desk.sold(1000)
-
-    async def known() -> bool:
-        quote = await desk.quote((made, 1), profile_id=profile_id)
-        return bool(quote.permission.reference)
-
-    await eventually(known, timeout_s=20)
+    await desk.until_permitted(profile_id)
     return profile_id
 
 

@@ -36,12 +36,18 @@ from rapport_testing.waiting import eventually
 SHOP: Final = "shop"
 OFFICE: Final = "office"
 BUYER: Final = "buyer"
+INDIVIDUAL: Final = authored_pb2.PROMOTION_AUDIENCE_INDIVIDUAL
 STREAM: Final = "RAPPORT_PRICING"
 PRICING: Final = TestedService(
     "pricing",
     migrations=Path(rapport_pricing.__file__).parent / "migrations",
     topology=topology.DECLARED,
-    settings={"SIGNING_FOLDER": "{folder}"},
+    settings={
+        "SIGNING_FOLDER": "{folder}",
+        "PERSONAL__LOOK_EVERY_S": "0.2",
+        "RETENTION__PROMOTION_ID": "winback",
+        "RETENTION__HOLDOUT_SHARE": "0.3",
+    },
 )
 PERSONAL: Final = "pricing.personal"
 PURPOSES: Final = {PERSONAL: purpose_pb2.LEGAL_BASIS_CONSENT}
@@ -237,6 +243,29 @@ class Desk:
         """Ask why a quote is what it is."""
         return await self.clerk.ExplainQuote(pricing_pb2.ExplainQuoteRequest(decision_id=quote.decision_id))
 
+    async def offer(self, profile_id: str, promotion: str, **fields: Any) -> pricing_pb2.OfferRecord:
+        """Make an offer to a customer."""
+        return await self.clerk.CreateOffer(
+            pricing_pb2.CreateOfferRequest(
+                request_id=request_id(), profile_id=profile_id, promotion_id=promotion, **fields
+            )
+        )
+
+    async def offers(self, profile_id: str, *, every: bool = True) -> list[pricing_pb2.OfferRecord]:
+        """Return a customer's offers."""
+        request = pricing_pb2.ListOffersRequest(profile_id=profile_id, include_all=every)
+        return list((await self.clerk.ListOffers(request)).offers)
+
+    async def until_permitted(self, *profile_ids: str) -> None:
+        """Wait until the service knows that these people want personal prices."""
+        made = await self.sold(1000)
+
+        async def known() -> bool:
+            quotes = [await self.quote((made, 1), profile_id=each) for each in profile_ids]
+            return all(each.permission.reference for each in quotes)
+
+        await eventually(known, timeout_s=20)
+
     async def until_ready(self) -> None:
         """Wait until the service can answer."""
 
@@ -270,11 +299,16 @@ async def open_desk(installation: Installation, *, process: str = "service") -> 
 
 
 def furnish(installation: Installation) -> None:
-    """Declare the market that tests sell in; not to be called in a thread in which an event loop runs."""
+    """Declare the market that tests sell in, and what is offered to who may leave.
+
+    Not to be called in a thread in which an event loop runs.
+    """
 
     async def declared() -> None:
         async with open_desk(installation) as desk:
             await desk.until_ready()
             await desk.declare("DE")
+            scope = authored_pb2.TermsScope(markets=["DE"])
+            await desk.promote("winback", promotion_terms(percent_ppm=200_000, audience=INDIVIDUAL, scope=scope))
 
     asyncio.run(declared())

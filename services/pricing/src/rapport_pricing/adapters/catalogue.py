@@ -11,7 +11,7 @@ from rapport.pricing.v1 import product_pb2
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 
-from rapport_pricing.adapters import head
+from rapport_pricing.adapters import head, offer_rows
 from rapport_pricing.adapters.head import Head
 from rapport_pricing.app.rules import Decided, Kind, Rulebook, Rules
 from rapport_pricing.app.shelf import News
@@ -89,6 +89,11 @@ class CatalogueUnit:
         return cls(connection, await head.lock(connection), rules)
 
     @property
+    def holdout_salt(self) -> bytes:
+        """With it, chance says who is held out."""
+        return self._held.holdout_salt
+
+    @property
     def now(self) -> datetime:
         """The same as a time of the calendar."""
         return self._held.recorded_at
@@ -100,9 +105,13 @@ class CatalogueUnit:
 
     async def rulebook(self) -> Rulebook:
         """Return what is in force now."""
+        return (await self._known()).at(self.now_us)
+
+    async def _known(self) -> Rules:
         missing = await decided(self.connection, self._rules.position, self._held.position)
-        rules = self._rules.with_more(missing) if missing else self._rules
-        return rules.at(self.now_us)
+        if missing:
+            self._rules = self._rules.with_more(missing)
+        return self._rules
 
     async def products(self, product_ids: Collection[str]) -> dict[str, Product]:
         """Return the newest versions of products, those that exist."""
@@ -115,7 +124,7 @@ class CatalogueUnit:
             [each.version for each in products],
             [product_message(each).SerializeToString(deterministic=True) for each in products],
         )
-        await self.connection.execute(_ADD_PRODUCTS, (await self._place(), *columns))
+        await self.connection.execute(_ADD_PRODUCTS, (await self.place(), *columns))
 
     async def history(self, key: Key) -> PriceHistory:
         """Return what was published for a listing."""
@@ -134,7 +143,7 @@ class CatalogueUnit:
             price.since_us,
             price.cause.value,
             price.promotion_id,
-            await self._place(),
+            await self.place(),
             published.binding,
             json.dumps(findings_json(published.findings)),
         )
@@ -148,15 +157,15 @@ class CatalogueUnit:
 
     async def count(self, stock: Stock) -> None:
         """Replace what is left of a listing and tell of it."""
-        await self.connection.execute(_COUNT, (*stock.key, *stock[1:], await self._place()))
+        await self.connection.execute(_COUNT, (*stock.key, *stock[1:], await self.place()))
         await outbox.append(self.connection, [stock_changed(stock, self._held.recorded_at)])
 
     async def decide(self, kind: Kind, name: str, version: int, since_us: int) -> None:
         """Note that a version holds from a time on; version 0: that the thing holds no more."""
-        values = (await self._place(), kind.value, name, version, since_us, version == 0)
+        values = (await self.place(), kind.value, name, version, since_us, version == 0)
         await self.connection.execute(_DECIDE, values)
 
-    async def _place(self) -> int:
+    async def place(self) -> int:
         """Return the position of this transaction: one for all that is written in it."""
         if not self._position:
             self._position = await head.advance(self.connection, self._held.recorded_at)
@@ -204,6 +213,7 @@ async def news(connection: Connection, after: int, upto: int) -> News:
         [(Key(*row[:3]), price_of(row[3:])) for row in prices],
         [_stock(row) for row in stocks],
         await decided(connection, after, upto),
+        await offer_rows.changed(connection, after, upto),
     )
 
 

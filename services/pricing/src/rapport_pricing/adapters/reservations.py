@@ -41,6 +41,8 @@ SELECT amount, until_us, state FROM reservations WHERE promotion_id = %s AND quo
 _COMMIT: Final = """
 UPDATE reservations SET state = 'committed', amount = %s WHERE promotion_id = %s AND quote_id = %s
 """
+_RELEASE: Final = "UPDATE reservations SET state = 'released' WHERE promotion_id = %s AND quote_id = %s"
+_NONE_LEFT: Final = frozenset(("BUDGET_EXHAUSTED", "CUSTOMER_CAP_REACHED"))
 _KEEP: Final = f"UPDATE tallies SET ({_COUNTS}) = (%s, %s, %s, %s) WHERE promotion_id = %s"  # noqa: S608 - constants
 
 
@@ -72,7 +74,7 @@ class Reservations:
         try:
             async with self._database.transaction() as connection:
                 for use in sorted(uses, key=lambda use: use.promotion_id):
-                    await _hold(connection, use, kept.profile_id, customer_ids, now_us)
+                    await _try(connection, use, kept.profile_id, customer_ids, now_us)
                 failpoint("pricing.quote.held")
                 await journal.write(connection, [kept])
         except _NoneLeftError as none:
@@ -86,19 +88,42 @@ class _NoneLeftError(Exception):
         self.promotion_id = promotion_id
 
 
-async def _hold(connection: Connection, use: Held, profile_id: str, customer_ids: Sequence[str], now_us: int) -> None:
+async def _try(connection: Connection, use: Held, profile_id: str, customer_ids: Sequence[str], now_us: int) -> None:
+    try:
+        await hold_use(connection, use, profile_id, customer_ids, now_us)
+    except RapportError as error:
+        if error.reason.name not in _NONE_LEFT:
+            raise
+        raise _NoneLeftError(use.promotion_id) from error
+
+
+async def hold_use(
+    connection: Connection, use: Held, profile_id: str, customer_ids: Sequence[str], now_us: int
+) -> None:
+    """Hold one use.
+
+    Raises:
+        RapportError: BUDGET_EXHAUSTED, CUSTOMER_CAP_REACHED.
+    """
     await connection.execute(_BEGIN, [use.promotion_id])
     tally = await _current(connection, use.promotion_id, now_us)
     mine = 0
     if use.caps.uses_each is not None:
         row = await (await connection.execute(_OF_CUSTOMER, (use.promotion_id, list(customer_ids)))).fetchone()
         mine = row[0] if row is not None else 0
-    try:
-        tally = reserve(tally, use.caps, use.amount, uses_of_customer=mine)
-    except RapportError as error:
-        raise _NoneLeftError(use.promotion_id) from error
+    tally = reserve(tally, use.caps, use.amount, uses_of_customer=mine)
     await connection.execute(_HOLD, (use.promotion_id, use.quote_id, profile_id, use.amount, use.until_us))
     await _keep(connection, use.promotion_id, tally)
+
+
+async def release_use(connection: Connection, promotion_id: str, quote_id: str, now_us: int) -> None:
+    """Give back what is held, if anything still is."""
+    tally = await _current(connection, promotion_id, now_us)
+    row = await (await connection.execute(_FIND, (promotion_id, quote_id))).fetchone()
+    if row is None or row[2] != "held":
+        return
+    await connection.execute(_RELEASE, (promotion_id, quote_id))
+    await _keep(connection, promotion_id, release(tally, Reservation(promotion_id, quote_id, row[0], row[1])))
 
 
 async def commit_use(
@@ -126,6 +151,8 @@ async def _current(connection: Connection, promotion_id: str, now_us: int) -> Ta
     lapsed = await (await connection.execute(_LAPSE, (promotion_id, now_us))).fetchall()
     for quote_id, amount, until_us in lapsed:
         tally = release(tally, Reservation(promotion_id, quote_id, amount, until_us))
+    if lapsed:
+        await _keep(connection, promotion_id, tally)
     return tally
 
 

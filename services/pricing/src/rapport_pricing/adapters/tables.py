@@ -258,3 +258,43 @@ class ReviewTable(Base, table=True):
     decided_at: datetime | None = Field(sa_column=_time(nullable=True))
     decided_by: str = Field(sa_column=_text(server_default=""))
     reason: str = Field(sa_column=_text(server_default=""))
+
+
+class OfferTable(Base, table=True):
+    """Offers to customers, held-out ones included. Of an offer nothing changes but where it stands."""
+
+    __tablename__ = "offers"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("state IN ('open', 'used_up', 'lapsed', 'withdrawn', 'not_permitted')", name="state"),
+        CheckConstraint("treatment IN ('treated', 'held_out')", name="treatment"),
+        Index(None, "position"),
+        Index("ix_offers_profile_id", "profile_id", "created_us"),
+        Index("ix_offers_open", "until_us", postgresql_where=text("state = 'open'")),
+    )
+
+    offer_id: str = Field(sa_column=_text(primary_key=True))
+    version: int = Field(sa_column=_number())
+    position: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=_text())
+    state: str = Field(sa_column=_text())
+    treatment: str = Field(sa_column=_text())
+    promotion_id: str = Field(sa_column=_text())
+    promotion_version: int = Field(sa_column=Column(Integer, nullable=False))
+    decision_id: str = Field(sa_column=_text())
+    cause_event_id: str = Field(sa_column=_text())
+    brand_id: str = Field(sa_column=_text())
+    market: str = Field(sa_column=_text())
+    since_us: int = Field(sa_column=_number())
+    until_us: int = Field(sa_column=_number())
+    created_us: int = Field(sa_column=_number())
+    permission: bytes = Field(sa_column=_bytes())
+    """The gate's answer, as the contract's message."""
+
+
+class RiskTable(Base, table=True):
+    """The newest that was heard of each customer's risk."""
+
+    __tablename__ = "risks"
+
+    profile_id: str = Field(sa_column=_text(primary_key=True))
+    version: int = Field(sa_column=_number())

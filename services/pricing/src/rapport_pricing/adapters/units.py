@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -13,17 +13,20 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 
-from rapport_pricing.adapters import catalogue, history, journal, redemptions
+from rapport_pricing.adapters import catalogue, history, journal, offer_rows, offers, redemptions
 from rapport_pricing.adapters.catalogue import CatalogueUnit
+from rapport_pricing.adapters.offers import OfferUnit
 from rapport_pricing.adapters.reservations import commit_use
 from rapport_pricing.adapters.reviews import ReviewStore
 from rapport_pricing.app.decisions import Redeemed, Redemption
 from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.app.offer_terms import StoredOffer
 from rapport_pricing.app.redeeming import Paid
 from rapport_pricing.app.rules import Kind, Rules, Terms
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
 from rapport_pricing.app.times import micros_of
+from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.translate.authored import terms_in
 
 _STORES = {kind: AuthoredStore(kind.value) for kind in Kind}
@@ -133,6 +136,24 @@ class Unit:
         await outbox.append(self.connection, events)
         failpoint("pricing.redeem.told")
 
+    async def offers(self) -> OfferUnit:
+        """Hold the head of the catalogue and return the offers."""
+        return OfferUnit(await self.catalogue())
+
+    async def offers_of(
+        self, profile_ids: Sequence[str], before: tuple[int, str], limit: int, *, every: bool, now_us: int
+    ) -> list[StoredOffer]:
+        """Return a customer's offers, newest first, those before a place."""
+        return await offers.of(self.connection, profile_ids, before, limit, every=every, now_us=now_us)
+
+    async def offers_named(self, offer_ids: Collection[str]) -> list[StoredOffer]:
+        """Return offers by their ids, those that exist."""
+        return await offer_rows.find(self.connection, offer_ids)
+
+    async def offered(self, offer: StoredOffer) -> tuple[Promotion, str]:
+        """Return what an offer is of, and the currency of its amount."""
+        return await offers.terms_of(self.connection, offer)
+
     async def report(self, outcomes: Sequence[Sequence[object]], now: datetime) -> int:
         """Keep outcomes and return how many were new."""
         return await redemptions.report(self.connection, outcomes, now)
@@ -171,3 +192,7 @@ class Store:
     def unit_on(self, connection: Connection) -> Unit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
         return Unit(connection, self._rules())
+
+    async def retention_on(self, connection: Connection) -> OfferUnit:
+        """Hold the head of the catalogue in such a transaction and return the offers."""
+        return await self.unit_on(connection).offers()

@@ -12,6 +12,7 @@ from rapport_privacy.decision import Decision
 from rapport_privacy.gate import Position
 from rapport_privacy.vocabulary import Reason
 
+from rapport_pricing.app.offer_terms import promotion_of
 from rapport_pricing.app.shelf import Lot, Shelf
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.domain.baskets import Part, PricedBasket, PricedLine, Use, price_basket
@@ -255,6 +256,7 @@ class MakeQuotes:
         permits: The gate.
         signs: Signs.
         holds: Holds uses of promotions with caps.
+        ids_of: Returns every id that stands for a customer.
         purpose_id: The purpose of personal prices.
         clock: The time.
     """
@@ -263,6 +265,7 @@ class MakeQuotes:
     permits: Permits
     signs: Signs
     holds: Holds
+    ids_of: Callable[[str], Sequence[str]]
     purpose_id: str
     clock: Clock
 
@@ -299,11 +302,20 @@ class MakeQuotes:
             elif permission.reason == Reason.ERASED:
                 raise ERRORS.error("PROFILE_ERASED", "the person was erased")
         personal = permit.granted
-        brought = Brought(customer_id, permit, asked.codes, asked.loyalty if personal else "", exhausted=exhausted)
+        shelf = self.shelf()
+        found = (
+            [promotion_of(each, shelf.rules) for each in shelf.offers.of(self.ids_of(customer_id))] if personal else []
+        )
+        offers = tuple(each for each in found if each is not None)
+        brought = Brought(customer_id, permit, asked.codes, asked.loyalty if personal else "", offers, exhausted)
         naming = Naming(new_id("quote"), new_id("decision"), asked.channel, micros_of(self.clock.now()))
-        priced = price(self.shelf(), asked.market, asked.lines, brought, naming)
+        priced = price(shelf, asked.market, asked.lines, brought, naming)
         document = canonical(priced.quote)
         return Made(priced, permission, document, *self.signs.sign(document))
+
+    def _offers(self, shelf: Shelf, customer_id: str) -> tuple[Promotion, ...]:
+        found = [promotion_of(each, shelf.rules) for each in shelf.offers.of(self.ids_of(customer_id))]
+        return tuple([each for each in found if each is not None])
 
 
 def holding(made: Made) -> list[Use]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from rapport_pricing.app.limits import DAY_US, DatedLaws, floors_of, known_of
+from rapport_pricing.app.offer_terms import OpenOffers, StoredOffer
 from rapport_pricing.app.rules import Decided, Market, Policy, Rulebook, Rules
 from rapport_pricing.app.stored import Key, Listing, Product, ProductState, Stock
 from rapport_pricing.domain.baskets import Line
@@ -24,6 +25,7 @@ class News(NamedTuple):
     prices: Sequence[tuple[Key, PriceVersion]] = ()
     stocks: Sequence[Stock] = ()
     decided: Sequence[Decided] = ()
+    offers: Sequence[StoredOffer] = ()
 
 
 class Lot:
@@ -113,6 +115,7 @@ class Shelf:
         epoch: Life of the catalogue; empty before it was read.
         position: What is known up to and with.
         rules: What was authored.
+        offers: Offers that customers may use.
         lots: Listings of products.
         products: Products.
     """
@@ -121,6 +124,7 @@ class Shelf:
         self.epoch = ""
         self.position = 0
         self.rules = Rules()
+        self.offers = OpenOffers()
         self.lots: dict[tuple[str, str, str], Lot] = {}
         self.products: dict[str, Product] = {}
         self._histories: dict[Key, PriceHistory] = {}
@@ -130,6 +134,7 @@ class Shelf:
     def follow(self, news: News) -> None:
         """Take in what was written after the position known."""
         self.rules.add(news.decided)
+        self.offers.put(news.offers)
         touched = {key for key, _ in news.prices} | {stock.key for stock in news.stocks}
         self._publish(news.prices)
         for stock in news.stocks:

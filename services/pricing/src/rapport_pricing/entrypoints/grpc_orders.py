@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from rapport_chassis.times import moment
 
 from rapport_pricing.app.decisions import Kept, Redemption
 from rapport_pricing.app.documents import Document, read_document
+from rapport_pricing.app.offer_terms import promotion_of
 from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.redeeming import Order, basket_of, check, paid_uses, settled
 from rapport_pricing.app.shelf import Shelf
@@ -37,6 +38,7 @@ class Orders:
         journal: Keeps decisions.
         shelf: Returns the catalogue.
         people: Who is whose.
+        written: Has this process know what it has just written.
         clock: The time.
     """
 
@@ -45,6 +47,7 @@ class Orders:
     journal: Journal
     shelf: Callable[[], Shelf]
     people: LedgerPeople
+    written: Callable[[], Awaitable[object]]
     clock: Clock
 
     async def RedeemQuote(self, request: pricing_pb2.RedeemQuoteRequest, context: Context) -> pricing_pb2.Redemption:
@@ -66,7 +69,10 @@ class Orders:
         async def redeem(unit: Unit) -> pricing_pb2.Redemption:
             return await self._redeem(unit, document, order, kept)
 
-        return await self.once.run(request, pricing_pb2.Redemption, redeem, target=document.quote_id)
+        answer = await self.once.run(request, pricing_pb2.Redemption, redeem, target=document.quote_id)
+        if document.personalised:  # an offer that was used is not to be shown again
+            await self.written()
+        return answer
 
     async def ReportOutcome(
         self, request: pricing_pb2.ReportOutcomeRequest, context: Context
@@ -82,7 +88,10 @@ class Orders:
 
     async def _redeem(self, unit: Unit, document: Document, order: Order, kept: Kept) -> pricing_pb2.Redemption:
         shelf = self.shelf()
-        basket = basket_of(document, shelf, {})
+        offers = await unit.offers_named([each.promotion_id for each in document.uses])
+        named = {each.offer_id: each for each in offers}
+        promotions = {name: promotion_of(each, shelf.rules) for name, each in named.items()}
+        basket = basket_of(document, shelf, {name: each for name, each in promotions.items() if each is not None})
         bound_to = self.people.current(document.customer_id)
         earlier = await unit.redeemed(document.quote_id)
         if earlier is not None and earlier.order_id == order.order_id and earlier.profile_id == order.customer_id:
@@ -104,19 +113,27 @@ class Orders:
             redeemed_at,
             kept,
         )
+        # Who makes an offer holds the head before a tally: so does who uses one.
+        book = await unit.offers() if named else None
         if not await unit.redeem(redemption):
             raise _used()
         for each in sorted(paid_uses(basket, paid.basket), key=lambda use: use.promotion.promotion_id):
-            if each.promotion.caps.any:
+            offer = named.get(each.promotion.promotion_id)
+            if offer is not None and book is not None:
+                await book.use(offer, (await unit.offered(offer))[0].caps)
+            elif each.promotion.caps.any:
                 await unit.commit(document.quote_id, each, order.at_us)
         if fact_id:
-            await self._tell(unit, document, order, paid, fact_id)
+            decisions = tuple(each.decision_id for each in offers)
+            await self._tell(unit, document, order, paid, fact_id, decisions)
         return answer
 
-    async def _tell(self, unit: Unit, document: Document, order: Order, paid: Settled, fact_id: str) -> None:
+    async def _tell(
+        self, unit: Unit, document: Document, order: Order, paid: Settled, fact_id: str, decisions: tuple[str, ...]
+    ) -> None:
         tax = self.shelf().rules.at(order.at_us).market(document.market).tax
         event = quote_redeemed(
-            document, order, paid.basket, fact_id=fact_id, tax=tax, decision_ids=(), recorded_at=self.clock.now()
+            document, order, paid.basket, fact_id=fact_id, tax=tax, decision_ids=decisions, recorded_at=self.clock.now()
         )
         await unit.tell([event])
 

@@ -15,13 +15,14 @@ from rapport_chassis.rpc.status import encode
 from rapport_pricing.app.decisions import Kept
 from rapport_pricing.app.documents import Document, read_document
 from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.app.offer_terms import promotion_of
 from rapport_pricing.app.quoting import MakeQuotes, holding
 from rapport_pricing.app.replaying import replays
 from rapport_pricing.app.stored import Key
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.entrypoints.ports import Journal, Store, Unit
 from rapport_pricing.translate.products import published_message
-from rapport_pricing.translate.quotes import asked_of, brought_of, kept_of, quote_message
+from rapport_pricing.translate.quotes import asked_of, brought_of, kept_of, offers_in, quote_message
 from rapport_pricing.translate.reviews import review_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -94,8 +95,11 @@ class Quotes:
     async def _replayed(self, unit: Unit, kept: Kept, document: Document, stored: bytes) -> bool:
         products: Sequence[str] = [line.line.product_id for line in document.lines]
         shelf = await unit.shelf_at(self.laws, kept.epoch, kept.position, products)
+        found = await unit.offers_named([offer_id for offer_id, _ in offers_in(kept.inputs)])
+        promotions = {each.offer_id: promotion_of(each, shelf.rules) for each in found}
+        offers = {(name, each.version): each for name, each in promotions.items() if each is not None}
         try:
-            brought = brought_of(kept.inputs, document.customer_id, {})
+            brought = brought_of(kept.inputs, document.customer_id, offers)
         except KeyError:
             return False
         return replays(shelf, document, brought, stored)

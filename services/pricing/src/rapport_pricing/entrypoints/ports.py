@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -14,11 +14,23 @@ from rapport_chassis.events.envelope import Event
 from rapport_pricing.app.catalogue import Catalogue
 from rapport_pricing.app.decisions import Kept, Redeemed, Redemption
 from rapport_pricing.app.limits import DatedLaws
+from rapport_pricing.app.offer_terms import StoredOffer
+from rapport_pricing.app.offers import OfferBook
 from rapport_pricing.app.redeeming import Paid
+from rapport_pricing.app.retention import RetentionBook
 from rapport_pricing.app.reviews import Reviews
 from rapport_pricing.app.rules import Kind, Terms
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
+from rapport_pricing.domain.promotions import Caps, Promotion
+
+
+class Offers(OfferBook, Protocol):
+    """Offers in a transaction that holds the head of the catalogue."""
+
+    async def use(self, offer: StoredOffer, caps: Caps) -> None:
+        """Use an offer, once."""
+        ...
 
 
 class Unit(Protocol):
@@ -87,6 +99,24 @@ class Unit(Protocol):
         """Tell of something when the transaction is committed."""
         ...
 
+    async def offers(self) -> Offers:
+        """Hold the head of the catalogue and return the offers."""
+        ...
+
+    async def offers_of(
+        self, profile_ids: Sequence[str], before: tuple[int, str], limit: int, *, every: bool, now_us: int
+    ) -> Sequence[StoredOffer]:
+        """Return a customer's offers, newest first, those before a place."""
+        ...
+
+    async def offers_named(self, offer_ids: Collection[str]) -> Sequence[StoredOffer]:
+        """Return offers by their ids, those that exist."""
+        ...
+
+    async def offered(self, offer: StoredOffer) -> tuple[Promotion, str]:
+        """Return what an offer is of, and the currency of its amount."""
+        ...
+
     async def report(self, outcomes: Sequence[Sequence[object]], now: datetime) -> int:
         """Keep outcomes and return how many were new."""
         ...
@@ -125,4 +155,12 @@ class Store(Protocol):
 
     def unit(self) -> AbstractAsyncContextManager[Unit]:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
+        ...
+
+
+class RetentionStore(Protocol):
+    """Gives offers inside a transaction that somebody else commits."""
+
+    async def retention_on(self, connection: Connection) -> RetentionBook:
+        """Hold the head of the catalogue in a transaction and return the offers."""
         ...

@@ -185,6 +185,9 @@ def _promotion(name: str, version: int, message: authored_pb2.PromotionTerms) ->
     if spend is not None and money is not None and spend.currency != money.currency_code:
         raise ERRORS.error("CURRENCY_MISMATCH", "a promotion has one currency", field="terms.minimum_spend")
     caps = message.caps
+    individual = message.audience == authored_pb2.PROMOTION_AUDIENCE_INDIVIDUAL
+    if individual and (benefit == "amount_basket" or caps.HasField("budget_minor")):
+        raise ERRORS.error("PROMOTION_INVALID", "an offer takes off lines, and has no budget", field="terms")
     return Promotion(
         promotion_id=name,
         version=version,

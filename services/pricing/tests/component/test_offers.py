@@ -1,0 +1,179 @@
+"""Offers to one customer: made with a permit, used once, taken back; and by chance not to everybody who may leave."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pricing_desk import (
+    INDIVIDUAL,
+    PERSONAL,
+    STREAM,
+    Desk,
+    PricingInstallation,
+    minor,
+    promotion_terms,
+    refused,
+    request_id,
+)
+from rapport.churn.v1 import events_pb2 as churn_pb2
+from rapport.pricing.v1 import authored_pb2, events_pb2, quote_pb2
+from rapport_chassis.events.envelope import Event, event_of
+from rapport_chassis.ids import new_id
+from rapport_chassis.times import stamp
+from rapport_testing.waiting import eventually
+
+SCOPE = authored_pb2.TermsScope(markets=["DE"])
+
+
+def raised(who: str, version: int = 1, **fields: object) -> Event:
+    """What churn tells of somebody who may leave."""
+    now = stamp(datetime.now(UTC))
+    message = churn_pb2.RiskRaised(
+        profile_id=who,
+        version=version,
+        level=churn_pb2.RISK_LEVEL_HIGH,
+        decision_id=new_id("decision"),
+        model_id=new_id("model"),
+        occurred_at=now,
+        recorded_at=now,
+        **fields,  # type: ignore[arg-type] # of the contract
+    )
+    message.churn.add(days=30, probability=0.8)
+    return event_of(message, source="churn", occurred_at=datetime.now(UTC))
+
+
+def cleared(who: str, version: int) -> Event:
+    """What churn tells of somebody who stays."""
+    now = stamp(datetime.now(UTC))
+    message = churn_pb2.RiskCleared(
+        profile_id=who,
+        version=version,
+        clearance=churn_pb2.RISK_CLEARANCE_RECOVERED,
+        occurred_at=now,
+        recorded_at=now,
+    )
+    return event_of(message, source="churn", occurred_at=datetime.now(UTC))
+
+
+async def told(installation: PricingInstallation, name: str, *people: str) -> list[events_pb2.Offer]:
+    """Offers that were told of as created, or as expired, once there is one for each of these people."""
+    kind = events_pb2.OfferCreated if name == "offer_created" else events_pb2.OfferExpired
+    broker = installation.broker()
+
+    async def there() -> list[events_pb2.Offer]:
+        stored = [each for each in await broker.stored(STREAM) if f".{name}." in each.subject]
+        found = [kind.FromString(each.data).offer for each in stored]
+        mine = [each for each in found if each.profile_id in people]
+        return mine if {each.profile_id for each in mine} == set(people) else []
+
+    return await eventually(there, timeout_s=20)
+
+
+@pytest.fixture
+async def wanting(desk: Desk, installation: PricingInstallation) -> list[str]:
+    """People who want personal prices."""
+    people = [new_id("profile") for _ in range(12)]
+    for each in people:
+        await asyncio.to_thread(installation.ledger.grant, each, PERSONAL)
+    await desk.until_permitted(*people)
+    return people
+
+
+async def test_an_offer_needs_a_permit_lowers_the_price_and_is_used_once(
+    desk: Desk, installation: PricingInstallation, wanting: list[str]
+) -> None:
+    who, promotion = wanting[0], f"p{request_id()[:12]}"
+    await desk.promote(promotion, promotion_terms(percent_ppm=250_000, audience=INDIVIDUAL, scope=SCOPE))
+    with refused("PERSONAL_DENIED"):
+        await desk.offer(new_id("profile"), promotion)
+    with refused("PROMOTION_NOT_FOUND", "promotion_id"):
+        await desk.offer(who, "nothing")
+    record = await desk.offer(who, promotion)
+    offer = record.offer
+    assert (offer.state, offer.treatment, offer.basis_points) == (
+        events_pb2.OFFER_STATE_OPEN,
+        events_pb2.TREATMENT_TREATED,
+        2500,
+    )
+    assert record.permission.reference
+    shoe = await desk.sold(1000)
+    assert minor((await desk.quote((shoe, 1))).gross) == 1000
+    quotes = [await desk.quote((shoe, 1), profile_id=who) for _ in range(2)]
+    assert [minor(each.gross) for each in quotes] == [750, 750]
+    assert quotes[0].lines[0].components[1].kind == quote_pb2.COMPONENT_KIND_PERSONAL
+    assert quotes[0].lines[0].components[1].reference == offer.offer_id
+    assert (await desk.explain(quotes[0])).replayed
+    assert minor((await desk.redeem(quotes[0])).all_in) == 750
+    with refused("BUDGET_EXHAUSTED"):
+        await desk.redeem(quotes[1])
+    assert minor((await desk.quote((shoe, 1), profile_id=who)).gross) == 1000
+    assert (await desk.explain(quotes[1])).replayed
+    (ended,) = await told(installation, "offer_expired", who)
+    assert (ended.state, ended.version) == (events_pb2.OFFER_STATE_USED_UP, 2)
+    assert await desk.offers(who, every=False) == []
+    assert [(each.used, each.offer.offer_id) for each in await desk.offers(who)] == [(1, offer.offer_id)]
+
+
+async def test_no_more_offers_are_made_than_a_promotion_has_uses(desk: Desk, wanting: list[str]) -> None:
+    promotion = f"p{request_id()[:12]}"
+    caps = authored_pb2.PromotionCaps(uses=2)
+    await desk.promote(promotion, promotion_terms(audience=INDIVIDUAL, scope=SCOPE, caps=caps))
+    for each in wanting[:2]:
+        await desk.offer(each, promotion)
+    with refused("BUDGET_EXHAUSTED"):
+        await desk.offer(wanting[2], promotion)
+
+
+async def test_an_offer_ends_at_its_time_and_when_the_customer_withdraws(
+    desk: Desk, installation: PricingInstallation, wanting: list[str]
+) -> None:
+    brief, leaving = wanting[:2]
+    soon = stamp(datetime.now(UTC) + timedelta(seconds=2))
+    await desk.offer(brief, "winback", valid_until=soon)
+    await desk.offer(leaving, "winback")
+    await asyncio.to_thread(installation.ledger.withdraw, leaving, PERSONAL)
+    ended = {each.profile_id: each.state for each in await told(installation, "offer_expired", brief, leaving)}
+    assert ended == {
+        brief: events_pb2.OFFER_STATE_LAPSED,
+        leaving: events_pb2.OFFER_STATE_NOT_PERMITTED,
+    }
+
+
+async def test_a_risk_is_answered_by_an_offer_except_for_those_held_out_by_chance(
+    desk: Desk, installation: PricingInstallation, wanting: list[str]
+) -> None:
+    broker, stranger = installation.broker(), new_id("profile")
+    spared = wanting[0]
+    events = [raised(each, held_out=each == spared) for each in wanting]
+    await broker.publish(raised(stranger), *events)
+    made = await told(installation, "offer_created", *wanting)
+    treatments = {each.profile_id: each.treatment for each in made}
+    assert treatments[spared] == events_pb2.TREATMENT_HELD_OUT
+    assert {each.cause_event_id for each in made} == {each.id for each in events}
+    assert events_pb2.TREATMENT_TREATED in treatments.values()
+
+    shoe = await desk.sold(1000)
+
+    async def prices() -> dict[str, int] | None:
+        quotes = {each: await desk.quote((shoe, 1), profile_id=each) for each in wanting}
+        found = {who: minor(quote.gross) for who, quote in quotes.items()}
+        return found if 800 in found.values() else None
+
+    lowered = await eventually(prices, timeout_s=10)
+    treated = {who for who, treatment in treatments.items() if treatment == events_pb2.TREATMENT_TREATED}
+    assert {who for who, price in lowered.items() if price == 800} == treated
+    assert set(lowered.values()) == {800, 1000}
+    assert await desk.offers(stranger) == []
+    shown = [each for each in wanting if await desk.offers(each, every=False)]
+    assert set(shown) == treated
+
+    # Raised again, cleared, and cleared long ago: no second offer, and the first is taken back.
+    who = min(treated)
+    await broker.publish(raised(who, 2), cleared(who, 3), cleared(max(treated), 1))
+    (ended,) = await told(installation, "offer_expired", who)
+    assert ended.state == events_pb2.OFFER_STATE_WITHDRAWN
+    await broker.publish(raised(who, 4))
+    assert len(await desk.offers(who)) == 1
+    assert [each.offer.state for each in await desk.offers(max(treated - {who}))] == [events_pb2.OFFER_STATE_OPEN]
