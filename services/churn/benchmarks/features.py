@@ -57,7 +57,6 @@ def online(report: Report) -> None:
     vectors = [_timed_us(state) for state in states]
     report.add(Figure("vector of a profile of 50 facts, p50", p50(vectors), "us", 100.0, "<= 1"))
     report.add(Figure("vector of a profile of 50 facts, p99", p99(vectors), "us"))
-    report.add(Figure("state of a fact, written", sum(len(each.encode()) for each in states) / len(facts), "B"))
 
 
 def _folded(facts: Sequence[Fact]) -> tuple[list[ProfileState], float]:

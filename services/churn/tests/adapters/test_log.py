@@ -129,7 +129,7 @@ async def test_a_state_that_follows_the_log_is_the_one_that_is_read_from_it(open
         pass
     for who in PEOPLE:
         read = ProfileState(PLAN, (await log.of([who])).facts)
-        assert (await states.get((who,))).encode() == read.encode()
+        assert await states.get((who,)) == read
     assert len(states) == 2
 
 

@@ -4,12 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from churn_facts import DAYS, START, Follower, facts, histories, instants, told
+from churn_facts import DAYS, START, Follower, facts, gaps_between, histories, instants, outcome, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapport_churn.domain.facts import DAY, Fact, FactKind
 from rapport_churn.domain.features import DEFAULT_FEATURES, Feature, FeatureSet, Group
-from rapport_churn.domain.labels import Gaps, Horizon, PopulationRule, outcome
+from rapport_churn.domain.labels import Horizon, PopulationRule
 from rapport_churn.domain.terms import Aggregate, Excess, Measure, Month, Ratio, Source, Term, Variation, Window
 from rapport_churn.domain.vectors import Plan
 from rapport_churn.training.frame import Frame
@@ -181,10 +181,10 @@ def test_labels_and_population_are_those_of_the_rules(told_facts, cutoff):
     }
     for row, person in enumerate(frame.profiles):
         truth = outcome(orders[people[person]], cutoff, HORIZON)
-        assert (frame.churned[row], frame.next_days[row]) == (truth.churned, truth.next_days)
+        assert (frame.churned[row], frame.next_days[row]) == truth[:2]
         assert frame.spend[row] == OPEN  # fourteen days are not over after nine
     days = [sorted({time // DAY for time, _ in each}) for each in orders.values() if each]
-    assert gaps == Gaps.between(days, now // DAY)
+    assert gaps == gaps_between(days, now // DAY)
 
 
 def test_spend_is_told_once_its_window_is_closed():

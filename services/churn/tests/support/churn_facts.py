@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import strategies as st
 from rapport_churn.domain.facts import DAY, Fact, FactKind, supersedes
+from rapport_churn.domain.labels import Gaps, Horizon
 from rapport_churn.domain.state import ProfileState
 from rapport_churn.domain.vectors import Plan
 
@@ -95,12 +99,7 @@ class Follower:
 
     def people(self, redirects: dict[str, str], erased: set[str]) -> dict[str, ProfileState]:
         """The state of each person: of all ids that stand for them, less what was erased."""
-        people: dict[str, ProfileState] = {}
-        for profile_id, state in self._states.items():
-            current = redirects.get(profile_id, profile_id)
-            if len(state) and profile_id not in erased and current not in erased:
-                people.setdefault(current, ProfileState(self._plan)).absorb(state)
-        return people
+        return {each: ProfileState(self._plan, facts) for each, facts in self.facts(redirects, erased).items()}
 
     def facts(self, redirects: dict[str, str], erased: set[str]) -> dict[str, list[Fact]]:
         """The facts of each person."""
@@ -110,3 +109,22 @@ class Follower:
             if fact.profile_id not in erased and current not in erased:
                 people.setdefault(current, []).append(fact)
         return people
+
+
+def outcome(orders: list[tuple[int, int]], cutoff: int, horizon: Horizon) -> tuple[bool, float, int]:
+    """Whether someone left who placed such orders, in how many days they bought again, and what they spent."""
+    later = sorted(order for order in orders if order[0] > cutoff)
+    spend = sum(value for time, value in later if time <= cutoff + horizon.value_days * DAY)
+    if not later or later[0][0] > cutoff + horizon.days * DAY:
+        return True, math.inf, spend
+    return False, float(later[0][0] - cutoff) / float(DAY), spend
+
+
+def gaps_between(days: Iterable[list[int]], today: int) -> Gaps:
+    """The gaps between the days with a purchase of each customer, and those that are open today."""
+    closed: Counter[int] = Counter()
+    still_open: Counter[int] = Counter()
+    for each in days:
+        closed.update(after - before for before, after in pairwise(each))
+        still_open[today - each[-1]] += 1
+    return Gaps(closed, still_open)

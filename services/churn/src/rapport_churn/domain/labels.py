@@ -7,13 +7,10 @@ speaks of them. Gaps that are still open count too (Kaplan and Meier 1958): else
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
-from math import ceil, inf
-from typing import Final, NamedTuple
+from math import ceil
+from typing import Final
 
 from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.features import Summary
@@ -81,16 +78,6 @@ class Gaps:
     closed: Mapping[int, int]
     still_open: Mapping[int, int]
 
-    @classmethod
-    def between(cls, days: Iterable[Sequence[int]], today: int) -> Gaps:
-        """Count the gaps between the days with a purchase of each customer, in ascending order, up to today."""
-        closed: Counter[int] = Counter()
-        still_open: Counter[int] = Counter()
-        for each in days:
-            closed.update(after - before for before, after in pairwise(each))
-            still_open[today - each[-1]] += 1
-        return cls(closed, still_open)
-
     def back_within(self, share: float) -> int:
         """Return the days within which that share of those who ever come back are back.
 
@@ -135,26 +122,3 @@ def closed_cutoffs(since: int, now: int, horizon: Horizon, every_days: int) -> l
     """Return the cutoffs that may train, in ascending order: whole steps back from the last, not before `since`."""
     last = now - (horizon.days + horizon.lateness_days) * DAY
     return list(range(last, since - 1, -every_days * DAY))[::-1]
-
-
-class Outcome(NamedTuple):
-    """What someone did after a cutoff.
-
-    Attributes:
-        churned: They did not buy within the horizon.
-        next_days: Days until they bought; infinity if not within the horizon.
-        spend: Minor units spent in the value horizon.
-    """
-
-    churned: bool
-    next_days: float
-    spend: int
-
-
-def outcome(orders: Sequence[tuple[int, int]], cutoff: int, horizon: Horizon) -> Outcome:
-    """Say what orders, as times in ascending order with values, tell of the time after a cutoff."""
-    later = orders[bisect_right(orders, cutoff, key=lambda order: order[0]) :]
-    spend = sum(value for time, value in later if time <= cutoff + horizon.value_days * DAY)
-    if not later or later[0][0] > cutoff + horizon.days * DAY:
-        return Outcome(churned=True, next_days=inf, spend=spend)
-    return Outcome(churned=False, next_days=float(later[0][0] - cutoff) / float(DAY), spend=spend)

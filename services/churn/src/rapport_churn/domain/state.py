@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
 
 from rapport_churn.domain.facts import Fact
 from rapport_churn.domain.features import Summary
 from rapport_churn.domain.tracks import Track
 from rapport_churn.domain.vectors import ORDERS_TRACK, Plan, summary_of
-
-_FORMAT: Final = 1
-_HEADER: Final = struct.Struct("<BI")
 
 
 def token_of(fact_id: str) -> int:
@@ -53,15 +48,13 @@ class ProfileState:
     def __len__(self) -> int:
         return len(self._times)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ProfileState) and self._columns() == other._columns()
+
     @property
     def known_until(self) -> int:
         """When the last of its facts arrived; 0 if it has none."""
         return self._known_until
-
-    @property
-    def last_occurred(self) -> int:
-        """When the last of its facts happened; 0 if it has none."""
-        return self._times[-1] if self._times else 0
 
     def apply(self, fact: Fact) -> bool:
         """Take in a fact; return whether it was new."""
@@ -79,11 +72,6 @@ class ProfileState:
             column.pop(place)
         self._known_until = max(self._arrivals, default=0)
         return True
-
-    def absorb(self, other: ProfileState) -> None:
-        """Take in every fact of another profile, which from now on is this one."""
-        for fact in zip(*other._columns(), strict=True):
-            self._add(*fact)
 
     def known(self, known_at: int) -> ProfileState:
         """Return the state as it was known at an instant: without what had not arrived."""
@@ -107,31 +95,6 @@ class ProfileState:
         state = self.known(known_at)
         state._wind()
         return summary_of(state._tracks.get(ORDERS_TRACK), at)
-
-    def encode(self) -> bytes:
-        """Return the state as bytes: the same facts give the same bytes."""
-        count = len(self._times)
-        parts = (struct.pack(f"<{count}{column.typecode}", *column) for column in self._columns())
-        return b"".join([_HEADER.pack(_FORMAT, count), *parts])
-
-    @classmethod
-    def decode(cls, plan: Plan, data: bytes) -> ProfileState:
-        """Read the state that `encode` wrote, whatever the features were then.
-
-        Raises:
-            ValueError: The bytes are of another format.
-        """
-        form, count = _HEADER.unpack_from(data)
-        if form != _FORMAT:
-            raise ValueError(f"a state of format {form}")
-        state = cls(plan)
-        place = _HEADER.size
-        for column in state._columns():
-            layout = struct.Struct(f"<{count}{column.typecode}")
-            column.extend(layout.unpack_from(data, place))
-            place += layout.size
-        state._known_until = max(state._arrivals, default=0)
-        return state
 
     def _columns(self) -> tuple[array[int], ...]:
         return (
