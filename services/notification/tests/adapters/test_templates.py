@@ -238,6 +238,17 @@ async def test_hostile_mjml_is_refused_or_fetches_nothing(worker: RenderWorker, 
     assert "evil.example" not in json.dumps(found)
 
 
+async def test_a_language_that_was_not_loaded_is_refused_and_no_other(worker: RenderWorker) -> None:
+    await render(worker, template("ready"))
+    process = worker._process
+    with pytest.raises(NotRenderedError):
+        await render(worker, template("{{ price }}", locale="hu", version=90))
+    assert (await render(worker, template("{{ price }}", locale="pt-BR", version=91))).text == "€\xa01.234,50"
+    assert worker._process is process
+    with pytest.raises(ValueError, match="language"):
+        RenderWorker(())
+
+
 async def test_the_process_that_was_killed_is_replaced(worker: RenderWorker) -> None:
     await render(worker, template("a"))
     process = worker._process

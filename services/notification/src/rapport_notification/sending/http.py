@@ -131,7 +131,13 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         # One that may not be reached among those that may: the name is not to be trusted with any.
         if not addresses or not all(map(self._allowed, addresses)):
             raise httpcore.ConnectError("the name does not lead to the internet")
-        return await self._real.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        failure: Exception = httpcore.ConnectError("no address")
+        for address in addresses:
+            try:
+                return await self._real.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
         raise httpcore.ConnectError("no sockets of this machine")

@@ -87,7 +87,7 @@ class Renderer:
             subject = _BREAKS.sub(" ", _bounded(parts.subject, said, SUBJECT_LIMIT)).strip()
             text = _bounded(parts.text, said, PLAIN_LIMIT)
             html = _bounded(parts.html, said, HTML_LIMIT) if parts.html else ""
-        except (TemplateError, RecursionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (TemplateError, RecursionError, ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
             raise RenderRefusedError(type(error).__name__) from error
         return subject, text, html
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rapport_notification.domain.contents import Template
 from rapport_notification.templates.child import LENGTH
@@ -75,8 +75,13 @@ class RenderWorker:
         """Start nothing yet.
 
         Args:
-            locales: Languages it loads when it starts; it cannot open the data of others later.
+            locales: Languages it loads when it starts; it cannot open the data of others later, and refuses them.
+
+        Raises:
+            ValueError: There is none.
         """
+        if not locales:
+            raise ValueError("a renderer knows a language")
         self._locales = tuple(locales)
         self._lock = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -152,8 +157,8 @@ class RenderWorker:
 
     def _write(self, message: object) -> None:
         text = json.dumps(message, separators=(",", ":")).encode()
-        transport = self._transports[0]
-        assert isinstance(transport, asyncio.WriteTransport) or hasattr(transport, "write")
+        # Of uvloop it is no subclass.
+        transport = cast(asyncio.WriteTransport, self._transports[0])
         transport.write(LENGTH.pack(len(text)) + text)
 
     async def _read(self) -> dict[str, Any]:
