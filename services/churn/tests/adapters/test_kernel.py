@@ -6,6 +6,7 @@ import lightgbm
 import numpy as np
 import pytest
 from rapport_churn.adapters.native import NativeError, NativeModel
+from rapport_churn.domain.batch import BatchTables
 from rapport_churn.domain.shap_tables import NotTabulableError, ShapTables
 from rapport_churn.domain.trees import Missing, Split, UnreadableModelError, goes_left, parse
 
@@ -91,6 +92,13 @@ def test_parsed_trees_walk_to_the_same_score(trained, hostile):
     forest = parse(trained.model_to_string())
     walked = [sum(tree.value(row) for tree in forest.trees) for row in hostile]
     assert walked == pytest.approx(trained.predict(hostile, raw_score=True), abs=1e-12)
+
+
+def test_many_rows_at_once_score_as_the_package_scores_them(trained, hostile):
+    rows = np.tile(hostile, (12, 1))
+    batch = BatchTables(parse(trained.model_to_string()))
+    assert batch.log_odds_of(rows) == pytest.approx(trained.predict(rows, raw_score=True), abs=1e-9)
+    assert len(batch.log_odds_of(rows[:0])) == 0
 
 
 def test_paths_of_many_questions_are_not_tabulated():

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from rapport_churn.domain.batch import BatchTables
 from rapport_churn.domain.bgnbd import BgNbd
 from rapport_churn.domain.calibration import Calibrator
 from rapport_churn.domain.features import Group, Summary
@@ -37,6 +38,9 @@ TREES: Final = "model.txt"
 SPENDS: Final = "value_any.txt"
 SPEND: Final = "value_size.txt"
 DAYS: Final = (30, 60, 90)
+
+_SMALL: Final = 12
+"""Leaves up to which many rows are scored faster by tables than by walking trees."""
 
 
 class UnusableArtefactError(Exception):
@@ -218,6 +222,7 @@ class Scorer:
             self._kernels[name] = open_kernel(files[name].decode())
             self._kernels[name].check(probes, np.array(kept))
         self._tables: ShapTables | None = None
+        self._batch: BatchTables | None = None
         self._trees_base = 0.0
         if self._factors[Member.LIGHTGBM]:
             self._open_tables(files)
@@ -285,7 +290,8 @@ class Scorer:
         rows, stack = vectors[:, self._used], self.parts.stack
         total = np.full(len(rows), stack.calibrator.intercept)
         if factor := self._factors[Member.LIGHTGBM]:
-            total += factor * self._kernels[TREES].log_odds_of(rows)
+            many = self._batch or self._kernels[TREES]
+            total += factor * many.log_odds_of(rows)
         if (factor := self._factors[Member.LOGISTIC]) and self.parts.logistic is not None:
             total += factor * self.parts.logistic.log_odds(rows)
         if factor := self._factors[Member.BGNBD]:
@@ -299,6 +305,8 @@ class Scorer:
         except (UnreadableModelError, UnicodeDecodeError) as error:
             raise UnusableArtefactError(f"{TREES} cannot be read") from error
         self._trees_base = sum(tree.expected() for tree in forest.trees)
+        if max(len(tree.leaf_values) for tree in forest.trees) <= _SMALL:
+            self._batch = BatchTables(forest)
         try:
             self._tables = ShapTables(forest, [int(group) for group in self._groups], len(self.groups))
         except NotTabulableError:

@@ -32,8 +32,8 @@ _FIXED: Final[Mapping[str, Any]] = {
     "max_depth": DEEPEST,
     "verbosity": -1,
     "max_bin": 127,
-    "min_data_per_group": 20,
-    "cat_smooth": 10.0,
+    # One code against all others: sets of codes, sorted by what their few rows say, fit noise.
+    "max_cat_to_onehot": 1 << 20,
 }
 
 

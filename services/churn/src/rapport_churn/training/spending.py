@@ -18,7 +18,7 @@ from rapport_churn.domain.value import ValueModel
 from rapport_churn.training.boosting import Settings
 from rapport_churn.training.fitting import NotFittedError, fit_gamma_gamma
 from rapport_churn.training.frame import Frame
-from rapport_churn.training.members import Trees, fit_trees, rhythm_of, thin
+from rapport_churn.training.members import Trees, fit_trees, folds_of, rhythm_of, thin
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ _ROUNDS: Final = 120
 _FEWEST: Final = 500
 _ROWS: Final = 40_000
 _CHOICES: Final = ((1.0, 0.0), (0.0, 1.0), (0.5, 0.5))
-_BETTER: Final = 0.002
+_BETTER: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def learn_spending(
 ) -> Spending | None:
     """Learn from windows whose spend is closed; None if nothing can be said.
 
-    The last window that some others were closed before is held out: it chooses, and measures the interval. Without one
-    the rhythm alone is used, and the interval is what it says of nobody: everything.
+    The last window that some others were closed before is held out, or half of the people where the log is young: they
+    choose, and measure the interval. Where that cannot be, the rhythm alone is used, with an interval that is wide.
     """
     gamma_gamma = _worth(newest)
     closed = frame.rows(frame.spend >= 0)
@@ -97,7 +97,7 @@ def learn_spending(
     chance, size = _logistic(trees[0].log_odds(judged.values[:, used])), trees[1].log_odds(judged.values[:, used])
     by_trees = chance * np.expm1(np.minimum(size, 40.0)) * trees[2]
     spend = judged.spend.astype(np.float64)
-    ranked = [_rank_correlation(weight * then + other * by_trees, spend) for weight, other in _CHOICES]
+    ranked = [_found(weight * then + other * by_trees, spend) for weight, other in _CHOICES]
     # The mean is robust; one alone must be clearly better, and the rhythm must have something to say.
     chosen = 2 if max(ranked) - ranked[2] < _BETTER else int(np.argmax(ranked))
     if rhythm is None or gamma_gamma is None:
@@ -111,7 +111,7 @@ def learn_spending(
     findings = {
         "chosen": ("rhythm", "trees", "mean")[chosen],
         "looked_back": True,
-        "rank_correlations": dict(zip(("rhythm", "trees", "mean"), ranked, strict=True)),
+        "found": dict(zip(("rhythm", "trees", "mean"), ranked, strict=True)),
         "total_bias": float(mean.sum() / max(spend.sum(), 1.0) - 1.0),
         "covered": COVERED,
     }
@@ -119,13 +119,24 @@ def learn_spending(
 
 
 def _split(closed: Frame, horizon: Horizon) -> tuple[Frame, Frame] | None:
+    """Return rows to learn from and later rows to judge by; of a young log, other people's rows."""
+    if not len(closed):
+        return None
     for cutoff in np.unique(closed.cutoffs)[::-1]:
         past = closed.cutoffs + (horizon.value_days + horizon.lateness_days) * DAY <= cutoff
-        judged = closed.cutoffs == cutoff
-        spent = closed.spend[past] > 0
-        if past.sum() >= _FEWEST and judged.sum() >= _FEWEST and 0.02 < spent.mean() < 0.98:
+        if _is_enough(closed, past, judged := closed.cutoffs == cutoff):
             return closed.rows(past), closed.rows(judged)
+    others = folds_of(closed.profiles, 2) == 1
+    newest = closed.cutoffs == closed.cutoffs.max()
+    if _is_enough(closed, others, newest & ~others):
+        return closed.rows(others), closed.rows(newest & ~others)
     return None
+
+
+def _is_enough(closed: Frame, past: NDArray[np.bool_], judged: NDArray[np.bool_]) -> bool:
+    if int(past.sum()) < _FEWEST or int(judged.sum()) < _FEWEST:
+        return False
+    return 0.02 < float(np.mean(closed.spend[past] > 0)) < 0.98
 
 
 def _worth(frame: Frame) -> GammaGamma | None:
@@ -152,6 +163,13 @@ def _conformal(ratios: Floats, covered: float) -> tuple[float, float]:
     ordered, count = np.sort(ratios), len(ratios)
     rank = min(count, ceil((count + 1) * (1.0 + covered) / 2.0)) - 1
     return float(ordered[count - 1 - rank]), float(ordered[rank])
+
+
+def _found(mean: Floats, spend: Floats) -> float:
+    """Return how well those who will spend are found: in all by the order, and at its top by what a tenth makes up."""
+    top = np.argsort(-mean, kind="stable")[: max(1, len(mean) // 10)]
+    caught = float(spend[top].sum() / max(spend.sum(), 1.0))
+    return (_rank_correlation(mean, spend) + caught) / 2.0
 
 
 def _rank_correlation(one: Floats, other: Floats) -> float:
