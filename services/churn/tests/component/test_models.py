@@ -209,6 +209,23 @@ async def test_models_are_listed_the_newest_first_page_by_page_and_an_unknown_on
         await desk.models.GetModel(model_pb2.GetModelRequest(as_of=stamp(datetime(2001, 1, 1, tzinfo=UTC))))
 
 
+async def test_a_challenger_scores_in_the_shadow_and_nobody_is_told_of_it(desk: Desk) -> None:
+    champion = await register(desk.installation)
+    challenger = await register(desk.installation, artefact(ranks=PARTS.ranks[2:]))
+    await desk.promote(champion)
+    await desk.promote(challenger, CHALLENGER)
+    who = await desk.customer(40, 20)
+    await desk.until_serving(champion, who)
+
+    async def shadowed() -> bool:
+        asked = monitoring_pb2.GetMonitoringReportRequest(model_id=challenger)
+        return (await desk.models.GetMonitoringReport(asked)).scores > 0
+
+    await eventually(shadowed, timeout_s=20)
+    assert {each.model_id for each in await desk.told(who)} <= {champion}
+    assert (await desk.score(who)).model_id == champion
+
+
 async def test_a_report_says_which_model_and_how_many_scores_it_looked_at(desk: Desk) -> None:
     who = await desk.customer(20, 10)
     model_id = await register(desk.installation)

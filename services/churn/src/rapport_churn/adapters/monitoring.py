@@ -32,14 +32,14 @@ from rapport_churn.translate.models import horizon_of
 Floats = NDArray[np.float64]
 
 _WINDOW_DAYS: Final = 30
-_MOST: Final = 5000
+_MOST: Final = 10_000
 _SEED: Final = 1
 _BINS: Final = 10
 _FEWEST: Final = 50
 _REFERENCE: Final = "reference.json"
 _DECISIONS: Final = """
-SELECT DISTINCT ON (profile_id) profile_id, body, features, scored_at FROM decisions
-WHERE scored_at >= %s AND scored_at < %s AND profile_id <> '' ORDER BY profile_id, scored_at DESC LIMIT %s
+SELECT profile_id, body, features, scored_at FROM decisions
+WHERE scored_at >= %s AND scored_at < %s AND profile_id <> '' ORDER BY scored_at DESC LIMIT %s
 """
 _ORDERS: Final = f"""
 SELECT profile_id, occurred_at FROM facts WHERE profile_id = ANY (%s) AND kind = {FactKind.ORDER:d} ORDER BY occurred_at
@@ -110,13 +110,13 @@ class Monitoring:
         """The last that a model said of each customer in some time."""
         async with self._database.transaction() as connection:
             rows = await (await connection.execute(_DECISIONS, (since, until, _MOST))).fetchall()
-        found: list[_Said] = []
+        found: dict[str, _Said] = {}
         for profile_id, body, features, at in rows:
             score = score_pb2.Score.FromString(bytes(body))
-            if score.model_id == model_id:
+            if score.model_id == model_id and profile_id not in found:
                 chance = next(each.probability for each in score.churn if each.days == score.horizon_days)
-                found.append(_Said(profile_id, chance, score.tier, bytes(features), micros_of(at)))
-        return found
+                found[profile_id] = _Said(profile_id, chance, score.tier, bytes(features), micros_of(at))
+        return list(found.values())
 
     async def _left(self, said: Sequence[_Said], days: int) -> tuple[list[_Said], list[bool]]:
         """Whether each bought nothing within the horizon; without those whose facts were taken away since."""

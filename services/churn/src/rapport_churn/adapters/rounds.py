@@ -141,6 +141,8 @@ class _DatabaseRound:
             return
         message = self.scores.message(scored)
         kept.append(kept_of(scored, message))
+        if telling.shadow is not None:
+            kept.append(kept_of(telling.shadow, self.scores.message(telling.shadow)))
         version = before.version + int(telling.material)
         if telling.material:
             told.append(events.score_updated(message, version, scored.at))

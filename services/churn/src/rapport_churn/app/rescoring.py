@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
 
 from rapport_chassis.errors import RapportError
+from rapport_privacy.decision import Decision
 from rapport_privacy.vocabulary import Answer
 
 from rapport_churn.app.people import scope_of
 from rapport_churn.app.scores import Asked, Scored, ScoreProfiles
 from rapport_churn.domain.risk import RiskLevel, RiskPolicy
+from rapport_churn.domain.state import ProfileState
 
 AT_ONCE: Final = 50
 """Customers that are scored together: others wait for the rows of these as long."""
@@ -68,6 +70,7 @@ class Telling:
         risk: Level from now on.
         clearance: Why the risk that was raised has ended; None if it has not.
         void: Whether nothing is said any more.
+        shadow: What the challenger says where a score is told: kept, to be held against it, without any effect.
     """
 
     told: Told
@@ -78,6 +81,7 @@ class Telling:
     risk: RiskLevel = RiskLevel.NONE
     clearance: Clearance | None = None
     void: bool = False
+    shadow: Scored | None = None
 
     @property
     def raised(self) -> bool:
@@ -182,7 +186,17 @@ class Rescoring:
             if refused.reason.name == "NOTHING_KNOWN":
                 return Telling(told, now, None, void=True, clearance=Clearance.OUT_OF_POPULATION if told.risk else None)
             raise
-        return self.judge(told, scored, now)
+        telling = self.judge(told, scored, now)
+        return replace(telling, shadow=self._shadow(state, permission)) if telling.scored is not None else telling
+
+    def _shadow(self, state: ProfileState, permission: Decision) -> Scored | None:
+        challenger = self._score.models.challenger
+        if challenger is None:
+            return None
+        try:
+            return self._score.by(challenger, state, permission)
+        except RapportError:
+            return None  # it does not speak of such customers
 
     def judge(self, told: Told, scored: Scored, now: datetime) -> Telling:
         """Return what becomes of what was told, by a new score."""

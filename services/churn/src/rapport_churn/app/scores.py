@@ -143,7 +143,7 @@ class ScoreProfiles:
         return self.people.ids_of(self.check(Asked(profile_id)).profile_id)
 
     def of(self, state: ProfileState, permission: Decision) -> Scored:
-        """Score a customer whose state is known, and who may be scored.
+        """Score a customer whose state is known, and who may be scored, by the model that serves.
 
         Raises:
             RapportError: NO_MODEL, NOTHING_KNOWN, OUT_OF_POPULATION, NOT_READY.
@@ -151,6 +151,14 @@ class ScoreProfiles:
         serving = self.models.champion
         if serving is None:
             raise ERRORS.error("NO_MODEL", "no model serves yet")
+        return self.by(serving, state, permission)
+
+    def by(self, serving: Serving, state: ProfileState, permission: Decision) -> Scored:
+        """Score such a customer by a model.
+
+        Raises:
+            RapportError: NOTHING_KNOWN, OUT_OF_POPULATION, NOT_READY.
+        """
         if not len(state):
             raise ERRORS.error("NOTHING_KNOWN", "no event of the profile is held")
         at = permission.as_of
