@@ -172,6 +172,14 @@ def test_a_country_without_a_zone_stands_for_all_its_zones() -> None:
     assert next_opening(places, noon_in_new_york) == datetime(2026, 6, 3, 18, 0, tzinfo=UTC)
 
 
+def test_a_zone_without_a_country_keeps_the_rules_of_the_country_that_has_it() -> None:
+    half_past_eight_in_sydney = datetime(2026, 6, 2, 22, 30, tzinfo=UTC)
+    hours = load_quiet_hours()
+    assert not is_open(hours.places([("Australia/Sydney", "")]), half_past_eight_in_sydney)
+    assert hours.places([("Australia/Sydney", "")]) == hours.places([("Australia/Sydney", "AU")])
+    assert hours.places([("Etc/UTC", "")])[0].rule == hours.default
+
+
 def test_a_person_of_whom_no_place_is_known_is_refused() -> None:
     for candidates in ([], [("", "")], [("", "QQ")], [("Mars/Olympus", "")]):
         with pytest.raises(ValueError, match=r"nothing is known|no such zone"):

@@ -47,7 +47,7 @@ class HolidayRule:
             return True
         if self.easter and (day - easter(day.year)).days in self.easter:
             return True
-        return any(_is_nth(day, *which) for which in self.nth)
+        return bool(self.nth) and any(_is_nth(day, *which) for which in self.nth)
 
 
 NO_HOLIDAYS: Final = HolidayRule()

@@ -130,16 +130,21 @@ class QuietHours:
         """Return where the person may be.
 
         Args:
-            candidates: Zone and country; "" where one is not known. A country without a zone stands for all its zones.
+            candidates: Zone and country; "" where one is not known. A country without a zone stands for all its zones,
+                a zone without a country for each country that has it.
 
         Raises:
             ValueError: A zone does not exist, or a candidate says neither.
         """
         found = {}
         for zone, country in candidates:
-            rule = self.countries.get(country, self.default)
-            for name in (zone,) if zone else self.zones.get(country, ()):
-                found[name, country] = Place(self._zone(name), rule)
+            pairs = [(zone, country)]
+            if not zone:
+                pairs = [(each, country) for each in self.zones.get(country, ())]
+            elif not country:
+                pairs = [(zone, each) for each, zones in self.zones.items() if zone in zones] or pairs
+            for name, where in pairs:
+                found[name, where] = Place(self._zone(name), self.countries.get(where, self.default))
         if not found:
             raise ValueError("nothing is known of where the person is")
         return tuple(found[key] for key in sorted(found))
