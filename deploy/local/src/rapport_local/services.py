@@ -96,6 +96,7 @@ class LocalService:
 
 _CONSENT: Final = "consent"
 _SOMEBODY: Final = "prf_0000000000000000000000"
+_PRODUCT: Final = "prd_0000000000000000000000"
 
 SERVICES: Final = (
     LocalService(
@@ -166,6 +167,34 @@ SERVICES: Final = (
             "churn.v1.ChurnService/BatchScoreProfiles": f'{{"profile_ids": ["{_SOMEBODY}"]}}',
             "churn.v1.ChurnService/RankProfiles": '{"order": "RANK_ORDER_VALUE_AT_RISK", "at_risk_only": true}',
             "churn.v1.ModelService/TrainModel": '{"seed": 1}',
+        },
+    ),
+    LocalService(
+        "pricing",
+        gate=True,
+        folders={"SIGNING_FOLDER": "signing"},
+        settings={"RETENTION__PROMOTION_ID": "winback"},
+        roles={
+            "buyer": ("pricing.*",),
+            "analyst": (
+                "pricing.explanations.read",
+                "pricing.offers.read",
+                "pricing.prices.read",
+                "pricing.products.read",
+                "pricing.reviews.read",
+                "pricing.versions.read",
+            ),
+        },
+        examples={
+            "pricing.v1.CatalogService/SetMarket": '{"market": "DE", "terms": {"currency": "EUR"}}',
+            "pricing.v1.CatalogService/UpsertProduct": (
+                f'{{"product": {{"product_id": "{_PRODUCT}", "category": "shoes", "listings": [{{"market": "DE", '
+                '"unit_cost": {"currency_code": "EUR", "units": "6"}, "tax_ppm": 190000}]}}'
+            ),
+            "pricing.v1.PricingService/GetQuote": (
+                f'{{"market": "DE", "lines": [{{"product_id": "{_PRODUCT}", "quantity": 1}}]}}'
+            ),
+            "pricing.v1.PricingService/ListOffers": f'{{"profile_id": "{_SOMEBODY}"}}',
         },
     ),
 )
