@@ -17,7 +17,9 @@ from rapport_pricing.domain.demand import Floats
 
 _NEWTON_STEPS: Final = 3
 _LEAST_SLOPE: Final = 0.3
-_HALVINGS: Final = 6
+_HIGHEST_WAVE: Final = 0.15
+_PERIOD: Final = 24
+_HALVINGS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,13 @@ class SurfaceSettings:
     Attributes:
         hold: Visits that a version is held for, at least.
         step: Largest change of any circumstance's price between versions, in its logarithm.
-        width: How much of the posterior's spread is drawn: 1 is Thompson sampling, 0 earns only.
+        dispersion: Height of the wave of prices, as a share of the uncertainty of the slope.
         reach: Covariates are cut to this on either side.
     """
 
     hold: int = 25
     step: float = math.log(1.049)
-    width: float = 0.5
+    dispersion: float = 0.5
     reach: float = 2.0
 
 
@@ -93,12 +95,14 @@ class Surface:
         cost: Over the anchor.
         lowest: Lowest ratio that guardrails allow.
         highest: Highest ratio.
+        shift: Moves every price, in its logarithm: the dispersion that keeps the slope from being guessed for ever.
     """
 
     theta: Floats
     cost: float
     lowest: float
     highest: float
+    shift: float = 0.0
 
     def ratio(self, covariates: Floats) -> float:
         """Return the price over the anchor for one circumstance: the one of highest contribution, in closed form."""
@@ -106,31 +110,37 @@ class Surface:
         level = float(self.theta[0] + self.theta[2 : 2 + count] @ covariates)
         slope = max(float(self.theta[1] + self.theta[2 + count :] @ covariates), _LEAST_SLOPE)
         best = self.cost + (1 + lambert_w(math.exp(min(level + slope - 1 - slope * self.cost, 600.0)))) / slope
-        return min(max(best, self.lowest), self.highest)
+        return min(max(best * math.exp(self.shift), self.lowest), self.highest)
 
 
 def next_surface(
-    last: Surface, belief: SurfaceBelief, settings: SurfaceSettings, corners: Floats, drawn: Floats
+    last: Surface, belief: SurfaceBelief, settings: SurfaceSettings, corners: Floats, turn: int
 ) -> Surface:
-    """Return the next version: as far towards a draw from the belief as the step allows at every corner.
+    """Return the next version: as far towards what is believed as the step allows at every corner.
+
+    All prices rise and fall together in a slow wave, as high as the slope is uncertain: covariates that move price and
+    demand at once would otherwise hide what the price does.
 
     Args:
         last: The version in force.
         belief: What is believed now.
         settings: The step, and how much is drawn.
         corners: Circumstances at which the step is checked, at the edge of what can occur.
-        drawn: Standard normal numbers, one for each parameter.
+        turn: Number of the version.
     """
-    lower = np.linalg.cholesky(belief.precision)
-    theta = belief.mean + settings.width * np.linalg.solve(lower.T, drawn)
+    theta = belief.mean
+    unsure = math.sqrt(float(np.linalg.inv(belief.precision)[1, 1])) / max(float(belief.mean[1]), _LEAST_SLOPE)
+    wave = min(settings.dispersion * unsure, _HIGHEST_WAVE) * math.sin(2 * math.pi * turn / _PERIOD)
     before = [math.log(last.ratio(corner)) for corner in corners]
     part = 1.0
     for _ in range(_HALVINGS):
-        surface = replace(last, theta=last.theta + part * (theta - last.theta))
+        surface = replace(
+            last, theta=last.theta + part * (theta - last.theta), shift=last.shift + part * (wave - last.shift)
+        )
         moved = max(abs(math.log(surface.ratio(corner)) - was) for corner, was in zip(corners, before, strict=True))
         if moved <= settings.step:
             return surface
-        part *= min(0.9, settings.step / moved)
+        part *= 0.6
     return last
 
 

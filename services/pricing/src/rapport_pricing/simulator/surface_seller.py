@@ -16,7 +16,8 @@ class SurfaceSeller:
     """Publishes a surface, holds it, learns from what it sold, publishes the next."""
 
     def __init__(self, world: World, seed: int = 0, *, settings: SurfaceSettings | None = None) -> None:
-        """Begin at the incumbent price in every circumstance; the seed draws the normal numbers."""
+        """Begin at the incumbent price in every circumstance; the seed changes nothing, since nothing is drawn."""
+        del seed
         self._settings = settings or SurfaceSettings()
         self._anchor = world.incumbent
         count = world.covariates.shape[1]
@@ -28,7 +29,6 @@ class SurfaceSeller:
         self.surfaces = [Surface(theta, cost, world.lowest / world.incumbent, 2.0)]
         reach = self._settings.reach
         self._corners = np.array(list(itertools.product((-reach, 0.0, reach), repeat=count)))
-        self._draw = np.random.default_rng(seed + 77)
         self._seen: list[tuple[float, Floats, bool]] = []
 
     def price(self, covariates: Floats) -> int:
@@ -45,5 +45,5 @@ class SurfaceSeller:
         ratios, covariates, bought = zip(*self._seen, strict=True)
         self._belief = learn(self._belief, np.array(ratios), np.array(covariates), np.array(bought, dtype=np.float64))
         self._seen = []
-        drawn = self._draw.standard_normal(len(self._belief.mean))
-        self.surfaces.append(next_surface(self.surfaces[-1], self._belief, self._settings, self._corners, drawn))
+        turn = len(self.surfaces)
+        self.surfaces.append(next_surface(self.surfaces[-1], self._belief, self._settings, self._corners, turn))
