@@ -156,3 +156,44 @@ async def test_the_reference_goes_with_the_envelope_where_the_server_knows_it(ma
     server.close()
     assert b"MAIL FROM:<b+1@brand.example> RET=HDRS ENVID=ntf_1+2Bx" in lines
     assert b"RCPT TO:<a@example.org> NOTIFY=FAILURE,DELAY" in lines
+
+
+@pytest.mark.parametrize("tls", ["starttls", "always"])
+async def test_a_mail_goes_encrypted_to_the_server_that_was_meant_and_to_no_other(tls: str, contexts, mail) -> None:
+    taken, sessions = [], []
+
+    class Keeper:
+        async def handle_DATA(self, server, session, envelope) -> str:
+            taken.append(session.ssl is not None or tls == "always")
+            return "250 ok"
+
+    class Session(SMTP):
+        def connection_made(self, transport) -> None:
+            super().connection_made(transport)
+            self.ended = asyncio.Event()
+            sessions.append(self)
+
+        def connection_lost(self, error: Exception | None) -> None:
+            super().connection_lost(error)
+            self.ended.set()
+
+    loop = asyncio.get_running_loop()
+    upgrade = contexts[0] if tls == "starttls" else None
+    server = await loop.create_server(
+        lambda: Session(Keeper(), loop=loop, tls_context=upgrade, require_starttls=tls == "starttls"),
+        "127.0.0.1",
+        0,
+        ssl=None if upgrade else contexts[0],
+    )
+    port = server.sockets[0].getsockname()[1]
+    data = write(mail()).joined()
+    trusting = SmtpPool(SmtpSettings("127.0.0.1", port, tls=tls, connections=1, timeout_s=5.0, context=contexts[1]))
+    assert (await trusting.send(ENVELOPE, data, yes)).handed is Handed.SENT
+    await trusting.close()
+    wary = SmtpPool(SmtpSettings("127.0.0.1", port, tls=tls, connections=1, timeout_s=5.0))
+    assert (await wary.send(ENVELOPE, data, yes)).handed is Handed.UNREACHABLE
+    for each in sessions:
+        await each.ended.wait()
+    server.close()
+    await server.wait_closed()
+    assert taken == [True]
