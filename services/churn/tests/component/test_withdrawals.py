@@ -23,6 +23,7 @@ from churn_desk import (
 )
 from rapport.churn.v1 import churn_pb2, events_pb2
 from rapport_chassis.database.engine import Database
+from rapport_chassis.ids import new_id
 from rapport_testing.waiting import eventually
 
 RAISED, CLEARED = events_pb2.RiskRaised, events_pb2.RiskCleared
@@ -144,6 +145,17 @@ async def test_facts_come_back_with_a_new_grant_only_as_they_happen_again(desk: 
     await desk.until_refused(who, "NOTHING_KNOWN")
     await desk.tell(order(who, days_ago(1)))
     await desk.until_known(who, 1)
+
+
+async def test_a_fact_that_turns_out_to_be_of_one_who_refused_leaves_whoever_had_it(desk: Desk, model_id: str) -> None:
+    who, refusing = await desk.customer(60, 50), await desk.customer(60)
+    desk.installation.ledger.withdraw(refusing, PROFILING)
+    await desk.until_refused(refusing, "PROFILING_DENIED")
+    fact_id = new_id("fact")
+    await desk.tell(order(who, days_ago(3), fact_id=fact_id))
+    await desk.until_known(who, 3)
+    await desk.tell(order(refusing, days_ago(3), fact_id=fact_id, version=2))
+    await desk.until_known(who, 2)
 
 
 async def test_who_was_absorbed_is_nobody_of_whom_anything_is_said(

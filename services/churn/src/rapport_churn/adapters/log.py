@@ -49,6 +49,7 @@ SELECT position, profile_ids, scope FROM removals WHERE position > %s AND positi
 """
 _REMOVE_FACTS: Final = "DELETE FROM facts WHERE profile_id = ANY (%s)"
 _FORGET_OWNERS: Final = "UPDATE facts SET moved_from = '{}' WHERE moved_from && %s AND moved_from <> '{}'"
+_KNOWS: Final = "SELECT FROM facts WHERE fact_id = %s"
 _NOTE: Final = """
 WITH moved AS (UPDATE log_head SET position = position + 1 RETURNING position)
 INSERT INTO removals (position, profile_ids, scope, removed_at) SELECT position, %s, %s, %s FROM moved
@@ -106,6 +107,11 @@ class FactLog:
     async def hold(connection: Connection) -> Head:
         """Hold the head: this transaction writes next, and sees all that was written."""
         return await head.lock(connection)
+
+    @staticmethod
+    async def knows(connection: Connection, fact_id: str) -> bool:
+        """Whether an issue of a fact is in the log."""
+        return (await connection.execute(_KNOWS, [fact_id])).rowcount > 0
 
     @staticmethod
     async def append(connection: Connection, held: Head, facts: Iterable[Fact]) -> int:

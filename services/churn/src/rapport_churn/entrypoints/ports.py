@@ -21,6 +21,10 @@ class FactStore(Protocol):
         """Hold the log's head: this transaction writes next."""
         ...
 
+    async def knows(self, connection: Connection, fact_id: str) -> bool:
+        """Whether an issue of a fact is in the log."""
+        ...
+
     async def append(self, connection: Connection, held: Any, facts: Iterable[Fact]) -> int:
         """Enter facts and return of how many something was new; `held` is what `hold` returned."""
         ...

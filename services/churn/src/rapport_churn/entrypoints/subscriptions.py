@@ -89,7 +89,8 @@ class Intake:
             return "no_fact"
         held = await self._store.hold(connection)
         # Asked while the log is held: whoever removes what was entered so far waits for this, and finds it.
-        if self._is_denied(fact):
+        # A fact that is known must leave whoever had it, even for one of whom nothing is kept: that is removed in turn.
+        if self._is_denied(fact) and not await self._store.knows(connection, fact.fact_id):
             return "not_permitted"
         await self._store.append(connection, held, [fact])
         return "kept"
