@@ -180,11 +180,24 @@ def test_a_job_started_again_goes_on_where_it_was(job, tmp_path):
 
 
 def test_the_job_is_a_process_that_tells_progress_and_its_result(job):
-    told = subprocess.run(
-        [sys.executable, "-m", "rapport_churn.training.job", str(job)],
-        capture_output=True, text=True, stdin=subprocess.PIPE, check=True, timeout=100,
-    )  # fmt: skip
-    assert json.loads(told.stdout.splitlines()[-1]) == {"result": str(job / "artefact")}
+    command = [sys.executable, "-m", "rapport_churn.training.job", str(job)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        told = child.stdout.readlines()
+        assert json.loads(told[-1]) == {"result": str(job / "artefact")}
+        assert child.wait() == 0
+
+
+def test_the_job_ends_with_its_parent(tmp_path):
+    folder = write_job(tmp_path / "job", PEOPLE)
+    command = [sys.executable, "-m", "rapport_churn.training.job", str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert json.loads(child.stdout.readline())["phase"] == "reading"
+        child.stdin.close()
+        assert child.wait() == 1
+    assert not (folder / "artefact").exists()
 
 
 def test_too_few_purchases_are_refused_with_a_reason(tmp_path):

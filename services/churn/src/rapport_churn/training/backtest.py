@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 _STEPS: Final = 10
 _TOWARDS_EQUAL: Final = 0.004
 _WORTH_IT: Final = 0.001
-_FEWEST_ROWS: Final = 150
+_FEWEST_ROWS: Final = 100
 
 
 @dataclass(frozen=True)
