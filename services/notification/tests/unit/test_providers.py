@@ -25,7 +25,7 @@ def test_at_most_fifty_messages_are_tried_on_a_provider_after_its_trouble_began(
     trouble: str, scale: Scale, prove
 ) -> None:
     worst = 0
-    for seed in range(scale.pick(small=5, full=1000)):
+    for seed in range(scale.pick(small=5, full=100)):
         draw, choosing = random.Random(seed), pool()
         under_way: deque = deque()
         tried, now = 0, 0.0
