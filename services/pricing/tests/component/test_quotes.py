@@ -183,6 +183,8 @@ async def test_a_batch_answers_each_basket_by_itself(desk: Desk) -> None:
     assert minor(answer.results[0].quote.gross) == 1000
     with refused("LISTING_NOT_FOUND", "lines"):
         await desk.quote((product(), 1))
+    with refused("BASKET_INVALID", "lines"):
+        await desk.quote((shoe, 1), (shoe, 2))
 
 
 async def test_a_human_looks_at_a_decision(desk: Desk) -> None:

@@ -164,6 +164,8 @@ def price(shelf: Shelf, market_name: str, lines: Sequence[AskedLine], brought: B
         RapportError: MARKET_NOT_DECLARED, LISTING_NOT_FOUND, PRODUCT_PAUSED, PRICE_NOT_FOUND, BASKET_INVALID,
             CURRENCY_MISMATCH, INPUT_BANNED, GUARDRAILS_CONTRADICT.
     """
+    if len(lines) > 1 and len({each[:2] for each in lines}) < len(lines):
+        raise ERRORS.error("BASKET_INVALID", "a product or variant is in the basket twice", field="lines")
     at_us = naming.issued_us
     rulebook = shelf.rules.at(at_us)
     market = rulebook.market(market_name)

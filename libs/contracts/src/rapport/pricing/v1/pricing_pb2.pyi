@@ -203,7 +203,7 @@ class GetQuoteRequest(_message.Message):
     """Loyalty tier of the customer: personal, and looked at only if the gate permits."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BasketLine]:
-        """The basket."""
+        """The basket: each product and variant once, else BASKET_INVALID."""
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
