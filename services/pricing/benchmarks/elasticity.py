@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +27,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     options = parser.parse_args()
     if not options.data.exists():
-        sys.exit(f"no data at {options.data}")
+        print(f"no data at {options.data}: nothing to fit")
+        return
     columns = read(options.data)
     figures = []
     print(f"{'what is held fixed':<44}{'elasticity':>11}{'95 % interval':>18}{'spread':>8}  variation")
