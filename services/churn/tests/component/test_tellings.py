@@ -6,8 +6,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from churn_desk import PROFILING, Desk, days_ago, order, request_id, viewed
+from churn_desk import PROFILING, Desk, days_ago, order, refused, request_id, viewed
 from rapport.churn.v1 import churn_pb2, events_pb2, score_pb2
+from rapport_chassis.ids import new_id
 from rapport_testing.waiting import eventually
 
 UPDATED, RAISED, CLEARED = events_pb2.ScoreUpdated, events_pb2.RiskRaised, events_pb2.RiskCleared
@@ -103,6 +104,11 @@ async def test_a_score_that_a_human_sets_aside_raises_no_risk_any_more(desk: Des
     )
     assert (decided.state, decided.decided_by) == (score_pb2.REVIEW_STATE_SET_ASIDE, "officer-1")
     assert list((await desk.explain(raised.decision_id)).reviews) == [decided]
+    for review_id, reason in ((review.review_id, "REVIEW_DECIDED"), (new_id("review"), "REVIEW_NOT_FOUND")):
+        with refused(reason, "review_id"):
+            await desk.office.DecideReview(
+                score_pb2.DecideReviewRequest(request_id=request_id(), review_id=review_id, reason="again")
+            )
     await until_last(desk, who, CLEARED)
 
 
