@@ -20,9 +20,13 @@ from sklearn.linear_model import LogisticRegression
 PUBLISHED = BgNbd(r=0.243, alpha=4.414, a=0.793, b=2.426)
 """Of the CDNOW sample, in weeks (Fader, Hardie and Lee, 2005)."""
 
-customers = st.tuples(st.integers(0, 40), st.floats(0, 300), st.floats(0, 300)).map(
-    lambda each: (each[0], min(each[1:]) if each[0] else 0.0, max(each[1:]))
-)
+
+def customer_of(drawn: tuple[int, float, float]) -> tuple[float, float, float]:
+    frequency, one, other = drawn
+    return float(frequency), min(one, other) if frequency else 0.0, max(one, other)
+
+
+customers = st.tuples(st.integers(0, 40), st.floats(0, 300), st.floats(0, 300)).map(customer_of)
 
 
 def simulated(seed: int, people: int, days: float):
@@ -51,15 +55,17 @@ def test_somebody_who_never_bought_again_is_alive_by_the_model_and_may_still_be_
 
 @given(customers, st.floats(0.5, 365))
 def test_chances_lie_between_zero_and_one_and_fall_with_time(customer, days):
+    frequency, recency, tenure = customer
     near, far = PUBLISHED.churn(*customer, days), PUBLISHED.churn(*customer, 2 * days)
     assert 0.0 <= far <= near <= 1.0
-    odds = PUBLISHED.log_odds_churn(*customer, days)
+    odds = PUBLISHED.log_odds_churn(frequency, recency, tenure, days)
     assert 1 / (1 + np.exp(-odds)) == pytest.approx(near, abs=1e-9)
 
 
 @given(customers)
 def test_more_days_never_bring_fewer_purchases(customer):
-    expected = [PUBLISHED.purchases(*customer, days) for days in (1, 10, 100, 1000)]
+    frequency, recency, tenure = customer
+    expected = [PUBLISHED.purchases(frequency, recency, tenure, days) for days in (1, 10, 100, 1000)]
     assert all(0 <= one <= other + 1e-9 for one, other in pairwise(expected))
 
 

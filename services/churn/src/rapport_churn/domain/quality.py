@@ -41,7 +41,7 @@ class Expected:
     brier: float
 
 
-def expect(chance: Floats, *, seed: int, draws: int = 80) -> Expected:
+def expect(chance: Floats, *, seed: int, draws: int = 300) -> Expected:
     """Return what chances imply of themselves.
 
     Args:
