@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from pricing_desk import STREAM, Desk, PricingInstallation, minor, money, product, refused, request_id
+from pricing_desk import (
+    STREAM,
+    Desk,
+    PricingInstallation,
+    minor,
+    money,
+    open_desk,
+    product,
+    promotion_terms,
+    refused,
+    request_id,
+)
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, product_pb2
 from rapport_chassis.times import stamp
 from rapport_testing.waiting import eventually
@@ -237,3 +250,41 @@ async def test_versions_are_drafted_by_a_caller_and_put_in_force_by_a_person(des
         await desk.shop.SetPromotion(
             catalog_pb2.SetPromotionRequest(request_id=request_id(), promotion_id=name, terms=terms)
         )
+
+
+async def test_a_promotion_is_in_the_currency_of_its_markets(desk: Desk) -> None:
+    def request(**fields: Any) -> catalog_pb2.SetPromotionRequest:
+        terms = promotion_terms(**fields)
+        return catalog_pb2.SetPromotionRequest(request_id=request_id(), promotion_id="autumn", terms=terms)
+
+    german = authored_pb2.TermsScope(markets=["DE"])
+    with refused("CURRENCY_MISMATCH"):
+        await desk.office.SetPromotion(request(amount_each=money(100, "GBP"), scope=german))
+    with refused("MARKET_NOT_DECLARED"):
+        await desk.office.SetPromotion(
+            request(amount_each=money(100), scope=authored_pb2.TermsScope(markets=["DE", "US-NY"]))
+        )
+    with refused("PROMOTION_INVALID"):
+        await desk.office.SetPromotion(request(minimum_spend=money(100)))
+    drafted = await desk.office.SetPromotion(request(amount_each=money(100), scope=german))
+    assert drafted.state == authored_pb2.VERSION_STATE_DRAFT
+
+
+async def test_two_processes_sell_at_the_same_price(desk: Desk, installation: PricingInstallation) -> None:
+    made = await desk.sold(1000)
+    other = installation.process("other")
+    await asyncio.to_thread(other.start)
+    try:
+        async with open_desk(installation, process="other") as elsewhere:
+            await elsewhere.until_ready()
+            assert minor((await elsewhere.quote((made, 1))).gross) == 1000
+            await desk.publish(made, 1200)
+
+            async def followed() -> bool:
+                return minor((await elsewhere.quote((made, 1))).gross) == 1200
+
+            await eventually(followed, timeout_s=10)
+            quote = await elsewhere.quote((made, 1))
+            assert minor((await desk.redeem(quote)).all_in) == 1200
+    finally:
+        await asyncio.to_thread(other.kill)

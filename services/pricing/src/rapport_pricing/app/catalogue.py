@@ -188,6 +188,19 @@ def _prior(price: PriceVersion, history: PriceHistory, law: Law) -> PriorPrice |
     return prior if reduction_ppm(price.gross, prior) is not None else None
 
 
+def check_currency(rulebook: Rulebook, markets: Collection[str], currency: str) -> None:
+    """Check that a promotion's amounts are in the currency of every market it holds for.
+
+    Raises:
+        RapportError: MARKET_NOT_DECLARED, CURRENCY_MISMATCH; PROMOTION_INVALID: it holds for markets of any currency.
+    """
+    if not markets:
+        raise ERRORS.error("PROMOTION_INVALID", "amounts need the markets they hold for", field="terms.scope.markets")
+    for name in markets:
+        if rulebook.market(name).currency != currency:
+            raise ERRORS.error("CURRENCY_MISMATCH", f"{name} is not sold in {currency}", field="terms")
+
+
 async def _listing(catalogue: Catalogue, key: Key) -> tuple[Product, Listing]:
     product = (await catalogue.products([key.product_id])).get(key.product_id)
     if product is not None:

@@ -16,13 +16,21 @@ from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment
 
-from rapport_pricing.app.catalogue import Laws, Wish, count_stock, publish, upsert
+from rapport_pricing.app.catalogue import Laws, Wish, check_currency, count_stock, publish, upsert
 from rapport_pricing.app.rules import Kind, Market
 from rapport_pricing.app.stored import Key
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.ledger import Cause
 from rapport_pricing.entrypoints.ports import Store, Unit
-from rapport_pricing.translate.authored import KINDS, STATES, SetRequest, name_of, terms_of, version_message
+from rapport_pricing.translate.authored import (
+    KINDS,
+    STATES,
+    SetRequest,
+    currency_in,
+    name_of,
+    terms_of,
+    version_message,
+)
 from rapport_pricing.translate.money import money_of
 from rapport_pricing.translate.products import (
     inventory_message,
@@ -221,6 +229,9 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
                 first = await unit.first(Kind.MARKET, name)
                 if isinstance(first, Market) and not _alike(first, terms):
                     raise ERRORS.error("MARKET_INVALID", "currency and tax are shown as before", field="terms")
+            if isinstance(request, catalog_pb2.SetPromotionRequest) and (currency := currency_in(request.terms)):
+                rulebook = await (await unit.catalogue()).rulebook()
+                check_currency(rulebook, request.terms.scope.markets, currency)
             body = request.terms.SerializeToString(deterministic=True)
             return version_message(kind, await unit.draft(kind, name, body, actor=by, now=self.clock.now()))
 

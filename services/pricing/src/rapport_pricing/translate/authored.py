@@ -112,6 +112,15 @@ def terms_of(name: str, version: int, message: AnyTerms) -> Terms:
     return _promotion(name, version, message)
 
 
+def currency_in(message: authored_pb2.PromotionTerms) -> str:
+    """Return the currency of a promotion's amounts; empty where it has none."""
+    benefit = message.WhichOneof("benefit") or ""
+    if benefit != "percent_ppm":
+        money: money_pb2.Money = getattr(message, benefit)
+        return money.currency_code
+    return message.minimum_spend.currency_code
+
+
 def version_message(kind: Kind, version: Version) -> authored_pb2.AuthoredVersion:
     """Return a version as a message."""
     message = authored_pb2.AuthoredVersion(
