@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from rapport.identity.v1 import events_pb2 as identity_pb2
+from rapport.identity.v1 import touchpoint_pb2
 from rapport.notification.v1 import events_pb2 as notification_pb2
 from rapport.pricing.v1 import events_pb2 as pricing_pb2
 from rapport_churn.domain.facts import FactKind
@@ -80,7 +81,7 @@ def test_a_touchpoint_of_each_type(happened: dict[str, Any], kind: str, value: i
 
 
 def test_every_type_of_the_vocabulary_is_a_fact() -> None:
-    (types,) = identity_pb2.TouchpointRecorded.DESCRIPTOR.fields_by_name["touchpoint"].message_type.oneofs
+    (types,) = touchpoint_pb2.Touchpoint.DESCRIPTOR.oneofs
     given = {"feedback_given": {"highest": 1}, "subscription_changed": {"change": 1}}
     assert all(FACTS.of(touchpoint(**{each.name: given.get(each.name, {})})) for each in types.fields)
 
