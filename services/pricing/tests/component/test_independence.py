@@ -1,0 +1,141 @@
+"""Pricing stands alone: before its tables and streams, and with the broker or the consent service away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from grpc_health.v1 import health_pb2
+from pricing_desk import (
+    BUYER,
+    OFFICE,
+    PERSONAL,
+    PRICING,
+    SHOP,
+    STREAM,
+    Desk,
+    PricingInstallation,
+    furnish,
+    minor,
+    open_desk,
+    product,
+    promotion_terms,
+    refused,
+    request_id,
+    start_installation,
+)
+from rapport.pricing.v1 import authored_pb2
+from rapport_chassis.ids import new_id
+from rapport_chassis.rpc.status import RemoteError
+from rapport_testing.free_ports import free_port
+from rapport_testing.waiting import eventually
+
+LOYALTY = authored_pb2.PROMOTION_AUDIENCE_LOYALTY
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricingInstallation]:
+    """Servers that these tests stop and start, and a process of the service."""
+    installation = start_installation(tmp_path_factory.mktemp("independence"))
+    service = installation.process(grpc__port=str(free_port()))
+    try:
+        service.start()
+        furnish(installation)
+        yield installation
+    finally:
+        service.kill()
+        installation.stop()
+
+
+@pytest.fixture
+async def desk(alone: PricingInstallation) -> AsyncIterator[Desk]:
+    """Where the service is called from."""
+    async with open_desk(alone) as made:
+        await made.until_ready()
+        yield made
+
+
+async def says(desk: Desk, role: str, *, serving: bool) -> bool:
+    """Whether a role says that it is ready, or that it is not."""
+    try:
+        answer = await desk.health.Check(health_pb2.HealthCheckRequest(service=role))
+    except RemoteError:
+        return False
+    return (answer.status == health_pb2.HealthCheckResponse.SERVING) is serving
+
+
+async def told_of(installation: PricingInstallation, product_id: str) -> None:
+    """Wait until an event about a product is in the stream."""
+    broker = installation.broker()
+
+    async def there() -> bool:
+        return any(product_id.encode() in each.data for each in await broker.stored(STREAM))
+
+    await eventually(there, timeout_s=30)
+
+
+async def test_started_before_its_tables_and_streams_it_takes_up_both_when_they_come(tmp_path: Path) -> None:
+    installation = PricingInstallation(PRICING, tmp_path / "early")
+    installation.grant(SHOP, ["pricing.*"])
+    installation.grant(OFFICE, ["pricing.*"])
+    installation.grant_role(BUYER, ["pricing.*"])
+    await asyncio.to_thread(installation.start, provisioned=False, migrated=False)
+    service = installation.process()
+    try:
+        await asyncio.to_thread(service.start)
+        async with open_desk(installation) as desk:
+            assert await says(desk, "api", serving=False)
+            with refused("NOT_READY"):
+                await desk.quote((product(), 1))
+            await asyncio.to_thread(installation.migrate)
+            await desk.until_ready()
+            await desk.declare("DE")
+            made = await desk.sold(1000)
+            assert minor((await desk.quote((made, 1))).gross) == 1000
+            assert await says(desk, "relay", serving=False)
+            await asyncio.to_thread(installation.provision)
+            await told_of(installation, made.product_id)
+    finally:
+        await asyncio.to_thread(service.kill)
+        await asyncio.to_thread(installation.stop)
+
+
+async def test_with_nats_away_quotes_are_made_and_used_and_prices_told_of_afterwards(
+    alone: PricingInstallation, desk: Desk
+) -> None:
+    await asyncio.to_thread(alone.nats.kill)
+    try:
+        made = await desk.sold(1000)
+        quote = await desk.quote((made, 1), profile_id=new_id("profile"))
+        assert minor((await desk.redeem(quote)).all_in) == 1000
+        await eventually(lambda: says(desk, "relay", serving=False), timeout_s=30)
+        assert await says(desk, "api", serving=True)
+    finally:
+        await asyncio.to_thread(alone.nats.start)
+    await told_of(alone, made.product_id)
+    await told_of(alone, quote.quote_id)
+
+
+async def test_with_consent_away_everybody_pays_the_published_price_and_personal_ones_come_back(
+    alone: PricingInstallation, desk: Desk
+) -> None:
+    who, made = new_id("profile"), await desk.sold(1000)
+    scope = authored_pb2.TermsScope(product_ids=[made.product_id], markets=["DE"])
+    await desk.promote(f"p{request_id()[:12]}", promotion_terms(scope=scope, audience=LOYALTY, loyalty="gold"))
+    await asyncio.to_thread(alone.ledger.grant, who, PERSONAL)
+
+    async def costs(price: int) -> bool:
+        return minor((await desk.quote((made, 1), profile_id=who, loyalty="gold")).gross) == price
+
+    await eventually(lambda: costs(900), timeout_s=20)
+    await asyncio.to_thread(alone.ledger.pause)
+    try:
+        await eventually(lambda: costs(1000), timeout_s=20)
+        with refused("PERMISSION_UNKNOWN"):
+            await desk.offer(who, "winback")
+        assert await says(desk, "api", serving=True)
+    finally:
+        await asyncio.to_thread(alone.ledger.resume)
+    await eventually(lambda: costs(900), timeout_s=30)
