@@ -40,7 +40,7 @@ pytestmark = pytest.mark.heavy
 ACCOUNT = events_pb2.IDENTIFIER_KIND_ACCOUNT
 UNCHANGED = identity_pb2.RECORD_OUTCOME_UNCHANGED
 BATCH = 100
-QUICKLY = {"keys__look_every_s": "0.2"}
+QUICKLY = "0.2"
 
 
 @dataclass
@@ -79,8 +79,10 @@ class Rig:
 def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]:
     installation = start_installation(tmp_path_factory.mktemp("keys"), durable=scale.is_full)
     serving = [installation.process(name, only="api", grpc__port=str(free_port())) for name in ("one", "other")]
-    rotating = installation.process("rotating", only="relay", **QUICKLY)
-    forgetting = installation.process("forgetting", only="relay", events_kept_days="0.000001", **QUICKLY)
+    rotating = installation.process("rotating", only="relay", keys__look_every_s=QUICKLY)
+    forgetting = installation.process(
+        "forgetting", only="relay", events_kept_days="0.000001", keys__look_every_s=QUICKLY
+    )
     rotating.arm("hashes.taken_over=kill@2")
     try:
         for each in (*serving, rotating):
