@@ -104,10 +104,11 @@ def _own(found: dict[int, list[Season]]) -> None:
         print(f"price changes per 1,000 visits, worst scenario: {changes:.0f} (<= 40)")
         print(f"largest step: {100 * max(each.largest_step for each in plain):.2f} % (<= 5)")
     if 6 in found:
-        visits = sorted(each.recovered if each.recovered >= 0 else 10**9 for each in found[6])
-        print(
-            f"visits until 95 % again after the jump: median {visits[len(visits) // 2]}, worst {visits[-1]} (<= 1000)"
-        )
+        visits = [each.recovered for each in found[6]]
+        again = sorted(each for each in visits if each >= 0)
+        soon = sum(0 <= each <= 1000 for each in visits)
+        print(f"back to 95 % within 1,000 visits of the jump: {soon} of {len(visits)} seasons", end="")
+        print(f", median {again[len(again) // 2]} visits" if again else "")
 
 
 def _regrets(found: dict[str, dict[int, list[Season]]], scenarios: Sequence[int]) -> None:

@@ -32,7 +32,7 @@ class Season:
 
     Attributes:
         share: Expected contribution over that of a clairvoyant, who sets the best price at each visit.
-        changes: Changes of the price per 1,000 visits; where covariates move it, of the price they all start from.
+        changes: Changes of the price per 1,000 visits; 0 where covariates move it, as the largest step is then.
         largest_step: Largest change of the price from one visit to the next, as a share of it.
         recovered: Visits after the last shift until a hundred in a row earned 95 % of what can be earned; -1 never.
     """
