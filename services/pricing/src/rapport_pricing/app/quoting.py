@@ -15,15 +15,13 @@ from rapport_privacy.vocabulary import Reason
 from rapport_pricing.app.offer_terms import promotion_of
 from rapport_pricing.app.shelf import Lot, Shelf
 from rapport_pricing.app.times import micros_of
-from rapport_pricing.domain.baskets import Part, PricedBasket, PricedLine, Use, price_basket
+from rapport_pricing.domain.baskets import PricedBasket, Use, price_basket
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import Disclosure, Law
-from rapport_pricing.domain.ledger import PriorPrice, reduction_ppm
 from rapport_pricing.domain.personal import DENIED, Permit, entitlements
 from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.domain.quotes import Quote, canonical
 
-_NO_LAW_DAYS: Final = 30
 _LOYALTY: Final = "loyalty_tier"
 _OFFER: Final = "offer"
 
@@ -226,22 +224,6 @@ def _together(laws: tuple[Law, ...]) -> Law:
         emergency=(),
         standing=(),
     )
-
-
-def claim(lot: Lot, law: Law, line: PricedLine, promotions: dict[str, Promotion], at_us: int) -> PriorPrice | None:
-    """Return the lowest price before the reduction that a line may claim; None if it may claim none.
-
-    What everybody gets counts, what only this customer gets does not: it is no announced reduction.
-    """
-    public = [promotions[part.ref] for part in line.components if part.part is Part.PROMOTION]
-    began = lot.history.reduction_began(at_us)
-    starts = [each.since_us for each in public] + ([began] if began is not None else [])
-    if not starts:
-        return None
-    personal = sum(part.amount for part in line.components if part.part is Part.PERSONAL)
-    each_costs = -((personal - line.amount.gross) // line.line.quantity)
-    prior = lot.history.prior_price(min(starts), law.prior_price_days or _NO_LAW_DAYS)
-    return prior if reduction_ppm(each_costs, prior) is not None else None
 
 
 def promotions_of(basket: PricedBasket) -> dict[str, Promotion]:

@@ -9,14 +9,14 @@ from typing import Final
 from rapport.pricing.v1 import events_pb2, pricing_pb2, quote_pb2
 from rapport_privacy.translate import decision_message
 
+from rapport_pricing.app.claims import claim
 from rapport_pricing.app.decisions import Kept
-from rapport_pricing.app.quoting import Asked, AskedLine, Brought, Made, claim, promotions_of
+from rapport_pricing.app.quoting import Asked, AskedLine, Brought, Made, promotions_of
 from rapport_pricing.app.shelf import Lot
 from rapport_pricing.app.stored import ProductState
 from rapport_pricing.app.times import moment_of
 from rapport_pricing.domain.baskets import Part, PricedLine
 from rapport_pricing.domain.explaining import CODES
-from rapport_pricing.domain.ledger import PriorPrice, reduction_ppm
 from rapport_pricing.domain.personal import Permit
 from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.domain.tax import Totals
@@ -64,7 +64,10 @@ def quote_message(made: Made) -> quote_pb2.Quote:
     used = promotions_of(basket)
     for line, lot, law in zip(basket.lines, priced.lots, priced.laws, strict=True):
         put_line(message.lines.add(), line, currency)
-        put_claim(message.lines[-1], line, claim(lot, law, line, used, quote.issued_us), currency)
+        found = claim(lot, law, line, used, quote.issued_us)
+        if found is not None:
+            set_money(message.lines[-1].prior, found.prior, currency)
+            message.lines[-1].reduction_ppm = found.reduction_ppm
         message.lines[-1].availability = availability_of(lot)
     put_totals(message, basket.totals, currency)
     for use in basket.uses:
@@ -92,16 +95,6 @@ def put_line(message: quote_pb2.QuotedLine, line: PricedLine, currency: str) -> 
             kind=_PARTS[part], text_code=CODES[part], reference=ref, version=version, held_by_rule=rule
         )
         set_money(component.amount, taken, currency)
-
-
-def put_claim(message: quote_pb2.QuotedLine, line: PricedLine, prior: PriorPrice | None, currency: str) -> None:
-    """Say which reduction may be claimed, if any."""
-    if prior is None:
-        return
-    personal = sum(part.amount for part in line.components if part.part is Part.PERSONAL)
-    each_costs = -((personal - line.amount.gross) // line.line.quantity)
-    set_money(message.prior, prior.gross, currency)
-    message.reduction_ppm = reduction_ppm(each_costs, prior) or 0
 
 
 def put_totals(message: AnyTotals, totals: Totals, currency: str) -> None:
