@@ -173,7 +173,7 @@ SERVICES: Final = (
         "pricing",
         gate=True,
         folders={"SIGNING_FOLDER": "signing"},
-        settings={"RETENTION__PROMOTION_ID": "winback"},
+        settings={"RETENTION__PROMOTION_ID": "winback", "RETENTION__LEAST_LEVEL": "elevated"},
         roles={
             "buyer": ("pricing.*",),
             "analyst": (

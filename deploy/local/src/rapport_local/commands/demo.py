@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from rapport_local import access
-from rapport_local.demo import events, gates, leaving, population, recognition, refusal, scenes, stewards
+from rapport_local.demo import events, gates, leaving, population, recognition, refusal, scenes, selling, stewards
 from rapport_local.demo.report import Report
 from rapport_local.demo.shop import SHOP, SHOP_MAY, Cast, cast
 from rapport_local.demo.throughput import throughput
@@ -91,7 +91,7 @@ async def _tell(environment: Environment, report: Report) -> None:
 
     stack = Stack(environment, Progress(step_ended), lambda _: None)
     try:
-        with report.scene("PostgreSQL, NATS, consent, identity and churn start, each a real process"):
+        with report.scene("PostgreSQL, NATS, consent, identity, churn and pricing start"):
             _prepare(environment)
             report.expect(await stack.start(), "everything is ready")
         async with cast(environment, stack.status()) as everybody:
@@ -135,12 +135,16 @@ async def _play(report: Report, cast: Cast, stack: Stack) -> None:
         await stewards.split(report, cast, customer, merged)
     with report.scene("Who refuses analytics leaves only what the contract needs"):
         await refusal.analytics(report, cast)
+    with report.scene("The shop sets a price, within its rules"):
+        product_id = await selling.published(report, cast)
     with report.scene("Two years of a shop come in"):
         await leaving.history(report, cast)
     with report.scene("A model learns who does not come back"):
         await leaving.learned(report, cast)
     with report.scene("Who is about to leave, and why"):
         await leaving.scores(report, cast)
+    with report.scene("Who may leave gets an offer, and nobody else pays for it"):
+        await selling.offers(report, cast, product_id)
     with report.scene("Somebody does not want to be profiled"):
         await leaving.refused(report, cast)
     with report.scene("Who decided what"):

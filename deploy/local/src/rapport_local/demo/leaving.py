@@ -22,7 +22,7 @@ from rapport_local.demo.buyers import Buyer, buyers
 from rapport_local.demo.channels import visit
 from rapport_local.demo.recognition import take
 from rapport_local.demo.report import Report
-from rapport_local.demo.scenes import ANALYTICS, PROFILING
+from rapport_local.demo.scenes import ANALYTICS, PERSONAL_PRICES, PROFILING
 from rapport_local.demo.shop import Cast, grant, request_id, until
 from rapport_local.demo.trees import short
 
@@ -179,7 +179,7 @@ async def _decided(cast: Cast, ids: Sequence[str], now: datetime) -> None:
             occurred_at=stamp(now),
         )
         for profile_id in ids
-        for purpose_id in (ANALYTICS, PROFILING)
+        for purpose_id in (ANALYTICS, PROFILING, PERSONAL_PRICES)
     ]
 
     async def messages() -> AsyncIterator[consent_pb2.RecordConsentsRequest]:

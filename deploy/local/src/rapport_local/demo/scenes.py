@@ -22,6 +22,7 @@ ANALYTICS: Final = "analytics.visits"
 OFFERS: Final = "offers.personal"
 LINKING: Final = "profile.linking"
 PROFILING: Final = "profiling.churn"
+PERSONAL_PRICES: Final = "pricing.personal"
 TEXT: Final = "May North send you news and offers by e-mail? You can take it back at any time."
 
 _PURPOSES: Final = {
@@ -32,6 +33,7 @@ _PURPOSES: Final = {
     OFFERS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
     LINKING: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
     PROFILING: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
+    PERSONAL_PRICES: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
 }
 _SHOWN_OF_RECEIPT: Final = (
     "receipt_id",
@@ -73,7 +75,7 @@ async def purposes(report: Report, cast: Cast) -> None:
             notice_id=NOTICE,
             locale="en",
             text=TEXT,
-            purpose_ids=[EMAIL, ANALYTICS, OFFERS, LINKING, PROFILING],
+            purpose_ids=[EMAIL, ANALYTICS, OFFERS, LINKING, PROFILING, PERSONAL_PRICES],
             reason="launch",
         )
     )

@@ -16,6 +16,7 @@ from rapport.churn.v1 import churn_pb2_grpc, model_pb2_grpc
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
+from rapport.pricing.v1 import catalog_pb2_grpc, pricing_pb2_grpc
 from rapport_chassis.events.jetstream import JetStreamApi
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.client import Client
@@ -40,10 +41,12 @@ SHOP_MAY: Final = (
     "identity.records.write",
     "identity.relations.read",
     "identity.touchpoints.write",
+    "pricing.quotes.*",
 )
 OFFICER: Final = "officer-1"
 STEWARD: Final = "steward-1"
 ANALYST: Final = "analyst-1"
+BUYER: Final = "buyer-1"
 NOTICE: Final = "welcome"
 _SETTLE_S: Final = 10.0
 _ASK_AGAIN_S: Final = 0.02
@@ -68,6 +71,9 @@ class Cast:
         models: Trains models.
         analyst: Lets models serve, with an analyst behind each call.
         operations: Waits for trainings.
+        till: Asks for prices and sells, with the shop's certificate.
+        buyer: Authors prices, with a buyer behind each call.
+        prices: Asks for offers and explanations.
         streams: Looks at what is published.
     """
 
@@ -84,6 +90,9 @@ class Cast:
     models: model_pb2_grpc.ModelServiceAsyncStub
     analyst: model_pb2_grpc.ModelServiceAsyncStub
     operations: Any
+    till: pricing_pb2_grpc.PricingServiceAsyncStub
+    buyer: catalog_pb2_grpc.CatalogServiceAsyncStub
+    prices: pricing_pb2_grpc.PricingServiceAsyncStub
     streams: JetStreamApi
 
     async def check_ledger(self, entry: consent_pb2.CheckEntry) -> consent_pb2.Decision:
@@ -130,8 +139,8 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         Failure: A service or NATS does not run.
     """
     consent, nats = status.process("consent"), status.process("nats")
-    identity, churn = status.process("identity"), status.process("churn")
-    if consent is None or nats is None or identity is None or churn is None:
+    identity, churn, pricing = (status.process(name) for name in ("identity", "churn", "pricing"))
+    if consent is None or nats is None or identity is None or churn is None or pricing is None:
         raise Failure("not every service runs")
     telemetry = Telemetry.start(
         TelemetrySettings(folder=environment.telemetry, sampling=1.0), service=SHOP, version="", environment="local"
@@ -139,6 +148,7 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
     officer = operators.log_in(environment, OFFICER, ["officer"])
     steward = operators.Login(subject=STEWARD, roles=["steward"], auth_time=datetime.now(UTC))
     analyst = operators.Login(subject=ANALYST, roles=["analyst"], auth_time=datetime.now(UTC))
+    buyer = operators.Login(subject=BUYER, roles=["buyer"], auth_time=datetime.now(UTC))
     async with AsyncExitStack() as stack:
         stack.callback(telemetry.shutdown)
 
@@ -150,25 +160,30 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         shop = client(consent.address, SHOP)
         untraced = client(consent.address, SHOP, Telemetry.off())
         office = client(consent.address, access.CLI)
-        till = client(identity.address, SHOP)
+        counter = client(identity.address, SHOP)
         measured = client(identity.address, SHOP, Telemetry.off())
         desk = client(identity.address, access.CLI)
         seller = client(churn.address, SHOP)
         workshop = client(churn.address, access.CLI)
+        till = client(pricing.address, SHOP)
+        purchasing = client(pricing.address, access.CLI)
         yield Cast(
             environment,
             telemetry,
             shop.stub(consent_pb2_grpc.ConsentServiceStub),
             office.stub(purpose_pb2_grpc.PurposeServiceStub, actor_token=_token(environment, officer, "consent")),
             untraced.stub(consent_pb2_grpc.ConsentServiceStub),
-            till.stub(identity_pb2_grpc.IdentityServiceStub),
-            till.stub(ingest_pb2_grpc.TouchpointServiceStub),
+            counter.stub(identity_pb2_grpc.IdentityServiceStub),
+            counter.stub(ingest_pb2_grpc.TouchpointServiceStub),
             measured.stub(identity_pb2_grpc.IdentityServiceStub),
             desk.stub(identity_pb2_grpc.IdentityServiceStub, actor_token=_token(environment, steward, "identity")),
             seller.stub(churn_pb2_grpc.ChurnServiceStub),
             workshop.stub(model_pb2_grpc.ModelServiceStub),
             workshop.stub(model_pb2_grpc.ModelServiceStub, actor_token=_token(environment, analyst, "churn")),
             workshop.stub(operations_pb2_grpc.OperationsStub),
+            till.stub(pricing_pb2_grpc.PricingServiceStub),
+            purchasing.stub(catalog_pb2_grpc.CatalogServiceStub, actor_token=_token(environment, buyer, "pricing")),
+            purchasing.stub(pricing_pb2_grpc.PricingServiceStub),
             await stack.enter_async_context(broker.connected(environment, nats.address)),
         )
 
