@@ -87,7 +87,9 @@ async def configured(broker, **changes):
     topology = dataclasses.replace(
         broker.topology,
         consumers=tuple(
-            dataclasses.replace(each, config={**each.config, **changes}) if each.stream == STREAM else each
+            dataclasses.replace(each, config={**each.config, **changes})
+            if each.name == NAME and each.stream == STREAM
+            else each
             for each in broker.topology.consumers
         ),
     )
