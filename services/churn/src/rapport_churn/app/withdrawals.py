@@ -7,20 +7,24 @@ ledger was loaded anew, when a purpose changes, and now and then, since a grant 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Sequence
+from heapq import heappop, heappush
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from rapport_chassis.clock import Clock
 from rapport_privacy.decision import Decision
 from rapport_privacy.replica import Replica
+from rapport_privacy.vocabulary import Answer
 
 from rapport_churn.app.people import scope_of
 from rapport_churn.app.ports import People, Permits, Scope
 
 _AGAIN_AFTER_S: Final = 2.5
 """Longer than a gate of another process may be out of date: what that still permitted meanwhile is found then."""
+
+_UNSURE_S: Final = 0.25
+"""How soon somebody is looked at again about whom the gate did not know freshly enough."""
 
 _AT_ONCE: Final = 500
 _EVERYBODY_EVERY_S: Final = 60.0
@@ -104,10 +108,11 @@ class Withdrawals:
         self._purpose_id = purpose_id
         self._brand_id = brand_id
         self._named: dict[str, int] = {}
-        self._again: deque[_Again] = deque()
+        self._again: list[_Again] = []
         self._generation = -1
         self._everybody_at = 0.0
         self._cursor: str | None = None
+        self._unsure_until = 0.0
 
     def observe(self, change: Change) -> None:
         """Take note of a change of the ledger, whatever the order it comes in."""
@@ -129,20 +134,35 @@ class Withdrawals:
     async def _concerned(self) -> bool:
         """Look at those whom changes named: at once, and again."""
         now = self._clock.boottime()
-        due = [each for each in islice(self._again, _AT_ONCE) if each.due_at <= now]
+        due = self._due(now)
         named = dict(islice(self._named.items(), _AT_ONCE))
         if not named and not due:
             return False
-        await self._look({*named, *(each.profile_id for each in due)})
-        for _ in due:
-            again = self._again.popleft()
-            if again.position > self._replica.position:  # not all is known that came before it
-                self._again.append(again._replace(due_at=now + _AGAIN_AFTER_S))
+        try:
+            unsure = await self._look({*named, *(each.profile_id for each in due)})
+        except BaseException:
+            for each in due:
+                heappush(self._again, each)
+            raise
+        for each in due:
+            if each.profile_id in unsure:
+                heappush(self._again, each._replace(due_at=now + _UNSURE_S))
+            elif each.position > self._replica.position:  # not all is known that came before it
+                heappush(self._again, each._replace(due_at=now + _AGAIN_AFTER_S))
         for profile_id, position in named.items():
-            self._again.append(_Again(now + _AGAIN_AFTER_S, profile_id, position))
+            if profile_id in unsure:
+                heappush(self._again, _Again(now + _UNSURE_S, profile_id, position))
+            heappush(self._again, _Again(now + _AGAIN_AFTER_S, profile_id, position))
             if self._named[profile_id] == position:
                 del self._named[profile_id]
         return True
+
+    def _due(self, now: float) -> list[_Again]:
+        """Take out those who are to be looked at again now."""
+        due: list[_Again] = []
+        while self._again and self._again[0].due_at <= now and len(due) < _AT_ONCE:
+            due.append(heappop(self._again))
+        return due
 
     async def _everybody(self) -> bool:
         """Go through everybody of whom anything is held, some at a time."""
@@ -150,28 +170,32 @@ class Withdrawals:
         if self._generation != self._replica.generation or (self._cursor is None and now >= self._everybody_at):
             self._generation, self._cursor = self._replica.generation, ""
             self._everybody_at = now + _EVERYBODY_EVERY_S
-        if self._cursor is None:
+        if self._cursor is None or now < self._unsure_until:
             return False
         page = await self._holdings.people(self._cursor, _AT_ONCE)
-        await self._look([each for each in page if self._is_odd(each)])
+        if await self._look([each for each in page if self._is_odd(each)]):
+            self._unsure_until = now + _UNSURE_S
+            return False
         self._cursor = page[-1] if len(page) == _AT_ONCE else None
         return True
 
     def _is_odd(self, profile_id: str) -> bool:
         """Whether something may have to be done about a person of whom something is held."""
         decision = self._check(profile_id)
-        return scope_of(decision) is not None or decision.profile_id != profile_id
+        return _is_stale(decision) or scope_of(decision) is not None or decision.profile_id != profile_id
 
-    async def _look(self, profile_ids: Collection[str]) -> None:
-        """Do what the gate's answers demand."""
-        if not profile_ids:
-            return
+    async def _look(self, profile_ids: Collection[str]) -> set[str]:
+        """Do what the gate's answers demand; return of whom it did not know freshly enough."""
+        unsure: set[str] = set()
         gone: list[tuple[tuple[str, ...], Scope]] = []
         absorbed: set[str] = set()
         survivors: set[str] = set()
         permitted: list[str] = []
         for profile_id in profile_ids:
             decision = self._check(profile_id)
+            if _is_stale(decision):
+                unsure.add(profile_id)
+                continue
             ids = self._people.ids_of(decision.profile_id)
             scope = scope_of(decision)
             if scope is not None:
@@ -190,6 +214,11 @@ class Withdrawals:
         for each, scope in gone:
             if not held.isdisjoint(each):
                 await self._holdings.remove(each, scope)
+        return unsure
 
     def _check(self, profile_id: str) -> Decision:
         return self._permits.check(profile_id, self._purpose_id, brand_id=self._brand_id)
+
+
+def _is_stale(decision: Decision) -> bool:
+    return decision.answer == Answer.DENY_STALE
