@@ -42,7 +42,7 @@ def running() -> Iterator[Desk]:
 @pytest.fixture(scope="session")
 def _stoppable() -> Iterator[Desk]:
     folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
-    desk = Desk(folder / "environment")
+    desk = Desk(folder / "environment", "consent")
     try:
         yield desk
     finally:
@@ -52,15 +52,15 @@ def _stoppable() -> Iterator[Desk]:
 
 @pytest.fixture
 def stoppable(_stoppable: Desk) -> Desk:
-    """A running environment that tests stop and kill, and in which they write what no other test writes."""
+    """A running environment of one service: tests stop and kill it, and write what no other test writes."""
     _stoppable.up_again()
     return _stoppable
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    """An environment of the test's own, which does not run yet."""
-    made = Desk(tmp_path / "environment")
+    """An environment of the test's own with one service, which does not run yet."""
+    made = Desk(tmp_path / "environment", "consent")
     yield made
     made.close()
 

@@ -117,7 +117,7 @@ def test_a_crashed_server_is_started_again_and_the_service_goes_on(stoppable: De
 
 
 def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:
-    started = desk.run_apart("up", "--detach")
+    started = desk.run_apart("up", "--detach", *desk.services)
     assert started.returncode == 0, started.stdout + started.stderr
     assert desk.status().all_ready
     assert desk.run("down").exit_code == 0
@@ -125,11 +125,32 @@ def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:
     assert desk.run("down").stdout == "Nothing runs.\n"
 
 
+TOLD = (
+    "four channels, one profile",
+    "verified offline",
+    "bits over 2 pairs",
+    "publish RAPPORT_CONSENT",
+    "absorbs prf_",
+    "consents_merged",
+    "SplitProfile",
+    "cost.margin",
+    "the reasons sum exactly to the score",
+    "personal prices only lower",
+    "PROFILING_DENIED",
+    "The broker is stopped",
+    "DENY_STALE after",
+    "PERMIT again",
+    "checks held",
+)
+
+
 @pytest.mark.timeout(300)
 def test_the_demo_holds_and_leaves_nothing_running(desk: Desk) -> None:
     told = desk.run_apart("demo", "--folder", str(desk.environment.folder), timeout_s=240)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "✗" not in told.stdout
+    for shown in TOLD:
+        assert shown in told.stdout
     assert not [line for line in told.stdout.splitlines() if "✓" in line and line.endswith("…")]
     assert max(map(len, told.stdout.splitlines())) <= 80
     assert desk.environment.holder() is None

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Final, Literal
@@ -36,16 +36,24 @@ _READY_TIMEOUT_S: Final = 60.0
 
 
 class Stack:
-    """PostgreSQL, NATS and every service, as processes of one environment that this process holds.
+    """PostgreSQL, NATS and services, as processes of one environment that this process holds.
 
     Args:
         environment: Where; held by the caller.
         progress: Gets the steps of the start and the stop.
         changed: Called after each change of a process.
+        services: The services to start; what one misses of another it waits for.
     """
 
-    def __init__(self, environment: Environment, progress: Progress, changed: Callable[[ProcessStatus], None]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        progress: Progress,
+        changed: Callable[[ProcessStatus], None],
+        services: Sequence[LocalService] = SERVICES,
+    ) -> None:
         self._environment = environment
+        self._wanted = services
         self._progress = progress
         self._changed = changed
         self._phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
@@ -79,7 +87,7 @@ class Stack:
                 nats = group.create_task(self._start_nats())
                 group.create_task(in_thread(import_module, "rapport_chassis.database.migrate"))
                 ports = {service.name: self._environment.take_port(service.name) for service in SERVICES}
-                for service in SERVICES:
+                for service in self._wanted:
                     group.create_task(self._start_service(service, ports, postgres, nats))
         except ExceptionGroup as errors:
             raise _first(errors) from None

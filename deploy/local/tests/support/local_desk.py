@@ -21,10 +21,16 @@ _READY_TIMEOUT_S = 60.0
 
 
 class Desk:
-    """One environment, and the command as a person runs it."""
+    """One environment, and the command as a person runs it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it is.
+        services: What runs in it; everything if none is named.
+    """
+
+    def __init__(self, folder: Path, *services: str) -> None:
         self.environment = Environment.at(folder)
+        self.services = services
         self._up: subprocess.Popen[bytes] | None = None
         self._family: list[psutil.Process] = []
 
@@ -50,18 +56,16 @@ class Desk:
 
     def begin(self) -> None:
         """Start everything in a process of its own."""
-        command = [sys.executable, "-m", "rapport_local", "up"]
+        command = [sys.executable, "-m", "rapport_local", "up", *self.services]
         with self.environment.folder.with_suffix(".up").open("wb") as output:
             self._up = subprocess.Popen(command, env=self.variables, stdout=output, stderr=subprocess.STDOUT)
 
     def begin_on_terminal(self) -> int:
         """Start everything on a terminal of its own, and return our end of it."""
         ours, theirs = os.openpty()
-        become = (
-            "import os, sys; os.login_tty(0); os.execv(sys.executable, [sys.executable, '-m', 'rapport_local', 'up'])"
-        )
+        become = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
         variables = {**self.variables, "COLUMNS": "80", "LINES": "40", "TERM": "xterm"}
-        command = [sys.executable, "-c", become, sys.executable, "-m", "rapport_local", "up"]
+        command = [sys.executable, "-c", become, sys.executable, "-m", "rapport_local", "up", *self.services]
         self._up = subprocess.Popen(command, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         return ours

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -20,6 +21,7 @@ from rapport_local.options import environment_option
 from rapport_local.processes import child_environment
 from rapport_local.progress import Progress, Step
 from rapport_local.screen import LiveScreen, PlainScreen, Screen
+from rapport_local.services import SERVICES, LocalService
 from rapport_local.stack import Stack
 from rapport_local.status import ProcessStatus, live_status
 
@@ -32,8 +34,9 @@ _HINT: Final = "Ctrl-C stops everything. In another terminal: rapport status, ca
 @click.command()
 @environment_option
 @click.option("--detach", "-d", is_flag=True, help="Return once everything is ready; `rapport down` stops it.")
-def up(environment: Environment, detach: bool) -> None:
-    """Start PostgreSQL, NATS and every service on this machine.
+@click.argument("services", nargs=-1, type=click.Choice([each.name for each in SERVICES]), metavar="[SERVICE]...")
+def up(environment: Environment, detach: bool, services: tuple[str, ...]) -> None:
+    """Start PostgreSQL, NATS and every SERVICE on this machine; all services if none is named.
 
     Databases and roles are made, migrations run, streams provisioned and certificates issued; what is there from last
     time is used again. A process that crashes is started again. Ctrl-C, a closed terminal or `rapport down` stops all
@@ -41,19 +44,20 @@ def up(environment: Environment, detach: bool) -> None:
     """
     environment.create()
     if detach:
-        _detach(environment)
+        _detach(environment, services)
     else:
+        wanted = [each for each in SERVICES if not services or each.name in services]
         with environment.held():
-            asyncio.run(_Run(environment).until_stopped())
+            asyncio.run(_Run(environment, wanted).until_stopped())
 
 
 class _Run:
     """One environment, from the start to the end."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, services: Sequence[LocalService]) -> None:
         self._console = Console()
         self._progress = Progress(self._step_ended)
-        self._stack = Stack(environment, self._progress, self._process_changed)
+        self._stack = Stack(environment, self._progress, self._process_changed, services)
         self._screen: Screen = (
             LiveScreen(self._console, self._progress, self._stack.status)
             if self._console.is_terminal
@@ -116,7 +120,7 @@ class _Run:
         self._screen.process_changed(process)
 
 
-def _detach(environment: Environment) -> None:
+def _detach(environment: Environment, services: Sequence[str]) -> None:
     """Run `rapport up` in a session of its own, and show its output until everything is ready.
 
     Raises:
@@ -127,7 +131,7 @@ def _detach(environment: Environment) -> None:
     log = environment.log_of(_DETACHED_LOG)
     with log.open("wb") as output:
         child = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "rapport_local", "up", "--folder", str(environment.folder)],
+            [sys.executable, "-m", "rapport_local", "up", "--folder", str(environment.folder), *services],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

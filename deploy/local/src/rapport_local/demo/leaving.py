@@ -75,11 +75,11 @@ async def learned(report: Report, cast: Cast) -> None:
     operation.response.Unpack(model)
     report.rows(
         [
-            ("looks ahead", "speaks of who bought within", "trained on", "until"),
+            ("looks ahead", "at who bought within", "learnt from", "until"),
             (
                 f"{model.horizon_days} days",
                 f"{model.population.bought_within_days} days",
-                f"{model.trained_rows:,} customers at cutoffs",
+                f"{model.trained_rows:,} looks back",
                 f"{model.trained_until.ToDatetime(UTC):%Y-%m-%d}",
             ),
         ]
