@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg
+import pytest
 from local_desk import Desk
 from nats.aio.client import Client
 from rapport_chassis.events.pausing import pause
@@ -130,15 +131,16 @@ def test_a_record_is_resolved_and_explained_and_a_steward_decides(running: Desk)
     assert all(f"{service.name}: " in verified for service in SERVICES)
 
 
+@pytest.mark.timeout(200)
 def test_trace_draws_the_call_and_the_event_it_published(running: Desk) -> None:
     draft_and_activate(running)
     line = eventually_sync(
-        lambda: [each for each in running.run("trace").stdout.splitlines() if "ActivatePurpose" in each], 30
+        lambda: [each for each in running.run("trace").stdout.splitlines() if "ActivatePurpose" in each], 60
     )[0]
     trace_id = line.split()[2]
     assert "Health/Check" not in running.run("trace").stdout
     tree = eventually_sync(
-        lambda: next((text for text in [running.run("trace", trace_id[:12]).stdout] if "~> publish" in text), None), 30
+        lambda: next((text for text in [running.run("trace", trace_id[:12]).stdout] if "~> publish" in text), None), 60
     )
     assert "PurposeService/ActivatePurpose" in tree
     assert running.run("trace", "ffffffffffff").exit_code == 1

@@ -160,7 +160,8 @@ SERVICES: Final = (
         gate=True,
         eraser=True,
         folders={"MODELS__FOLDER": "models", "MODELS__WORK_FOLDER": "work"},
-        settings={"PROFILING__CURRENCY": "GBP"},
+        # Little is tried in a training: here a model is for looking at.
+        settings={"PROFILING__CURRENCY": "GBP", "MODELS__EFFORT__DRAWS": "3", "MODELS__EFFORT__ORIGINS": "3"},
         roles={"analyst": ("churn.*",)},
         examples={
             "churn.v1.ChurnService/ScoreProfile": f'{{"profile_id": "{_SOMEBODY}"}}',
