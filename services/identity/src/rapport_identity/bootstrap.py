@@ -44,7 +44,6 @@ from rapport_privacy.replica import Replica
 
 from rapport_identity.adapters import facts
 from rapport_identity.adapters.anniversaries import AnniversaryRounds
-from rapport_identity.adapters.background import SubmittedOperations
 from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.contact_ids import ContactIds
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
@@ -55,6 +54,7 @@ from rapport_identity.adapters.key_pool import KeyPool
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.loading import IndexLoader, RecordLoader
 from rapport_identity.adapters.matcher_store import MatcherStore
+from rapport_identity.adapters.operations import SubmittedOperations
 from rapport_identity.adapters.origins import RecordOrigins
 from rapport_identity.adapters.partition import PartitionStore
 from rapport_identity.adapters.resolving import ResolvingUnits
