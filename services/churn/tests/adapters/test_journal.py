@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
 from rapport_chassis.telemetry.setup import Telemetry
-from rapport_churn.adapters.journal import Journal, SweepDecisions, blank
+from rapport_churn.adapters.journal import Journal, SweepDecisions, blank, write
 from rapport_churn.app.scores import Kept
 from rapport_testing.events import count, rows
 from rapport_testing.waiting import eventually
@@ -87,3 +88,36 @@ async def test_decisions_are_forgotten_when_they_are_too_old(opened: Database, j
 
 async def _count(database: Database, expected: int) -> bool:
     return await count(database, "decisions") == expected
+
+
+async def test_a_group_whose_commit_was_in_doubt_comes_again_and_changes_nothing(opened: Database) -> None:
+    kept = [decision(number) for number in range(3)]
+    for _ in range(2):
+        async with opened.transaction() as connection:
+            await write(connection, kept)
+    assert await count(opened, "decisions") == 3
+
+
+class Stumbling(Journal):
+    """Fails once, in a way that nobody foresaw."""
+
+    stumbled = False
+
+    async def write(self, connection: Connection, kept: Sequence[Kept]) -> None:
+        if not self.stumbled:
+            self.stumbled = True
+            raise RuntimeError("unforeseen")
+        await super().write(connection, kept)
+
+
+async def test_a_journal_goes_on_after_a_fault_that_nobody_foresaw(opened: Database) -> None:
+    journal = Stumbling(opened, Telemetry.off().meter, SystemClock())
+    await journal.start()
+    journal.add(decision(1))
+
+    async def written() -> bool:
+        return await count(opened, "decisions") == 1
+
+    await eventually(written, timeout_s=20)
+    await journal.stop()
+    assert journal.stumbled
