@@ -211,8 +211,11 @@ async def _listing(catalogue: Catalogue, key: Key) -> tuple[Product, Listing]:
 
 
 def _check_market(markets: Mapping[str, Market], listing: Listing) -> None:
+    # Listings are in order by now, not as they were sent: the market says which one is meant.
     market = markets.get(listing.market)
     if market is None:
-        raise ERRORS.error("MARKET_NOT_DECLARED", "the market was not declared", field="product.listings.market")
+        what = f"the market {listing.market} was not declared"
+        raise ERRORS.error("MARKET_NOT_DECLARED", what, field="product.listings.market")
     if market.currency != listing.currency:
-        raise ERRORS.error("CURRENCY_MISMATCH", f"must be in {market.currency}", field="product.listings.unit_cost")
+        what = f"must be in {market.currency} in the market {listing.market}"
+        raise ERRORS.error("CURRENCY_MISMATCH", what, field="product.listings.unit_cost")

@@ -6,6 +6,7 @@ All but the last see ten prices and earn the margin of those that sell. None may
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Final, Protocol
 
 import numpy as np
@@ -33,7 +34,7 @@ class Fixed:
         """Hear how a visit ended."""
 
 
-class _Ladder:
+class _Ladder(ABC):
     """Ten prices, evenly spread over what may be tried, with what each sold."""
 
     def __init__(self, world: World, seed: int) -> None:
@@ -57,9 +58,9 @@ class _Ladder:
         self.shown[self.at] += 1
         self.sold[self.at] += bought
 
+    @abstractmethod
     def choose(self) -> int:
         """Return which price is next, once each was tried."""
-        raise NotImplementedError
 
 
 class EpsilonDecay(_Ladder):
