@@ -19,7 +19,7 @@ from rapport_churn.domain.facts import DAY, FactKind
 from rapport_churn.domain.features import Summary
 from rapport_churn.domain.labels import Horizon, PopulationRule
 from rapport_churn.domain.membership import Membership, is_absent, is_present
-from rapport_churn.domain.scoring import UnusableArtefactError
+from rapport_churn.domain.parts import UnusableArtefactError
 from rapport_churn.domain.stack import Member
 from rapport_churn.training import backtest
 from rapport_churn.training.artefact import Scope, write_artefact

@@ -9,7 +9,7 @@ from rapport_churn.domain.bgnbd import BgNbd
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.gamma_gamma import GammaGamma
 from rapport_churn.domain.labels import Horizon, PopulationRule
-from rapport_churn.domain.scoring import MODEL, Parts
+from rapport_churn.domain.parts import MODEL, Parts
 from rapport_churn.domain.segments import Fifths
 from rapport_churn.domain.stack import Member, Stack
 from rapport_churn.domain.survival import Hazard

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from rapport_churn.adapters.native import NativeError, load_scorer
 from rapport_churn.domain.errors import ERRORS
 from rapport_churn.domain.features import DEFAULT_FEATURES
-from rapport_churn.domain.scoring import Scorer, UnusableArtefactError
+from rapport_churn.domain.parts import UnusableArtefactError
+from rapport_churn.domain.scoring import Scorer
 
 
 def load(files: Mapping[str, bytes]) -> Scorer:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.labels import Horizon, PopulationRule
-from rapport_churn.domain.scoring import MODEL, SPEND, SPENDS, TREES, Parts
+from rapport_churn.domain.parts import MODEL, SPEND, SPENDS, TREES, Parts
 from rapport_churn.domain.segments import Fifths
 from rapport_churn.domain.survival import Hazard, learn_hazard
 from rapport_churn.training.boosting import bagged
