@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from rapport.common.v1 import event_pb2 as rapport_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frapport/common/v1/privacy.proto\x12\x11rapport.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drapport/common/v1/event.proto\"E\n\x0bStoreResult\x12\x18\n\x05store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\r\n\x05\x66ound\x18\x02 \x01(\x04\x12\r\n\x05\x61\x63ted\x18\x03 \x01(\x04\"\x93\x01\n\x0eStoreException\x12\x18\n\x05store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12-\n\x06ground\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{1,62}$\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc6\x04\n\x14PrivacyTaskCompleted\x12\x32\n\nrequest_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^req_[0-9A-Za-z]{8,40}$\x12/\n\x07task_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^tsk_[0-9A-Za-z]{8,40}$\x12\x1e\n\x0bparticipant\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12<\n\x04kind\x18\x04 \x01(\x0e\x32\".rapport.common.v1.PrivacyTaskKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x42\n\x07outcome\x18\x05 \x01(\x0e\x32%.rapport.common.v1.PrivacyTaskOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x39\n\x06stores\x18\x06 \x03(\x0b\x32\x1e.rapport.common.v1.StoreResultB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12@\n\nexceptions\x18\x07 \x03(\x0b\x32!.rapport.common.v1.StoreExceptionB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x10\n\x08position\x18\x08 \x01(\x04\x12\x38\n\x0c\x63ompleted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\x03kid\x18\n \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tsignature\x18\x0b \x01(\x0c\x42\x07\xbaH\x04z\x02h@:*\xb2\xbb\x18&\n\x16privacy_task_completed\x10\x02\x1a\nrequest_id*\xe8\x01\n\x0fPrivacyTaskKind\x12!\n\x1dPRIVACY_TASK_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18PRIVACY_TASK_KIND_FREEZE\x10\x01\x12\x1c\n\x18PRIVACY_TASK_KIND_ACCESS\x10\x02\x12\x1b\n\x17PRIVACY_TASK_KIND_ERASE\x10\x03\x12\x1d\n\x19PRIVACY_TASK_KIND_RECTIFY\x10\x04\x12\x1d\n\x19PRIVACY_TASK_KIND_RELEASE\x10\x05\x12\x1b\n\x17PRIVACY_TASK_KIND_PROBE\x10\x06*\xc3\x01\n\x12PrivacyTaskOutcome\x12$\n PRIVACY_TASK_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19PRIVACY_TASK_OUTCOME_DONE\x10\x01\x12 \n\x1cPRIVACY_TASK_OUTCOME_PARTIAL\x10\x02\x12%\n!PRIVACY_TASK_OUTCOME_NOTHING_HELD\x10\x03\x12\x1f\n\x1bPRIVACY_TASK_OUTCOME_FAILED\x10\x04\x42I\n\x15\x63om.rapport.common.v1P\x01Z\x1arapport/common/v1;commonv1\xaa\x02\x11Rapport.Common.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1frapport/common/v1/privacy.proto\x12\x11rapport.common.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1drapport/common/v1/event.proto\"\xbd\x01\n\tLegalHold\x12\x1a\n\x07hold_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12-\n\x06ground\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{1,62}$\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x07records\x18\x04 \x03(\x0b\x32\x1e.rapport.common.v1.HeldRecordsB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\"o\n\x0bHeldRecords\x12\x1e\n\x0bparticipant\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\x18\n\x05store\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12&\n\nrecord_ids\x18\x03 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01\x18\xc8\x01\"E\n\x0bStoreResult\x12\x18\n\x05store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\r\n\x05\x66ound\x18\x02 \x01(\x04\x12\r\n\x05\x61\x63ted\x18\x03 \x01(\x04\"\x93\x01\n\x0eStoreException\x12\x18\n\x05store\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x12-\n\x06ground\x18\x03 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Z][A-Z0-9_]{1,62}$\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x05\n\x14PrivacyTaskCompleted\x12\x32\n\nrequest_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^req_[0-9A-Za-z]{8,40}$\x12/\n\x07task_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^tsk_[0-9A-Za-z]{8,40}$\x12\x1e\n\x0bparticipant\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12<\n\x04kind\x18\x04 \x01(\x0e\x32\".rapport.common.v1.PrivacyTaskKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x42\n\x07outcome\x18\x05 \x01(\x0e\x32%.rapport.common.v1.PrivacyTaskOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x39\n\x06stores\x18\x06 \x03(\x0b\x32\x1e.rapport.common.v1.StoreResultB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01\x12@\n\nexceptions\x18\x07 \x03(\x0b\x32!.rapport.common.v1.StoreExceptionB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x10\n\x08position\x18\x08 \x01(\x04\x12\x38\n\x0c\x63ompleted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x16\n\x03kid\x18\n \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tsignature\x18\x0b \x01(\x0c\x42\x07\xbaH\x04z\x02h@\x12;\n\x0b\x63losure_ids\x18\x0c \x03(\tB&\xbaH#\x92\x01 \x10\xe8\x07\"\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12\x16\n\x05\x65poch\x18\r \x01(\tB\x07\xbaH\x04r\x02\x18@:*\xb2\xbb\x18&\n\x16privacy_task_completed\x10\x02\x1a\nrequest_id*\xa2\x02\n\x0fPrivacyTaskKind\x12!\n\x1dPRIVACY_TASK_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18PRIVACY_TASK_KIND_FREEZE\x10\x01\x12\x1c\n\x18PRIVACY_TASK_KIND_ACCESS\x10\x02\x12\x1b\n\x17PRIVACY_TASK_KIND_ERASE\x10\x03\x12\x1d\n\x19PRIVACY_TASK_KIND_RECTIFY\x10\x04\x12\x1d\n\x19PRIVACY_TASK_KIND_RELEASE\x10\x05\x12\x1b\n\x17PRIVACY_TASK_KIND_PROBE\x10\x06\x12\x1a\n\x16PRIVACY_TASK_KIND_HOLD\x10\x07\x12\x1c\n\x18PRIVACY_TASK_KIND_UNHOLD\x10\x08*\xc3\x01\n\x12PrivacyTaskOutcome\x12$\n PRIVACY_TASK_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19PRIVACY_TASK_OUTCOME_DONE\x10\x01\x12 \n\x1cPRIVACY_TASK_OUTCOME_PARTIAL\x10\x02\x12%\n!PRIVACY_TASK_OUTCOME_NOTHING_HELD\x10\x03\x12\x1f\n\x1bPRIVACY_TASK_OUTCOME_FAILED\x10\x04\x42I\n\x15\x63om.rapport.common.v1P\x01Z\x1arapport/common/v1;commonv1\xaa\x02\x11Rapport.Common.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.common.v1.privacy_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.rapport.common.v1P\001Z\032rapport/common/v1;commonv1\252\002\021Rapport.Common.V1'
+  _globals['_LEGALHOLD'].fields_by_name['hold_id']._loaded_options = None
+  _globals['_LEGALHOLD'].fields_by_name['hold_id']._serialized_options = b'\272H\006r\004\020\001\030@'
+  _globals['_LEGALHOLD'].fields_by_name['ground']._loaded_options = None
+  _globals['_LEGALHOLD'].fields_by_name['ground']._serialized_options = b'\272H\032r\0302\026^[A-Z][A-Z0-9_]{1,62}$'
+  _globals['_LEGALHOLD'].fields_by_name['records']._loaded_options = None
+  _globals['_LEGALHOLD'].fields_by_name['records']._serialized_options = b'\272H\006\222\001\003\020\310\001'
+  _globals['_HELDRECORDS'].fields_by_name['participant']._loaded_options = None
+  _globals['_HELDRECORDS'].fields_by_name['participant']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_HELDRECORDS'].fields_by_name['store']._loaded_options = None
+  _globals['_HELDRECORDS'].fields_by_name['store']._serialized_options = b'\272H\006r\004\020\001\030d'
+  _globals['_HELDRECORDS'].fields_by_name['record_ids']._loaded_options = None
+  _globals['_HELDRECORDS'].fields_by_name['record_ids']._serialized_options = b'\272H\017\222\001\014\020\350\007\"\007r\005\020\001\030\310\001'
   _globals['_STORERESULT'].fields_by_name['store']._loaded_options = None
   _globals['_STORERESULT'].fields_by_name['store']._serialized_options = b'\272H\006r\004\020\001\030d'
   _globals['_STOREEXCEPTION'].fields_by_name['store']._loaded_options = None
@@ -61,16 +73,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['kid']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['signature']._loaded_options = None
   _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['signature']._serialized_options = b'\272H\004z\002h@'
+  _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['closure_ids']._loaded_options = None
+  _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['closure_ids']._serialized_options = b'\272H#\222\001 \020\350\007\"\033r\0312\027^prf_[0-9A-Za-z]{8,40}$'
+  _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['epoch']._loaded_options = None
+  _globals['_PRIVACYTASKCOMPLETED'].fields_by_name['epoch']._serialized_options = b'\272H\004r\002\030@'
   _globals['_PRIVACYTASKCOMPLETED']._loaded_options = None
   _globals['_PRIVACYTASKCOMPLETED']._serialized_options = b'\262\273\030&\n\026privacy_task_completed\020\002\032\nrequest_id'
-  _globals['_PRIVACYTASKKIND']._serialized_start=954
-  _globals['_PRIVACYTASKKIND']._serialized_end=1186
-  _globals['_PRIVACYTASKOUTCOME']._serialized_start=1189
-  _globals['_PRIVACYTASKOUTCOME']._serialized_end=1384
-  _globals['_STORERESULT']._serialized_start=147
-  _globals['_STORERESULT']._serialized_end=216
-  _globals['_STOREEXCEPTION']._serialized_start=219
-  _globals['_STOREEXCEPTION']._serialized_end=366
-  _globals['_PRIVACYTASKCOMPLETED']._serialized_start=369
-  _globals['_PRIVACYTASKCOMPLETED']._serialized_end=951
+  _globals['_PRIVACYTASKKIND']._serialized_start=1344
+  _globals['_PRIVACYTASKKIND']._serialized_end=1634
+  _globals['_PRIVACYTASKOUTCOME']._serialized_start=1637
+  _globals['_PRIVACYTASKOUTCOME']._serialized_end=1832
+  _globals['_LEGALHOLD']._serialized_start=148
+  _globals['_LEGALHOLD']._serialized_end=337
+  _globals['_HELDRECORDS']._serialized_start=339
+  _globals['_HELDRECORDS']._serialized_end=450
+  _globals['_STORERESULT']._serialized_start=452
+  _globals['_STORERESULT']._serialized_end=521
+  _globals['_STOREEXCEPTION']._serialized_start=524
+  _globals['_STOREEXCEPTION']._serialized_end=671
+  _globals['_PRIVACYTASKCOMPLETED']._serialized_start=674
+  _globals['_PRIVACYTASKCOMPLETED']._serialized_end=1341
 # @@protoc_insertion_point(module_scope)

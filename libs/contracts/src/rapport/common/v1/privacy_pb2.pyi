@@ -40,6 +40,10 @@ class _PrivacyTaskKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priva
     """Release what a freeze held."""
     PRIVACY_TASK_KIND_PROBE: _PrivacyTaskKind.ValueType  # 6
     """Look again after an erasure and say what is still found."""
+    PRIVACY_TASK_KIND_HOLD: _PrivacyTaskKind.ValueType  # 7
+    """Keep records for a matter, also from erasure, until they are let go."""
+    PRIVACY_TASK_KIND_UNHOLD: _PrivacyTaskKind.ValueType  # 8
+    """Let go of what a hold kept."""
 
 class PrivacyTaskKind(_PrivacyTaskKind, metaclass=_PrivacyTaskKindEnumTypeWrapper):
     """What a task asks of each participant."""
@@ -58,6 +62,10 @@ PRIVACY_TASK_KIND_RELEASE: PrivacyTaskKind.ValueType  # 5
 """Release what a freeze held."""
 PRIVACY_TASK_KIND_PROBE: PrivacyTaskKind.ValueType  # 6
 """Look again after an erasure and say what is still found."""
+PRIVACY_TASK_KIND_HOLD: PrivacyTaskKind.ValueType  # 7
+"""Keep records for a matter, also from erasure, until they are let go."""
+PRIVACY_TASK_KIND_UNHOLD: PrivacyTaskKind.ValueType  # 8
+"""Let go of what a hold kept."""
 Global___PrivacyTaskKind: _TypeAlias = PrivacyTaskKind  # noqa: Y015
 
 class _PrivacyTaskOutcome:
@@ -91,6 +99,76 @@ PRIVACY_TASK_OUTCOME_NOTHING_HELD: PrivacyTaskOutcome.ValueType  # 3
 PRIVACY_TASK_OUTCOME_FAILED: PrivacyTaskOutcome.ValueType  # 4
 """Not done; the coordinator asks again."""
 Global___PrivacyTaskOutcome: _TypeAlias = PrivacyTaskOutcome  # noqa: Y015
+
+@_typing.final
+class LegalHold(_message.Message):
+    """A legal hold: records that no erasure deletes while it lasts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    GROUND_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """The hold."""
+    ground: _builtins.str
+    """Coded ground, for example "LEGAL_CLAIM"."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself; absent while no end is known."""
+
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldRecords]:
+        """What is held; empty: everything of the subject, in every store."""
+
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        ground: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        records: _abc.Iterable[Global___HeldRecords] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ground", b"ground", "hold_id", b"hold_id", "records", b"records", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LegalHold: _TypeAlias = LegalHold  # noqa: Y015
+
+@_typing.final
+class HeldRecords(_message.Message):
+    """What a hold keeps in one store."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
+    RECORD_IDS_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Name of the participant."""
+    store: _builtins.str
+    """Name of the store."""
+    @_builtins.property
+    def record_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the records, as an export names them; empty: all of the subject in this store."""
+
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        store: _builtins.str = ...,
+        record_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "record_ids", b"record_ids", "store", b"store"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldRecords: _TypeAlias = HeldRecords  # noqa: Y015
 
 @_typing.final
 class StoreResult(_message.Message):
@@ -175,6 +253,8 @@ class PrivacyTaskCompleted(_message.Message):
     COMPLETED_AT_FIELD_NUMBER: _builtins.int
     KID_FIELD_NUMBER: _builtins.int
     SIGNATURE_FIELD_NUMBER: _builtins.int
+    CLOSURE_IDS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The privacy request."""
     task_id: _builtins.str
@@ -191,6 +271,8 @@ class PrivacyTaskCompleted(_message.Message):
     """Id of the signing key."""
     signature: _builtins.bytes
     """Ed25519 signature over the deterministic serialisation of this message without this field."""
+    epoch: _builtins.str
+    """Epoch of that position."""
     @_builtins.property
     def stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoreResult]:
         """What was done, store by store."""
@@ -202,6 +284,10 @@ class PrivacyTaskCompleted(_message.Message):
     @_builtins.property
     def completed_at(self) -> _timestamp_pb2.Timestamp:
         """When it was done."""
+
+    @_builtins.property
+    def closure_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Identity's answer to FREEZE: every id that stands for the person or ever redirected to it. Else empty."""
 
     def __init__(
         self,
@@ -217,10 +303,12 @@ class PrivacyTaskCompleted(_message.Message):
         completed_at: _timestamp_pb2.Timestamp | None = ...,
         kid: _builtins.str = ...,
         signature: _builtins.bytes = ...,
+        closure_ids: _abc.Iterable[_builtins.str] | None = ...,
+        epoch: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "exceptions", b"exceptions", "kid", b"kid", "kind", b"kind", "outcome", b"outcome", "participant", b"participant", "position", b"position", "request_id", b"request_id", "signature", b"signature", "stores", b"stores", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closure_ids", b"closure_ids", "completed_at", b"completed_at", "epoch", b"epoch", "exceptions", b"exceptions", "kid", b"kid", "kind", b"kind", "outcome", b"outcome", "participant", b"participant", "position", b"position", "request_id", b"request_id", "signature", b"signature", "stores", b"stores", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

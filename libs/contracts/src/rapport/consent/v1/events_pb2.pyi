@@ -368,6 +368,8 @@ class PrivacyTaskRequested(_message.Message):
     PARTICIPANTS_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     DUE_AT_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The privacy request."""
     task_id: _builtins.str
@@ -376,6 +378,8 @@ class PrivacyTaskRequested(_message.Message):
     """What is asked."""
     position: _builtins.int
     """Ledger position each participant must have applied before it acts."""
+    epoch: _builtins.str
+    """Epoch of that position. In another epoch a participant acts once it knows all there is."""
     @_builtins.property
     def profile_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Every id of the closure, frozen with the request."""
@@ -388,6 +392,10 @@ class PrivacyTaskRequested(_message.Message):
     def due_at(self) -> _timestamp_pb2.Timestamp:
         """When an answer is due."""
 
+    @_builtins.property
+    def hold(self) -> _privacy_pb2.LegalHold:
+        """What is held or let go; set for HOLD and UNHOLD, else absent."""
+
     def __init__(
         self,
         *,
@@ -398,10 +406,12 @@ class PrivacyTaskRequested(_message.Message):
         participants: _abc.Iterable[_builtins.str] | None = ...,
         position: _builtins.int = ...,
         due_at: _timestamp_pb2.Timestamp | None = ...,
+        epoch: _builtins.str = ...,
+        hold: _privacy_pb2.LegalHold | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "hold", b"hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "kind", b"kind", "participants", b"participants", "position", b"position", "profile_ids", b"profile_ids", "request_id", b"request_id", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["due_at", b"due_at", "epoch", b"epoch", "hold", b"hold", "kind", b"kind", "participants", b"participants", "position", b"position", "profile_ids", b"profile_ids", "request_id", b"request_id", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
