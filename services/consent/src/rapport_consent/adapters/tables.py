@@ -4,7 +4,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, DateTime, Index, LargeBinary, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -119,3 +131,59 @@ class ImportedRowTable(Base, table=True):
 
     row_key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     reference: str = Field(sa_column=Column(Text, nullable=False, index=True))
+
+
+class TransparencyLeafTable(Base, table=True):
+    """A leaf of the transparency log. Written once."""
+
+    __tablename__ = "transparency_leaves"
+
+    index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class TransparencyNodeTable(Base, table=True):
+    """The hash of a complete subtree of the transparency log, of 2 to the power of `level` leaves. Written once."""
+
+    __tablename__ = "transparency_nodes"
+
+    level: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
+    index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class TransparencyHeadTable(Base, table=True):
+    """The one row that whoever adds to the transparency log locks."""
+
+    __tablename__ = "transparency_head"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    ledger_position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Rows of the ledger up to here are in the log."""
+
+
+class TransparencyQueueTable(Base, table=True):
+    """What is to be logged beside the ledger: written by the transaction it is about, taken out when it is logged."""
+
+    __tablename__ = "transparency_queue"
+
+    seq: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    reference: str = Field(sa_column=Column(Text, nullable=False))
+    commitment: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class TransparencyOpeningTable(Base, table=True):
+    """What opens a leaf's commitment. Destroyed by an erasure, and when a request is closed."""
+
+    __tablename__ = "transparency_openings"
+
+    reference: str = Field(sa_column=Column(Text, primary_key=True))
+    request_id: str | None = Field(sa_column=Column(Text, index=True))
+    leaf_index: int | None = Field(sa_column=Column(BigInteger))
+    """Null until it is logged."""
+    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    record: bytes | None = Field(sa_column=Column(LargeBinary))
+    """What is committed to; null for a row of the ledger, which is kept there."""
