@@ -5,6 +5,7 @@ import warnings
 
 from rapport.pricing.v1 import authored_pb2 as rapport_dot_pricing_dot_v1_dot_authored__pb2
 from rapport.pricing.v1 import catalog_pb2 as rapport_dot_pricing_dot_v1_dot_catalog__pb2
+from rapport.pricing.v1 import learning_pb2 as rapport_dot_pricing_dot_v1_dot_learning__pb2
 from rapport.pricing.v1 import product_pb2 as rapport_dot_pricing_dot_v1_dot_product__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -71,6 +72,21 @@ class CatalogServiceStub:
                 '/rapport.pricing.v1.CatalogService/GetPriceHistory',
                 request_serializer=rapport_dot_pricing_dot_v1_dot_catalog__pb2.GetPriceHistoryRequest.SerializeToString,
                 response_deserializer=rapport_dot_pricing_dot_v1_dot_catalog__pb2.GetPriceHistoryResponse.FromString,
+                _registered_method=True)
+        self.SteerPrice = channel.unary_unary(
+                '/rapport.pricing.v1.CatalogService/SteerPrice',
+                request_serializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.SteerPriceRequest.SerializeToString,
+                response_deserializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.PriceLearning.FromString,
+                _registered_method=True)
+        self.GetPriceLearning = channel.unary_unary(
+                '/rapport.pricing.v1.CatalogService/GetPriceLearning',
+                request_serializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.GetPriceLearningRequest.SerializeToString,
+                response_deserializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.PriceLearning.FromString,
+                _registered_method=True)
+        self.ReplayPolicy = channel.unary_unary(
+                '/rapport.pricing.v1.CatalogService/ReplayPolicy',
+                request_serializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.ReplayPolicyRequest.SerializeToString,
+                response_deserializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.ReplayPolicyResponse.FromString,
                 _registered_method=True)
         self.SetPricePolicy = channel.unary_unary(
                 '/rapport.pricing.v1.CatalogService/SetPricePolicy',
@@ -157,6 +173,27 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SteerPrice(self, request, context):
+        """Says who decides the price of a listing: what is learned, nobody, or a price that is pinned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPriceLearning(self, request, context):
+        """Says what was learned of the price of a listing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayPolicy(self, request, context):
+        """Replays a price policy over past traffic, before it is put in force.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetPricePolicy(self, request, context):
         """Drafts a version of a price policy, without effect yet.
         """
@@ -236,6 +273,21 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.GetPriceHistory,
                     request_deserializer=rapport_dot_pricing_dot_v1_dot_catalog__pb2.GetPriceHistoryRequest.FromString,
                     response_serializer=rapport_dot_pricing_dot_v1_dot_catalog__pb2.GetPriceHistoryResponse.SerializeToString,
+            ),
+            'SteerPrice': grpc.unary_unary_rpc_method_handler(
+                    servicer.SteerPrice,
+                    request_deserializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.SteerPriceRequest.FromString,
+                    response_serializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.PriceLearning.SerializeToString,
+            ),
+            'GetPriceLearning': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPriceLearning,
+                    request_deserializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.GetPriceLearningRequest.FromString,
+                    response_serializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.PriceLearning.SerializeToString,
+            ),
+            'ReplayPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayPolicy,
+                    request_deserializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.ReplayPolicyRequest.FromString,
+                    response_serializer=rapport_dot_pricing_dot_v1_dot_learning__pb2.ReplayPolicyResponse.SerializeToString,
             ),
             'SetPricePolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPricePolicy,
@@ -458,6 +510,87 @@ class CatalogService:
             '/rapport.pricing.v1.CatalogService/GetPriceHistory',
             rapport_dot_pricing_dot_v1_dot_catalog__pb2.GetPriceHistoryRequest.SerializeToString,
             rapport_dot_pricing_dot_v1_dot_catalog__pb2.GetPriceHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SteerPrice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.pricing.v1.CatalogService/SteerPrice',
+            rapport_dot_pricing_dot_v1_dot_learning__pb2.SteerPriceRequest.SerializeToString,
+            rapport_dot_pricing_dot_v1_dot_learning__pb2.PriceLearning.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPriceLearning(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.pricing.v1.CatalogService/GetPriceLearning',
+            rapport_dot_pricing_dot_v1_dot_learning__pb2.GetPriceLearningRequest.SerializeToString,
+            rapport_dot_pricing_dot_v1_dot_learning__pb2.PriceLearning.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.pricing.v1.CatalogService/ReplayPolicy',
+            rapport_dot_pricing_dot_v1_dot_learning__pb2.ReplayPolicyRequest.SerializeToString,
+            rapport_dot_pricing_dot_v1_dot_learning__pb2.ReplayPolicyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from rapport.pricing.v1 import authored_pb2 as _authored_pb2
 from rapport.pricing.v1 import catalog_pb2 as _catalog_pb2
+from rapport.pricing.v1 import learning_pb2 as _learning_pb2
 from rapport.pricing.v1 import product_pb2 as _product_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -49,6 +50,12 @@ class CatalogServiceStub:
     """Publishes a price within the guardrails."""
     GetPriceHistory: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetPriceHistoryRequest, _catalog_pb2.GetPriceHistoryResponse]
     """Says what was published when."""
+    SteerPrice: _grpc.UnaryUnaryMultiCallable[_learning_pb2.SteerPriceRequest, _learning_pb2.PriceLearning]
+    """Says who decides the price of a listing: what is learned, nobody, or a price that is pinned."""
+    GetPriceLearning: _grpc.UnaryUnaryMultiCallable[_learning_pb2.GetPriceLearningRequest, _learning_pb2.PriceLearning]
+    """Says what was learned of the price of a listing."""
+    ReplayPolicy: _grpc.UnaryUnaryMultiCallable[_learning_pb2.ReplayPolicyRequest, _learning_pb2.ReplayPolicyResponse]
+    """Replays a price policy over past traffic, before it is put in force."""
     SetPricePolicy: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.SetPricePolicyRequest, _authored_pb2.AuthoredVersion]
     """Drafts a version of a price policy, without effect yet."""
     SetPromotion: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.SetPromotionRequest, _authored_pb2.AuthoredVersion]
@@ -81,6 +88,12 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Publishes a price within the guardrails."""
     GetPriceHistory: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetPriceHistoryRequest, _catalog_pb2.GetPriceHistoryResponse]  # type: ignore[assignment]
     """Says what was published when."""
+    SteerPrice: _aio.UnaryUnaryMultiCallable[_learning_pb2.SteerPriceRequest, _learning_pb2.PriceLearning]  # type: ignore[assignment]
+    """Says who decides the price of a listing: what is learned, nobody, or a price that is pinned."""
+    GetPriceLearning: _aio.UnaryUnaryMultiCallable[_learning_pb2.GetPriceLearningRequest, _learning_pb2.PriceLearning]  # type: ignore[assignment]
+    """Says what was learned of the price of a listing."""
+    ReplayPolicy: _aio.UnaryUnaryMultiCallable[_learning_pb2.ReplayPolicyRequest, _learning_pb2.ReplayPolicyResponse]  # type: ignore[assignment]
+    """Replays a price policy over past traffic, before it is put in force."""
     SetPricePolicy: _aio.UnaryUnaryMultiCallable[_catalog_pb2.SetPricePolicyRequest, _authored_pb2.AuthoredVersion]  # type: ignore[assignment]
     """Drafts a version of a price policy, without effect yet."""
     SetPromotion: _aio.UnaryUnaryMultiCallable[_catalog_pb2.SetPromotionRequest, _authored_pb2.AuthoredVersion]  # type: ignore[assignment]
@@ -152,6 +165,30 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.GetPriceHistoryResponse, _abc.Awaitable[_catalog_pb2.GetPriceHistoryResponse]]:
         """Says what was published when."""
+
+    @_abc_1.abstractmethod
+    def SteerPrice(
+        self,
+        request: _learning_pb2.SteerPriceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_learning_pb2.PriceLearning, _abc.Awaitable[_learning_pb2.PriceLearning]]:
+        """Says who decides the price of a listing: what is learned, nobody, or a price that is pinned."""
+
+    @_abc_1.abstractmethod
+    def GetPriceLearning(
+        self,
+        request: _learning_pb2.GetPriceLearningRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_learning_pb2.PriceLearning, _abc.Awaitable[_learning_pb2.PriceLearning]]:
+        """Says what was learned of the price of a listing."""
+
+    @_abc_1.abstractmethod
+    def ReplayPolicy(
+        self,
+        request: _learning_pb2.ReplayPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_learning_pb2.ReplayPolicyResponse, _abc.Awaitable[_learning_pb2.ReplayPolicyResponse]]:
+        """Replays a price policy over past traffic, before it is put in force."""
 
     @_abc_1.abstractmethod
     def SetPricePolicy(
