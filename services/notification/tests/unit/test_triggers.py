@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 from rapport_notification.domain.holds import CounterEvent
-from rapport_notification.domain.simulating import Occurrence, Simulation, simulate
+from rapport_notification.domain.occurrences import Occurred
+from rapport_notification.domain.simulating import Past, Simulation, simulate
 from rapport_notification.domain.triggers import Audience, Comparison, Condition, Planned, Trigger, plan
 from rapport_notification.domain.vocabulary import DAY_US, HOUR_US, SECOND_US, MessageClass
 from rapport_notification.reference import load_json
@@ -73,9 +74,9 @@ def test_conditions_compare(test: Comparison, value: str, found: str | None, hol
 
 
 def test_a_simulation_counts_what_would_have_gone_and_what_would_not() -> None:
-    def at(hours: float, change: str = "-10", product: str = "prd_1", event: str = "price_changed") -> Occurrence:
+    def at(hours: float, change: str = "-10", product: str = "prd_1", event: str = "price_changed") -> Past:
         fields = {"product_id": product, "change_percent": change}
-        return Occurrence(event, fields, ("prf_a", "prf_b"), int(hours * HOUR_US))
+        return Past(Occurred(event, "", "", fields, int(hours * HOUR_US)), ("prf_a", "prf_b"))
 
     history = [
         at(1),

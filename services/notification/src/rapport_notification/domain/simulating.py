@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rapport_notification.domain.triggers import Fields, Planned, Trigger, plan
+from rapport_notification.domain.occurrences import Occurred
+from rapport_notification.domain.triggers import Planned, Trigger, respond
 from rapport_notification.domain.vocabulary import DAY_US, SECOND_US
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
+class Past:
     """An event of the past, for a simulation.
 
     Attributes:
-        event: Its type.
-        fields: What it says.
+        occurred: What it says.
         recipients: To whom the trigger would speak: one person, or the watchers then.
-        occurred_us: When.
     """
 
-    event: str
-    fields: Fields
-    recipients: tuple[str, ...]
-    occurred_us: int
+    occurred: Occurred
+    recipients: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +50,14 @@ class Simulation:
     busiest_day: int
 
 
-def simulate(trigger: Trigger, occurrences: Sequence[Occurrence]) -> Simulation:
+def simulate(trigger: Trigger, history: Sequence[Past]) -> Simulation:
     """Return what a trigger would have sent on past events, before quiet hours, caps and consent."""
     refused: Counter[str] = Counter()
     asked: list[tuple[str, Planned]] = []
-    for each in occurrences:
-        found = plan(trigger, each.event, each.fields, each.occurred_us)
+    for each in history:
+        found = respond(trigger, each.occurred)
         if isinstance(found, str):
-            if each.event == trigger.event:
+            if each.occurred.event == trigger.event:
                 refused[found] += 1
         else:
             asked += [(recipient, found) for recipient in each.recipients]
@@ -73,7 +71,8 @@ def simulate(trigger: Trigger, occurrences: Sequence[Occurrence]) -> Simulation:
         return any(message.about_us < other.about_us < message.due_us for other in others)
 
     gone = [(who, message) for who, message in asked if not has_newer(who, message)]
-    kept = [(who, message) for who, message in gone if not _is_cancelled(who, message, occurrences)]
+    counters = _Counters(history)
+    kept = [(who, message) for who, message in gone if not counters.meet(who, message)]
     sent = _spaced(kept, trigger.once_per_s)
     days = Counter(message.due_us // DAY_US for _, message in sent)
     return Simulation(
@@ -88,13 +87,29 @@ def simulate(trigger: Trigger, occurrences: Sequence[Occurrence]) -> Simulation:
     )
 
 
-def _is_cancelled(recipient: str, message: Planned, occurrences: Iterable[Occurrence]) -> bool:
-    return any(
-        event.is_met(each.event, each.fields)
-        for event in message.cancelled_by
-        for each in occurrences
-        if message.about_us <= each.occurred_us < message.due_us and recipient in each.recipients
-    )
+class _Counters:
+    """Events that make messages pointless, by name and in order."""
+
+    def __init__(self, history: Iterable[Past]) -> None:
+        self._by_name: dict[str, list[tuple[int, Past]]] = {}
+        for each in history:
+            self._by_name.setdefault(each.occurred.event, []).append((each.occurred.occurred_us, each))
+        for found in self._by_name.values():
+            found.sort(key=_when)
+
+    def meet(self, recipient: str, message: Planned) -> bool:
+        """Say whether one came between what a message is about and when it is due."""
+        for event in message.cancelled_by:
+            found = self._by_name.get(event.name, [])
+            first = bisect_left(found, message.about_us, key=_when)
+            for _, each in found[first : bisect_left(found, message.due_us, key=_when)]:
+                if recipient in each.recipients and event.is_met(event.name, each.occurred.fields):
+                    return True
+        return False
+
+
+def _when(entry: tuple[int, Past]) -> int:
+    return entry[0]
 
 
 def _spaced(messages: Iterable[tuple[str, Planned]], once_per_s: int | None) -> list[tuple[str, Planned]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import Any, Final
 
 from rapport_notification.domain.holds import CounterEvent
-from rapport_notification.domain.vocabulary import SECOND_US, MessageClass
+from rapport_notification.domain.occurrences import Occurred
+from rapport_notification.domain.vocabulary import SECOND_US, Channel, MessageClass
 
 Fields = Mapping[str, str]
 
@@ -94,6 +95,9 @@ class Trigger:
         supersede_key: With fields in braces, such as "price:{product_id}"; "" for none.
         cancelled_by: Events that make it pointless: type and, by name, the own field that must be equal.
         once_per_s: At most one to a person in this time; None for no such bound.
+        brand_id: The brand that speaks; "" for the event's own.
+        channels: Channels it may take, each with the purpose that allows it there, "" for the trigger's; empty for all
+            that the template is written for.
     """
 
     trigger_id: str
@@ -111,6 +115,8 @@ class Trigger:
     supersede_key: str = ""
     cancelled_by: tuple[tuple[str, Mapping[str, str]], ...] = ()
     once_per_s: int | None = None
+    brand_id: str = ""
+    channels: tuple[tuple[Channel, str], ...] = ()
 
     def __post_init__(self) -> None:
         if self.delay_s < 0 or (self.expires_s is not None and self.expires_s <= 0):
@@ -144,6 +150,10 @@ class Trigger:
                 supersede_key=data.get("supersede_key", ""),
                 cancelled_by=tuple((e["event"], dict(e["match"])) for e in data.get("cancelled_by", ())),
                 once_per_s=data.get("once_per_s"),
+                brand_id=data.get("brand_id", ""),
+                channels=tuple(
+                    (Channel[e["channel"].upper()], e.get("purpose_id", "")) for e in data.get("channels", ())
+                ),
             )
         except (KeyError, TypeError) as error:
             raise ValueError("not a trigger") from error
@@ -172,6 +182,22 @@ class Planned:
     expires_us: int | None
     supersede_key: str
     cancelled_by: tuple[CounterEvent, ...]
+
+
+def respond(trigger: Trigger, occurred: Occurred) -> Planned | str:
+    """Return what a trigger asks for on what happened, or why it asks for nothing.
+
+    What was collected for certain purposes is used for those alone, and no message outlives what it speaks of.
+    """
+    found = plan(trigger, occurred.event, occurred.fields, occurred.occurred_us)
+    if isinstance(found, str):
+        return found
+    if occurred.purposes is not None and trigger.purpose_id not in occurred.purposes:
+        return "collected for other purposes"
+    ends = [each for each in (found.expires_us, occurred.expires_us) if each is not None]
+    if ends and min(ends) <= found.due_us:
+        return "over before it is due"
+    return replace(found, expires_us=min(ends, default=None))
 
 
 def plan(trigger: Trigger, event: str, fields: Fields, occurred_us: int) -> Planned | str:

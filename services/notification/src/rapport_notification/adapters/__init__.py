@@ -1,0 +1,1 @@
+"""What the service stands on: PostgreSQL, other services, and what is read from files."""

@@ -1,0 +1,1 @@
+"""Ways in: gRPC, events and HTTP."""
