@@ -81,7 +81,7 @@ def receipt_document(
         ],
         "events": [
             {
-                "event_time": _time(row.occurred_at),
+                "event_time": time_text(row.occurred_at),
                 "validity_duration": _validity(row),
                 "entity_id": row.named_id,
                 "event_type": row.kind.value,
@@ -89,7 +89,7 @@ def receipt_document(
             }
         ],
         "evidence": _evidence(row.evidence),
-        "ledger": {"epoch": epoch, "position": str(row.position), "recorded_at": _time(row.recorded_at)},
+        "ledger": {"epoch": epoch, "position": str(row.position), "recorded_at": time_text(row.recorded_at)},
     }
 
 
@@ -129,14 +129,14 @@ def _evidence(evidence: Evidence | None) -> dict[str, Json]:
                 "surface": evidence.surface,
                 "method": evidence.method.name.lower(),
                 "decided_by": evidence.decided_by.name.lower(),
-                "confirmed_at": _time(evidence.confirmed_at) if evidence.confirmed_at else "",
+                "confirmed_at": time_text(evidence.confirmed_at) if evidence.confirmed_at else "",
                 "proof_sha256": evidence.proof_sha256.hex(),
             }
         case ImportedEvidence():
             return {
                 "kind": "imported",
                 "source": evidence.source,
-                "exported_at": _time(evidence.exported_at),
+                "exported_at": time_text(evidence.exported_at),
                 "file_sha256": evidence.file_sha256.hex(),
             }
         case DeclaredEvidence():
@@ -146,9 +146,9 @@ def _evidence(evidence: Evidence | None) -> dict[str, Json]:
 
 
 def _validity(row: LedgerRow) -> str:
-    return f"until {_time(row.expires_at)}" if row.expires_at else "until withdrawn or decided anew"
+    return f"until {time_text(row.expires_at)}" if row.expires_at else "until withdrawn or decided anew"
 
 
-def _time(when: datetime) -> str:
+def time_text(when: datetime) -> str:
     """RFC 3339 in UTC, always with microseconds."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,346 @@
+"""Letters of a privacy request: what each says, where it may be edited, and what it may not go without.
+
+The words are in a catalogue per language; a letter is its blocks, from which text, HTML and PDF are made alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from html import escape
+from typing import Final, Literal
+
+from rapport_consent.domain.errors import ERRORS
+from rapport_consent.domain.receipts import Controller
+
+Role = Literal["sender", "subject", "paragraph", "item", "signature"]
+
+_PLACE: Final = re.compile(r"\{(\w+)\}")
+_LONGEST_EDIT: Final = 4_000
+
+
+class LetterKind(StrEnum):
+    """Which letter."""
+
+    RECEIPT = "RECEIPT"
+    IDENTITY_QUERY = "IDENTITY_QUERY"
+    EXTENSION = "EXTENSION"
+    REFUSAL = "REFUSAL"
+    COMPLETION = "COMPLETION"
+    NOTHING_HELD = "NOTHING_HELD"
+
+
+EDITABLE: Final[Mapping[LetterKind, tuple[str, ...]]] = {
+    LetterKind.RECEIPT: ("remark",),
+    LetterKind.IDENTITY_QUERY: ("remark",),
+    LetterKind.EXTENSION: ("reason", "remark"),
+    LetterKind.REFUSAL: ("reason", "remark"),
+    LetterKind.COMPLETION: ("remark",),
+    LetterKind.NOTHING_HELD: ("remark",),
+}
+"""The marked places that an officer may fill, by letter. All other words are the catalogue's."""
+
+NEEDS: Final[Mapping[LetterKind, tuple[str, ...]]] = {
+    LetterKind.EXTENSION: ("REASONS", "NEW_DAY"),
+    LetterKind.REFUSAL: ("REASONS",),
+    LetterKind.IDENTITY_QUERY: ("WHAT_TO_SHOW",),
+}
+"""What a letter may not go without, besides what the rule pack says that a refusal tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRight:
+    """One right that is refused.
+
+    Attributes:
+        right: The right, as a code such as "ERASURE".
+        ground: Why, as a code of the rule pack.
+        article: Where the law says so.
+        text: Why, in words to the person.
+    """
+
+    right: str
+    ground: str
+    article: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFacts:
+    """What a letter tells.
+
+    Attributes:
+        request_id: The privacy request.
+        controller: Who writes.
+        rights: Rights the letter is about, as codes.
+        received_on: When the request came.
+        written_on: Date of the letter.
+        due_on: Until when it is answered; None while the clock stands still.
+        extended_to: The new day, in an extension.
+        extension_reason: Why, as a code of the rule pack.
+        shown_by: Ways to show who one is, as codes: "CODE", "LOGIN", "DOCUMENT", "LETTER".
+        refused: What is refused.
+        kept: Grounds on which records are kept after an erasure, as codes, each with its end if it is known.
+        tells: What a refusal must tell by the rule pack, as codes: "COMPLAINT_TO_AUTHORITY", "JUDICIAL_REMEDY", …
+        authority: Whom to complain to: name and address, line by line.
+        package_link: Where the package can be fetched; empty for none.
+        certificate_id: Certificate of an erasure; empty for none.
+    """
+
+    request_id: str
+    controller: Controller
+    rights: tuple[str, ...]
+    received_on: date
+    written_on: date
+    due_on: date | None = None
+    extended_to: date | None = None
+    extension_reason: str = ""
+    shown_by: tuple[str, ...] = ()
+    refused: tuple[RefusedRight, ...] = ()
+    kept: tuple[tuple[str, date | None], ...] = ()
+    tells: tuple[str, ...] = ()
+    authority: tuple[str, ...] = ()
+    package_link: str = ""
+    certificate_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One part of a letter.
+
+    Attributes:
+        role: How it is set.
+        text: Its words.
+        place: Name of the marked place it came from; empty where nothing may be edited.
+        tells: What it tells, as a code; empty for nothing that a law asks for.
+    """
+
+    role: Role
+    text: str
+    place: str = ""
+    tells: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter in one language.
+
+    Attributes:
+        kind: Which.
+        locale: Its language.
+        subject: Its subject line.
+        blocks: What it says.
+        missing: What it may not go without and does not tell, as codes; sendable when this is empty.
+    """
+
+    kind: LetterKind
+    locale: str
+    subject: str
+    blocks: tuple[Block, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def sendable(self) -> bool:
+        """Whether it says everything that it must."""
+        return not self.missing
+
+    @property
+    def text(self) -> str:
+        """The letter as plain text."""
+        parts = [f"- {block.text}" if block.role == "item" else block.text for block in self.blocks]
+        return "\n\n".join(parts) + "\n"
+
+    @property
+    def html(self) -> str:
+        """The letter as a page of its own, without script; marked places are marked, and nothing else can be edited."""
+        body = "\n".join(map(_html, _listed(self.blocks)))
+        return (
+            f'<!doctype html>\n<html lang="{escape(self.locale)}"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(self.subject)}</title>'
+            f"<style>{_STYLE}</style></head><body><main>\n{body}\n</main></body></html>\n"
+        )
+
+    def require_sendable(self) -> Letter:
+        """Return the letter itself.
+
+        Raises:
+            RapportError: LETTER_INCOMPLETE: it lacks what it may not go without.
+        """
+        if self.missing:
+            raise ERRORS.error(
+                "LETTER_INCOMPLETE", f"the letter does not tell: {', '.join(self.missing)}", field="edits"
+            )
+        return self
+
+
+_STYLE: Final = (
+    "body{font:1.1rem/1.5 Georgia,serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}"
+    ".sender{white-space:pre-line;font-size:.9rem}.edited{border-left:.2rem solid #888;padding-left:.8rem}"
+    "h1{font-size:1.25rem}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LetterTemplate:
+    """A letter in a catalogue.
+
+    Attributes:
+        subject: Its subject line.
+        blocks: Its parts: `text` with places such as "{due_on}", and `role`, `place`, `each` or `tells`.
+            A part is left out where something that it speaks of is not known.
+    """
+
+    subject: str
+    blocks: tuple[Mapping[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The catalogue of one language, as `adapters/letter_texts.py` reads it.
+
+    Attributes:
+        locale: The language.
+        months: Names of the months.
+        day: How a day is written: "{day} {month} {year}".
+        codes: Wording of codes, by family: "rights", "reasons", "shown_by", "kept", "tells".
+        letters: The letters, by kind.
+    """
+
+    locale: str
+    months: tuple[str, ...]
+    day: str
+    codes: Mapping[str, Mapping[str, str]]
+    letters: Mapping[str, LetterTemplate]
+
+
+def write_letter(kind: LetterKind, facts: LetterFacts, words: Words, edits: Mapping[str, str] | None = None) -> Letter:
+    """Return a letter: preview and what is sent are made by this one function.
+
+    Whether it may be sent is for `require_sendable`.
+
+    Args:
+        kind: Which.
+        facts: What it tells.
+        words: The catalogue of its language.
+        edits: What an officer wrote into marked places, by place.
+
+    Raises:
+        RapportError: LETTER_PLACE_UNKNOWN: there is no such marked place in this letter, or its text is too long.
+    """
+    edits = {place: _clean(text) for place, text in (edits or {}).items() if text.strip()}
+    for place, text in edits.items():
+        if place not in EDITABLE[kind] or len(text) > _LONGEST_EDIT:
+            raise ERRORS.error("LETTER_PLACE_UNKNOWN", f"the letter cannot be edited at {place!r}", field="edits")
+    template = words.letters[kind.value]
+    values = _values(facts, words)
+    told = [block for part in template.blocks for block in _blocks(part, facts, words, values, edits)]
+    given = {block.tells for block in told}
+    required = dict.fromkeys((*NEEDS.get(kind, ()), *(facts.tells if kind is LetterKind.REFUSAL else ())))
+    missing = [code for code in required if code not in given]
+    if kind is LetterKind.REFUSAL and not _all_reasoned(facts, edits) and "REASONS" not in missing:
+        missing.insert(0, "REASONS")
+    return Letter(kind, words.locale, _filled(template.subject, values), tuple(told), tuple(missing))
+
+
+def _all_reasoned(facts: LetterFacts, edits: Mapping[str, str]) -> bool:
+    """Whether every refusal has a reason in words: a code alone explains nothing."""
+    return bool(facts.refused) and ("reason" in edits or all(each.text.strip() for each in facts.refused))
+
+
+def _blocks(
+    part: Mapping[str, str], facts: LetterFacts, words: Words, values: Mapping[str, str], edits: Mapping[str, str]
+) -> Iterable[Block]:
+    """Return what a part comes to: nothing, if something that it speaks of is not known."""
+    role: Role = part.get("role", "paragraph")  # type: ignore[assignment]
+    tells, place = part.get("tells", ""), part.get("place", "")
+    if place:
+        return [Block(role, edits[place], place, tells)] if place in edits else []
+    match part.get("each"):
+        case "refused":
+            rows = [{"right": words.codes["rights"].get(r.right, r.right), "article": r.article} for r in facts.refused]
+            texts = [_clean(r.text) for r in facts.refused]
+            filled = [_filled(part["text"], {**values, **row}) for row in rows]
+            return [
+                Block(role, f"{one} {text}".strip(), tells=tells if text else "")
+                for one, text in zip(filled, texts, strict=True)
+            ]
+        case "tells":
+            told = [(code, _filled(words.codes["tells"].get(code, ""), values)) for code in facts.tells]
+            return [Block(role, text, tells=code) for code, text in told if text and code != "REASONS"]
+        case "kept":
+            return [Block(role, _kept(code, until, words)) for code, until in facts.kept]
+        case "shown_by":
+            ways = [words.codes["shown_by"].get(code, "") for code in facts.shown_by]
+            return [Block(role, way, tells=tells) for way in ways if way]
+    text = _filled(part["text"], values)
+    return [Block(role, text, tells=tells)] if text else []
+
+
+def _kept(code: str, until: date | None, words: Words) -> str:
+    reason = words.codes["kept"].get(code, code)
+    return f"{reason} ({words.codes['kept']['UNTIL']} {_day(until, words)})" if until else reason
+
+
+def _values(facts: LetterFacts, words: Words) -> dict[str, str]:
+    controller, rights = facts.controller, words.codes["rights"]
+    return {
+        "request_id": facts.request_id,
+        "controller": controller.name,
+        "address": controller.address,
+        "contact": controller.contact,
+        "rights": ", ".join(rights.get(right, right) for right in facts.rights),
+        "received_on": _day(facts.received_on, words),
+        "written_on": _day(facts.written_on, words),
+        "due_on": _day(facts.due_on, words),
+        "extended_to": _day(facts.extended_to, words),
+        "extension_reason": words.codes["reasons"].get(facts.extension_reason, ""),
+        "authority": ", ".join(filter(None, map(_clean, facts.authority))),
+        "package_link": facts.package_link,
+        "certificate_id": facts.certificate_id,
+        "kept": "kept" if facts.kept else "",
+    }
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Return the text with its places filled; nothing, if one of them stays empty."""
+    if not all(values.get(place) for place in _PLACE.findall(text)):
+        return ""
+    return _PLACE.sub(lambda match: values[match[1]], text)
+
+
+def _day(day: date | None, words: Words) -> str:
+    return words.day.format(day=day.day, month=words.months[day.month - 1], year=day.year) if day else ""
+
+
+def _clean(text: str) -> str:
+    """Return text without control characters, which no paper shows."""
+    return "".join(letter for letter in text if letter == "\n" or letter.isprintable()).strip()
+
+
+def _listed(blocks: Iterable[Block]) -> list[tuple[Block, ...]]:
+    """Group neighbouring items, each group a list."""
+    groups: list[tuple[Block, ...]] = []
+    for block in blocks:
+        if block.role == "item" and groups and groups[-1][0].role == "item":
+            groups[-1] = (*groups[-1], block)
+        else:
+            groups.append((block,))
+    return groups
+
+
+def _html(group: tuple[Block, ...]) -> str:
+    first = group[0]
+    if first.role == "item":
+        return f"<ul>{''.join(f'<li>{_lines(block.text)}</li>' for block in group)}</ul>"
+    if first.role == "subject":
+        return f"<h1>{_lines(first.text)}</h1>"
+    kind = " ".join(filter(None, (first.role if first.role != "paragraph" else "", "edited" if first.place else "")))
+    named = f' data-place="{escape(first.place)}"' if first.place else ""
+    return f"<p{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}{named}>{_lines(first.text)}</p>"
+
+
+def _lines(text: str) -> str:
+    return escape(text).replace("\n", "<br>")
