@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from rapport_churn.adapters.native import NativeError, NativeModel
 from rapport_churn.domain.batch import BatchTables
-from rapport_churn.domain.shap_tables import NotTabulableError, ShapTables
-from rapport_churn.domain.trees import Missing, Split, UnreadableModelError, goes_left, parse
+from rapport_churn.domain.shap_tables import ShapTables
+from rapport_churn.domain.trees import Missing, NotTabulableError, Split, UnreadableModelError, goes_left, parse
 
 COLUMNS = 12
 CODED = (0, 1, 2)

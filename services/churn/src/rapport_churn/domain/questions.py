@@ -68,19 +68,7 @@ class Layout:
             codes = row.take(self._columns)
             laid[self._numbers :] = self._answers.take(self._starts + self._within(codes))
 
-    def column(self, rows: Floats, place: int) -> Floats:
-        """Return what stands at one place of many laid-out rows."""
-        if place >= self._numbers:
-            at = place - self._numbers
-            codes = self._within(rows[:, self._columns[at] : self._columns[at] + 1], at)[:, 0]
-            answers: Floats = self._answers.take(self._starts[at] + codes)
-            return answers
-        values: Floats = rows[:, place % self._features]
-        missing = np.isnan(values)
-        return np.where(missing, _TREATED[place // self._features, 0], values) if missing.any() else values
-
-    def _within(self, codes: Floats, at: int | None = None) -> Places:
-        sizes = self._sizes if at is None else self._sizes[at]
+    def _within(self, codes: Floats) -> Places:
         # A code is cut to a whole number towards zero, as LightGBM does: -0.5 is the code 0.
-        whole = np.where(codes > -1.0, np.minimum(np.trunc(codes), sizes), -1.0)
+        whole = np.where(codes > -1.0, np.minimum(np.trunc(codes), self._sizes), -1.0)
         return whole.astype(np.intp)

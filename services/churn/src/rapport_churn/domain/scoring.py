@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import fsum
 from typing import Final, Protocol, Self
@@ -19,16 +20,16 @@ from rapport_churn.domain.features import Group, Summary
 from rapport_churn.domain.labels import PopulationRule
 from rapport_churn.domain.parts import MODEL, SPEND, SPENDS, TREES, Parts, UnusableArtefactError
 from rapport_churn.domain.segments import segment, tier
-from rapport_churn.domain.shap_tables import NotTabulableError, ShapTables
+from rapport_churn.domain.shap_tables import ShapTables
 from rapport_churn.domain.stack import Member
-from rapport_churn.domain.trees import UnreadableModelError, parse
+from rapport_churn.domain.trees import NotTabulableError, UnreadableModelError, parse
 from rapport_churn.domain.value import Value
 
 Floats = NDArray[np.float64]
 
 DAYS: Final = (30, 60, 90)
 
-_SMALL: Final = 12
+_SMALL: Final = 16
 """Leaves up to which many rows are scored faster by tables than by walking trees."""
 
 
@@ -193,12 +194,11 @@ class Scorer:
         except (UnreadableModelError, UnicodeDecodeError) as error:
             raise UnusableArtefactError(f"{TREES} cannot be read") from error
         self._trees_base = sum(tree.expected() for tree in forest.trees)
-        if max(len(tree.leaf_values) for tree in forest.trees) <= _SMALL:
-            self._batch = BatchTables(forest)
-        try:
+        with suppress(NotTabulableError):
             self._tables = ShapTables(forest, [int(group) for group in self._groups], len(self.groups))
-        except NotTabulableError:
-            self._tables = None
+        with suppress(NotTabulableError):
+            if max(len(tree.leaf_values) for tree in forest.trees) <= _SMALL:
+                self._batch = BatchTables(forest)
 
     def _reasons(self, row: Floats, summary: Summary | None) -> tuple[float, list[float]]:
         parts, factors = self.parts, self._factors

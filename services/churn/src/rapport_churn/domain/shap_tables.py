@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport_churn.domain.questions import Layout, Places
-from rapport_churn.domain.trees import Forest, Split, Tree
+from rapport_churn.domain.trees import Forest, NotTabulableError, Split, Tree
 
 Floats = NDArray[np.float64]
 
@@ -31,10 +31,6 @@ MOST_BYTES: Final = 256 << 20
 """Larger tables would cost more in memory than they save."""
 
 _LOOK_BACK: Final = 64
-
-
-class NotTabulableError(Exception):
-    """A path asks too many questions, or the tables would be too large: reasons must be computed by walking."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,10 @@ class UnreadableModelError(Exception):
     """The text is not a model that can be served: damaged, or of a kind that training never makes."""
 
 
+class NotTabulableError(Exception):
+    """A path asks too many questions, or tables would be too large: the trees must be walked."""
+
+
 class Missing(IntEnum):
     """Where a split sends a missing number."""
 
