@@ -28,6 +28,9 @@ FOLLOW_LEDGER: Final = "consent.replica.read"
 HOLD_GATE: Final = (FOLLOW_LEDGER, "consent.checks.read")
 """What a holder's gate needs: to follow the ledger, and to ask it where it does not know enough itself."""
 
+RUN_REQUESTS: Final = ("privacy.*",)
+"""What the coordinator of privacy requests, consent, may do in every participant."""
+
 _RENEW_BEFORE: Final = timedelta(days=10)
 _OF_SERVICES: Final = tuple(name for service in SERVICES for name in service.certificates)
 _RESERVED: Final = frozenset({CLI, PROVISION_USER, "nats", "authority"})
@@ -84,10 +87,11 @@ def expiry(certificate: Path) -> datetime:
 
 def write_policy(environment: Environment) -> None:
     """Write the policy file; in an existing one only holders of its own and administrators get what is new."""
-    everything = ["chassis.*", *(f"{service.name}.*" for service in SERVICES)]
+    everything = ["chassis.*", *RUN_REQUESTS, *(f"{service.name}.*" for service in SERVICES)]
     policy = read_policy(environment)
     gates = {caller(service.name): list(HOLD_GATE) for service in SERVICES if service.gate}
-    certificates = {**policy.certificates, **gates, caller(CLI): everything}
+    requests = {caller("consent"): list(RUN_REQUESTS)}
+    certificates = {**policy.certificates, **gates, **requests, caller(CLI): everything}
     roles = {**_roles(SERVICES), **policy.roles, "administrator": everything}
     _replace_policy(environment, PolicyFile(certificates=certificates, roles=roles))
 

@@ -47,6 +47,7 @@ class LocalService:
         further_databases: Those beside its own, each with roles of its own.
         gate: Whether it holds a consent gate.
         eraser: Whether it deletes messages of its stream, with the certificate of a user that may do nothing else.
+        participant: Whether it takes part in privacy requests, with keys to sign with and an eraser.
         folders: Settings that name a folder of its own -> that folder's name; made before the start.
         settings: Further settings, without the prefix of the service.
         roles: What operators may do in it: role -> permissions. Administrators may do everything.
@@ -57,6 +58,7 @@ class LocalService:
     further_databases: tuple[LocalDatabase, ...] = ()
     gate: bool = False
     eraser: bool = False
+    participant: bool = False
     folders: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class LocalService:
     @property
     def certificates(self) -> tuple[str, ...]:
         """Whose certificates it needs: its own, and its eraser's where it has one."""
-        return (self.name, f"{self.name}-eraser") if self.eraser else (self.name,)
+        return (self.name, f"{self.name}-eraser") if self.eraser or self.participant else (self.name,)
 
     @property
     def prefix(self) -> str:
@@ -95,13 +97,14 @@ class LocalService:
 
 
 _CONSENT: Final = "consent"
+_SIGNING: Final = "signing"
 _SOMEBODY: Final = "prf_0000000000000000000000"
 _PRODUCT: Final = "prd_0000000000000000000000"
 
 SERVICES: Final = (
     LocalService(
         _CONSENT,
-        folders={"SIGNING_FOLDER": "signing"},
+        folders={"SIGNING_FOLDER": _SIGNING},
         settings={
             "CONTROLLER__NAME": "Example Shop Ltd",
             "CONTROLLER__ADDRESS": "1 Example Street, Exampletown",
@@ -173,7 +176,7 @@ SERVICES: Final = (
     LocalService(
         "pricing",
         gate=True,
-        folders={"SIGNING_FOLDER": "signing"},
+        folders={"SIGNING_FOLDER": _SIGNING},
         settings={"RETENTION__PROMOTION_ID": "winback", "RETENTION__LEAST_LEVEL": "elevated"},
         roles={
             "buyer": ("pricing.*",),
@@ -237,7 +240,7 @@ def prepare_files(
     service: LocalService, environment: Environment, databases: Mapping[LocalDatabase, DatabaseAccess]
 ) -> None:
     """Make the folders of a service and write its secrets, so that only what must know one can read it."""
-    for name in service.folders.values():
+    for name in {*service.folders.values(), *([_SIGNING] if service.participant else [])}:
         (environment.service_folder(service.name) / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     run, migrate = secrets_folders(service, environment)
     for database, reached in databases.items():
@@ -282,6 +285,7 @@ def variables(
             if service.eraser
             else {}
         ),
+        **(_participant(service, environment) if service.participant else {}),
         **{name: str(environment.service_folder(service.name) / folder) for name, folder in service.folders.items()},
         **service.settings,
     }
@@ -294,6 +298,13 @@ def _gate(service: LocalService, own: IssuedFiles, connections: Connections) -> 
         "GATE__NAME": service.name,
         "GATE__CONSENT": f"{HOST}:{connections.ports[_CONSENT]}",
         **_tls("GATE__TLS", own),
+    }
+
+
+def _participant(service: LocalService, environment: Environment) -> dict[str, str]:
+    return {
+        "PRIVACY__SIGNING_FOLDER": str(environment.service_folder(service.name) / _SIGNING),
+        **_tls("PRIVACY__ERASER", LocalAuthority(environment.certificates).files(service.certificates[1])),
     }
 
 

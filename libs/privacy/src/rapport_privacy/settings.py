@@ -1,5 +1,6 @@
 """What a gate can be told from outside."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -51,6 +52,17 @@ class GateSettings(SettingsGroup):
         if self.nats is None:
             return None
         return NatsSettings(url=self.nats, tls=self.tls, stream_prefix=self.stream_prefix, domain=self.domain)
+
+
+class ParticipantSettings(SettingsGroup):
+    """A service's part in privacy requests."""
+
+    signing_folder: Path
+    """Folder of the Ed25519 keys that sign answers; retired keys stay in it. Required."""
+    eraser: TlsFiles | None = None
+    """Certificate of the user that may delete messages of the service's stream; absent: that of the service's own."""
+    look_every_s: PositiveSeconds = 0.25
+    """How often tasks are looked for."""
 
 
 class GateProcessSettings(BaseSettings):

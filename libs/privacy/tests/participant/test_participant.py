@@ -26,9 +26,22 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.settings import DatabaseSettings, NatsSettings
 from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
-from rapport_privacy.participant import journal
+from rapport_privacy.participant import living
 from rapport_privacy.participant.answers import is_genuine
-from rapport_privacy.participant.holding import Answer, Kept, StoreCount, Subject, TaskKind
+from rapport_privacy.participant.export import parts
+from rapport_privacy.participant.export import rows as exported_rows
+from rapport_privacy.participant.holding import (
+    Answer,
+    Exported,
+    Holding,
+    Kept,
+    Origin,
+    Store,
+    StoreCount,
+    Subject,
+    TaskKind,
+)
+from rapport_privacy.participant.ledger import Known
 from rapport_privacy.participant.participant import Participant
 from rapport_testing.clock import TestClock
 from rapport_testing.events import Broker, append, count, granted, rows
@@ -39,36 +52,56 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
 SERVICE = "consent"
 STREAM = "RAPPORT_CONSENT"
+EPOCH = "epoch-1"
 KNOWN = 7
 UNTIL = datetime(2031, 1, 1, tzinfo=UTC)
 
 
-class Notes:
+class Notes(Holding):
     """What the sample service holds; notes that are needed until a time are kept."""
 
-    async def freeze(self, connection: Connection, subject: Subject) -> Answer:
-        return await self._set(connection, subject, frozen=True)
+    stores = (Store("notes", "user.content", Origin.PROVIDED),)
 
-    async def release(self, connection: Connection, subject: Subject) -> Answer:
-        return await self._set(connection, subject, frozen=False)
+    async def export(self, connection: Connection, subject: Subject) -> AsyncIterator[Exported]:
+        """Yield the notes."""
+        query = "SELECT note_id, needed_until FROM notes WHERE profile_id = ANY (%s) ORDER BY note_id"
+        async for row in exported_rows(connection, query, [subject.ids]):
+            yield Exported("notes", str(row["note_id"]), row)
 
     async def count(self, connection: Connection, subject: Subject) -> Answer:
-        cursor = await connection.execute("SELECT FROM notes WHERE profile_id = ANY (%s)", [list(subject.profile_ids)])
+        """Count the notes."""
+        cursor = await connection.execute("SELECT FROM notes WHERE profile_id = ANY (%s)", [subject.ids])
         return Answer((StoreCount("notes", cursor.rowcount),))
 
     async def erase(self, connection: Connection, subject: Subject) -> Answer:
+        """Delete the notes that nobody needs."""
         found = (await self.count(connection, subject)).stores[0].found
+        held = subject.held_in("notes")
         gone = await connection.execute(
-            "DELETE FROM notes WHERE profile_id = ANY (%s) AND needed_until IS NULL", [list(subject.profile_ids)]
+            "DELETE FROM notes WHERE profile_id = ANY (%s) AND needed_until IS NULL AND NOT %s"
+            " AND note_id::text <> ALL (%s)",
+            [subject.ids, held.everything, list(held.record_ids)],
         )
-        kept = found - gone.rowcount
-        return Answer(
-            (StoreCount("notes", found, gone.rowcount),), (Kept("notes", kept, "LEGAL_CLAIM", UNTIL),) if kept else ()
+        needed = await connection.execute(
+            "SELECT FROM notes WHERE profile_id = ANY (%s) AND needed_until IS NOT NULL", [subject.ids]
         )
+        kept = [
+            Kept("notes", needed.rowcount, "LEGAL_CLAIM", UNTIL),
+            Kept("notes", found - gone.rowcount - needed.rowcount, held.ground, held.until),
+        ]
+        return Answer((StoreCount("notes", found, gone.rowcount),), tuple(each for each in kept if each.count))
+
+    async def freeze(self, connection: Connection, subject: Subject) -> Answer:
+        """Mark the notes; the sample knows every id of a person."""
+        return Answer((await self._set(connection, subject, frozen=True)).stores, closure_ids=subject.profile_ids)
+
+    async def release(self, connection: Connection, subject: Subject) -> Answer:
+        """Unmark the notes."""
+        return await self._set(connection, subject, frozen=False)
 
     async def _set(self, connection: Connection, subject: Subject, *, frozen: bool) -> Answer:
         cursor = await connection.execute(
-            "UPDATE notes SET frozen = %s WHERE profile_id = ANY (%s)", [frozen, list(subject.profile_ids)]
+            "UPDATE notes SET frozen = %s WHERE profile_id = ANY (%s)", [frozen, subject.ids]
         )
         return Answer((StoreCount("notes", cursor.rowcount, cursor.rowcount),))
 
@@ -114,6 +147,11 @@ def keys(tmp_path: Path) -> SigningKeys:
     return SigningKeys.load(tmp_path / "signing")
 
 
+async def known() -> Known:
+    """How far the sample service knows the ledger; it is behind."""
+    return Known(EPOCH, KNOWN, fresh=False)
+
+
 @pytest.fixture
 def participant(store: Database, broker: Broker, keys: SigningKeys, test_clock: TestClock) -> Participant:
     """The participant of the sample service, which publishes to the stream of consent."""
@@ -123,7 +161,7 @@ def participant(store: Database, broker: Broker, keys: SigningKeys, test_clock: 
         holding=Notes(),
         eraser=Eraser(SERVICE, database=store, nats=broker.settings),
         keys=keys,
-        known=lambda: KNOWN,
+        ledger=known,
         clock=test_clock,
     )
 
@@ -144,7 +182,12 @@ def disarmed() -> Iterator[None]:
 
 
 def asked(
-    kind: TaskKind, *profile_ids: str, participants: tuple[str, ...] = (SERVICE, "other"), position: int = KNOWN
+    kind: TaskKind,
+    *profile_ids: str,
+    participants: tuple[str, ...] = (SERVICE, "other"),
+    position: int = KNOWN,
+    epoch: str = EPOCH,
+    hold: privacy_pb2.LegalHold | None = None,
 ) -> Event:
     message = events_pb2.PrivacyTaskRequested(
         request_id=new_id("privacy_request"),
@@ -153,6 +196,8 @@ def asked(
         profile_ids=profile_ids,
         participants=participants,
         position=position,
+        epoch=epoch,
+        hold=hold,
     )
     return event_of(message, source="consent", occurred_at=UNTIL)
 
@@ -204,11 +249,15 @@ async def test_an_erasure_deletes_what_is_held_and_published_and_says_so_signed(
     kept, told = await broker.stored(STREAM)
     assert person.encode() not in kept.data
     answer = privacy_pb2.PrivacyTaskCompleted.FromString(told.data)
-    assert [(each.store, each.found, each.acted) for each in answer.stores] == [("notes", 2, 2), ("events", 1, 1)]
-    assert (answer.outcome, answer.position) == (privacy_pb2.PRIVACY_TASK_OUTCOME_DONE, KNOWN)
+    assert [(each.store, each.found, each.acted) for each in answer.stores] == [
+        ("notes", 2, 2),
+        ("events", 1, 1),
+        ("answers", 0, 0),
+    ]
+    assert (answer.outcome, answer.epoch, answer.position) == (privacy_pb2.PRIVACY_TASK_OUTCOME_DONE, EPOCH, KNOWN)
     assert is_genuine(answer, keys.public_keys())
     async with store.transaction() as connection:
-        assert await journal.buried(connection, [person, absorbed, other]) == {person, absorbed}
+        assert await living.buried(connection, [person, absorbed, other]) == {person, absorbed}
 
 
 async def test_an_answer_that_was_changed_is_not_genuine_and_one_of_a_retired_key_is(
@@ -242,7 +291,7 @@ async def test_who_holds_nothing_says_so_and_leaves_a_tombstone(store: Database,
     (answer,) = await answers(store)
     assert answer.outcome == privacy_pb2.PRIVACY_TASK_OUTCOME_NOTHING_HELD
     async with store.transaction() as connection:
-        assert await journal.buried(connection, [person]) == {person}
+        assert await living.buried(connection, [person]) == {person}
 
 
 async def test_a_freeze_holds_until_it_is_released(store: Database, participant: Participant) -> None:
@@ -271,7 +320,8 @@ async def test_a_task_for_others_is_left_alone_and_one_that_comes_twice_is_done_
 
 async def test_nothing_is_done_before_the_ledger_is_known_far_enough(store: Database, participant: Participant) -> None:
     early, person = asked(TaskKind.ERASE, new_id("profile"), position=KNOWN + 1), new_id("profile")
-    await take(participant, store, early, asked(TaskKind.PROBE, person))
+    foreign = asked(TaskKind.ERASE, new_id("profile"), position=1, epoch="epoch-2")
+    await take(participant, store, early, foreign, asked(TaskKind.PROBE, person))
     await work(participant)
     assert await kinds(store) == [TaskKind.PROBE]
 
@@ -302,7 +352,11 @@ async def test_an_erasure_that_is_cut_off_anywhere_is_done_and_told_once(
     assert await answers(store) == []
     await work(participant)
     (answer,) = await answers(store)
-    assert [(each.store, each.found, each.acted) for each in answer.stores] == [("notes", 1, 1), ("events", 0, 0)]
+    assert [(each.store, each.found, each.acted) for each in answer.stores] == [
+        ("notes", 1, 1),
+        ("events", 0, 0),
+        ("answers", 0, 0),
+    ]
     assert await rows(store, "SELECT state FROM privacy_tasks") == [("answered",)]
 
 
@@ -315,3 +369,76 @@ async def test_two_processes_at_once_answer_each_task_once(store: Database, part
     told = await answers(store)
     assert len({each.task_id for each in told}) == len(told) == len(people)
     assert await count(store, "notes") == 0
+
+
+async def test_what_a_hold_keeps_outlives_an_erasure_and_goes_with_the_next_once_it_is_let_go(
+    store: Database, participant: Participant
+) -> None:
+    person = new_id("profile")
+    await write(store, person, person)
+    ((held,), *_) = await rows(store, "SELECT note_id::text FROM notes ORDER BY note_id")
+    records = [
+        privacy_pb2.HeldRecords(participant=SERVICE, store="notes", record_ids=[held]),
+        privacy_pb2.HeldRecords(participant="other", store="notes"),
+    ]
+    hold = privacy_pb2.LegalHold(hold_id="matter-1", ground="LITIGATION", records=records)
+    await take(participant, store, asked(TaskKind.HOLD, person, hold=hold), asked(TaskKind.ERASE, person))
+    await work(participant)
+    (_, erased) = await answers(store)
+    assert [(each.store, each.count, each.ground) for each in erased.exceptions] == [("notes", 1, "LITIGATION")]
+    assert await rows(store, "SELECT note_id::text FROM notes") == [(held,)]
+    await take(participant, store, asked(TaskKind.UNHOLD, person, hold=hold), asked(TaskKind.ERASE, person))
+    await work(participant)
+    assert await count(store, "notes") == 0
+
+
+async def test_a_copy_is_handed_out_in_parts_of_bounded_size_with_their_totals_last(
+    store: Database, participant: Participant
+) -> None:
+    person = new_id("profile")
+    await rows(store, "INSERT INTO notes (profile_id) SELECT %s FROM generate_series(1, 2500) RETURNING 1", [person])
+    exported = [part async for part in parts(store, Notes(), Subject("req_0", (person,)))]
+    assert [len(part.records) for part in exported] == [1000, 1000, 500, 0]
+    assert len({record.record_id for part in exported for record in part.records}) == 2500
+    assert [(each.store, each.found) for each in exported[-1].totals] == [("notes", 2500)]
+    await take(participant, store, asked(TaskKind.ACCESS, person))
+    await work(participant)
+    (answer,) = await answers(store)
+    assert answer.stores == exported[-1].totals
+
+
+async def test_an_erasure_waits_for_who_writes_about_the_person_and_nobody_writes_after_it(
+    store: Database, participant: Participant
+) -> None:
+    person, other = new_id("profile"), new_id("profile")
+    await take(participant, store, asked(TaskKind.ERASE, person))
+    async with store.transaction() as connection:
+        assert await living.writable(connection, [person, other]) == {person, other}
+        working = asyncio.create_task(work(participant))
+
+        async def waits() -> bool:
+            return bool(await rows(store, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+
+        await eventually(waits, 20)
+        await connection.execute("INSERT INTO notes (profile_id) VALUES (%s)", [person])
+    await working
+    assert await count(store, "notes") == 0
+    async with store.transaction() as connection:
+        assert await living.writable(connection, [person, other]) == {other}
+
+
+async def test_what_still_comes_about_an_erased_person_is_dropped(store: Database, participant: Participant) -> None:
+    person, other = new_id("profile"), new_id("profile")
+    await take(participant, store, asked(TaskKind.ERASE, person))
+    await work(participant)
+    taken: list[str] = []
+
+    async def write_down(event: Received, connection: Connection) -> None:
+        taken.append(event.parse(events_pb2.ConsentGranted).change.current_id)
+
+    handler = living.of_the_living(write_down, [events_pb2.ConsentGranted])
+    for event in (granted(person), granted(other)):
+        received = Received.of(event.subject, event.headers(), event.payload(), stream=STREAM, sequence=1)
+        async with store.transaction() as connection:
+            await handler(received, connection)
+    assert taken == [other]

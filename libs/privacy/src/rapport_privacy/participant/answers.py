@@ -11,10 +11,11 @@ from rapport_chassis.times import stamp
 
 from rapport_privacy.participant.holding import Answer
 from rapport_privacy.participant.journal import Task
+from rapport_privacy.participant.ledger import Known
 
 
 def completed(
-    task: Task, answer: Answer, *, participant: str, position: int, now: datetime, keys: SigningKeys
+    task: Task, answer: Answer, *, participant: str, known: Known, now: datetime, keys: SigningKeys
 ) -> privacy_pb2.PrivacyTaskCompleted:
     """Return the signed answer to a task.
 
@@ -22,7 +23,7 @@ def completed(
         task: The task.
         answer: What was done.
         participant: Who did it.
-        position: How far of the ledger was known.
+        known: How far of the ledger was known.
         now: When.
         keys: What it is signed with.
     """
@@ -41,7 +42,9 @@ def completed(
             )
             for each in answer.kept
         ],
-        position=position,
+        closure_ids=answer.closure_ids,
+        epoch=known.epoch,
+        position=known.position,
         completed_at=stamp(now),
     )
     message.kid, _ = keys.sign(b"")

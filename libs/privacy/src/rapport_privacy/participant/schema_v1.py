@@ -15,7 +15,9 @@ _TABLES: Final = (
         request_id text NOT NULL,
         kind smallint NOT NULL,
         profile_ids text[] NOT NULL,
+        epoch text NOT NULL,
         position bigint NOT NULL,
+        hold jsonb,
         state text DEFAULT 'asked' NOT NULL,
         answer jsonb,
         asked_at timestamptz DEFAULT now() NOT NULL,
@@ -36,11 +38,32 @@ _TABLES: Final = (
         CONSTRAINT pk_privacy_tombstones PRIMARY KEY (profile_id)
     )
     """,
+    """
+    CREATE TABLE privacy_freezes (
+        profile_id text NOT NULL,
+        request_id text NOT NULL,
+        frozen_at timestamptz DEFAULT now() NOT NULL,
+        CONSTRAINT pk_privacy_freezes PRIMARY KEY (profile_id, request_id)
+    )
+    """,
+    """
+    CREATE TABLE privacy_holds (
+        hold_id text NOT NULL,
+        profile_id text NOT NULL,
+        store text NOT NULL,
+        record_ids text[] NOT NULL,
+        ground text NOT NULL,
+        until timestamptz,
+        CONSTRAINT pk_privacy_holds PRIMARY KEY (hold_id, profile_id, store)
+    )
+    """,
+    "CREATE INDEX ix_privacy_holds_profile_id ON privacy_holds (profile_id)",
 )
 
 _GRANTS: Final = (
     ("privacy_tasks", "SELECT, INSERT, UPDATE (state, answer, answered_at)"),
     ("privacy_tombstones", "SELECT, INSERT"),
+    ("privacy_freezes, privacy_holds", "SELECT, INSERT, DELETE"),
 )
 
 

@@ -14,5 +14,8 @@ def upgrade() -> None:
     role = runtime_role(op)
     create_chassis_tables_v1(op, role)
     create_participant_tables_v1(op, role)
-    op.execute("CREATE TABLE notes (profile_id text, frozen boolean DEFAULT false, needed_until timestamptz)")
+    op.execute(
+        "CREATE TABLE notes (note_id uuid DEFAULT gen_random_uuid(), profile_id text, frozen boolean DEFAULT false,"
+        " needed_until timestamptz)"
+    )
     op.execute(f"GRANT ALL ON notes TO {sql.Identifier(role).as_string()}")
