@@ -46,8 +46,10 @@ async def stub_of(
     service: str,
     stub: Callable[[grpc.aio.Channel], StubT],
     client: str = access.CLI,
+    *,
+    operator: operators.Login | None = None,
 ) -> AsyncIterator[StubT]:
-    """Call a service by its stub, as a client.
+    """Call a service by its stub, as a client; with an operator, who stands behind every call of the next minutes.
 
     Raises:
         Failure: There is no such client, or the service does not run.
@@ -58,8 +60,11 @@ async def stub_of(
         raise Failure(f"the {service} service does not run", hint="`rapport status` shows what does")
     tls = TlsFiles(certificate=files.certificate, key=files.key, authorities=files.authorities)
     caller = Client(ClientSettings(target=process.address, tls=tls), telemetry=Telemetry.off())
+    token = None
+    if operator is not None:
+        token = operators.token_for(environment, operator, service=service, presenter=files)
     try:
-        yield caller.stub(stub)
+        yield caller.stub(stub, actor_token=token)
     finally:
         await caller.close()
 

@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "doctor": ("doctor", "Say what is wrong and how to mend it."),
     "logs": ("logs", "Show logs for a person to read."),
     "call": ("call", "Call any method of any service."),
+    "ingest": ("ingest", "Take in your own customers and transactions."),
     "client": ("client", "Let other programs call the services."),
     "login": ("login", "Act as a human operator."),
     "logout": ("login", "Stop acting as a human operator."),

@@ -1,0 +1,271 @@
+"""The mapping file: which columns of whose files are what. A person writes it, so every fault is named by its place."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rapport_local.failure import Failure
+
+Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
+Purpose = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{1,62}$")]
+PersonField = Literal[
+    "full_name",
+    "given_names",
+    "middle_names",
+    "surname",
+    "suffix",
+    "birth_date",
+    "birth_place",
+    "street",
+    "house_number",
+    "unit",
+    "po_box",
+    "city",
+    "region",
+    "postal_code",
+    "country",
+    "employer",
+    "occupation",
+]
+"""What a customer's row may say of the person; names and addresses are the present ones."""
+
+Basis = Literal["consent", "contract", "legal_obligation", "legitimate_interest", "public_task", "vital_interest"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
+
+
+class Cell(_Part):
+    """Where one value comes from: a column, or a constant. In the file a bare text is the name of a column."""
+
+    column: str = ""
+    """Name of the column."""
+    value: str = ""
+    """The value itself, the same for every row."""
+    values: dict[str, str] = {}
+    """What the column's values mean; one that is not named here is a fault of its row."""
+    otherwise: str | None = None
+    """What a value means that `values` does not name; absent: it is a fault."""
+    format: str = ""
+    """How a date or time is written, as for strptime; absent: ISO 8601."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Cell:
+        if bool(self.column) == bool(self.value):
+            raise ValueError("needs either a column or a value")
+        return self
+
+
+def _cell(given: Any) -> Any:
+    return {"column": given} if isinstance(given, str) else given
+
+
+CellField = Annotated[Cell, BeforeValidator(_cell)]
+
+
+class Condition(_Part):
+    """Which rows belong to a table; the others are left out and counted."""
+
+    column: str
+    """Name of the column."""
+    present: bool | None = None
+    """Whether it must hold something."""
+    above: float | None = None
+    """It must be a number above this."""
+    below: float | None = None
+    """It must be a number below this."""
+    one_of: tuple[str, ...] | None = None
+    """It must be one of these."""
+    none_of: tuple[str, ...] | None = None
+    """It must be none of these."""
+
+    @model_validator(mode="after")
+    def _one_test(self) -> Condition:
+        if sum(each is not None for each in (self.present, self.above, self.below, self.one_of, self.none_of)) != 1:
+            raise ValueError("needs exactly one of present, above, below, one_of, none_of")
+        return self
+
+
+class IdentifierCell(_Part):
+    """Something that is meant to belong to one person."""
+
+    kind: Literal["email", "phone", "account", "device", "cookie", "external", "national_id"]
+    """What it is."""
+    namespace: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_.-]{0,62})?$")] = ""
+    """The system that issued it; none for an e-mail address or telephone number."""
+    column: str
+    """Name of the column."""
+
+
+class Table(_Part):
+    """What all tables have in common."""
+
+    file: Path
+    """The file, seen from the mapping."""
+    format: Literal["csv", "jsonl", "parquet", ""] = ""
+    """What it is; absent: by its ending."""
+    source: Code
+    """The source that identity knows it by, for example "crm"; it decides for which purpose records are collected."""
+    where: tuple[Condition, ...] = ()
+    """Rows that belong to the table: all conditions hold."""
+
+
+class Customers(Table):
+    """A table with a row for each customer; or any table whose rows name their customer."""
+
+    key: str
+    """Column of the customer's key."""
+    repeated_keys: Literal["reject", "first"] = "reject"
+    """What a key means that came before: a fault, or, where many rows name one customer, nothing new."""
+    identifiers: tuple[IdentifierCell, ...] = Field(min_length=1)
+    """What the customer is recognised by."""
+    person: dict[PersonField, CellField] = {}
+    """What is known of the person."""
+    occurred_at: CellField | None = None
+    """When the source wrote the row; absent: now."""
+    brand: CellField | None = None
+    """The brand it was collected by."""
+    market: CellField | None = None
+    """The market."""
+    locale: CellField | None = None
+    """The language the person prefers."""
+    time_zone: CellField | None = None
+    """The time zone the person lives in."""
+    customer_since: CellField | None = None
+    """The day the person became a customer."""
+
+
+class Transactions(Table):
+    """A table of order lines, or of orders; rows of one order become one touchpoint."""
+
+    name: Code
+    """What it is called in this mapping; part of the key that makes sending it again safe."""
+    kind: Literal["order_placed", "order_returned"] = Field(alias="as")
+    """What its rows are."""
+    order: str
+    """Column of the order's number."""
+    identifiers: tuple[IdentifierCell, ...] = Field(min_length=1)
+    """Whose order it is."""
+    occurred_at: CellField
+    """When it happened; the earliest of its rows counts."""
+    channel: CellField
+    """Where it happened: web, app, store, call and so on."""
+    purposes: tuple[Purpose, ...] = Field(min_length=1, max_length=20)
+    """What it may serve: the purposes it was collected for."""
+    product: CellField
+    """The product's code."""
+    category: CellField | None = None
+    """The product's place in the catalogue."""
+    quantity: CellField
+    """How many; a negative number counts as positive in returns."""
+    unit_price: CellField
+    """Price of one."""
+    total: CellField | None = None
+    """What was paid in all; absent: the sum of the lines."""
+    currency: CellField
+    """ISO 4217 currency."""
+    brand: CellField | None = None
+    """The brand."""
+    market: CellField | None = None
+    """The market."""
+
+
+class DeclaredItem(_Part):
+    """A purpose that the operator declares to be consented to."""
+
+    purpose: Purpose
+    """The purpose."""
+    brand: Code | None = None
+    """The brand; needed where the purpose has brands."""
+    share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of customers it is declared for, chosen by their profile: always the same ones."""
+
+
+class Declared(_Part):
+    """Consents by the operator's word alone: refused in production, shown as declared wherever they count."""
+
+    rule: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:-]{0,99}$")]
+    """Why they are believed to exist, as a code; it stands in every receipt."""
+    items: tuple[DeclaredItem, ...] = Field(min_length=1)
+    """What is declared."""
+
+
+class PastConsents(Table):
+    """Decisions that customers made in an earlier system; imported with the file's hash as evidence."""
+
+    key: str
+    """Column of the row's own key."""
+    customer: str
+    """Column of the customer's key, as in the customers' table of the same source."""
+    purpose: CellField
+    """The purpose."""
+    brand: CellField | None = None
+    """The brand."""
+    status: CellField
+    """granted, refused, withdrawn, objected or opted_out."""
+    occurred_at: CellField
+    """When it was decided."""
+    exported_at: datetime
+    """Date of the export, with an offset."""
+
+    @field_validator("exported_at")
+    @classmethod
+    def _aware(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("needs an offset, such as Z")
+        return value
+
+
+class Mapping(_Part):
+    """A whole mapping file."""
+
+    name: Code
+    """What this import is called. Orders and products of two names never mix."""
+    time_zone: str = "UTC"
+    """IANA time zone of times without an offset."""
+    purposes: dict[Purpose, Basis] = {}
+    """Purposes that must be in force, with their legal basis; `--with-purposes` authors those that are missing."""
+    customers: tuple[Customers, ...] = ()
+    """Tables of customers."""
+    past_consents: tuple[PastConsents, ...] = ()
+    """Tables of decisions made in the past."""
+    declared_consents: Declared | None = None
+    """Consents by the operator's word."""
+    transactions: tuple[Transactions, ...] = ()
+    """Tables of transactions."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError("is no IANA time zone") from None
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of times without an offset."""
+        return ZoneInfo(self.time_zone)
+
+
+def read_mapping(path: Path) -> Mapping:
+    """Return the mapping of a file.
+
+    Raises:
+        Failure: It cannot be read, or says something that does not fit; each place at fault is named.
+    """
+    try:
+        return Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Failure(f"{path} cannot be read", details=str(error)) from error
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_url=False)]
+        raise Failure(f"{path} is not a mapping", details="\n".join(lines)) from error
