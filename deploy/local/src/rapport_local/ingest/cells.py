@@ -141,7 +141,7 @@ def belongs(row: Row, conditions: Iterable[Condition]) -> bool:
 
 def masked(value: str) -> str:
     """Return the shape of a value: letters as x, digits as 9."""
-    return "".join("9" if each.isdigit() else "x" if each.isalpha() else each for each in value)
+    return "".join("x" if each.isalpha() else "9" if each.isalnum() else each for each in value)
 
 
 def _keeps(row: Row, condition: Condition) -> bool:
