@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
-from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
+from rapport.consent.v1 import (
+    consent_pb2,
+    consent_pb2_grpc,
+    purpose_pb2,
+    purpose_pb2_grpc,
+    transparency_pb2,
+    transparency_pb2_grpc,
+)
 from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
+from rapport_chassis.background import Stepping
 from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
@@ -37,10 +46,13 @@ from rapport_consent.adapters.feed import LedgerHints, LedgerReader
 from rapport_consent.adapters.head import SharedHeads
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.receipts import Receipts
+from rapport_consent.adapters.transparency import TransparencyLog
+from rapport_consent.adapters.transparency_audit import compare
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.entrypoints.grpc import ConsentServicer
 from rapport_consent.entrypoints.grpc_purposes import PurposeServicer
+from rapport_consent.entrypoints.grpc_transparency import TransparencyServicer
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.links import ReceiptLinks
 from rapport_consent.entrypoints.ports import LedgerUnit
@@ -52,8 +64,12 @@ SERVICE = "consent"
 SERVICES = (
     consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
+    transparency_pb2.DESCRIPTOR.services_by_name["TransparencyService"],
 )
 """What it serves."""
+
+_LOG_SHARE = 0.5
+_LOG_EVERY_S = 0.5
 
 
 def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
@@ -85,6 +101,8 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
 
     store = LedgerStore(database, follower.offer)
     requests, trail = RequestLog(), AuditTrail(clock)
+    keys = SigningKeys.load(settings.signing_folder, clock)
+    log = TransparencyLog(database, keys, origin=settings.log_origin)
     once: Once[LedgerUnit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     server = ServerBuilder(
         settings.grpc,
@@ -100,9 +118,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     answering: list[Component] = []
     if "api" in roles:
         answering = [follower, LedgerHints(database, follower.hint, clock, store.is_writing), watch]
-        receipts = Receipts(
-            database, SigningKeys.load(settings.signing_folder, clock), Controller(**settings.controller.model_dump())
-        )
+        receipts = Receipts(database, keys, Controller(**settings.controller.model_dump()))
         links = _links(settings.links, clock) if settings.links and settings.http else None
         if links is not None and settings.http is not None:
             # Slow to import, and needed where links are given only.
@@ -110,7 +126,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
 
             from rapport_consent.entrypoints.http import routes
 
-            http = HttpServer(settings.http, routes(receipts, links), telemetry=telemetry)
+            http = HttpServer(settings.http, routes(receipts, log, links), telemetry=telemetry)
         servicer = ConsentServicer(
             once=once,
             imports=Imports(store, clock, settings.import_pause_s),
@@ -120,6 +136,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             heads=heads,
             ledger=ledger,
             receipts=receipts,
+            log=log,
             links=links,
             clock=clock,
             production=settings.environment == "production",
@@ -133,6 +150,11 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             purpose_pb2_grpc.add_PurposeServiceServicer_to_server,
             PurposeServicer(once, store, clock),
             SERVICES[1],
+        )
+        server.add(
+            transparency_pb2_grpc.add_TransparencyServiceServicer_to_server,
+            TransparencyServicer(log, partial(compare, database)),
+            SERVICES[2],
         )
         server.health.register("api", "database", database.check)
         server.health.register("api", "consent_replica", watch.check)
@@ -150,6 +172,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
+    logging = Stepping("transparency-log", log.extend, clock, share=_LOG_SHARE, idle_s=_LOG_EVERY_S, role="relay")
     server.health.register("events", consumer.name, consumer.check)
     server.health.register("relay", relay.name, relay.check)
     return Assembly(
@@ -160,7 +183,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         database=database,
         nats=nats,
         http=http,
-        components=[*answering, consumer, relay, sweeper],
+        components=[*answering, consumer, relay, sweeper, logging],
     )
 
 

@@ -56,6 +56,8 @@ class ConsentSettings(ServiceSettings):
 
     signing_folder: Path
     """Folder of the Ed25519 keys that sign receipts; retired keys stay in it. Required."""
+    log_origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)] = "consent.rapport.example/log"
+    """Name of the transparency log, for ever, best the address of a page about it; witnesses know the log by it."""
     controller: ControllerSettings = ControllerSettings()
     """Who answers for the data."""
     gate: GateSettings = GateSettings()

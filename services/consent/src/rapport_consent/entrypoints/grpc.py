@@ -37,7 +37,7 @@ from rapport_consent.domain.purposes import unknown_purpose
 from rapport_consent.domain.signals import refuse_signal
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.links import ReceiptLinks
-from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Receipts
+from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Log, Receipts
 from rapport_consent.translate.decisions import answers_of, consent_state_message, ledger_write
 from rapport_consent.translate.ledger import position_message
 from rapport_consent.translate.receipts import receipt_message, signing_key_message
@@ -61,6 +61,7 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
     heads: Heads
     ledger: LedgerFeed
     receipts: Receipts
+    log: Log
     links: ReceiptLinks | None
     clock: Clock
     production: bool
@@ -241,6 +242,7 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
         """Return a signed receipt."""
         receipt = await self.receipts.signed(request.receipt_id)
         message = receipt_message(request.receipt_id, receipt.document, receipt.signature, receipt.kid)
+        message.log_proof = await self.log.proof(request.receipt_id)
         if self.links is not None:
             message.link, expires_at = self.links.link_to(request.receipt_id)
             message.link_expires_at.CopyFrom(stamp(expires_at))

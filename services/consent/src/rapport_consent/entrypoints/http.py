@@ -10,17 +10,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from rapport_consent.entrypoints.links import RECEIPT, ReceiptLinks
-from rapport_consent.entrypoints.ports import Receipts
+from rapport_consent.entrypoints.ports import Log, Receipts
 from rapport_consent.translate.receipts import receipt_message, signing_key_message
 
 
-def routes(receipts: Receipts, links: ReceiptLinks) -> list[Route]:
+def routes(receipts: Receipts, log: Log, links: ReceiptLinks) -> list[Route]:
     """Return what is served."""
 
     async def receipt(request: Request) -> Response:
         receipt_id = links.signer.open(RECEIPT, request.path_params["token"]).subject
         signed = await receipts.signed(receipt_id)
         message = receipt_message(receipt_id, signed.document, signed.signature, signed.kid)
+        message.log_proof = await log.proof(receipt_id)
         return _json(message, f"{receipt_id}.json")
 
     async def keys(request: Request) -> Response:

@@ -143,3 +143,11 @@ class Receipts(Protocol):
     def public_keys(self) -> Sequence[PublicKey]:
         """Return the keys that verify receipts, newest first."""
         ...
+
+
+class Log(Protocol):
+    """The transparency log."""
+
+    async def proof(self, name: str) -> str:
+        """Return the proof that something is logged, with what opens it; empty where there is none."""
+        ...

@@ -1613,6 +1613,7 @@ class Receipt(_message.Message):
     KID_FIELD_NUMBER: _builtins.int
     LINK_FIELD_NUMBER: _builtins.int
     LINK_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    LOG_PROOF_FIELD_NUMBER: _builtins.int
     receipt_id: _builtins.str
     """The receipt."""
     document: _builtins.bytes
@@ -1623,6 +1624,10 @@ class Receipt(_message.Message):
     """Id of the signing key."""
     link: _builtins.str
     """Path at the service's HTTP listener where whoever holds it can fetch this receipt; empty without a listener."""
+    log_proof: _builtins.str
+    """Proof that the decision is in the transparency log, with what opens its leaf (c2sp.org/tlog-proof); empty while it is
+    not logged yet.
+    """
     @_builtins.property
     def link_expires_at(self) -> _timestamp_pb2.Timestamp:
         """From when on the link is refused."""
@@ -1636,10 +1641,11 @@ class Receipt(_message.Message):
         kid: _builtins.str = ...,
         link: _builtins.str = ...,
         link_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        log_proof: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["link_expires_at", b"link_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "kid", b"kid", "link", b"link", "link_expires_at", b"link_expires_at", "receipt_id", b"receipt_id", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "kid", b"kid", "link", b"link", "link_expires_at", b"link_expires_at", "log_proof", b"log_proof", "receipt_id", b"receipt_id", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
