@@ -35,6 +35,7 @@ from rapport_privacy.translate import decision_message
 from rapport_pricing.adapters.following import Following
 from rapport_pricing.adapters.holding import HeldQuotes
 from rapport_pricing.adapters.journal import Journal, SweepDecisions
+from rapport_pricing.adapters.learning_step import LearnPrices
 from rapport_pricing.adapters.reservations import Reservations
 from rapport_pricing.adapters.units import Store
 from rapport_pricing.adapters.upkeep import EndOffers
@@ -45,7 +46,8 @@ from rapport_pricing.app.retention import Retain
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.entrypoints.grpc import servicer_of
-from rapport_pricing.entrypoints.grpc_catalog import CatalogServicer
+from rapport_pricing.entrypoints.grpc_catalog import CatalogDesk
+from rapport_pricing.entrypoints.grpc_learning import LearningDesk
 from rapport_pricing.entrypoints.grpc_offers import OfferDesk
 from rapport_pricing.entrypoints.grpc_orders import Orders
 from rapport_pricing.entrypoints.grpc_quotes import Quotes
@@ -114,6 +116,8 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         server.add(
             pricing_pb2_grpc.add_PricingServiceServicer_to_server,
             servicer_of(
+                pricing_pb2_grpc.PricingServiceServicer,
+                SERVICES[1],
                 Quotes(make, journal, store, laws),
                 Orders(once, keys, journal, following.ready, people, following.step, clock),
                 ReviewDesk(once, store, journal, clock),
@@ -123,7 +127,12 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         )
         server.add(
             catalog_pb2_grpc.add_CatalogServiceServicer_to_server,
-            CatalogServicer(once, store, laws, following.step, clock),
+            servicer_of(
+                catalog_pb2_grpc.CatalogServiceServicer,
+                SERVICES[0],
+                CatalogDesk(once, store, laws, following.step, clock),
+                LearningDesk(once, store, laws),
+            ),
             SERVICES[0],
         )
         server.health.register("api", "database", database.check)
@@ -149,6 +158,8 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     )
     ending = EndOffers(database, store, permits, purpose_id, clock)
     offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")
+    learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
+    learns = Stepping("learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events")
     server.health.register("events", consumer.name, consumer.check)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(
@@ -169,7 +180,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
-        components=[*answering, consumer, offers, relay, sweeper],
+        components=[*answering, consumer, offers, learns, relay, sweeper],
     )
 
 

@@ -72,3 +72,5 @@ class PricingSettings(ServiceSettings):
     """Offers to customers who may leave; absent: none are made."""
     look_every_s: PositiveSeconds = 0.05
     """How often a process reads what others wrote to the catalogue: a price may be out of date by as long."""
+    learn_every_s: PositiveSeconds = 0.5
+    """How often it is looked whether outcomes came in, where there were none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 from pricing_desk import (
@@ -12,17 +13,19 @@ from pricing_desk import (
     furnish,
     minor,
     open_desk,
+    outcome,
     promotion_terms,
     request_id,
     start_installation,
 )
-from rapport.pricing.v1 import authored_pb2, product_pb2, quote_pb2
+from rapport.pricing.v1 import authored_pb2, pricing_pb2, product_pb2, quote_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.events import rows
 from rapport_testing.free_ports import free_port
 from rapport_testing.process import ServiceProcess
+from rapport_testing.waiting import eventually
 
 Alone = tuple[PricingInstallation, ServiceProcess]
 
@@ -124,3 +127,30 @@ async def test_a_kill_at_a_step_of_a_redemption_leaves_all_of_it_or_nothing(
     assert minor((await desk.redeem(quote, order, named)).all_in) == 900
     assert await counts(installation, promotion) == (0, 1, 0, 1)
     assert (await desk.explain(quote)).redemption.order_id == order
+
+
+@pytest.mark.parametrize("step", ["folded", "decided"])
+async def test_a_kill_while_prices_are_learned_neither_loses_nor_repeats_an_outcome(
+    alone: Alone, desk: Desk, step: str
+) -> None:
+    _, service = alone
+    category = f"c{request_id()[:8]}"
+    scope = authored_pb2.TermsScope(categories=[category])
+    await desk.rule(f"learn-{category}", scope=scope, rank=5, learning=authored_pb2.LearningTerms(hold_visits=10))
+    shoe = await desk.sold(1200, category=category)
+    await desk.report(outcome(shoe, 1, "first", pricing_pb2.OUTCOME_KIND_BOUGHT))
+
+    async def taken(turn: int) -> bool:
+        found = await desk.learning(shoe)
+        return found.turn == turn and not found.waiting
+
+    await eventually(lambda: taken(1), timeout_s=20)
+    await restarted(service, desk, f"pricing.learn.{step}=kill")
+    shown = [outcome(shoe, 1, new_id("touchpoint"), pricing_pb2.OUTCOME_KIND_BOUGHT) for _ in range(20)]
+    with suppress(RemoteError):
+        await desk.report(*shown)
+    await revived(service, desk)
+    await desk.report(*shown)
+    await eventually(lambda: taken(2), timeout_s=20)
+    found = await desk.learning(shoe, refold=True)
+    assert (found.shown, found.sold, found.refolds) == (21, 21, True)

@@ -20,6 +20,7 @@ from rapport.pricing.v1 import (
     authored_pb2,
     catalog_pb2,
     catalog_pb2_grpc,
+    learning_pb2,
     pricing_pb2,
     pricing_pb2_grpc,
     product_pb2,
@@ -45,6 +46,7 @@ PRICING: Final = TestedService(
     settings={
         "SIGNING_FOLDER": "{folder}",
         "PERSONAL__LOOK_EVERY_S": "0.2",
+        "LEARN_EVERY_S": "0.05",
         "RETENTION__PROMOTION_ID": "winback",
         "RETENTION__HOLDOUT_SHARE": "0.3",
     },
@@ -113,6 +115,21 @@ def product(
     for market in markets:
         made.listings.add(market=market, unit_cost=money(cost), tax_ppm=190_000)
     return made
+
+
+def outcome(
+    made: product_pb2.Product, version: int, exposure: str, kind: pricing_pb2.OutcomeKind.ValueType
+) -> pricing_pb2.Outcome:
+    """What became of one showing of a published price."""
+    return pricing_pb2.Outcome(
+        outcome_id=new_id("touchpoint"),
+        exposure_id=exposure,
+        product_id=made.product_id,
+        market="DE",
+        price_version=version,
+        kind=kind,
+        occurred_at=stamp(datetime.now(UTC)),
+    )
 
 
 def promotion_terms(days: float = 30, **fields: Any) -> authored_pb2.PromotionTerms:
@@ -237,6 +254,18 @@ class Desk:
             pricing_pb2.RedeemQuoteRequest(
                 request_id=named or request_id(), order_id=order_id or new_id("order"), **request
             )
+        )
+
+    async def report(self, *outcomes: pricing_pb2.Outcome) -> pricing_pb2.ReportOutcomeResponse:
+        """Report what became of prices that were shown."""
+        return await self.prices.ReportOutcome(
+            pricing_pb2.ReportOutcomeRequest(request_id=request_id(), outcomes=outcomes)
+        )
+
+    async def learning(self, made: product_pb2.Product, *, refold: bool = False) -> learning_pb2.PriceLearning:
+        """Ask what was learned of a price in Germany."""
+        return await self.office.GetPriceLearning(
+            learning_pb2.GetPriceLearningRequest(product_id=made.product_id, market="DE", refold=refold)
         )
 
     async def explain(self, quote: quote_pb2.Quote) -> pricing_pb2.QuoteExplanation:

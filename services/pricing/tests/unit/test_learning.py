@@ -57,9 +57,8 @@ def test_late_repeated_and_reordered_outcomes_fold_to_the_same_counts(news, draw
     }
     for version in {each.version for each in news}:
         mine = [news for name, news in highest.items() if int(name[1:]) % 3 == version]
-        assert once.counts[version] == Count(
-            sum(each in (News.NOT_BOUGHT, News.BOUGHT, News.RETURNED) for each in mine), mine.count(News.BOUGHT)
-        )
+        shown = sum(each in (News.NOT_BOUGHT, News.BOUGHT, News.RETURNED) for each in mine)
+        assert once.counts[version] == Count(shown, mine.count(News.BOUGHT), mine.count(News.SEEN))
 
 
 def test_a_sold_out_visit_is_no_visit_and_a_return_takes_the_sale_back():
@@ -67,6 +66,14 @@ def test_a_sold_out_visit_is_no_visit_and_a_return_takes_the_sale_back():
     fold.hear([Outcome("a", 1, News.SOLD_OUT), Outcome("b", 1, News.BOUGHT), Outcome("c", 1, News.BOUGHT)])
     fold.hear([Outcome("c", 1, News.RETURNED), Outcome("b", 1, News.SEEN), Outcome("b", 1, News.BOUGHT)])
     assert fold.counts[1] == Count(2, 1)
+
+
+def test_a_redemption_counts_only_where_the_exposure_was_reported():
+    fold = Fold()
+    fold.hear([Outcome("a", 1, News.BOUGHT, reported=False), Outcome("b", 1, News.BOUGHT, reported=False)])
+    assert fold.counts[1] == Count(0, 0)
+    fold.hear([Outcome("a", 1, News.SEEN)])
+    assert fold.counts[1] == Count(1, 1)
 
 
 def test_every_shape_falls_and_the_prior_is_a_distribution():

@@ -22,7 +22,7 @@ from rapport_pricing.translate.authored import terms_in
 from rapport_pricing.translate.events import price_changed, stock_changed
 from rapport_pricing.translate.products import findings_json, findings_of, product_message, product_of
 
-_PRICE: Final = "version, net, gross, currency, since_us, cause, promotion_id"
+_PRICE: Final = "version, net, gross, currency, since_us, cause, promotion_id, settled"
 _KEY: Final = "product_id, variant_id, market"
 _STOCK: Final = f"{_KEY}, version, quantity, low_at, expected_us, occurred_us"
 _PRODUCTS: Final = """
@@ -46,7 +46,7 @@ WHERE ({_KEY}) = (%s, %s, %s) AND version < %s ORDER BY version DESC LIMIT %s
 """  # noqa: S608 - made of constants
 _PUBLISH: Final = f"""
 INSERT INTO published_prices ({_KEY}, {_PRICE}, position, binding, findings)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """  # noqa: S608 - made of constants
 _STOCK_OF: Final = f"SELECT {_STOCK} FROM stocks WHERE ({_KEY}) = (%s, %s, %s)"  # noqa: S608 - made of constants
 _COUNT: Final = f"""
@@ -143,6 +143,7 @@ class CatalogueUnit:
             price.since_us,
             price.cause.value,
             price.promotion_id,
+            price.settled,
             await self.place(),
             published.binding,
             json.dumps(findings_json(published.findings)),
@@ -187,7 +188,7 @@ async def products_after(connection: Connection, product_id: str, limit: int) ->
 async def history_before(connection: Connection, key: Key, version: int, limit: int) -> list[Published]:
     """Return what was published for a listing, newest first, from the version below `version` on."""
     rows = await (await connection.execute(_HISTORY_PAGE, (*key, version, limit))).fetchall()
-    return [Published(key, price_of(row[:7]), row[7], findings_of(row[8])) for row in rows]
+    return [Published(key, price_of(row[:8]), row[8], findings_of(row[9])) for row in rows]
 
 
 async def decided(connection: Connection, after: int, upto: int) -> list[Decided]:
@@ -223,8 +224,8 @@ def _product(body: Any) -> Product:
 
 def price_of(row: Sequence[Any]) -> PriceVersion:
     """Return a published price from its columns."""
-    version, net, gross, currency, since_us, cause, promotion_id = row
-    return PriceVersion(version, net, gross, currency, since_us, Cause(cause), promotion_id)
+    version, net, gross, currency, since_us, cause, promotion_id, settled = row
+    return PriceVersion(version, net, gross, currency, since_us, Cause(cause), promotion_id, settled)
 
 
 def _stock(row: Sequence[Any]) -> Stock:

@@ -18,7 +18,7 @@ _PRODUCTS: Final = """
 SELECT DISTINCT ON (product_id) body FROM product_versions
 WHERE product_id = ANY (%s) AND position <= %s ORDER BY product_id, version DESC
 """
-_PRICE: Final = "version, net, gross, currency, since_us, cause, promotion_id"
+_PRICE: Final = "version, net, gross, currency, since_us, cause, promotion_id, settled"
 _PRICES: Final = f"""
 SELECT product_id, variant_id, market, {_PRICE}
 FROM published_prices WHERE product_id = ANY (%s) AND position <= %s ORDER BY product_id, variant_id, market, version
@@ -53,4 +53,4 @@ async def shelf_at(
 async def published(connection: Connection, key: Key, version: int) -> Published | None:
     """Return a published price with what each guardrail did; None if there is none."""
     row = await (await connection.execute(_ONE, (*key, version))).fetchone()
-    return None if row is None else Published(key, price_of(row[:7]), row[7], findings_of(row[8]))
+    return None if row is None else Published(key, price_of(row[:8]), row[8], findings_of(row[9]))

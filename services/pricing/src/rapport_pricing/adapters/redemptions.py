@@ -16,7 +16,7 @@ INSERT INTO redemptions (quote_id, order_id, profile_id, decision_id, fact_id, b
 VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (quote_id) DO NOTHING RETURNING 1
 """
 _REPORT: Final = """
-INSERT INTO outcomes (
+WITH added AS (INSERT INTO outcomes (
     outcome_id, exposure_id, product_id, variant_id, market, price_version, kind, quantity, quote_id, occurred_us,
     recorded_at
 )
@@ -24,7 +24,8 @@ SELECT *, %s FROM unnest(
     %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::smallint[], %s::bigint[],
     %s::text[], %s::bigint[]
 )
-ON CONFLICT (outcome_id) DO NOTHING
+ON CONFLICT (outcome_id) DO NOTHING RETURNING outcome_id)
+INSERT INTO waiting_outcomes SELECT outcome_id FROM added
 """
 
 

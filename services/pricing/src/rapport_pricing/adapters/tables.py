@@ -1,57 +1,22 @@
 """Tables of the pricing service. Hot paths use SQL on them; the declarations keep schema and code equal."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from rapport_chassis.database.tables import chassis_tables, service_base
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    CheckConstraint,
-    Column,
-    DateTime,
-    Identity,
-    Index,
-    Integer,
-    LargeBinary,
-    SmallInteger,
-    Text,
-    text,
-)
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-if TYPE_CHECKING:
-    Base = SQLModel
-else:
-    Base = service_base("pricing")
-chassis_tables(Base)
+from rapport_pricing.adapters.base import Base, binary, counter, moment, number, small, words
+from rapport_pricing.adapters.tables_learning import (
+    ExposureTable,
+    LearnedTurnTable,
+    LearnerTable,
+    VersionCountTable,
+    WaitingOutcomeTable,
+)
 
-
-def _time(*, nullable: bool = False, **options: Any) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable, **options)
-
-
-def _text(**options: Any) -> Any:
-    return Column(Text, **{"nullable": False, **options})
-
-
-def _bytes(*, nullable: bool = False, **options: Any) -> Any:
-    return Column(LargeBinary, nullable=nullable, **options)
-
-
-def _number(**options: Any) -> Any:
-    """A number; amounts are minor units, times microseconds since 1970."""
-    return Column(BigInteger, **{"nullable": False, **options})
-
-
-def _number_by_itself() -> Any:
-    """A number that the database counts up."""
-    return Column(BigInteger, Identity(always=True), nullable=False)
-
-
-def _small(**options: Any) -> Any:
-    return Column(SmallInteger, **{"nullable": False, **options})
+__all__ = ["Base", "ExposureTable", "LearnedTurnTable", "LearnerTable", "VersionCountTable", "WaitingOutcomeTable"]
 
 
 class CatalogueHeadTable(Base, table=True):
@@ -61,11 +26,11 @@ class CatalogueHeadTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    epoch: str = Field(sa_column=_text())
-    timeline: str = Field(sa_column=_text())
-    position: int = Field(sa_column=_number())
-    recorded_at: datetime = Field(sa_column=_time())
-    holdout_salt: bytes = Field(sa_column=_bytes())
+    epoch: str = Field(sa_column=words())
+    timeline: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
+    recorded_at: datetime = Field(sa_column=moment())
+    holdout_salt: bytes = Field(sa_column=binary())
     """Drawn once: with it, chance says for ever who is held out of an offer."""
 
 
@@ -75,10 +40,10 @@ class ProductVersionTable(Base, table=True):
     __tablename__ = "product_versions"
     __table_args__: ClassVar[Any] = (Index(None, "position"),)
 
-    product_id: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
-    position: int = Field(sa_column=_number())
-    body: bytes = Field(sa_column=_bytes())
+    product_id: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    position: int = Field(sa_column=number())
+    body: bytes = Field(sa_column=binary())
     """The product, as the contract's message."""
 
 
@@ -92,20 +57,22 @@ class PublishedPriceTable(Base, table=True):
         Index(None, "position"),
     )
 
-    product_id: str = Field(sa_column=_text(primary_key=True))
-    variant_id: str = Field(sa_column=_text(primary_key=True))
-    market: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
-    position: int = Field(sa_column=_number())
-    net: int = Field(sa_column=_number())
-    gross: int = Field(sa_column=_number())
-    currency: str = Field(sa_column=_text())
-    since_us: int = Field(sa_column=_number())
-    cause: str = Field(sa_column=_text())
-    promotion_id: str = Field(sa_column=_text())
-    binding: str = Field(sa_column=_text())
+    product_id: str = Field(sa_column=words(primary_key=True))
+    variant_id: str = Field(sa_column=words(primary_key=True))
+    market: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    position: int = Field(sa_column=number())
+    net: int = Field(sa_column=number())
+    gross: int = Field(sa_column=number())
+    currency: str = Field(sa_column=words())
+    since_us: int = Field(sa_column=number())
+    cause: str = Field(sa_column=words())
+    promotion_id: str = Field(sa_column=words())
+    binding: str = Field(sa_column=words())
     findings: list[Any] = Field(sa_column=Column(JSONB, nullable=False))
     """What each guardrail did: name, tier, floor, ceiling, verdict."""
+    settled: int | None = Field(sa_column=number(nullable=True))
+    """Where the price was published to learn: what protected customers pay."""
 
 
 class StockTable(Base, table=True):
@@ -117,15 +84,15 @@ class StockTable(Base, table=True):
         Index(None, "position"),
     )
 
-    product_id: str = Field(sa_column=_text(primary_key=True))
-    variant_id: str = Field(sa_column=_text(primary_key=True))
-    market: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
-    position: int = Field(sa_column=_number())
-    quantity: int = Field(sa_column=_number())
-    low_at: int = Field(sa_column=_number())
-    expected_us: int | None = Field(sa_column=_number(nullable=True))
-    occurred_us: int = Field(sa_column=_number())
+    product_id: str = Field(sa_column=words(primary_key=True))
+    variant_id: str = Field(sa_column=words(primary_key=True))
+    market: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())
+    position: int = Field(sa_column=number())
+    quantity: int = Field(sa_column=number())
+    low_at: int = Field(sa_column=number())
+    expected_us: int | None = Field(sa_column=number(nullable=True))
+    occurred_us: int = Field(sa_column=number())
 
 
 class DecidedVersionTable(Base, table=True):
@@ -134,12 +101,12 @@ class DecidedVersionTable(Base, table=True):
     __tablename__ = "decided_versions"
     __table_args__: ClassVar[Any] = (CheckConstraint("kind IN ('market', 'price_policy', 'promotion')", name="kind"),)
 
-    position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
-    kind: str = Field(sa_column=_text())
-    name: str = Field(sa_column=_text())
+    position: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    kind: str = Field(sa_column=words())
+    name: str = Field(sa_column=words())
     version: int = Field(sa_column=Column(Integer, nullable=False))
     """Of what was activated; 0 where the thing was retired whole."""
-    since_us: int = Field(sa_column=_number())
+    since_us: int = Field(sa_column=number())
     retired: bool = Field(sa_column=Column(Boolean, nullable=False))
 
 
@@ -153,16 +120,16 @@ class DecisionTable(Base, table=True):
         Index(None, "issued_at"),
     )
 
-    decision_id: str = Field(sa_column=_text(primary_key=True))
-    quote_id: str = Field(sa_column=_text())
-    profile_id: str = Field(sa_column=_text())
-    issued_at: datetime = Field(sa_column=_time())
-    epoch: str = Field(sa_column=_text())
-    position: int = Field(sa_column=_number())
+    decision_id: str = Field(sa_column=words(primary_key=True))
+    quote_id: str = Field(sa_column=words())
+    profile_id: str = Field(sa_column=words())
+    issued_at: datetime = Field(sa_column=moment())
+    epoch: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
     """What was known of the catalogue."""
-    body: bytes | None = Field(sa_column=_bytes(nullable=True))
+    body: bytes | None = Field(sa_column=binary(nullable=True))
     """The quote, as the contract's message."""
-    inputs: str | None = Field(sa_column=_text(nullable=True))
+    inputs: str | None = Field(sa_column=words(nullable=True))
     """What it was made from besides the catalogue: JSON."""
 
 
@@ -174,11 +141,11 @@ class TallyTable(Base, table=True):
         CheckConstraint("least(reserved_uses, reserved_amount, committed_uses, committed_amount) >= 0", name="counts"),
     )
 
-    promotion_id: str = Field(sa_column=_text(primary_key=True))
-    reserved_uses: int = Field(sa_column=_number(server_default=text("0")))
-    reserved_amount: int = Field(sa_column=_number(server_default=text("0")))
-    committed_uses: int = Field(sa_column=_number(server_default=text("0")))
-    committed_amount: int = Field(sa_column=_number(server_default=text("0")))
+    promotion_id: str = Field(sa_column=words(primary_key=True))
+    reserved_uses: int = Field(sa_column=number(server_default=text("0")))
+    reserved_amount: int = Field(sa_column=number(server_default=text("0")))
+    committed_uses: int = Field(sa_column=number(server_default=text("0")))
+    committed_amount: int = Field(sa_column=number(server_default=text("0")))
 
 
 class ReservationTable(Base, table=True):
@@ -191,12 +158,12 @@ class ReservationTable(Base, table=True):
         Index("ix_reservations_profile_id", "profile_id", "promotion_id", postgresql_where=text("profile_id <> ''")),
     )
 
-    promotion_id: str = Field(sa_column=_text(primary_key=True))
-    quote_id: str = Field(sa_column=_text(primary_key=True))
-    profile_id: str = Field(sa_column=_text())
-    amount: int = Field(sa_column=_number())
-    until_us: int = Field(sa_column=_number())
-    state: str = Field(sa_column=_text())
+    promotion_id: str = Field(sa_column=words(primary_key=True))
+    quote_id: str = Field(sa_column=words(primary_key=True))
+    profile_id: str = Field(sa_column=words())
+    amount: int = Field(sa_column=number())
+    until_us: int = Field(sa_column=number())
+    state: str = Field(sa_column=words())
 
 
 class RedemptionTable(Base, table=True):
@@ -205,15 +172,15 @@ class RedemptionTable(Base, table=True):
     __tablename__ = "redemptions"
     __table_args__: ClassVar[Any] = (Index(None, "profile_id", postgresql_where=text("profile_id <> ''")),)
 
-    quote_id: str = Field(sa_column=_text(primary_key=True))
-    order_id: str = Field(sa_column=_text())
-    profile_id: str = Field(sa_column=_text())
-    decision_id: str = Field(sa_column=_text())
-    fact_id: str = Field(sa_column=_text())
+    quote_id: str = Field(sa_column=words(primary_key=True))
+    order_id: str = Field(sa_column=words())
+    profile_id: str = Field(sa_column=words())
+    decision_id: str = Field(sa_column=words())
+    fact_id: str = Field(sa_column=words())
     """Of the event that tells of it; empty for nobody in particular."""
-    body: bytes = Field(sa_column=_bytes())
+    body: bytes = Field(sa_column=binary())
     """What was answered, as the contract's message."""
-    redeemed_at: datetime = Field(sa_column=_time())
+    redeemed_at: datetime = Field(sa_column=moment())
 
 
 class OutcomeTable(Base, table=True):
@@ -222,19 +189,19 @@ class OutcomeTable(Base, table=True):
     __tablename__ = "outcomes"
     __table_args__: ClassVar[Any] = (Index("uq_outcomes_seq", "seq", unique=True), Index(None, "recorded_at"))
 
-    outcome_id: str = Field(sa_column=_text(primary_key=True))
-    seq: int = Field(sa_column=_number_by_itself())
-    exposure_id: str = Field(sa_column=_text())
-    product_id: str = Field(sa_column=_text())
-    variant_id: str = Field(sa_column=_text())
-    market: str = Field(sa_column=_text())
-    price_version: int = Field(sa_column=_number())
-    kind: int = Field(sa_column=_small())
+    outcome_id: str = Field(sa_column=words(primary_key=True))
+    seq: int = Field(sa_column=counter())
+    exposure_id: str = Field(sa_column=words())
+    product_id: str = Field(sa_column=words())
+    variant_id: str = Field(sa_column=words())
+    market: str = Field(sa_column=words())
+    price_version: int = Field(sa_column=number())
+    kind: int = Field(sa_column=small())
     """By the contract's number."""
-    quantity: int = Field(sa_column=_number())
-    quote_id: str = Field(sa_column=_text())
-    occurred_us: int = Field(sa_column=_number())
-    recorded_at: datetime = Field(sa_column=_time())
+    quantity: int = Field(sa_column=number())
+    quote_id: str = Field(sa_column=words())
+    occurred_us: int = Field(sa_column=number())
+    recorded_at: datetime = Field(sa_column=moment())
 
 
 class ReviewTable(Base, table=True):
@@ -249,15 +216,15 @@ class ReviewTable(Base, table=True):
         Index("ix_reviews_requested_at", "requested_at", "review_id"),
     )
 
-    review_id: str = Field(sa_column=_text(primary_key=True))
-    decision_id: str = Field(sa_column=_text())
-    profile_id: str = Field(sa_column=_text())
-    ground: int = Field(sa_column=_small())
-    state: str = Field(sa_column=_text())
-    requested_at: datetime = Field(sa_column=_time())
-    decided_at: datetime | None = Field(sa_column=_time(nullable=True))
-    decided_by: str = Field(sa_column=_text(server_default=""))
-    reason: str = Field(sa_column=_text(server_default=""))
+    review_id: str = Field(sa_column=words(primary_key=True))
+    decision_id: str = Field(sa_column=words())
+    profile_id: str = Field(sa_column=words())
+    ground: int = Field(sa_column=small())
+    state: str = Field(sa_column=words())
+    requested_at: datetime = Field(sa_column=moment())
+    decided_at: datetime | None = Field(sa_column=moment(nullable=True))
+    decided_by: str = Field(sa_column=words(server_default=""))
+    reason: str = Field(sa_column=words(server_default=""))
 
 
 class OfferTable(Base, table=True):
@@ -272,22 +239,22 @@ class OfferTable(Base, table=True):
         Index("ix_offers_open", "until_us", postgresql_where=text("state = 'open'")),
     )
 
-    offer_id: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
-    position: int = Field(sa_column=_number())
-    profile_id: str = Field(sa_column=_text())
-    state: str = Field(sa_column=_text())
-    treatment: str = Field(sa_column=_text())
-    promotion_id: str = Field(sa_column=_text())
+    offer_id: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())
+    position: int = Field(sa_column=number())
+    profile_id: str = Field(sa_column=words())
+    state: str = Field(sa_column=words())
+    treatment: str = Field(sa_column=words())
+    promotion_id: str = Field(sa_column=words())
     promotion_version: int = Field(sa_column=Column(Integer, nullable=False))
-    decision_id: str = Field(sa_column=_text())
-    cause_event_id: str = Field(sa_column=_text())
-    brand_id: str = Field(sa_column=_text())
-    market: str = Field(sa_column=_text())
-    since_us: int = Field(sa_column=_number())
-    until_us: int = Field(sa_column=_number())
-    created_us: int = Field(sa_column=_number())
-    permission: bytes = Field(sa_column=_bytes())
+    decision_id: str = Field(sa_column=words())
+    cause_event_id: str = Field(sa_column=words())
+    brand_id: str = Field(sa_column=words())
+    market: str = Field(sa_column=words())
+    since_us: int = Field(sa_column=number())
+    until_us: int = Field(sa_column=number())
+    created_us: int = Field(sa_column=number())
+    permission: bytes = Field(sa_column=binary())
     """The gate's answer, as the contract's message."""
 
 
@@ -296,5 +263,5 @@ class RiskTable(Base, table=True):
 
     __tablename__ = "risks"
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())

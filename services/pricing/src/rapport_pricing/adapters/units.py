@@ -15,6 +15,7 @@ from rapport_chassis.failpoints import failpoint
 
 from rapport_pricing.adapters import catalogue, history, journal, offer_rows, offers, redemptions
 from rapport_pricing.adapters.catalogue import CatalogueUnit
+from rapport_pricing.adapters.learning import LearningUnit
 from rapport_pricing.adapters.offers import OfferUnit
 from rapport_pricing.adapters.reservations import commit_use
 from rapport_pricing.adapters.reviews import ReviewStore
@@ -102,6 +103,11 @@ class Unit:
     ) -> Sequence[Version]:
         """Return versions by name and version, those after the given one."""
         return await _STORES[kind].list(self.connection, thing_id=name, state=state or "", after=after, limit=limit)
+
+    @property
+    def learning(self) -> LearningUnit:
+        """What was learned of prices."""
+        return LearningUnit(self.connection)
 
     @property
     def reviews(self) -> ReviewStore:

@@ -65,6 +65,7 @@ class Wish(NamedTuple):
         expected_version: The version it replaces; None for whichever there is.
         promotion_id: The public promotion it belongs to; empty for a regular price.
         exactly: Whether another price than the one wished is not wanted.
+        settled: Where it is wished to learn: what protected customers pay.
     """
 
     key: Key
@@ -74,6 +75,25 @@ class Wish(NamedTuple):
     expected_version: int | None = None
     promotion_id: str = ""
     exactly: bool = False
+    settled: int | None = None
+
+
+class Guarded(NamedTuple):
+    """A wish as the guardrails allow it, not published yet, and what it was made from.
+
+    Attributes:
+        published: What would be published.
+        last: The price it would replace; None for the first.
+        price: The same as prices of the market are published: with tax or without.
+        history: Of the listing.
+        law: What holds for it.
+    """
+
+    published: Published
+    last: PriceVersion | None
+    price: int
+    history: PriceHistory
+    law: Law
 
 
 class Laws(Protocol):
@@ -119,7 +139,7 @@ async def count_stock(catalogue: Catalogue, counted: Stock) -> Stock:
     Raises:
         RapportError: LISTING_NOT_FOUND.
     """
-    await _listing(catalogue, counted.key)
+    await listing_of(catalogue, counted.key)
     before = await catalogue.stock(counted.key)
     if before is not None and counted.occurred_us < before.occurred_us:
         return before
@@ -135,10 +155,26 @@ async def publish(catalogue: Catalogue, laws: Laws, wish: Wish) -> Published:
     """Publish the nearest price to the one wished that law, cost, contract, cadence and strategy allow.
 
     Raises:
+        RapportError: As `guard`.
+    """
+    return await put_in_force(catalogue, await guard(catalogue, laws, wish))
+
+
+async def put_in_force(catalogue: Catalogue, guarded: Guarded) -> Published:
+    """Publish what the guardrails allowed in the same transaction."""
+    published, last, _, history, law = guarded
+    await catalogue.publish(published, last, _prior(published.price, history, law))
+    return published
+
+
+async def guard(catalogue: Catalogue, laws: Laws, wish: Wish) -> Guarded:
+    """Return the nearest price to the one wished that is allowed, without publishing it.
+
+    Raises:
         RapportError: LISTING_NOT_FOUND, PRODUCT_PAUSED, MARKET_NOT_DECLARED, CURRENCY_MISMATCH,
             PRICE_VERSION_CONFLICT, GUARDRAILS_CONTRADICT, PRICE_INVALID.
     """
-    product, listing = await _listing(catalogue, wish.key)
+    product, listing = await listing_of(catalogue, wish.key)
     if product.state is not ProductState.ON_SALE:
         raise ERRORS.error("PRODUCT_PAUSED", "the product is not sold at the moment", field="product_id")
     rulebook = await catalogue.rulebook()
@@ -154,8 +190,12 @@ async def publish(catalogue: Catalogue, laws: Laws, wish: Wish) -> Published:
     policy = rulebook.policy(product.product_id, product.category, product.brand_id, market.name)
     law = laws.at(market.name, product.category, at_us)
     published = _guarded(wish, listing, market, policy, law, history, at_us, version + 1)
-    await catalogue.publish(published, last, _prior(published.price, history, law))
-    return published
+    return Guarded(published, last, published_at(published.price, market), history, law)
+
+
+def published_at(price: PriceVersion, market: Market) -> int:
+    """Return a price as prices of its market are published: with tax or without."""
+    return price.gross if market.tax.included else price.net
 
 
 def _guarded(
@@ -174,7 +214,10 @@ def _guarded(
         rule = guarded.binding or "the endings of the policy"
         raise ERRORS.error("GUARDRAILS_CONTRADICT", f"the price would be moved by {rule}", metadata={"rule": rule})
     amounts = taxed(guarded.price, listing.tax_ppm, market.tax)
-    price = PriceVersion(version, amounts.net, amounts.gross, market.currency, at_us, wish.cause, wish.promotion_id)
+    settled = wish.settled if wish.settled is not None and wish.settled < guarded.price else None
+    price = PriceVersion(
+        version, amounts.net, amounts.gross, market.currency, at_us, wish.cause, wish.promotion_id, settled
+    )
     return Published(wish.key, price, guarded.binding, explain_guarded(guarded))
 
 
@@ -201,7 +244,12 @@ def check_currency(rulebook: Rulebook, markets: Collection[str], currency: str) 
             raise ERRORS.error("CURRENCY_MISMATCH", f"{name} is not sold in {currency}", field="terms")
 
 
-async def _listing(catalogue: Catalogue, key: Key) -> tuple[Product, Listing]:
+async def listing_of(catalogue: Catalogue, key: Key) -> tuple[Product, Listing]:
+    """Return a listing and its product.
+
+    Raises:
+        RapportError: LISTING_NOT_FOUND.
+    """
     product = (await catalogue.products([key.product_id])).get(key.product_id)
     if product is not None:
         for listing in product.listings:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from rapport_pricing.domain.endings import Ending
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.guardrails import Rule
+from rapport_pricing.domain.policy import PolicySettings
 from rapport_pricing.domain.promotions import Audience, Promotion, PromotionBook, Scope
 from rapport_pricing.domain.tax import TaxPolicy
 
@@ -37,6 +38,23 @@ class Market:
 
 
 @dataclass(frozen=True, slots=True)
+class Learning:
+    """How prices are learned.
+
+    Attributes:
+        settings: Of the policy.
+        lowest_ppm: Lowest price, of the one that learning began with.
+        highest_ppm: Highest price, of the same.
+        bought_within_us: How long somebody who saw a price has to buy.
+    """
+
+    settings: PolicySettings
+    lowest_ppm: int
+    highest_ppm: int
+    bought_within_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Guardrails of the products in a scope. Of several the one with the highest rank counts, of equals by name."""
 
@@ -46,6 +64,7 @@ class Policy:
     scope: Scope
     rules: tuple[Rule, ...]
     ending: Ending | None
+    learning: Learning | None = None
 
 
 Terms = Market | Policy | Promotion

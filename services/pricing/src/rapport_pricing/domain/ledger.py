@@ -42,6 +42,7 @@ class PriceVersion:
         since_us: From when it holds.
         cause: Why it was published.
         promotion_id: The public promotion it belongs to; empty for a regular price.
+        settled: Where it was published to learn: what protected customers pay, as prices of the market are published.
     """
 
     version: int
@@ -51,6 +52,7 @@ class PriceVersion:
     since_us: int
     cause: Cause
     promotion_id: str = ""
+    settled: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class News(IntEnum):
@@ -25,55 +25,86 @@ class News(IntEnum):
 
 
 class Count(NamedTuple):
-    """What a version has to show: visits at which it could be bought, and purchases that were kept."""
+    """What a version has to show.
+
+    Attributes:
+        shown: Visits at which it could be bought, and whose end is known.
+        sold: Purchases that were kept.
+        pending: Visits that may still end in a purchase.
+    """
 
     shown: int
     sold: int
+    pending: int = 0
+
+    @property
+    def heard(self) -> int:
+        """Visits at which it could be bought, whether or not their end is known."""
+        return self.shown + self.pending
+
+    def less(self, other: Count) -> Count:
+        """Return what came on top of an earlier count."""
+        return Count(self.shown - other.shown, self.sold - other.sold, self.pending - other.pending)
 
 
 _COUNTS = {
-    News.SEEN: Count(0, 0),
+    News.SEEN: Count(0, 0, 1),
     News.NOT_BOUGHT: Count(1, 0),
     News.SOLD_OUT: Count(0, 0),
     News.BOUGHT: Count(1, 1),
     News.RETURNED: Count(1, 0),
 }
-_NOTHING = Count(0, 0)
+NOTHING: Final = Count(0, 0)
 
 
-def change(before: News | None, heard: News) -> tuple[News, Count]:
+class Heard(NamedTuple):
+    """What is known of an exposure.
+
+    Attributes:
+        news: The highest so far.
+        reported: Whether somebody reported the exposure. A redemption alone is none: of those who did not buy nothing
+            would be heard, and everybody would seem to buy.
+    """
+
+    news: News
+    reported: bool = True
+
+
+def change(before: Heard | None, heard: Heard) -> tuple[Heard, Count]:
     """Return what is known of an exposure after news, and what this adds to the counts of its version.
 
     Args:
-        before: Highest news so far; None for the first.
+        before: What was known; None for nothing.
         heard: The news. SEEN is pending until the time to buy is over, when the caller tells NOT_BOUGHT.
     """
-    if before is not None and heard <= before:
-        return before, _NOTHING
-    was = _COUNTS[before] if before is not None else _NOTHING
-    now = _COUNTS[heard]
-    return heard, Count(now.shown - was.shown, now.sold - was.sold)
+    after = heard if before is None else Heard(max(before.news, heard.news), before.reported or heard.reported)
+    return after, _count(after).less(NOTHING if before is None else _count(before))
 
 
 class Outcome(NamedTuple):
-    """News of one exposure."""
+    """News of one exposure of one version."""
 
     exposure_id: str
     version: int
     news: News
+    reported: bool = True
 
 
 @dataclass(slots=True)
 class Fold:
     """All that was heard of one product's exposures; the same set of outcomes makes the same fold, in any order."""
 
-    known: dict[str, News] = field(default_factory=dict)
+    known: dict[tuple[int, str], Heard] = field(default_factory=dict)
     counts: dict[int, Count] = field(default_factory=dict)
 
     def hear(self, outcomes: Iterable[Outcome]) -> None:
         """Fold outcomes in."""
-        for exposure_id, version, heard in outcomes:
-            news, added = change(self.known.get(exposure_id), heard)
-            self.known[exposure_id] = news
-            shown, sold = self.counts.get(version, _NOTHING)
-            self.counts[version] = Count(shown + added.shown, sold + added.sold)
+        for exposure_id, version, news, reported in outcomes:
+            key = version, exposure_id
+            self.known[key], added = change(self.known.get(key), Heard(news, reported))
+            shown, sold, pending = self.counts.get(version, NOTHING)
+            self.counts[version] = Count(shown + added.shown, sold + added.sold, pending + added.pending)
+
+
+def _count(heard: Heard) -> Count:
+    return _COUNTS[heard.news] if heard.reported else NOTHING

@@ -147,6 +147,13 @@ class Policy:
             sold[version.cell] += version.sold
         return fit(self.shapes, product.prior, product.level, shown, np.clip(sold, 0, shown))
 
+    def standing(self, product: Product, versions: Sequence[Version], price: int, *, explores: bool = False) -> Version:
+        """Return what is published at a price, with what is expected of it after versions."""
+        belief = self.believe(product, versions)
+        cell = self.cell_of(product, price)
+        chance, variance = _predict(belief, belief.chances(self.shapes)[:, cell])
+        return Version(cell, price, chance, variance, explores)
+
     def decide(self, product: Product, versions: Sequence[Version], stock: Stock | None = None) -> Decision:
         """Return the next version.
 

@@ -1,40 +1,37 @@
-"""rapport.pricing.v1.PricingService over gRPC: one service, answered by several parts."""
+"""A service of the contract over gRPC, answered by several parts."""
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import grpc
-from rapport.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from rapport_chassis.errors import CHASSIS_ERRORS
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-METHODS: Final = frozenset(pricing_pb2.DESCRIPTOR.services_by_name["PricingService"].methods_by_name)
-"""The names of its methods."""
 
-
-def servicer_of(*parts: object) -> pricing_pb2_grpc.PricingServiceServicer:
+def servicer_of(base: Any, service: ServiceDescriptor, *parts: object) -> Any:
     """Return what hands each call to the part that has its method; a method that no part has is UNIMPLEMENTED.
 
     Args:
+        base: The generated class.
+        service: The service.
         parts: Each has some of the methods, under their names in the contract.
 
     Raises:
         ValueError: Two parts have one method, or a part has none.
     """
-    methods: dict[str, object] = {name: staticmethod(_unknown) for name in METHODS}
+    names = frozenset(service.methods_by_name)
+    methods: dict[str, object] = {name: staticmethod(_unknown) for name in names}
     answered: set[str] = set()
     for part in parts:
-        mine = METHODS & vars(type(part)).keys()
+        mine = names & vars(type(part)).keys()
         if not mine or mine & answered:
             raise ValueError(f"{type(part).__name__} has no method of its own, or another part's")
         methods |= {name: getattr(part, name) for name in mine}
         answered |= mine
-    made: type[pricing_pb2_grpc.PricingServiceServicer] = type(
-        "PricingServicer", (pricing_pb2_grpc.PricingServiceServicer,), methods
-    )
-    return made()
+    return type(service.name, (base,), methods)()
 
 
 async def _unknown(request: object, context: Context) -> NoReturn:

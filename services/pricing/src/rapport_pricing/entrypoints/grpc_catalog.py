@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import Message
-from rapport.pricing.v1 import authored_pb2, catalog_pb2, catalog_pb2_grpc, product_pb2
+from rapport.pricing.v1 import authored_pb2, catalog_pb2, product_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, actor, author
@@ -50,7 +50,7 @@ _NEWEST: Final = 2**62
 
 
 @dataclass(frozen=True)
-class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
+class CatalogDesk:
     """Products are kept by their callers; what is authored is drafted by a caller and decided upon by an operator.
 
     Attributes:

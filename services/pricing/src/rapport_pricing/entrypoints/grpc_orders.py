@@ -20,6 +20,7 @@ from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.redeeming import Order, basket_of, check, paid_uses, settled
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.times import micros_of, moment_of
+from rapport_pricing.domain.baskets import Part
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.quotes import Settled
 from rapport_pricing.entrypoints.ports import Journal, Unit, Verifies
@@ -126,6 +127,9 @@ class Orders:
         if fact_id:
             decisions = tuple(each.decision_id for each in offers)
             await self._tell(unit, document, order, paid, fact_id, decisions)
+        sold = _sold(document, paid, order.at_us)
+        if sold:
+            await unit.report(sold, self.clock.now())
         return answer
 
     async def _tell(
@@ -140,6 +144,26 @@ class Orders:
 
 def _used() -> Exception:
     return ERRORS.error("QUOTE_REDEEMED", "the quote was used in another order", field="quote")
+
+
+def _sold(document: Document, paid: Settled, at_us: int) -> list[tuple[object, ...]]:
+    """Return what a redemption says of published prices: of lines that nothing was taken off."""
+    return [
+        (
+            f"@{document.quote_id}/{place}",
+            document.quote_id,
+            line.product_id,
+            line.variant_id,
+            document.market,
+            line.price_version,
+            pricing_pb2.OUTCOME_KIND_BOUGHT,
+            line.quantity,
+            document.quote_id,
+            at_us,
+        )
+        for place, (line, _, parts) in enumerate(paid.basket.lines)
+        if all(part.part in (Part.PUBLISHED, Part.TAX) for part in parts)
+    ]
 
 
 def _row(outcome: pricing_pb2.Outcome) -> tuple[object, ...]:

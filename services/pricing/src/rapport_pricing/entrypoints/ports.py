@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +13,7 @@ from rapport_chassis.events.envelope import Event
 
 from rapport_pricing.app.catalogue import Catalogue
 from rapport_pricing.app.decisions import Kept, Redeemed, Redemption
+from rapport_pricing.app.learned import Learner, Ledger
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.offer_terms import StoredOffer
 from rapport_pricing.app.offers import OfferBook
@@ -22,7 +23,9 @@ from rapport_pricing.app.reviews import Reviews
 from rapport_pricing.app.rules import Kind, Terms
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
+from rapport_pricing.domain.outcomes import Count
 from rapport_pricing.domain.promotions import Caps, Promotion
+from rapport_pricing.domain.steering import Steering
 
 
 class Offers(OfferBook, Protocol):
@@ -30,6 +33,26 @@ class Offers(OfferBook, Protocol):
 
     async def use(self, offer: StoredOffer, caps: Caps) -> None:
         """Use an offer, once."""
+        ...
+
+
+class Learning(Ledger, Protocol):
+    """What was learned of prices, in a transaction."""
+
+    async def learner(self, key: Key, *, hold: bool = False) -> Learner | None:
+        """Return where learning stands; None if nothing was ever heard of the listing."""
+        ...
+
+    async def steer(self, key: Key, steering: Steering) -> None:
+        """Say who decides."""
+        ...
+
+    async def waiting(self) -> int:
+        """Return how many outcomes are not folded in yet."""
+        ...
+
+    async def folded_again(self, key: Key, price_versions: Sequence[int]) -> Mapping[int, Count]:
+        """Return counts made anew from every outcome, in another order."""
         ...
 
 
@@ -76,6 +99,11 @@ class Unit(Protocol):
         self, kind: Kind, name: str, state: VersionState | None, after: tuple[str, int], limit: int
     ) -> Sequence[Version]:
         """Return versions by name and version, those after the given one."""
+        ...
+
+    @property
+    def learning(self) -> Learning:
+        """What was learned of prices."""
         ...
 
     @property

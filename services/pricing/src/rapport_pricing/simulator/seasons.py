@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from rapport_pricing.domain.demand import Floats, Level, pooled_level, pooled_prior
-from rapport_pricing.domain.outcomes import Count, Fold, News, Outcome
+from rapport_pricing.domain.outcomes import NOTHING, Fold, News, Outcome
 from rapport_pricing.domain.policy import Stock
 from rapport_pricing.simulator.demand import Demand
 from rapport_pricing.simulator.playing import play
@@ -61,9 +61,8 @@ class DistantSeller(Seller):
 
     def publish(self) -> None:
         """Take over what was heard, then decide as ever."""
-        nothing = Count(0, 0)
         for place, version in enumerate(self.versions):
-            shown, sold = self._fold.counts.get(self._first + place, nothing)
+            shown, sold, _ = self._fold.counts.get(self._first + place, NOTHING)
             self.versions[place] = replace(version, shown=shown, sold=sold)
         before, known = len(self.versions), len(self.shifts)
         super().publish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from google.type import money_pb2
@@ -10,13 +11,14 @@ from rapport.pricing.v1 import authored_pb2, catalog_pb2
 from rapport_chassis.authored import Version, VersionState
 from rapport_chassis.times import duration, moment, stamp
 
-from rapport_pricing.app.rules import Kind, Market, Policy, Terms
+from rapport_pricing.app.rules import Kind, Learning, Market, Policy, Terms
 from rapport_pricing.app.stored import SECOND_US
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.domain.endings import Ending
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.guardrails import Quantity, Rule, Side
-from rapport_pricing.domain.money import Rounding, exponent_of
+from rapport_pricing.domain.money import PPM, Rounding, exponent_of
+from rapport_pricing.domain.policy import PolicySettings
 from rapport_pricing.domain.promotions import Audience, Benefit, Caps, Promotion, Scope
 from rapport_pricing.domain.tax import TaxPoint, TaxPolicy
 from rapport_pricing.translate.money import money_of
@@ -75,6 +77,9 @@ _BENEFITS: Final = {
     "price_each": Benefit.PRICE_EACH,
     "amount_basket": Benefit.AMOUNT_BASKET,
 }
+_DAY_S: Final = 86_400.0
+_LOWEST_PPM: Final = 600_000
+_HIGHEST_PPM: Final = 1_500_000
 _QUOTE_VALID_US: Final = 15 * 60 * SECOND_US
 _MESSAGES: Final[dict[Kind, Callable[[], AnyTerms]]] = {
     Kind.MARKET: authored_pb2.MarketTerms,
@@ -165,7 +170,29 @@ def _policy(name: str, version: int, message: authored_pb2.PricePolicyTerms) -> 
     names = {each.rule_id for each in rules}
     if len(names) != len(rules) or any(each.startswith("law.") for each in names):
         raise ERRORS.error("GUARDRAIL_INVALID", "a rule occurs twice, or is named like a law", field="terms.rules")
-    return Policy(name, version, message.rank, _scope(message.scope), rules, ending)
+    learning = _learning(message.learning) if message.HasField("learning") else None
+    return Policy(name, version, message.rank, _scope(message.scope), rules, ending, learning)
+
+
+def _learning(message: authored_pb2.LearningTerms) -> Learning:
+    usual = PolicySettings()
+    within = duration(message.bought_within).total_seconds() if message.HasField("bought_within") else _DAY_S
+    lowest, highest = message.lowest_ppm or _LOWEST_PPM, message.highest_ppm or _HIGHEST_PPM
+    if not lowest <= PPM <= highest:
+        raise ERRORS.error(
+            "GUARDRAIL_INVALID", "the price that learning begins with is allowed", field="terms.learning"
+        )
+    return Learning(
+        replace(
+            usual,
+            hold=message.hold_visits or usual.hold,
+            explore_share=message.explore_ppm / PPM if message.HasField("explore_ppm") else usual.explore_share,
+            forgo=message.forgo_ppm / PPM if message.HasField("forgo_ppm") else usual.forgo,
+        ),
+        lowest,
+        highest,
+        round(within * SECOND_US),
+    )
 
 
 def _rule(message: authored_pb2.PriceRule) -> Rule:

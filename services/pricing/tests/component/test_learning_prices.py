@@ -1,0 +1,193 @@
+"""Prices are learned while they sell: within the guardrails, once for every outcome, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from pricing_desk import Desk, minor, money, outcome, refused, request_id
+from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, learning_pb2, pricing_pb2, product_pb2
+from rapport_chassis.ids import new_id
+from rapport_chassis.times import stamp
+from rapport_testing.waiting import eventually
+
+SEEN, BOUGHT = pricing_pb2.OUTCOME_KIND_SEEN, pricing_pb2.OUTCOME_KIND_BOUGHT
+NOT_BOUGHT, RETURNED = pricing_pb2.OUTCOME_KIND_NOT_BOUGHT, pricing_pb2.OUTCOME_KIND_RETURNED
+HOLD = 20
+
+
+def rate(rule_id: str, side: authored_pb2.RuleSide.ValueType, percent: int) -> authored_pb2.PriceRule:
+    return authored_pb2.PriceRule(
+        rule_id=rule_id,
+        tier=product_pb2.RULE_TIER_RATE,
+        side=side,
+        of=authored_pb2.RULE_QUANTITY_PUBLISHED,
+        numerator=percent,
+        denominator=100,
+    )
+
+
+RULES = [
+    rate("rate.fall", authored_pb2.RULE_SIDE_FLOOR, 97),
+    rate("rate.rise", authored_pb2.RULE_SIDE_CEILING, 103),
+]
+
+
+async def learned(desk: Desk, price: int, cost: int, **terms: Any) -> product_pb2.Product:
+    """A product whose price is learned, at most 3 % a step."""
+    category = f"c{request_id()[:8]}"
+    scope = authored_pb2.TermsScope(categories=[category])
+    learning = authored_pb2.LearningTerms(hold_visits=HOLD, **terms)
+    await desk.rule(f"learn-{category}", *RULES, scope=scope, rank=5, learning=learning)
+    return await desk.sold(price, cost, category=category)
+
+
+async def history(desk: Desk, made: product_pb2.Product) -> list[product_pb2.PublishedPrice]:
+    request = catalog_pb2.GetPriceHistoryRequest(product_id=made.product_id, market="DE", page_size=500)
+    return list(reversed((await desk.shop.GetPriceHistory(request)).prices))
+
+
+async def settled(desk: Desk, made: product_pb2.Product, turn: int) -> learning_pb2.PriceLearning:
+    """Where learning stands once everything was folded in and a turn was taken."""
+
+    async def there() -> Any:
+        found = await desk.learning(made)
+        return found if found.turn >= turn and not found.waiting else None
+
+    found: learning_pb2.PriceLearning = await eventually(there, timeout_s=20)
+    return found
+
+
+async def season(desk: Desk, made: product_pb2.Product, turns: int, chance: Any) -> learning_pb2.PriceLearning:
+    """Sell through the public client for some turns: late, twice and out of order."""
+    draw, late = random.Random(3), []
+    await desk.report(outcome(made, 1, new_id("touchpoint"), SEEN))
+    found = await settled(desk, made, 1)
+    for turn in range(2, turns + 2):
+        version = found.price_version
+        price = minor((await history(desk, made))[-1].gross)
+        heard = []
+        for _ in range(HOLD):
+            view = new_id("touchpoint")
+            heard.append(outcome(made, version, view, SEEN))
+            late.append(outcome(made, version, view, BOUGHT if draw.random() < chance(price) else NOT_BOUGHT))
+        draw.shuffle(late)
+        heard += late[: len(late) * 3 // 4]
+        late = late[len(late) * 3 // 4 :]
+        heard += draw.sample(heard, 5)
+        await desk.report(*heard)
+        found = await settled(desk, made, turn)
+    await desk.report(*late)
+    return found
+
+
+async def test_a_price_walks_to_what_earns_more_within_the_guardrails_and_replays_bit_for_bit(desk: Desk) -> None:
+    made = await learned(desk, 1200, 700)  # costs 8.33 with tax
+
+    def chance(price: int) -> float:
+        return 1 / (1 + math.exp((price - 1700) / 120))
+
+    await season(desk, made, 10, chance)
+    prices = [minor(each.gross) for each in await history(desk, made)]
+    assert len(prices) > 4
+    assert prices[-1] > 1200
+    for before, after in pairwise(prices):
+        assert 0.97 <= after / before <= 1.03
+    assert {each.cause for each in (await history(desk, made))[1:]} == {events_pb2.PRICE_CAUSE_LEARNED}
+
+    async def folded() -> Any:
+        found = await desk.learning(made, refold=True)
+        return found if found.shown == 10 * HOLD and not found.waiting else None
+
+    found = await eventually(folded, timeout_s=20)
+    assert found.refolds
+    assert 0 < found.sold < found.shown
+    terms = authored_pb2.PricePolicyTerms(rules=[rate("rate.still", authored_pb2.RULE_SIDE_EXACT, 100)])
+    request = learning_pb2.ReplayPolicyRequest(product_id=made.product_id, market="DE", terms=terms)
+    still = await desk.office.ReplayPolicy(request)
+    assert (still.visits, still.changes_would_be, still.prices[-1].binding_rule) == (found.shown, 0, "rate.still")
+    assert minor(still.contribution_would_be) < minor(still.contribution_was)
+    assert len(await history(desk, made)) == len(prices)
+
+
+async def test_a_price_that_is_paused_stays_and_one_that_is_pinned_goes_there_step_by_step(desk: Desk) -> None:
+    made = await learned(desk, 1200, 700)
+
+    async def steer(mode: learning_pb2.SteeringMode.ValueType, **fields: Any) -> learning_pb2.PriceLearning:
+        return await desk.office.SteerPrice(
+            learning_pb2.SteerPriceRequest(
+                request_id=request_id(), product_id=made.product_id, market="DE", mode=mode, reason="sale", **fields
+            )
+        )
+
+    async def sell(version: int, kind: pricing_pb2.OutcomeKind.ValueType) -> None:
+        await desk.report(*(outcome(made, version, new_id("touchpoint"), kind) for _ in range(HOLD)))
+
+    with refused("PRICE_INVALID", "pinned"):
+        await steer(learning_pb2.STEERING_MODE_PINNED)
+    await steer(learning_pb2.STEERING_MODE_PAUSED)
+    await sell(1, BOUGHT)
+    await settled(desk, made, 1)
+    await sell(1, BOUGHT)
+
+    async def counted() -> bool:
+        found = await desk.learning(made)
+        return found.shown == 2 * HOLD and not found.waiting
+
+    await eventually(counted, timeout_s=20)
+    assert len(await history(desk, made)) == 1
+    assert (await steer(learning_pb2.STEERING_MODE_PINNED, pinned=money(1180))).pinned == money(1180)
+    await settled(desk, made, 2)
+    await sell((await history(desk, made))[-1].version, NOT_BOUGHT)
+    prices = [minor(each.gross) for each in await history(desk, made)]
+    assert prices == [1200, 1180]
+
+
+async def test_who_saw_a_price_and_did_not_buy_in_time_counts_as_not_having_bought(desk: Desk) -> None:
+    made = await learned(desk, 1200, 700, bought_within={"seconds": 1})
+    quote = await desk.quote((made, 1))
+    shown = [outcome(made, 1, f"view-{at}", SEEN) for at in range(3)]
+    of_quote = outcome(made, 1, "unused", SEEN)
+    of_quote.quote_id = quote.quote_id
+    await desk.report(*shown, of_quote)
+    unseen = await desk.quote((made, 1))
+    await desk.redeem(quote)
+    await desk.redeem(unseen)  # nobody reported that it was shown: it says nothing
+
+    async def lapsed() -> Any:
+        found = await desk.learning(made, refold=True)
+        return found if found.shown == 4 and not found.waiting else None
+
+    found = await eventually(lapsed, timeout_s=20)
+    assert (found.sold, found.refolds) == (1, True)
+    await desk.report(outcome(made, 1, "view-0", BOUGHT), outcome(made, 1, "view-1", RETURNED))
+
+    async def later() -> bool:
+        found = await desk.learning(made, refold=True)
+        return (found.shown, found.sold, found.refolds) == (4, 2, True)
+
+    await eventually(later, timeout_s=20)
+
+
+async def test_scarce_stock_raises_the_price_and_says_so(desk: Desk) -> None:
+    made = await learned(desk, 1200, 700)
+    now = datetime.now(UTC)
+    await desk.office.UpdateInventory(
+        catalog_pb2.UpdateInventoryRequest(
+            request_id=request_id(),
+            product_id=made.product_id,
+            market="DE",
+            quantity=5,
+            expected_at=stamp(now + timedelta(days=30)),
+            occurred_at=stamp(now),
+        )
+    )
+    await desk.report(outcome(made, 1, new_id("touchpoint"), SEEN))
+    await settled(desk, made, 1)
+    await desk.report(*(outcome(made, 1, new_id("touchpoint"), BOUGHT) for _ in range(HOLD)))
+    found = await settled(desk, made, 2)
+    (_, raised) = await history(desk, made)
+    assert (found.run_out, raised.cause, minor(raised.gross)) == (True, events_pb2.PRICE_CAUSE_STOCK, 1236)
