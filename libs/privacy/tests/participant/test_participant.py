@@ -339,7 +339,7 @@ async def test_an_event_that_is_not_published_yet_holds_its_erasure_back_and_no_
     assert await kinds(store) == [TaskKind.PROBE, TaskKind.ERASE]
 
 
-@pytest.mark.parametrize("where", ["acting", "acted", "published_erased", "answering"])
+@pytest.mark.parametrize("where", ["acting", "acted", "purged", "published_erased", "answering"])
 async def test_an_erasure_that_is_cut_off_anywhere_is_done_and_told_once(
     store: Database, participant: Participant, where: str
 ) -> None:

@@ -42,7 +42,7 @@ async def rows(
 
 
 def plain(value: Any) -> Any:
-    """Return a value of the database as JSON can hold it: times, ids and decimals as text, bytes as hexadecimal digits."""
+    """Return a value of the database as JSON can hold it: times, ids and decimals as text, bytes in hexadecimal."""
     match value:
         case datetime() | date():
             return value.isoformat()

@@ -196,6 +196,12 @@ class Holding(ABC):
     async def erase(self, connection: Connection, subject: Subject) -> Answer:
         """Delete all that no exception and no hold (`subject.held_in`) keeps, whatever is derived from it included."""
 
+    async def purge(self, subject: Subject) -> None:  # noqa: B027 - most keep nothing there
+        """Destroy what lies outside of the database (keys, files): an erasure is committed, and answered after this.
+
+        Called again after a kill: what is to be destroyed is noted in the transaction of the erasure.
+        """
+
     async def freeze(self, connection: Connection, subject: Subject) -> Answer:
         """Hold everything of the subject still. The ids are noted as frozen anyway: `living.frozen`."""
         return await self.count(connection, subject)

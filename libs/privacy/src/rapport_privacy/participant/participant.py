@@ -113,6 +113,8 @@ class Participant:
                 if task.answer is None and not await self._first(connection, task, known):
                     return True
             failpoint("privacy.acted")
+            await self._holding.purge(task.subject)
+            failpoint("privacy.purged")
             if not await self._erase_published(task):
                 self._later.add(task.task_id)  # an event about the person is not published yet: others first
                 return True
