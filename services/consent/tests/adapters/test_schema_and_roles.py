@@ -10,7 +10,7 @@ from consent_desk import CONSENT
 from psycopg import errors
 from rapport_chassis.database.migrate import check_drift, pending
 from rapport_chassis.settings import DatabaseSettings
-from rapport_consent.adapters.tables import Base
+from rapport_consent.adapters.tables_requests import PrivacyRequestTable
 
 ROW = "INSERT INTO ledger (position, epoch, recorded_at, reference, named_id, kind) VALUES"
 
@@ -23,7 +23,7 @@ def serving(settings: DatabaseSettings) -> Iterator[psycopg.Connection]:
 
 
 def test_migrations_make_what_the_model_declares(settings: DatabaseSettings) -> None:
-    assert check_drift(settings, Base.metadata) == []
+    assert check_drift(settings, PrivacyRequestTable.metadata) == []
     assert pending(settings, CONSENT.migrations) == []
 
 

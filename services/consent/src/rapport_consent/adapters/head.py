@@ -72,6 +72,18 @@ async def read(connection: Connection) -> LedgerHead:
     return LedgerHead(epoch, position)
 
 
+async def committed(connection: Connection) -> LedgerHead:
+    """Return the head as the caller's transaction sees it; whoever writes looks at the timeline himself.
+
+    Raises:
+        RuntimeError: The ledger was not migrated.
+    """
+    row = await (await connection.execute("SELECT epoch, position FROM ledger_head")).fetchone()
+    if row is None:
+        raise RuntimeError("the ledger has no head: it was not migrated")
+    return LedgerHead(*row)
+
+
 async def _renew(connection: Connection) -> str | None:
     row = await (await connection.execute(_RENEW)).fetchone()
     return row[0] if row else None

@@ -111,7 +111,7 @@ class VaultTable(Base, table=True):
     request_id: str = _key()
     sealed: bytes = _bytes()
     notification_id: str | None = Field(sa_column=Column(Text))
-    """The one notification that was given the address."""
+    """The notification that was given the address last."""
 
 
 class CodeTable(Base, table=True):
@@ -135,6 +135,7 @@ class HoldTable(Base, table=True):
     """Legal holds."""
 
     __tablename__ = "privacy_holds"
+    __table_args__: ClassVar[Any] = (Index("uq_privacy_holds_task_request_id", "task_request_id", unique=True),)
 
     hold_id: str = _key()
     task_request_id: str = _text()

@@ -36,7 +36,7 @@ ERRORS: Final = ErrorTable(
         Reason("EPOCH_UNKNOWN", "FAILED_PRECONDITION", False, "The position belongs to another life of the ledger."),
         Reason("IMPORT_HEADER_MISSING", "INVALID_ARGUMENT", False, "An import opens with one header."),
         Reason("ROW_ALREADY_IMPORTED", "ALREADY_EXISTS", False, "The row was imported before."),
-        Reason("LOG_INDEX_UNKNOWN", "NOT_FOUND", False, "The transparency log has no such entry, or what opens it is destroyed."),
+        Reason("LOG_INDEX_UNKNOWN", "NOT_FOUND", False, "The log has no such entry, or what opens it is gone."),
         Reason("LOG_SIZE_UNKNOWN", "INVALID_ARGUMENT", False, "The transparency log never had this size."),
         Reason("LETTER_INCOMPLETE", "FAILED_PRECONDITION", False, "The letter lacks what it may not be sent without."),
         Reason("LETTER_PLACE_UNKNOWN", "INVALID_ARGUMENT", False, "The letter cannot be edited at this place."),

@@ -64,12 +64,10 @@ class Clocks:
             span = clock.extended if extended and clock.extended is not None else clock.answer
             found.append(Due(each.right, deadline(received, span, calendar, clock, pauses), extended))
         acknowledged = any(letter.kind == "RECEIPT" for letter in request.letters)
-        confirming = {
-            clock.acknowledge: clock for clock in (pack.rights[each.right].clock for each in request.rights)
-        }
-        for span, clock in confirming.items():
-            if span is not None and not acknowledged:
-                found.append(Due(None, deadline(received, span, calendar, clock)))
+        confirming = {clock.acknowledge: clock for clock in (pack.rights[each.right].clock for each in request.rights)}
+        for confirm, clock in confirming.items():
+            if confirm is not None and not acknowledged:
+                found.append(Due(None, deadline(received, confirm, calendar, clock)))
         return tuple(sorted(found, key=lambda due: due.deadline.due_on or date.max))
 
     def may_extend(self, request: Request, pack: RulePack, told_on: date) -> bool:

@@ -93,6 +93,7 @@ def verify(request: Request, verification: Verification, profile_id: str, pack: 
         verifications=(*request.verifications, verification),
         profile_id=profile_id or request.profile_id,
         records=() if moved else request.records,
+        searched=request.searched and not moved,
         identity_queries=queries,
     )
     if shown.assurance >= needed_assurance(shown, pack):
@@ -135,7 +136,7 @@ def reopen_subject(request: Request) -> Request:
     """Return a request whose person was merged or split before approval: the records are to be looked at again."""
     if request.state not in (RequestState.RECEIVED, RequestState.VERIFIED):
         return request
-    return replace(request, records=(), reopened=request.reopened + 1)
+    return replace(request, records=(), searched=False, reopened=request.reopened + 1)
 
 
 def approve(request: Request, actor: str, participants: Sequence[Participant], first_stage: str) -> Request:

@@ -36,10 +36,8 @@ class Stage(StrEnum):
     """The certificate is made of what participants answered."""
     RELEASE = "RELEASE"
     """What was held still is let go, where it was not erased."""
-    NOTIFY = "NOTIFY"
-    """The closing notice is handed over."""
     CLOSE = "CLOSE"
-    """Everybody is told, and the vault emptied."""
+    """Everybody is told: notification sends the closing notice, and the vault is emptied once it has its address."""
 
 
 _READING: Final = (Right.ACCESS, Right.PORTABILITY)
@@ -65,7 +63,7 @@ def needed(stage: Stage, request: Request) -> bool:
             return erases
         case Stage.RELEASE:
             return reads and not erases
-        case Stage.CAPTURE | Stage.NOTIFY | Stage.CLOSE:
+        case Stage.CAPTURE | Stage.CLOSE:
             return True
 
 

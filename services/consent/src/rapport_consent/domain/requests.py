@@ -1,4 +1,4 @@
-"""A privacy request: what is asked, by whom, about whom, how far it has come. `request_rules` says what may come next."""
+"""A privacy request: what is asked, by whom, about whom, how far it has come. What may come next: `request_rules`."""
 
 from __future__ import annotations
 
@@ -275,6 +275,9 @@ class Request:
         position: Position of its fences; 0 before.
         closed_at: When it was closed.
         reopened: How often a merge or split reopened the subject.
+        searched: Whether identity was asked whom it is about.
+        pending: Letters that are to be handed over, as codes.
+        stuck: Why the last turn at it failed, as a code; empty if it did not.
     """
 
     id: str
@@ -306,6 +309,9 @@ class Request:
     position: int = 0
     closed_at: datetime | None = None
     reopened: int = 0
+    searched: bool = False
+    pending: tuple[str, ...] = ()
+    stuck: str = ""
 
     @property
     def is_open(self) -> bool:

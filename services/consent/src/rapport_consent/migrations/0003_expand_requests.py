@@ -26,7 +26,7 @@ CREATE TABLE privacy_requests (
         'CANCELLED'))
 );
 CREATE INDEX ix_privacy_requests_look_at ON privacy_requests (look_at) WHERE look_at IS NOT NULL;
-CREATE INDEX ix_privacy_requests_due_on ON privacy_requests (due_on, request_id);
+CREATE INDEX ix_privacy_requests_due_on_request_id ON privacy_requests (due_on, request_id);
 CREATE INDEX ix_privacy_requests_profile_id ON privacy_requests (profile_id) WHERE profile_id <> '';
 
 CREATE TABLE privacy_active_rights (
@@ -93,6 +93,7 @@ CREATE TABLE privacy_holds (
     CONSTRAINT pk_privacy_holds PRIMARY KEY (hold_id)
 );
 CREATE INDEX ix_privacy_holds_profile_id ON privacy_holds (profile_id);
+CREATE UNIQUE INDEX uq_privacy_holds_task_request_id ON privacy_holds (task_request_id);
 
 CREATE TABLE privacy_packages (
     request_id text NOT NULL,

@@ -1,0 +1,156 @@
+"""What participants of a privacy request are asked, what they answer, and what is still missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Final
+
+from rapport_consent.domain.requests import Participant, ParticipantKind
+
+
+class TaskKind(IntEnum):
+    """What a task asks. Numbers are those of rapport.common.v1.PrivacyTaskKind."""
+
+    FREEZE = 1
+    ACCESS = 2
+    ERASE = 3
+    RECTIFY = 4
+    RELEASE = 5
+    PROBE = 6
+    HOLD = 7
+    UNHOLD = 8
+
+
+class TaskOutcome(IntEnum):
+    """How a task ended. Numbers are those of rapport.common.v1.PrivacyTaskOutcome."""
+
+    DONE = 1
+    PARTIAL = 2
+    NOTHING_HELD = 3
+    FAILED = 4
+
+
+RETRY_AFTER: Final = timedelta(seconds=30)
+"""How long after a failure a participant is asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCount:
+    """What was done in one store: records found, and acted upon."""
+
+    store: str
+    found: int
+    acted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Records that were kept: where, how many, why, and until when if that is known."""
+
+    store: str
+    count: int
+    ground: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAnswer:
+    """What a participant answered.
+
+    Attributes:
+        task_id: The task.
+        participant: Who.
+        outcome: How it ended.
+        completed_at: When it was done.
+        stores: What was done, store by store.
+        kept: What was kept.
+        closure_ids: Every id of the person, from identity's freeze.
+        signed: The message as it was signed; from people, as it was confirmed.
+        kid: The key; empty from people.
+    """
+
+    task_id: str
+    participant: str
+    outcome: TaskOutcome
+    completed_at: datetime
+    stores: tuple[StoreCount, ...]
+    kept: tuple[Kept, ...]
+    closure_ids: tuple[str, ...]
+    signed: bytes
+    kid: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTask:
+    """What one participant was asked.
+
+    Attributes:
+        task_id: The task.
+        request_id: The request.
+        participant: Who.
+        participant_kind: How it is reached.
+        kind: What.
+        attempt: How often it was asked before.
+        asked_at: When.
+        due_at: When it is to be answered.
+        hold_id: The hold it is of; empty for none.
+        answer: What was answered; None while it is awaited.
+        answered_at: When the answer came.
+        confirmed_by: Who confirmed it, for people.
+    """
+
+    task_id: str
+    request_id: str
+    participant: str
+    participant_kind: ParticipantKind
+    kind: TaskKind
+    attempt: int
+    asked_at: datetime
+    due_at: datetime | None
+    hold_id: str = ""
+    answer: TaskAnswer | None = None
+    answered_at: datetime | None = None
+    confirmed_by: str = ""
+
+
+def latest(tasks: Iterable[AskedTask], kind: TaskKind) -> dict[str, AskedTask]:
+    """Return what each participant was asked last of a kind."""
+    found: dict[str, AskedTask] = {}
+    for task in tasks:
+        if task.kind is kind and (task.participant not in found or found[task.participant].attempt < task.attempt):
+            found[task.participant] = task
+    return found
+
+
+def to_ask(
+    participants: Sequence[Participant], asked: dict[str, AskedTask], now: datetime, *, again: Iterable[str] = ()
+) -> list[tuple[Participant, int]]:
+    """Return whom to ask now, with the number of the attempt: who was not asked, who failed, and who is to be anew."""
+    anew = set(again)
+    found = []
+    for each in participants:
+        last = asked.get(each.name)
+        if last is None:
+            found.append((each, 0))
+        elif last.answer is not None and (
+            each.name in anew
+            or (
+                last.answer.outcome is TaskOutcome.FAILED
+                and last.answered_at is not None
+                and now >= last.answered_at + RETRY_AFTER
+            )
+        ):
+            found.append((each, last.attempt + 1))
+    return found
+
+
+def missing(participants: Iterable[Participant], asked: dict[str, AskedTask]) -> list[str]:
+    """Return who has not answered, or failed."""
+    return [each.name for each in participants if not _answered(asked.get(each.name))]
+
+
+def _answered(task: AskedTask | None) -> bool:
+    return task is not None and task.answer is not None and task.answer.outcome is not TaskOutcome.FAILED
