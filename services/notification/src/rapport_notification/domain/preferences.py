@@ -44,6 +44,21 @@ class Wish:
     set_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What one person wants.
+
+    Attributes:
+        wishes: By category and channel.
+        place: Zone and country where the person says to live; None if that was not said.
+        version: Grows with each change.
+    """
+
+    wishes: tuple[Wish, ...] = ()
+    place: tuple[str, str] | None = None
+    version: int = 0
+
+
 def decide(category: Category, channel: Channel, wishes: Iterable[Wish]) -> tuple[bool, Wish | None]:
     """Say whether a category is wanted on a channel, and which row says so; None where it is the category's default.
 

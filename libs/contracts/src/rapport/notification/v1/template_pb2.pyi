@@ -148,7 +148,7 @@ Global___TemplateTexts: _TypeAlias = TemplateTexts  # noqa: Y015
 @_typing.final
 class TemplateTerms(_message.Message):
     """What a template says. Beside its own variables it may use recipient_given_name and recipient_family_name, fetched at
-    the send and empty if not known, and unsubscribe_url and preferences_url.
+    the send and empty if not known, and unsubscribe_url.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -1,0 +1,10 @@
+"""`python -m rapport_notification serve | migrate | provision | check-config`."""
+
+import sys
+
+from rapport_chassis.cli import main
+
+from rapport_notification.bootstrap import DEFINITION
+
+if __name__ == "__main__":
+    sys.exit(main(DEFINITION))
