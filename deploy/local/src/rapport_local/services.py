@@ -176,11 +176,13 @@ SERVICES: Final = (
     LocalService(
         "pricing",
         gate=True,
+        participant=True,
         folders={"SIGNING_FOLDER": _SIGNING},
         settings={"RETENTION__PROMOTION_ID": "winback", "RETENTION__LEAST_LEVEL": "elevated"},
         roles={
             "buyer": ("pricing.*",),
             "analyst": (
+                "pricing.experiments.read",
                 "pricing.explanations.read",
                 "pricing.offers.read",
                 "pricing.prices.read",

@@ -29,6 +29,9 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.participant.joining import participate
+from rapport_privacy.participant.ledger import known_by
+from rapport_privacy.participant.living import of_the_living
 from rapport_privacy.replica import Replica
 from rapport_privacy.translate import decision_message
 
@@ -36,6 +39,7 @@ from rapport_pricing.adapters.following import Following
 from rapport_pricing.adapters.holding import HeldQuotes
 from rapport_pricing.adapters.journal import Journal, SweepDecisions
 from rapport_pricing.adapters.learning_step import LearnPrices
+from rapport_pricing.adapters.privacy_holding import PricingHolding
 from rapport_pricing.adapters.reservations import Reservations
 from rapport_pricing.adapters.units import Store
 from rapport_pricing.adapters.upkeep import EndOffers
@@ -147,7 +151,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     consumer = Consumer(
         CONSUMER,
         "churn",
-        Risks(retain, store).handle,
+        of_the_living(Risks(retain, store).handle, RISK_EVENTS),
         context=SERVICE,
         events=RISK_EVENTS,
         nats=nats,
@@ -161,6 +165,19 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
     learns = Stepping("learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events")
     server.health.register("events", consumer.name, consumer.check)
+    answering += participate(
+        SERVICE,
+        settings.privacy,
+        PricingHolding(settings.personal.receipts_kept_years),
+        server=server,
+        roles=roles,
+        database=database,
+        nats=nats,
+        ledger=known_by(gate),
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(
         database,

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.settings import PositiveSeconds, ServiceSettings, SettingsGroup
-from rapport_privacy.settings import GateSettings
+from rapport_privacy.settings import GateSettings, ParticipantSettings
 
 from rapport_pricing.app.retention import RetentionRule
 
@@ -24,6 +24,8 @@ class PersonalSettings(SettingsGroup):
     """How often offers are looked through for those that are over, or may not be offered any more."""
     decisions_kept_days: Annotated[float, Field(gt=0)] = 400.0
     """For how long a quote can be explained."""
+    receipts_kept_years: Annotated[int, Field(ge=0, le=30)] = 10
+    """How many whole years after its own a redeemed quote is kept, without whose it was: what taxes are paid by."""
 
 
 class RetentionSettings(SettingsGroup):
@@ -70,6 +72,8 @@ class PricingSettings(ServiceSettings):
     """Personal prices: they can only lower, and only where the gate permits."""
     retention: RetentionSettings | None = None
     """Offers to customers who may leave; absent: none are made."""
+    privacy: ParticipantSettings | None = None
+    """Its part in privacy requests; absent: it takes part in none."""
     look_every_s: PositiveSeconds = 0.05
     """How often a process reads what others wrote to the catalogue: a price may be out of date by as long."""
     learn_every_s: PositiveSeconds = 0.5

@@ -18,7 +18,7 @@ def history(*prices: tuple[int, int] | tuple[int, int, str]) -> PriceHistory:
     made = PriceHistory()
     for number, (day, gross, *promotion) in enumerate(prices, 1):
         cause = Cause.PROMOTION if promotion else Cause.LEARNED
-        made = made.append(PriceVersion(number, gross, gross, "EUR", day * DAY_US, cause, *promotion))
+        made = made.append(PriceVersion(number, gross, gross, "EUR", day * DAY_US, cause, "".join(promotion)))
     return made
 
 

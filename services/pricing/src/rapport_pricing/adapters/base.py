@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rapport_chassis.database.tables import chassis_tables, service_base
+from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import BigInteger, Column, DateTime, Double, Identity, LargeBinary, SmallInteger, Text
 from sqlmodel import SQLModel
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 else:
     Base = service_base("pricing")
 chassis_tables(Base)
+participant_tables(Base)
 
 
 def moment(*, nullable: bool = False, **options: Any) -> Any:

@@ -11,6 +11,7 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.telemetry.metrics import Meter
+from rapport_privacy.participant import living
 
 from rapport_pricing.app.decisions import Kept
 from rapport_pricing.telemetry import JOURNAL
@@ -29,7 +30,10 @@ ON CONFLICT (decision_id) DO NOTHING
 _FIND: Final = f"SELECT {_COLUMNS} FROM decisions WHERE decision_id = %s"  # noqa: S608 - made of constants
 _SWEEP: Final = """
 DELETE FROM decisions WHERE decision_id IN (
-    SELECT decision_id FROM decisions WHERE issued_at < %s ORDER BY issued_at LIMIT %s
+    SELECT decision_id FROM decisions WHERE issued_at < %s
+        AND NOT EXISTS (SELECT FROM privacy_freezes AS frozen WHERE frozen.profile_id = decisions.profile_id)
+        AND NOT EXISTS (SELECT FROM privacy_holds AS held WHERE held.profile_id = decisions.profile_id)
+    ORDER BY issued_at LIMIT %s
 )
 """
 
@@ -65,7 +69,15 @@ class Journal(journal.Journal[Kept]):
 
 
 async def write(connection: Connection, kept: Collection[Kept]) -> None:
-    """Keep decisions in a transaction, such as that of the effect they have; one that is kept stays as it is."""
+    """Keep decisions in a transaction, such as that of the effect they have; one that is kept stays as it is.
+
+    Those about erased people are not kept: they may have waited while the person was erased.
+    """
+    named = {each.profile_id for each in kept} - {""}
+    alive = {"", *await living.writable(connection, named)}
+    kept = [each for each in kept if each.profile_id in alive]
+    if not kept:
+        return
     columns = [list(column) for column in zip(*kept, strict=True)]
     await connection.execute(_ADD, columns)
 

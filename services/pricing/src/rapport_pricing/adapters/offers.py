@@ -10,6 +10,7 @@ from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 
+from rapport_pricing.adapters import living
 from rapport_pricing.adapters.catalogue import CatalogueUnit
 from rapport_pricing.adapters.offer_rows import COLUMNS, rows
 from rapport_pricing.adapters.reservations import commit_use, hold_use, release_use
@@ -73,6 +74,7 @@ class OfferUnit:
 
     async def make(self, offer: StoredOffer, caps: Caps, customer_ids: Sequence[str]) -> None:
         """Keep a new offer, hold a use of its promotion if it is treated and there are caps, and tell of it."""
+        await living.alive(self._connection, offer.profile_id)
         if caps.any and offer.treatment is Treatment.TREATED:
             held = Held(offer.promotion_id, offer.offer_id, 0, offer.until_us, caps)
             await hold_use(self._connection, held, offer.profile_id, customer_ids, self.now_us)

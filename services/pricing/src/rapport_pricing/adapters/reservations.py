@@ -14,7 +14,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import RapportError
 from rapport_chassis.failpoints import failpoint
 
-from rapport_pricing.adapters import journal
+from rapport_pricing.adapters import journal, living
 from rapport_pricing.app.decisions import Kept
 from rapport_pricing.app.holding import Held
 from rapport_pricing.domain.errors import ERRORS
@@ -73,6 +73,7 @@ class Reservations:
         """
         try:
             async with self._database.transaction() as connection:
+                await living.alive(connection, kept.profile_id)
                 for use in sorted(uses, key=lambda use: use.promotion_id):
                     await _try(connection, use, kept.profile_id, customer_ids, now_us)
                 failpoint("pricing.quote.held")

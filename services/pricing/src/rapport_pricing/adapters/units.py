@@ -13,7 +13,7 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 
-from rapport_pricing.adapters import catalogue, history, journal, offer_rows, offers, redemptions
+from rapport_pricing.adapters import catalogue, history, journal, living, offer_rows, offers, redemptions
 from rapport_pricing.adapters.catalogue import CatalogueUnit
 from rapport_pricing.adapters.learning import LearningUnit
 from rapport_pricing.adapters.offers import OfferUnit
@@ -44,6 +44,14 @@ class Unit:
     def __init__(self, connection: Connection, rules: Rules) -> None:
         self.connection = connection
         self._rules = rules
+
+    async def alive(self, profile_id: str) -> None:
+        """Make sure that a person may be written about; to be asked before the head of the catalogue is held.
+
+        Raises:
+            RapportError: PROFILE_ERASED.
+        """
+        await living.alive(self.connection, profile_id)
 
     async def catalogue(self) -> CatalogueUnit:
         """Hold the head of the catalogue until the transaction ends."""

@@ -99,17 +99,20 @@ class OpenOffers:
 
     def __init__(self) -> None:
         self._of: dict[str, dict[str, StoredOffer]] = {}
+        self._owner: dict[str, str] = {}
 
     def put(self, offers: Collection[StoredOffer]) -> None:
-        """Take in offers as they stand now."""
+        """Take in offers as they stand now; one of an erased person is nobody's any more."""
         for offer in offers:
-            mine = self._of.setdefault(offer.profile_id, {})
+            owner = self._owner.pop(offer.offer_id, None)
+            if owner is not None:
+                mine = self._of[owner]
+                del mine[offer.offer_id]
+                if not mine:
+                    del self._of[owner]
             if offer.usable:
-                mine[offer.offer_id] = offer
-            else:
-                mine.pop(offer.offer_id, None)
-            if not mine:
-                del self._of[offer.profile_id]
+                self._of.setdefault(offer.profile_id, {})[offer.offer_id] = offer
+                self._owner[offer.offer_id] = offer.profile_id
 
     def of(self, profile_ids: Sequence[str]) -> list[StoredOffer]:
         """Return the offers to a customer, by any of the ids that stand for them."""

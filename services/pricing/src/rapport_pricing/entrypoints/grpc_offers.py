@@ -63,6 +63,7 @@ class OfferDesk:
         at_least = request.at_least if request.HasField("at_least") else None
 
         async def made(unit: Unit) -> pricing_pb2.OfferRecord:
+            await unit.alive(self.people.current(request.profile_id))
             book = await unit.offers()
             decision = permit(self.permits, offering, self.purpose_id, at_least)
             offer = await make_offer(

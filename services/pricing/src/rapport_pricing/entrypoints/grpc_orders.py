@@ -88,6 +88,7 @@ class Orders:
         return await self.once.run(request, pricing_pb2.ReportOutcomeResponse, report, target="outcomes")
 
     async def _redeem(self, unit: Unit, document: Document, order: Order, kept: Kept) -> pricing_pb2.Redemption:
+        await unit.alive(order.customer_id)
         shelf = self.shelf()
         offers = await unit.offers_named([each.promotion_id for each in document.uses])
         named = {each.offer_id: each for each in offers}

@@ -61,6 +61,10 @@ class Unit(Protocol):
 
     connection: Connection
 
+    async def alive(self, profile_id: str) -> None:
+        """Make sure that a person may be written about; to be asked before the head of the catalogue is held."""
+        ...
+
     async def catalogue(self) -> Catalogue:
         """Hold the head of the catalogue until the transaction ends."""
         ...
