@@ -243,7 +243,7 @@ class TransparencyLog:
         placed = await self.placed(name)
         return (await self.inclusion(placed.index)).proof(placed.opening) if placed else ""
 
-    def keys(self) -> list[NoteKey]:
+    def verifier_keys(self) -> list[NoteKey]:
         """Return the keys that verify checkpoints, retired ones included, newest first."""
         return [NoteKey(self.origin, key.public_key) for key in self._keys.public_keys()]
 

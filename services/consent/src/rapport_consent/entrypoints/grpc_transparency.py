@@ -76,7 +76,7 @@ class Log(Protocol):
     def origin(self) -> str:
         """Its name."""
 
-    def keys(self) -> Sequence[NoteKey]:
+    def verifier_keys(self) -> Sequence[NoteKey]:
         """Return the keys that verify its checkpoints."""
         ...
 
@@ -143,7 +143,7 @@ class TransparencyServicer(transparency_pb2_grpc.TransparencyServiceServicer):
             origin=self.log.origin,
             tree_size=head.size,
             root_hash=head.root,
-            verifier_keys=map(str, self.log.keys()),
+            verifier_keys=map(str, self.log.verifier_keys()),
         )
 
     async def GetInclusionProof(
