@@ -36,10 +36,13 @@ from rapport_chassis.operations import OperationRunner, OperationsServicer
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.participant.joining import participate
+from rapport_privacy.participant.ledger import known_by
 from rapport_privacy.replica import Replica
 
 from rapport_identity.adapters import facts
@@ -56,10 +59,13 @@ from rapport_identity.adapters.loading import IndexLoader, RecordLoader
 from rapport_identity.adapters.matcher_store import MatcherStore
 from rapport_identity.adapters.operations import SubmittedOperations
 from rapport_identity.adapters.origins import RecordOrigins
+from rapport_identity.adapters.parking import ParkedRecords
 from rapport_identity.adapters.partition import PartitionStore
+from rapport_identity.adapters.privacy_holding import IdentityHolding
 from rapport_identity.adapters.resolving import ResolvingUnits
 from rapport_identity.adapters.reviews import ReviewQueue
 from rapport_identity.adapters.secret_keys import SecretKeys
+from rapport_identity.adapters.suppressions import Suppressions, sweep_after
 from rapport_identity.adapters.touchpoints import OutboxBacklog, TouchpointFacts
 from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
 from rapport_identity.adapters.vault import HashKeys
@@ -70,6 +76,7 @@ from rapport_identity.app.contact_points import GetContactPoints
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.explain import Explain
 from rapport_identity.app.matchers import KeepMatchers
+from rapport_identity.app.parked import TakeUpParked
 from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.preview import PreviewMatcher
@@ -147,16 +154,19 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         declared=SERVICES if "api" in roles else (),
     )
     answering: list[Component] = []
+    store, suppressions = PartitionStore(database, HashKeys(hash_keys)), Suppressions(keys)
+    gate = None
+    if settings.gate is not None and {"api", "events"} & set(roles):
+        gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock)
+        answering.append(gate)
     if "api" in roles:
-        store = PartitionStore(database, HashKeys(hash_keys))
         units = ResolvingUnits(store, keys, clock)
         partition = Partition(units, IndexLoader(RecordLoader(database, keys)), default_matcher(), default_matcher_id())
         pool = KeyPool(keys, clock)
         resolve = ResolveRecords(partition, pool)
-        gate = ConsentGate(settings.gate, telemetry=telemetry, nats=nats, clock=clock) if settings.gate else None
         permits = gate or Gate(Replica(), Freshness(), clock)  # one that never knows anything denies as stale
         registry = Registry(DecidedDeclarations())
-        take_in = TakeInRecords(partition, resolve, registry=registry, gate=permits, clock=clock)
+        take_in = TakeInRecords(partition, resolve, registry=registry, gate=permits, erased=suppressions, clock=clock)
         once = Once(partition.session, lambda session: session.unit)
         single = Batcher(SingleRecords(partition, take_in))
         ingest = IngestTouchpoints(
@@ -164,6 +174,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             resolve,
             registry=registry,
             gate=permits,
+            erased=suppressions,
             facts=TouchpointFacts(),
             submit=sighting,
             clock=clock,
@@ -182,9 +193,8 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             on_told=telemetry.meter.counter(ANNIVERSARIES).of().add,
         )
         congratulating = Stepping("anniversaries", anniversaries.step, clock, share=0.2)
-        answering = [following, *joining, congratulating, Intake(single.close, offered.close, pool.close)]
-        if gate is not None:
-            answering.append(gate)
+        parked = Stepping("parked", TakeUpParked(partition, ParkedRecords()).step, clock, share=0.5)
+        answering += [following, *joining, congratulating, parked, Intake(single.close, offered.close, pool.close)]
         server.add(
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
             servicer_of(
@@ -219,7 +229,8 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         server.health.register("api", following.name, following.check)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     events_kept = timedelta(days=settings.events_kept_days)
-    sweeps = [RequestLog().sweep, inbox.sweep, facts.sweep_after(events_kept)]
+    forgetting = sweep_after(timedelta(days=settings.suppressed_days))
+    sweeps = [RequestLog().sweep, inbox.sweep, facts.sweep_after(events_kept), forgetting]
     sweeper = Housekeeping(database, sweeps, clock=clock, role="relay")
     care = KeyCare(database, keys, timedelta(days=settings.keys.rotate_every_days), clock)
     rehashing = RotateHashes(
@@ -227,6 +238,22 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
     )
     hash_care = Stepping("hash-keys", rehashing.step, clock, share=0.2, idle_s=settings.keys.look_every_s, role="relay")
     server.health.register("relay", relay.name, relay.check)
+    if settings.privacy is not None:
+        signing = SigningKeys.load(settings.privacy.signing_folder, clock)
+        holding = IdentityHolding(database, store, keys, suppressions, signing, clock)
+        answering += participate(
+            SERVICE,
+            settings.privacy,
+            holding,
+            server=server,
+            roles=roles,
+            database=database,
+            nats=nats,
+            ledger=known_by(gate),
+            telemetry=telemetry,
+            release=DEFINITION.version,
+            clock=clock,
+        )
     return Assembly(
         telemetry=telemetry,
         server=server.build(),

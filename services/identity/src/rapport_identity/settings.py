@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.settings import DatabaseSettings, ServiceSettings, SettingsGroup
-from rapport_privacy.settings import GateSettings
+from rapport_privacy.settings import GateSettings, ParticipantSettings
 
 
 class KeySettings(SettingsGroup):
@@ -44,6 +44,10 @@ class IdentitySettings(ServiceSettings):
     """The keys that records are encrypted and found with."""
     gate: GateSettings | None = None
     """The consent gate. Without one, whatever needs a permission is answered as not ready: records too."""
+    privacy: ParticipantSettings | None = None
+    """Its part in privacy requests; absent: it takes part in none."""
+    suppressed_days: Annotated[float, Field(gt=0)] = 1095.0
+    """For how long what is of the time before an erasure is kept from coming back: longer than any source keeps it."""
     anniversaries: AnniversarySettings = AnniversarySettings()
     """Birthdays and customers' anniversaries."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5

@@ -11,6 +11,7 @@ from rapport.identity.v1 import events_pb2, ingest_pb2, record_pb2, touchpoint_p
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.errors import RapportError
 from rapport_identity.adapters.declarations import DecidedDeclarations
+from rapport_identity.adapters.suppressions import Suppressions
 from rapport_identity.adapters.touchpoints import TouchpointFacts
 from rapport_identity.app import steward
 from rapport_identity.app.declarations import Registry
@@ -103,6 +104,7 @@ class Shop:
             ResolveRecords(process.partition, Keys(keys)),
             registry=Registry(DecidedDeclarations()),
             gate=self.gate,
+            erased=Suppressions(keys),
             facts=TouchpointFacts(),
             submit=sighting,
             clock=self.clock,

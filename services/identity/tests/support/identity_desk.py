@@ -35,7 +35,7 @@ from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.settings import DatabaseSettings
 from rapport_chassis.times import stamp
 from rapport_identity.population.channels import CHANNELS
-from rapport_testing.installation import Installation, TestedService
+from rapport_testing.installation import Installation, TestedService, tls_files
 from rapport_testing.waiting import eventually
 
 PACKAGE = Path(rapport_identity.__file__).parent
@@ -43,7 +43,11 @@ IDENTITY = TestedService(
     "identity",
     migrations=PACKAGE / "migrations",
     topology=topology.DECLARED,
-    settings={"KEYS__EPOCH_FOLDER": "{folder}/epochs", "KEYS__HASH_FOLDER": "{folder}/hashes"},
+    settings={
+        "KEYS__EPOCH_FOLDER": "{folder}/epochs",
+        "KEYS__HASH_FOLDER": "{folder}/hashes",
+        "PRIVACY__SIGNING_FOLDER": "{folder}/signing",
+    },
 )
 SHOP = "shop"
 OFFICE = "office"
@@ -70,7 +74,7 @@ class IdentityInstallation(Installation):
     def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
         """Start the servers, migrate both databases and provision."""
         self.ledger.start()
-        for name in ("epochs", "hashes"):
+        for name in ("epochs", "hashes", "signing"):
             (self.folder / "own" / name).mkdir(exist_ok=True)
         super().start(provisioned=provisioned, migrated=migrated)
 
@@ -102,6 +106,8 @@ class IdentityInstallation(Installation):
     def variables(self) -> dict[str, str]:
         """Return the environment variables that configure the service."""
         own = gate_settings(self, self.ledger) | {"keys__database__dsn": self.keys_settings().dsn.get_secret_value()}
+        eraser = tls_files(self.certificate("identity-eraser"))
+        own |= {f"privacy__eraser__{name}": str(path) for name, path in eraser.model_dump().items()}
         return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
 
 

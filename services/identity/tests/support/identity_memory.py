@@ -24,7 +24,7 @@ from rapport_identity.app.stored import (
     StoredProfile,
     Submission,
 )
-from rapport_identity.app.units import Unit, Write
+from rapport_identity.app.units import Apart, Unit, Write
 from rapport_identity.domain.facets import Facet
 from rapport_identity.domain.identities import Passage
 from rapport_identity.domain.matcher import Matcher
@@ -95,6 +95,10 @@ class Memory:
     async def versions(self) -> dict[str, int]:
         """Return none: this is asked at the start."""
         return {}
+
+    async def apart(self) -> Apart:
+        """Return that no privacy request concerns anybody."""
+        return Apart()
 
     async def standing(self, profile_ids: Collection[str]) -> tuple[dict[str, list[str]], dict[str, StoredProfile]]:
         """Return for each profile the ids that redirect to it, and the profiles with all these ids."""

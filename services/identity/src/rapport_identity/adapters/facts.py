@@ -57,9 +57,10 @@ FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS new (fact_id, profile_id, o
 WHERE facts.fact_id = new.fact_id AND facts.owner_version < new.owner_version
 """
 _ERASE_EVENTS: Final = """
-DELETE FROM source_events USING facts WHERE source_events.fact_id = facts.fact_id AND record_no = ANY (%s)
+DELETE FROM source_events USING facts
+WHERE source_events.fact_id = facts.fact_id AND record_no = ANY (%s) AND facts.fact_id <> ALL (%s)
 """
-_ERASE: Final = "DELETE FROM facts WHERE record_no = ANY (%s)"
+_ERASE: Final = "DELETE FROM facts WHERE record_no = ANY (%s) AND fact_id <> ALL (%s)"
 _ANSWERED: Final = """
 SELECT source, event_hash, fact_id, answer, record_no
 FROM source_events JOIN unnest(%s::text[], %s::bytea[]) AS wanted (source, event_hash) USING (source, event_hash)
@@ -152,10 +153,10 @@ async def give(connection: Connection, head: Head, owners: Sequence[tuple[str, s
     return (await connection.execute(_GIVE, (head.position + 1, *values))).rowcount if owners else 0
 
 
-async def erase(connection: Connection, record_nos: Collection[int]) -> int:
-    """Delete the facts that came under these records, with what is known of the events they came from."""
-    await connection.execute(_ERASE_EVENTS, (list(record_nos),))
-    return (await connection.execute(_ERASE, (list(record_nos),))).rowcount
+async def erase(connection: Connection, record_nos: Collection[int], kept: Collection[str] = ()) -> int:
+    """Delete the facts that came under these records, with what is known of the events they came from, but for some."""
+    await connection.execute(_ERASE_EVENTS, (list(record_nos), list(kept)))
+    return (await connection.execute(_ERASE, (list(record_nos), list(kept)))).rowcount
 
 
 async def answered(connection: Connection, hasher: Hasher, events: Sequence[SourceKey]) -> dict[SourceKey, Answer]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 from psycopg import errors
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.failpoints import failpoint
+from rapport_chassis.signing import SigningKeys
 
 from rapport_identity.adapters.crypto import DATA_KEY_BYTES, KEY_ID_BYTES, UnreadableError, unwrap, wrap
 from rapport_identity.adapters.secret_keys import SecretKeys
@@ -34,6 +36,10 @@ INSERT INTO record_keys (key_id, wrapped, epoch, created_at) VALUES (%b, %b, %s,
 """
 _GET: Final = "SELECT key_id, wrapped, epoch FROM record_keys WHERE key_id = ANY (%b::bytea[])"
 _DESTROY: Final = "DELETE FROM record_keys WHERE key_id = ANY (%b::bytea[])"
+_DESTROYED: Final = """
+INSERT INTO destructions (request_id, destroyed_at, keys, digest, kid, signature) VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+"""
 _CREATED: Final = """
 SELECT key_id FROM record_keys WHERE created_at >= %s AND created_at < %s AND key_id > %b ORDER BY key_id LIMIT %s
 """
@@ -101,6 +107,22 @@ class PostgresKeyStore:
         """Destroy keys and return how many there were; repeating it does no harm."""
         async with self._database.transaction() as connection:
             return (await connection.execute(_DESTROY, (list(key_ids),))).rowcount
+
+    async def destroy_for(self, request_id: str, key_ids: Collection[bytes], keys: SigningKeys, now: datetime) -> None:
+        """Destroy keys because of a privacy request, and keep a signed entry of it; repeating it does no harm.
+
+        The signature is over the request's id, the time in ISO 8601, the number of keys and the digest in hexadecimal,
+        with a line feed after each.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        digest = sha256(b"".join(sorted(key_ids))).digest()
+        said = f"{request_id}\n{now.isoformat()}\n{len(key_ids)}\n{digest.hex()}\n"
+        kid, signature = keys.sign(said.encode())
+        async with self._database.transaction() as connection:
+            await connection.execute(_DESTROY, (list(key_ids),))
+            await connection.execute(_DESTROYED, (request_id, now, len(key_ids), digest, kid, signature))
 
     async def created_between(self, since: datetime, until: datetime, after: bytes, limit: int) -> list[bytes]:
         """Return ids of keys created from `since` until before `until`, in order, from the one after `after` on."""

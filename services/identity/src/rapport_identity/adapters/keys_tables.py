@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import service_base
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, text
+from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, text
 from sqlmodel import Field, SQLModel
 
 if TYPE_CHECKING:
@@ -39,3 +39,17 @@ class RecordKeyTable(Base, table=True):
     created_at: datetime = Field(
         sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("now()"))
     )
+
+
+class DestructionTable(Base, table=True):
+    """Keys destroyed for privacy requests: how many, which, and a signature over that."""
+
+    __tablename__ = "destructions"
+
+    request_id: str = Field(sa_column=Column(Text, primary_key=True))
+    destroyed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    keys: int = Field(sa_column=Column(Integer, nullable=False))
+    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    """SHA-256 over the ids of the keys, in order."""
+    kid: str = Field(sa_column=Column(Text, nullable=False))
+    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

@@ -15,7 +15,7 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.once import Deed, Request
 
-from rapport_identity.adapters import answered, constraints, facts, matchers, moves, profiles, records
+from rapport_identity.adapters import answered, constraints, facts, matchers, moves, parked, profiles, records
 from rapport_identity.adapters.bulk import COPY_FROM, Target, Together
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
@@ -31,7 +31,7 @@ from rapport_identity.app.stored import (
     StoredProfile,
     Times,
 )
-from rapport_identity.app.units import News, Write
+from rapport_identity.app.units import Apart, News, Write
 from rapport_identity.domain.identities import Passage
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import ProfileSplit
@@ -52,7 +52,7 @@ SELECT from_profile, to_profile, {_BY_MERGE} FROM (
     SELECT *, lag(to_profile) OVER (PARTITION BY from_profile ORDER BY position, ordinal) AS came_from FROM moves
     WHERE kind = 'redirect' AND from_profile = ANY (%s)) AS came ORDER BY position, ordinal
 """  # noqa: S608 - made of constants
-_VERSIONS: Final = "SELECT profile_id, version FROM profiles WHERE status <> 'merged'"
+_VERSIONS: Final = "SELECT profile_id, version FROM profiles WHERE status IN ('active', 'frozen')"
 
 
 class ResolvingUnit:
@@ -147,6 +147,10 @@ class ResolvingUnit:
         """Return the version of every profile that its own id stands for."""
         return dict(await (await self._connection.execute(_VERSIONS)).fetchall())
 
+    async def apart(self) -> Apart:
+        """Return whom privacy requests hold still, and whether anybody was ever erased."""
+        return await parked.apart(self._connection)
+
     async def constraints(self) -> list[StoredConstraint]:
         """Return all constraints in force."""
         return await constraints.in_force(self._connection)
@@ -217,6 +221,8 @@ class ResolvingUnit:
             await self._records.revise(head, revised)
         await self._write_profiles(head, write)
         await moves.add(self.target(len(write.moves)), head, write.moves)
+        if write.parked:
+            await parked.park(self._connection, write.parked)
         if left := _left(write):
             await facts.issue_again(self._connection, head, left)
         position = await self._unit.advance(head, self._together)

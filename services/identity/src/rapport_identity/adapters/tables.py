@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
+from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 else:
     Base = service_base("identity")
 chassis_tables(Base)
+participant_tables(Base)
 Sequence("record_numbers", metadata=Base.metadata)
 
 
@@ -330,3 +332,34 @@ class AnniversaryProgressTable(Base, table=True):
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
     looked_until: datetime = Field(sa_column=_time(server_default=text("now()")))
+
+
+class ParkedRecordTable(Base, table=True):
+    """Records that a frozen profile kept out, or that are linked again now that it is released."""
+
+    __tablename__ = "parked_records"
+
+    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    profile_id: str = Field(sa_column=_text(index=True))
+
+
+class SuppressionTable(Base, table=True):
+    """What must not come back of erased people: keyed hashes, under a key of their own."""
+
+    __tablename__ = "suppressions"
+    __table_args__: ClassVar[Any] = (CheckConstraint("kind IN ('record', 'identifier')", name="kind"),)
+
+    kind: str = Field(sa_column=_text(primary_key=True))
+    hash: bytes = Field(sa_column=_bytes(primary_key=True))
+    content: bytes = Field(sa_column=_bytes())
+    """Keyed hash of what the record said, its time apart; empty for an identifier."""
+    erased_at: datetime = Field(sa_column=_time(index=True))
+
+
+class DoomedKeyTable(Base, table=True):
+    """Keys of erased records, until the key store has destroyed them."""
+
+    __tablename__ = "doomed_keys"
+
+    key_id: bytes = Field(sa_column=_bytes(primary_key=True))
+    request_id: str = Field(sa_column=_text(index=True))

@@ -13,6 +13,7 @@ from rapport_identity.app.stored import Move, MoveKind, ProfileStatus, StoredPro
 from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain import identities
 from rapport_identity.domain.facets import Facet, ProfileState, state_of
+from rapport_identity.domain.freezing import hold_still
 from rapport_identity.domain.identities import Before, Change, Part, left_by_split, way
 from rapport_identity.domain.index import Entry
 from rapport_identity.domain.relinking import relink
@@ -27,11 +28,13 @@ class Decided:
         before: The touched profiles as they were.
         change: What becomes of them.
         stored: These profiles as they are stored, and the ids that redirect to them.
+        parked: Records that frozen profiles kept out, each with the profile.
     """
 
     before: Before
     change: Change
     stored: Mapping[str, StoredProfile]
+    parked: Mapping[int, str] = field(default_factory=dict)
 
 
 async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decided:
@@ -42,7 +45,7 @@ async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decid
         replica: As of the head, with the change on trial.
         revised: Records with a new version: their profiles may say something else now.
     """
-    persons = _persons(replica)
+    persons, parked = hold_still(_persons(replica), replica.owners, replica.members, replica.frozen)
     news = [each for each in persons if _is_news(replica, each, revised)]
     numbers = [number for each in news for number in each]
     owners = {number: replica.owners[number] for number in numbers if number in replica.owners}
@@ -63,7 +66,7 @@ async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decid
         id_ways = {each: way(history) for each, history in turns.items()}
     versions = {each: profile.version for each, profile in stored.items()}
     before = Before(owners, versions, redirects, ways, id_ways, left)
-    return Decided(before, identities.change(before, news, lambda: new_id("profile")), stored)
+    return Decided(before, identities.change(before, news, lambda: new_id("profile")), stored, parked)
 
 
 def _persons(replica: Replica) -> list[list[int]]:
@@ -118,6 +121,7 @@ class Telling:
             was = self._row(part.profile_id)
             if was.state != self._state(part):
                 told.append(ProfileUpdated(self._result(replace(part, version=was.version + 1))))
+        write.parked.update(self.decided.parked)
         self._rows(write)
 
     def _rows(self, write: Write) -> None:
@@ -149,5 +153,8 @@ class Telling:
 
     def _result(self, part: Part) -> Result:
         state = self._state(part)
-        self.rows[part.profile_id] = StoredProfile(part.profile_id, part.version, ProfileStatus.ACTIVE, state)
+        was = self.decided.stored.get(part.profile_id)
+        frozen = was is not None and was.status is ProfileStatus.FROZEN
+        status = ProfileStatus.FROZEN if frozen else ProfileStatus.ACTIVE
+        self.rows[part.profile_id] = StoredProfile(part.profile_id, part.version, status, state)
         return Result(part.profile_id, part.version, state, part.redirect_ids)

@@ -20,6 +20,9 @@ from rapport_identity.domain.facets import Facet
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.told import Cause
 
+FROZEN_S: Final = 3600.0
+"""After how many seconds to try again what a privacy request holds up: it takes hours or days, never moments."""
+
 _GROWN: Final = 1000
 """Records that may come, beside a tenth of all, before the garbage collector is told to leave them alone."""
 

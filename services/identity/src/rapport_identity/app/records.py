@@ -18,9 +18,10 @@ from rapport_privacy.vocabulary import Answer, Reason
 from rapport_identity.app.collecting import Gate, ask, stale
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.known import Known
-from rapport_identity.app.partition import Partition, Session
-from rapport_identity.app.resolve import Resolved, ResolveRecords
+from rapport_identity.app.partition import FROZEN_S, Partition, Session
+from rapport_identity.app.resolve import Outcome, Resolved, ResolveRecords
 from rapport_identity.app.stored import Submission
+from rapport_identity.app.suppressing import SuppressionList, suppressed
 from rapport_identity.domain.declarations import Declared, SourceTerms
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.records import RecordKey
@@ -85,23 +86,33 @@ class TakeInRecords:
         resolve: Says who the persons of records are.
         registry: What may be collected.
         gate: What is permitted.
+        erased: Keeps what was erased from coming back.
         clock: The time.
     """
 
     def __init__(
-        self, partition: Partition, resolve: ResolveRecords, *, registry: Registry, gate: Gate, clock: Clock
+        self,
+        partition: Partition,
+        resolve: ResolveRecords,
+        *,
+        registry: Registry,
+        gate: Gate,
+        erased: SuppressionList,
+        clock: Clock,
     ) -> None:
         self._partition = partition
         self._resolve = resolve
         self._registry = registry
         self._gate = gate
+        self._erased = erased
         self._clock = clock
 
     async def __call__(self, submissions: Sequence[Submission]) -> list[Resolved | RapportError]:
         """Return for each who it is, durable with the events that tell of it, or why it is refused.
 
         Refused is what is UNDECLARED, what the gate denies (COLLECTING_REFUSED), what it needs a brand for
-        (BRAND_REQUIRED), and what it does not know enough for (NOT_READY). Paths of fields are those of the record.
+        (BRAND_REQUIRED), and what it does not know enough for (NOT_READY); what is from before an erasure (SUPPRESSED),
+        and a change of what a privacy request holds still (PROFILE_FROZEN). Paths of fields are those of the record.
 
         Raises:
             RapportError: NOT_READY. If the COMMIT was on its way, its outcome is unknown: a repeat is answered.
@@ -123,8 +134,13 @@ class TakeInRecords:
         known = Known(session.replica)
         answers: dict[int, Resolved | RapportError] = {}
         permitted: list[_Permitted] = []
+        blocked: set[int] = set()
+        if session.replica.erased:
+            blocked = await self._erased.blocked_records(session.unit, submissions)
         for at, submission in enumerate(submissions):
             try:
+                if at in blocked:
+                    raise suppressed()
                 terms = _terms(declared, submission)
                 profile_ids = _led_to(session, known, submission)
                 self._ask(submission, terms, profile_ids)
@@ -144,8 +160,11 @@ class TakeInRecords:
         """Ask again where a record came together with others than those it led to.
 
         Raises:
-            RecognisedError: The gate denies it.
+            RecognisedError: The gate denies it, or it would change what is held still.
         """
+        if resolved.outcome is Outcome.UPDATED and resolved.profile_id in session.replica.frozen:
+            held = ERRORS.error("PROFILE_FROZEN", "a privacy request holds the record still", retry_after_s=FROZEN_S)
+            raise RecognisedError(held)
         together = _together_with(session, resolved.profile_id)
         if together == permitted.profile_ids:
             return

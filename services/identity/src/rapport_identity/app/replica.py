@@ -31,6 +31,8 @@ class Replica:
         members: The records of each profile.
         versions: The version of each profile that its own id stands for.
         facets: What others may know of each record.
+        frozen: Profiles that a privacy request holds still.
+        erased: Whether anybody was ever erased: then something must be kept from coming back.
     """
 
     index: Index
@@ -42,6 +44,8 @@ class Replica:
     members: dict[str, set[int]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     facets: dict[int, Facet] = field(default_factory=dict)
+    frozen: set[str] = field(default_factory=set)
+    erased: bool = False
 
     @classmethod
     async def load(cls, matcher: Matcher, matcher_id: str, units: Units, loader: Loader) -> Replica:
@@ -64,6 +68,8 @@ class Replica:
             for constraint in await unit.constraints():
                 replica._bind(constraint)
             replica.versions = await unit.versions()
+            frozen, replica.erased = await unit.apart()
+            replica.frozen = set(frozen)
         async for chunk in loader.everything():
             for held in chunk:
                 replica._put(held)
@@ -94,10 +100,15 @@ class Replica:
         for constraint in news.constraints:
             self._bind(constraint)
         for profile in news.profiles:
-            if profile.status is ProfileStatus.MERGED:
+            if profile.status in (ProfileStatus.MERGED, ProfileStatus.ERASED):
                 self.versions.pop(profile.profile_id, None)
             else:
                 self.versions[profile.profile_id] = profile.version
+            if profile.status is ProfileStatus.FROZEN:
+                self.frozen.add(profile.profile_id)
+            else:
+                self.frozen.discard(profile.profile_id)
+            self.erased |= profile.status is ProfileStatus.ERASED
         self.index.take_touched()
 
     async def _weigh_by(self, unit: Unit, at: Position) -> None:

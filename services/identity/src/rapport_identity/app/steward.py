@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from rapport_chassis.ids import new_id
 
-from rapport_identity.app.partition import Session, Token, current_ids
+from rapport_identity.app.partition import FROZEN_S, Session, Token, current_ids
 from rapport_identity.app.profiles import Held
 from rapport_identity.app.replica import bond_of
 from rapport_identity.app.stored import ConstraintKind, StoredConstraint
@@ -97,6 +97,7 @@ async def withdraw(session: Session, constraint_id: str, *, actor: str) -> Decis
     constraint = await session.unit.constraint(constraint_id)
     if constraint is None or constraint.withdrawn_at is not None:
         raise ERRORS.error("CONSTRAINT_NOT_FOUND", "no such constraint is in force", field="constraint_id")
+    _thawed(session, (number for group in constraint.groups for number in group))
     session.trial.loosen(constraint_id)
     session.write.withdrawn = (constraint_id, actor)
     await session.finish(Cause.STEWARD)
@@ -107,8 +108,9 @@ async def bind(session: Session, constraint: StoredConstraint) -> Decision:
     """Have a constraint be in force.
 
     Raises:
-        RapportError: CONSTRAINTS_CONTRADICT: the session must not be committed. NOT_READY.
+        RapportError: CONSTRAINTS_CONTRADICT: the session must not be committed. PROFILE_FROZEN, NOT_READY.
     """
+    _thawed(session, (number for group in constraint.groups for number in group))
     session.trial.bind(constraint.constraint_id, bond_of(constraint))
     session.write.constraint = constraint
     await session.finish(Cause.STEWARD)
@@ -129,6 +131,16 @@ def number_of(session: Session, key: RecordKey, field: str) -> int:
     if number is None:
         raise ERRORS.error("RECORD_NOT_FOUND", "there is no such record", field=field)
     return number
+
+
+def _thawed(session: Session, numbers: Iterable[int]) -> None:
+    """Return if no privacy request holds the profiles of these records still.
+
+    Raises:
+        RapportError: PROFILE_FROZEN.
+    """
+    if session.replica.frozen and any(session.replica.owners.get(each) in session.replica.frozen for each in numbers):
+        raise ERRORS.error("PROFILE_FROZEN", "a privacy request holds the profile still", retry_after_s=FROZEN_S)
 
 
 def _made(

@@ -21,6 +21,7 @@ from rapport_identity.app.known import Known
 from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.stored import SourceKey, Submission
+from rapport_identity.app.suppressing import SuppressionList, suppressed
 from rapport_identity.domain.declarations import Declared, TypeTerms
 from rapport_identity.domain.errors import ERRORS
 from rapport_identity.domain.records import RecordKey
@@ -51,6 +52,7 @@ class IngestTouchpoints:
         resolve: Resolves what is new of them.
         registry: What may be collected.
         gate: What is permitted.
+        erased: Keeps what was erased from coming back.
         facts: Where facts are kept.
         submit: Makes records of sightings.
         clock: The time.
@@ -63,6 +65,7 @@ class IngestTouchpoints:
         *,
         registry: Registry,
         gate: Gate,
+        erased: SuppressionList,
         facts: Facts,
         submit: Submit,
         clock: Clock,
@@ -71,12 +74,13 @@ class IngestTouchpoints:
         self._resolve = resolve
         self._registry = registry
         self._gate = gate
+        self._erased = erased
         self._facts = facts
         self._submit = submit
         self._clock = clock
 
     async def __call__(self, touchpoints: Sequence[RawTouchpoint]) -> list[Ingested | RapportError]:
-        """Return for each what became of it, or why it is refused as undeclared: durable, with its event.
+        """Return for each what became of it, or why it is UNDECLARED or SUPPRESSED: durable, with its event.
 
         Raises:
             RapportError: NOT_READY. If the COMMIT was on its way, its outcome is unknown: a repeat is answered.
@@ -93,6 +97,9 @@ class IngestTouchpoints:
         now = self._clock.now()
         declared = await self._registry.declared(session.unit, now)
         faults = [_fault(each, declared, now) for each in touchpoints]
+        if session.replica.erased:
+            for at in await self._erased.blocked_touchpoints(session.unit, touchpoints):
+                faults[at] = faults[at] or suppressed()
         events = {raw.event: at for at, raw in reversed([*enumerate(touchpoints)]) if faults[at] is None}
         earlier = await self._facts.answered(session.unit, events.keys()) if events else {}
         batch = _Batch(session, self._gate, declared)

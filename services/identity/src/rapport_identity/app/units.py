@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rapport_chassis.once import CallRecords
 
@@ -52,6 +52,18 @@ class Position(Protocol):
         ...
 
 
+class Apart(NamedTuple):
+    """Whom privacy requests concern.
+
+    Attributes:
+        frozen: Profiles that are held still.
+        erased: Whether anybody was erased.
+    """
+
+    frozen: frozenset[str] = frozenset()
+    erased: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """What was written after one position and up to another."""
@@ -77,6 +89,7 @@ class Write:
         constraint: What a steward decided.
         withdrawn: The constraint taken back, and by whom.
         told: What others are told of it.
+        parked: Records that frozen profiles kept out, each with the profile.
     """
 
     added: list[tuple[int, str, RecordDraft, DataKey]] = field(default_factory=list)
@@ -89,6 +102,7 @@ class Write:
     constraint: StoredConstraint | None = None
     withdrawn: tuple[str, str] | None = None
     told: list[Told] = field(default_factory=list)
+    parked: dict[int, str] = field(default_factory=dict)
 
 
 class Unit(CallRecords, Protocol):
@@ -143,7 +157,11 @@ class Unit(CallRecords, Protocol):
         ...
 
     async def versions(self) -> dict[str, int]:
-        """Return the version of every profile that its own id stands for."""
+        """Return the version of every profile that its own id stands for; those erased are left out."""
+        ...
+
+    async def apart(self) -> Apart:
+        """Return whom privacy requests hold still, and whether anybody was ever erased."""
         ...
 
     async def constraints(self) -> list[StoredConstraint]:

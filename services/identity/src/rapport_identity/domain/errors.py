@@ -15,6 +15,8 @@ ERRORS: Final = ErrorTable(
         Reason("UNDECLARED", "INVALID_ARGUMENT", False, "A source, type or attribute is not declared, or not as sent."),
         Reason("NAMES_NOBODY", "INVALID_ARGUMENT", False, "No identifier names anybody."),
         Reason("COLLECTING_REFUSED", "FAILED_PRECONDITION", False, "The gate denies what the source collects for."),
+        Reason("SUPPRESSED", "FAILED_PRECONDITION", False, "It is from before the erasure of whom it is about."),
+        Reason("PROFILE_FROZEN", "FAILED_PRECONDITION", True, "A privacy request holds the person still for now."),
         Reason("TERMS_INVALID", "INVALID_ARGUMENT", False, "The terms of a declaration contradict themselves."),
         Reason("REVIEW_NOT_FOUND", "NOT_FOUND", False, "There is no such review."),
         Reason("REVIEW_DECIDED", "FAILED_PRECONDITION", False, "The review is answered."),

@@ -21,6 +21,7 @@ from rapport_identity.domain import identifiers
 from rapport_identity.domain.facets import Facet
 from rapport_identity.domain.folding import fold_record
 from rapport_identity.domain.records import Address, Identifier, IdentifierKind, Record, RecordKey
+from rapport_identity.domain.sightings import Normal
 from rapport_identity.translate.readings import content_in, reading_of
 
 _EXACT: Final = {
@@ -66,6 +67,20 @@ def found_by(payload: bytes) -> tuple[SourceKey, tuple[Term, ...]]:
     """Return by what a stored record is found: what its source calls it, and its identifiers."""
     draft = submission_of(record_pb2.Record.FromString(payload), _EVER).draft
     return draft.key, draft.terms
+
+
+def content_of(payload: bytes) -> bytes:
+    """Return what a stored record says, when its source wrote it apart: the same for one that is exported again."""
+    message = record_pb2.Record.FromString(payload)
+    message.ClearField("occurred_at")
+    return message.SerializeToString(deterministic=True)
+
+
+def identifiers_in(payload: bytes) -> dict[Term, Normal]:
+    """Return the identifiers of a stored record that name somebody: as they are found, and as they are compared."""
+    message = record_pb2.Record.FromString(payload)
+    forms = [(int(each.kind), normal_form(each, message.market)) for each in message.person.identifiers]
+    return {Term(kind, normal[1]): normal for kind, normal in forms if normal is not None}
 
 
 def indexed_of(held: HeldRecord) -> IndexedRecord:
