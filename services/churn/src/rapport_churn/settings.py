@@ -82,6 +82,8 @@ class EffortSettings(SettingsGroup):
     """Rows that a search learns from at most."""
     rows: Annotated[int, Field(gt=0)] = 120_000
     """Rows that a model learns from at most."""
+    cutoffs: Annotated[int, Field(gt=0)] = 40
+    """Snapshots of the past, a fortnight apart, that a model learns from at most."""
 
 
 class ModelSettings(SettingsGroup):

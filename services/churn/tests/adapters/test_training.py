@@ -7,13 +7,13 @@ import csv
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rapport_churn
 from rapport_churn.adapters.native import NativeError, load_scorer
+from rapport_churn.domain.calibration import chances
 from rapport_churn.domain.drift import Distribution, look
 from rapport_churn.domain.facts import DAY, FactKind
 from rapport_churn.domain.features import Summary
@@ -25,6 +25,7 @@ from rapport_churn.training import backtest
 from rapport_churn.training.artefact import Scope, write_artefact
 from rapport_churn.training.backtest import Told
 from rapport_churn.training.boosting import SOUND, bagged, dataset, fit_rounds
+from rapport_churn.training.calibrating import Kind, choose_calibrator
 from rapport_churn.training.frame import Column, Frame
 from rapport_churn.training.job import Refused, _load, train
 from rapport_churn.training.members import folds_of, usable_columns
@@ -32,7 +33,7 @@ from rapport_churn.training.recipe import Effort, NotLearnableError, learn
 
 NOW = 500 * DAY
 PEOPLE = 350
-EFFORT = {"draws": 2, "bag": 1, "origins": 2, "search_rows": 1500, "rows": 2500, "rounds": 60}
+EFFORT = {"draws": 2, "bag": 1, "origins": 2, "search_rows": 1500, "rows": 2500, "rounds": 60, "cutoffs": 10}
 SMALL = Effort(draws=2, seeds=(1,), origins=2, search_rows=1500, rows=2500, rounds=60)
 
 
@@ -128,12 +129,6 @@ def test_scores_tell_leavers_from_stayers_in_windows_that_taught_nothing(files):
     assert by_name["ece"]["value"] < by_name["ece"]["reference"] + 0.08
 
 
-def test_the_same_events_and_seed_give_the_same_bytes(job, files, tmp_path):
-    again = write_job(tmp_path / "again", PEOPLE)
-    train(again)
-    assert {path.name: path.read_bytes() for path in (again / "artefact").iterdir()} == files
-
-
 def test_the_card_shows_whom_the_model_learned_from_and_whom_not(files, tmp_path):
     card = json.loads(files["card.json"])
     members, salt, root = (
@@ -179,13 +174,16 @@ def test_a_job_started_again_goes_on_where_it_was(job, tmp_path):
     assert (train(folder) / "model.json").read_bytes() == (job / "artefact" / "model.json").read_bytes()
 
 
-def test_the_job_is_a_process_that_tells_progress_and_its_result(job):
-    command = [sys.executable, "-m", "rapport_churn.training.job", str(job)]
+def test_the_job_is_a_process_that_tells_progress_and_from_the_same_events_makes_the_same_bytes(files, tmp_path):
+    folder = write_job(tmp_path / "again", PEOPLE)
+    command = [sys.executable, "-m", "rapport_churn.training.job", str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        told = child.stdout.readlines()
-        assert json.loads(told[-1]) == {"result": str(job / "artefact")}
+        told = [json.loads(line) for line in child.stdout]
         assert child.wait() == 0
+    assert {each["phase"] for each in told[:-1]} >= {"reading", "features", "search", "backtest", "fit"}
+    assert told[-1] == {"result": str(folder / "artefact")}
+    assert {path.name: path.read_bytes() for path in (folder / "artefact").iterdir()} == files
 
 
 def test_the_job_ends_with_its_parent(tmp_path):
@@ -261,9 +259,9 @@ def test_a_calibrator_that_did_not_hold_forward_is_not_used():
         odds = draw.normal(size=2000)
         labels = (draw.random(2000) < 1 / (1 + np.exp(-odds - shift))).astype(float)
         told.append(Told(number * 40 * DAY, labels, {Member.BGNBD: odds}))
-    kind, _, losses = backtest.choose_calibrator(told, {Member.BGNBD: 1.0}, horizon)
-    assert kind is backtest.Kind.NONE
-    assert losses["none"] < losses["intercept"]
+    chosen = choose_calibrator(told, {Member.BGNBD: 1.0}, horizon)
+    assert chosen.kind is Kind.NONE
+    assert chosen.losses["none"] < chosen.losses["intercept"]
 
 
 def test_a_calibrator_that_held_forward_is_used():
@@ -273,9 +271,22 @@ def test_a_calibrator_that_held_forward_is_used():
         odds = draw.normal(size=2000) * 2
         labels = (draw.random(2000) < 1 / (1 + np.exp(-0.5 * odds + 0.7))).astype(float)
         told.append(Told(number * 40 * DAY, labels, {Member.BGNBD: odds}))
-    kind, calibrator, _ = backtest.choose_calibrator(told, {Member.BGNBD: 1.0}, horizon)
-    assert kind is backtest.Kind.PLATT
-    assert (calibrator.slope, calibrator.intercept) == pytest.approx((0.5, -0.7), abs=0.08)
+    chosen = choose_calibrator(told, {Member.BGNBD: 1.0}, horizon)
+    assert chosen.kind is Kind.PLATT
+    assert (chosen.calibrator.slope, chosen.calibrator.intercept) == pytest.approx((0.5, -0.7), abs=0.08)
+
+
+def test_where_the_rhythm_knows_how_many_leave_the_stack_is_moved_to_it():
+    draw = np.random.default_rng(5)
+    told, horizon = [], Horizon(30, 60)
+    for number, shift in enumerate((1.0, -1.0, 1.0, -1.0)):
+        odds = draw.normal(size=2000)
+        labels = (draw.random(2000) < 1 / (1 + np.exp(-odds - shift))).astype(float)
+        told.append(Told(number * 40 * DAY, labels, {Member.LIGHTGBM: odds, Member.BGNBD: np.full(2000, shift)}))
+    chosen = choose_calibrator(told, {Member.LIGHTGBM: 1.0}, horizon)
+    assert chosen.kind is Kind.RHYTHM
+    said = [chances(each).mean() for each in chosen.forward]
+    assert said == pytest.approx([chances(each.log_odds[Member.BGNBD]).mean() for each in told])
 
 
 def test_a_bag_says_the_mean_of_its_fits():
@@ -323,8 +334,6 @@ def test_a_table_without_time_is_learned_by_folds():
     scores = [scorer.score(row, None) for row in values]
     assert [each.log_odds for each in scores] == pytest.approx(learned.scores(frame, 90), abs=1e-9)
     assert backtest.judge(labels.astype(float), learned.scores(frame, 90)).area > 0.7
-    same = learn(replace(frame, profiles=frame.profiles.copy()), None, Horizon(90, 180), SMALL)
-    assert same.stack == learned.stack
 
 
 FORBIDDEN = {

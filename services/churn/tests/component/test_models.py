@@ -49,6 +49,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChurnInst
         models__effort__origins="2",
         models__effort__search_rows="1500",
         models__effort__rows="1500",
+        models__effort__cutoffs="9",
     )
     try:
         service.start()

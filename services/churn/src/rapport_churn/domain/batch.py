@@ -144,7 +144,8 @@ class _Cell:
     def table(self, columns: Sequence[_Column], states: Sequence[NDArray[np.int16]], number: int) -> Floats:
         """Return the score of each state; and write, for each column and bin, what it adds to the state's number."""
         answers: dict[Split, Answers] = {}
-        sizes, axes = [], {}
+        sizes: list[int] = []
+        axes: dict[int, int] = {}
         stride = 1
         for at, column in enumerate(columns):
             if own := sorted(self.splits.get(column.feature, ()), key=_order):

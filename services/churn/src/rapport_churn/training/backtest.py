@@ -1,4 +1,4 @@
-"""What is chosen by looking back: whose voice counts how much, and which calibrator held forward in time.
+"""What is chosen by looking back: whose voice counts how much, and how well that told what came.
 
 A model is judged at origins: instants of the past at which only windows that were closed then could train it. Of a
 plain table, which knows no time, folds of people take the place of origins.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import product
 from typing import Final
 
@@ -16,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rapport_churn.domain.calibration import (
-    NONE,
-    Calibrator,
     area,
     calibration_error,
     chances,
@@ -29,14 +26,12 @@ from rapport_churn.domain.calibration import brier as squared_error
 from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.labels import Horizon
 from rapport_churn.domain.stack import Member
-from rapport_churn.training.fitting import NotFittedError, fit_logistic
 from rapport_churn.training.frame import Frame
 
 Floats = NDArray[np.float64]
 
 _STEPS: Final = 10
-_TOWARDS_EQUAL: Final = 0.004
-_WORTH_IT: Final = 0.001
+_TOWARDS_EQUAL: Final = 0.001
 _FEWEST_ROWS: Final = 100
 
 
@@ -106,72 +101,6 @@ def _simplex(size: int) -> Iterator[tuple[int, ...]]:
 def shape_loss(labels: Floats, log_odds: Floats) -> float:
     """Return the log-loss after the best shift."""
     return log_loss(labels, log_odds + intercept_for(labels, log_odds))
-
-
-class Kind(StrEnum):
-    """A kind of calibrator."""
-
-    NONE = "none"
-    INTERCEPT = "intercept"
-    PLATT = "platt"
-
-
-def fit_calibrator(kind: Kind, labels: Floats, log_odds: Floats) -> Calibrator:
-    """Return the calibrator of a kind; what would turn the order round, or does not settle, changes nothing."""
-    if kind is Kind.NONE or not 0.0 < labels.mean() < 1.0:
-        return NONE
-    if kind is Kind.INTERCEPT:
-        return Calibrator(1.0, intercept_for(labels, log_odds))
-    try:
-        fit = fit_logistic(log_odds[:, None], labels, ridge=1e-6)
-    except NotFittedError:
-        return NONE
-    slope = float(fit.coefficients[0])
-    return Calibrator(slope, fit.intercept) if slope > 0.0 else NONE
-
-
-def choose_calibrator(
-    told: Sequence[Told], weights: Mapping[Member, float], horizon: Horizon | None
-) -> tuple[Kind, Calibrator, dict[str, float]]:
-    """Choose the kind that held best on what it was not fitted on, and fit it on all.
-
-    Args:
-        told: In order of time.
-        weights: Of the members.
-        horizon: For origins: one calibrates for another only if its window was closed by then. None for folds, each of
-            which is calibrated by all the others.
-
-    Returns:
-        The kind, the calibrator, and the mean log-loss of each kind where it could be judged.
-    """
-    losses: dict[Kind, list[float]] = {kind: [] for kind in Kind}
-    for each in told:
-        known = [other for other in told if _closed(other, each, horizon)]
-        if known:
-            labels, summed = _together(known, weights)
-            for kind in Kind:
-                fitted = fit_calibrator(kind, labels, summed)
-                losses[kind].append(log_loss(each.labels, _apply(fitted, each.summed(weights))))
-    if not losses[Kind.NONE]:
-        return Kind.NONE, NONE, {}
-    means = {kind: float(np.mean(values)) for kind, values in losses.items()}
-    kind = min(Kind, key=lambda each: means[each])
-    if means[Kind.NONE] - means[kind] < _WORTH_IT * (horizon is not None):
-        kind = Kind.NONE
-    labels, summed = _together(told, weights)
-    return kind, fit_calibrator(kind, labels, summed), {each.value: loss for each, loss in means.items()}
-
-
-def _closed(other: Told, each: Told, horizon: Horizon | None) -> bool:
-    return other.origin != each.origin if horizon is None else horizon.is_closed(other.origin, each.origin)
-
-
-def _together(told: Sequence[Told], weights: Mapping[Member, float]) -> tuple[Floats, Floats]:
-    return np.concatenate([each.labels for each in told]), np.concatenate([each.summed(weights) for each in told])
-
-
-def _apply(calibrator: Calibrator, log_odds: Floats) -> Floats:
-    return calibrator.slope * log_odds + calibrator.intercept
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rapport_churn.domain.calibration import area
 from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.membership import Membership
 from rapport_churn.training.artefact import Scope, windows_of
-from rapport_churn.training.backtest import Told, judge
+from rapport_churn.training.backtest import judge
 from rapport_churn.training.frame import Frame
 from rapport_churn.training.recipe import Learned
 from rapport_churn.training.spending import Spending
@@ -80,7 +80,7 @@ def metrics_of(learned: Learned) -> list[dict[str, Any]]:
     """Return the means of the figures over windows that were not trained on, each beside what it is held against."""
     if not learned.told:
         return []
-    figures = [judge(each.labels, _scores(learned, each)) for each in learned.told]
+    figures = [judge(each.labels, said) for each, said in zip(learned.told, learned.forward, strict=True)]
     mean = {name: float(np.mean([getattr(each, name) for each in figures])) for name in asdict(figures[0])}
     best = max(
         float(np.mean([area(each.labels, each.log_odds[member]) for each in learned.told]))
@@ -98,15 +98,10 @@ def metrics_of(learned: Learned) -> list[dict[str, Any]]:
 def by_cutoff(learned: Learned) -> list[dict[str, Any]]:
     """Return the figures of each window that was looked back at, those of the members beside."""
     rows = []
-    for each in learned.told:
+    for each, said in zip(learned.told, learned.forward, strict=True):
         members = {member.value: asdict(judge(each.labels, odds)) for member, odds in each.log_odds.items()}
-        rows.append({"at": each.origin, "stack": asdict(judge(each.labels, _scores(learned, each))), **members})
+        rows.append({"at": each.origin, "stack": asdict(judge(each.labels, said)), **members})
     return rows
-
-
-def _scores(learned: Learned, told: Told) -> np.ndarray[Any, np.dtype[np.float64]]:
-    calibrator = learned.stack.calibrator
-    return calibrator.slope * told.summed(learned.stack.weights) + calibrator.intercept
 
 
 def _until(frame: Frame, scope: Scope) -> int:

@@ -37,7 +37,6 @@ ARTEFACT: Final = "artefact"
 _BUILT: Final = "built"
 _LOWEST_PRIORITY: Final = 19
 _EVERY_DAYS: Final = 14
-_MOST_CUTOFFS: Final = 40
 _STEPS: Final = 1000
 _BAG: Final = 3
 _SEEDS: Final = 1 << 31
@@ -164,8 +163,9 @@ def _build(folder: Path, header: Header, built: Path) -> None:
             horizon, population = derive(log.gaps(now), log.delays(now))
         except TooFewGapsError:
             raise Refused("TOO_FEW_GAPS") from None
-        cutoffs = closed_cutoffs(log.span()[0] + horizon.days * DAY // 2, now, horizon, _EVERY_DAYS)[-_MOST_CUTOFFS:]
-        rows = Effort(**_effort(header)).rows
+        effort = Effort(**_effort(header))
+        cutoffs = closed_cutoffs(log.span()[0] + horizon.days * DAY // 2, now, horizon, _EVERY_DAYS)[-effort.cutoffs :]
+        rows = effort.rows
         frame = rebuild(
             log, DEFAULT_FEATURES, cutoffs, horizon,
             now=now, population=population, most_rows=rows, progress=lambda share: told("features", 0.9 * share),

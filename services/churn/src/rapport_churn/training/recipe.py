@@ -8,7 +8,7 @@ looking back.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,8 +20,9 @@ from rapport_churn.domain.labels import Horizon
 from rapport_churn.domain.linear import Linear
 from rapport_churn.domain.stack import Member, Stack
 from rapport_churn.training import backtest
-from rapport_churn.training.backtest import Kind, Told
+from rapport_churn.training.backtest import Told
 from rapport_churn.training.boosting import MOST_ROUNDS, SOUND, Settings, drawn
+from rapport_churn.training.calibrating import Kind, choose_calibrator, to_rhythm
 from rapport_churn.training.fitting import NotFittedError
 from rapport_churn.training.frame import Frame
 from rapport_churn.training.members import (
@@ -62,6 +63,7 @@ class Effort:
         search_rows: Rows that a search learns from at most.
         rows: Rows that the model learns from at most.
         rounds: Rounds that trees are grown at most.
+        cutoffs: Snapshots of the past that are learned from at most, the newest.
     """
 
     draws: int = 12
@@ -70,6 +72,7 @@ class Effort:
     search_rows: int = 20_000
     rows: int = 120_000
     rounds: int = MOST_ROUNDS
+    cutoffs: int = 40
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Learned:
         linear: Logistic regression; None if it has none.
         rhythm: BG/NBD; None for a plain table.
         told: What the members said at each origin, before calibration.
+        forward: What the stack would have said at each, calibrated as could be known then.
         findings: What was tried and chosen, for the card.
     """
 
@@ -92,6 +96,7 @@ class Learned:
     linear: Linear | None
     rhythm: BgNbd | None
     told: tuple[Told, ...]
+    forward: tuple[Floats, ...] = ()
     findings: Mapping[str, Any] = field(default_factory=dict)
 
     def log_odds(self, frame: Frame, days: int) -> dict[Member, Floats]:
@@ -137,7 +142,7 @@ def learn(
     if len(frame) < _ROWS_FOR_LOGISTIC or of_a_kind < _FEWEST_OF_A_KIND:
         if rhythm is None:
             raise NotLearnableError("there are too few labels, and nobody has bought twice")
-        return Learned((), Stack({Member.BGNBD: 1.0}), None, None, rhythm, (), {"stage": "rhythm alone"})
+        return Learned((), Stack({Member.BGNBD: 1.0}), None, None, rhythm, (), (), {"stage": "rhythm alone"})
     used = usable_columns(frame)
     ridge = choose_ridge(thin(frame, effort.search_rows, 1), used)
     with_trees = len(frame) >= _ROWS_FOR_TREES
@@ -157,7 +162,7 @@ def learn(
         *([Member.BGNBD] if rhythm is not None else []),
     ]
     weights = backtest.weigh(told, members) if told else dict.fromkeys(members, 1.0 / len(members))
-    kind, calibrator, losses = backtest.choose_calibrator(told, weights, None if plain else horizon)
+    chosen = choose_calibrator(told, weights, None if plain else horizon)
     progress("fit", 0.0)
     whole = thin(frame, effort.rows, 2)
     values, labels = whole.values[:, used], whole.churned.astype(np.float64)
@@ -171,12 +176,18 @@ def learn(
         "rounds": rounds,
         "tried": tried,
         "ridge": ridge,
-        "calibrator": kind.value,
-        "calibrator_losses": losses,
+        "calibrator": chosen.kind.value,
+        "calibrator_losses": chosen.losses,
         "origins": instants,
     }
-    stack = Stack(weights, calibrator if kind is not Kind.NONE else Calibrator())
-    return Learned(tuple(used), stack, trees, linear, rhythm, tuple(told), findings)
+    stack = Stack(weights, chosen.calibrator if chosen.kind is not Kind.NONE else Calibrator())
+    learned = Learned(tuple(used), stack, trees, linear, rhythm, tuple(told), chosen.forward, findings)
+    if chosen.kind is not Kind.RHYTHM:
+        return learned
+    assert newest is not None
+    assert rhythm is not None
+    calibrator = to_rhythm(learned.scores(newest, horizon.days), rhythm_log_odds(rhythm, newest, horizon.days))
+    return replace(learned, stack=Stack(weights, calibrator))
 
 
 @dataclass
