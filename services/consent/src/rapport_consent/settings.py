@@ -1,11 +1,12 @@
 """What the consent service can be told from outside."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
-from rapport_chassis.settings import ServiceSettings, SettingsGroup
+from rapport_chassis.settings import PositiveSeconds, ServiceSettings, SettingsGroup, TlsFiles
 
 
 class ControllerSettings(SettingsGroup):
@@ -49,6 +50,50 @@ class LinkSettings(SettingsGroup):
     """How long a link is good for."""
 
 
+class ParticipantEntry(SettingsGroup):
+    """One entry of the registry of participants: who holds personal data."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+    """Its name: that of the service, or of whoever else holds data."""
+    kind: Literal["EVENT", "MANUAL"] = "EVENT"
+    """How it is reached: a service follows events; people are told what to do, and say when it is done."""
+    owner: str = ""
+    """Who does it, where people do."""
+    instruction: str = ""
+    """What they are to do."""
+    days: Annotated[int, Field(gt=0, le=365)] = 7
+    """In how many days it is to be answered."""
+
+
+class RequestSettings(SettingsGroup):
+    """Privacy requests."""
+
+    vault_keys_file: Path
+    """Keys of the vault, one a line, 32 bytes in hexadecimal, the newest first: it seals, all open. Required."""
+    packages_folder: Path
+    """Where packages are made; only this service may read it. Required."""
+    participants: tuple[ParticipantEntry, ...] = tuple(
+        ParticipantEntry(name=name) for name in ("identity", "consent", "churn", "pricing", "notification")
+    )
+    """The registry: everybody who holds personal data. Each request keeps it as it was at its approval."""
+    peers: Mapping[str, str] = Field(default_factory=dict)
+    """Where services are, by name, for example "dns:///identity:50051": exports and keys come from there."""
+    tls: TlsFiles | None = None
+    """Client certificate for calls to them; absent: that of the service's own listener."""
+    server_name: str | None = None
+    """Name their certificates must carry, where it differs from the target's host."""
+    contact_purpose: str = "privacy.requests"
+    """The purpose for which contact points on file are used in requests: codes and notices. A duty by law."""
+    sure_bits: float = 10.0
+    """Records joined by less evidence than this are listed apart, and an officer chooses."""
+    packages_kept_days: Annotated[float, Field(gt=0)] = 30.0
+    """How long a package can be opened."""
+    vault_kept_days: Annotated[float, Field(gt=0)] = 30.0
+    """How long an address is kept after the end of a request, should no notice ask for it."""
+    look_every_s: PositiveSeconds = 0.5
+    """How often requests are looked at."""
+
+
 class ConsentSettings(ServiceSettings):
     """Settings of the consent service."""
 
@@ -64,5 +109,7 @@ class ConsentSettings(ServiceSettings):
     """The replica from which checks are answered."""
     links: LinkSettings | None = None
     """Links by which a person fetches a receipt over HTTP; with `http` only."""
+    requests: RequestSettings | None = None
+    """Privacy requests; absent: none are taken in."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5
     """An import waits while the oldest unpublished event is older than this."""

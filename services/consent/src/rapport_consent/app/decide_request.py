@@ -125,7 +125,7 @@ async def choose_record(unit: RequestUnit, request_id: str, ref: str, choice: Ch
     return chosen
 
 
-async def assign_request(unit: RequestUnit, request_id: str, assignee: str, now: datetime) -> Request:
+async def assign_request(unit: RequestUnit, request_id: str, assignee: str) -> Request:
     """Give a request to somebody, or to nobody.
 
     Raises:

@@ -63,6 +63,7 @@ ERRORS: Final = ErrorTable(
         Reason("TASK_NOT_FOUND", "NOT_FOUND", False, "The request has no such task for people, or it is answered."),
         Reason("HOLD_NOT_FOUND", "NOT_FOUND", False, "There is no such hold, or it is released."),
         Reason("PACKAGE_NOT_READY", "FAILED_PRECONDITION", False, "The request has no package, or none any more."),
+        Reason("EXPORT_INCOMPLETE", "ABORTED", True, "A participant handed out less than it signed to hold."),
         Reason("CERTIFICATE_NOT_READY", "FAILED_PRECONDITION", False, "The request has no certificate yet."),
         Reason("LETTER_UNKNOWN", "INVALID_ARGUMENT", False, "There is no such letter, language or marked place."),
         Reason("CONTACT_GONE", "NOT_FOUND", False, "The vault holds no address for this notification."),
