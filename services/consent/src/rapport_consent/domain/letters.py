@@ -20,6 +20,7 @@ Role = Literal["sender", "subject", "paragraph", "item", "signature"]
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _LONGEST_EDIT: Final = 4_000
+_BLANKS: Final = str.maketrans("\t\r\xa0\u202f\u2009", "     ")
 
 
 class LetterKind(StrEnum):
@@ -189,7 +190,7 @@ class LetterTemplate:
 
     Attributes:
         subject: Its subject line.
-        blocks: Its parts: `text` with places such as "{due_on}", and `role`, `place`, `each` or `tells`.
+        blocks: Its parts: `text` with places such as "{due_on}", and `role`, `place`, `each`, `if` or `tells`.
             A part is left out where something that it speaks of is not known.
     """
 
@@ -205,6 +206,7 @@ class Words:
         locale: The language.
         months: Names of the months.
         day: How a day is written: "{day} {month} {year}".
+        first: How the first of a month is written, where that differs from 1.
         codes: Wording of codes, by family: "rights", "reasons", "shown_by", "kept", "tells".
         letters: The letters, by kind.
     """
@@ -212,6 +214,7 @@ class Words:
     locale: str
     months: tuple[str, ...]
     day: str
+    first: str
     codes: Mapping[str, Mapping[str, str]]
     letters: Mapping[str, LetterTemplate]
 
@@ -254,6 +257,8 @@ def _blocks(
     part: Mapping[str, str], facts: LetterFacts, words: Words, values: Mapping[str, str], edits: Mapping[str, str]
 ) -> Iterable[Block]:
     """Return what a part comes to: nothing, if something that it speaks of is not known."""
+    if "if" in part and not values[part["if"]]:
+        return []
     role: Role = part.get("role", "paragraph")  # type: ignore[assignment]
     tells, place = part.get("tells", ""), part.get("place", "")
     if place:
@@ -262,7 +267,7 @@ def _blocks(
         case "refused":
             rows = [{"right": words.codes["rights"].get(r.right, r.right), "article": r.article} for r in facts.refused]
             texts = [_clean(r.text) for r in facts.refused]
-            filled = [_filled(part["text"], {**values, **row}) for row in rows]
+            filled = [_filled(part["text"], {**values, **row}) or f"{row['right']}:" for row in rows]
             return [
                 Block(role, f"{one} {text}".strip(), tells=tells if text else "")
                 for one, text in zip(filled, texts, strict=True)
@@ -312,12 +317,16 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _day(day: date | None, words: Words) -> str:
-    return words.day.format(day=day.day, month=words.months[day.month - 1], year=day.year) if day else ""
+    if day is None:
+        return ""
+    number = words.first if day.day == 1 else str(day.day)
+    return words.day.format(day=number, month=words.months[day.month - 1], year=day.year)
 
 
 def _clean(text: str) -> str:
     """Return text without control characters, which no paper shows."""
-    return "".join(letter for letter in text if letter == "\n" or letter.isprintable()).strip()
+    spaced = text.replace("\r\n", "\n").translate(_BLANKS)
+    return "".join(letter for letter in spaced if letter == "\n" or letter.isprintable()).strip()
 
 
 def _listed(blocks: Iterable[Block]) -> list[tuple[Block, ...]]:
