@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FONTS: Final = {"Vera": "Vera.ttf", "VeraBd": "VeraBd.ttf"}
 _MARGIN: Final = 62.0
+_SIZES: Final = (1.0, 0.9, 0.8, 0.7, 0.6)
 _SIZE: Final[dict[str, float]] = {"sender": 8.0, "subject": 12.5, "item": 9.5, "paragraph": 9.5, "signature": 9.5}
 
 # What catalogues use and the fonts lack, in what they have.
@@ -28,32 +29,42 @@ def letter_pdf(letter: Letter) -> bytes:
     Raises:
         RapportError: LETTER_UNPRINTABLE: it has characters that the fonts do not have.
     """
-    return paper(letter.subject, [(block.role, block.text) for block in letter.blocks], locale=letter.locale)
+    blocks = [(block.role, block.text) for block in letter.blocks]
+    return _paper(letter.subject.translate(_INSTEAD), blocks, locale=letter.locale)[0]
 
 
-def paper(
-    title: str, blocks: Iterable[tuple[Role, str]], *, locale: str, table: Sequence[Sequence[str]] = (), size: float = 1
+def one_page(
+    title: str, blocks: Sequence[tuple[Role, str]], *, locale: str, table: Sequence[Sequence[str]] = ()
 ) -> bytes:
-    """Return a document on paper.
+    """Return a document that fits on one page: set smaller until it does.
 
     Args:
         title: Its title.
         blocks: What it says, with how it is set.
         locale: Its language.
         table: Rows under it, the first of them the heading.
-        size: By which all sizes are multiplied.
 
     Raises:
         RapportError: LETTER_UNPRINTABLE.
     """
+    made = b""
+    for size in _SIZES:
+        made, pages = _paper(title, blocks, locale=locale, table=table, size=size)
+        if pages == 1:
+            break
+    return made
+
+
+def _paper(
+    title: str, blocks: Iterable[tuple[Role, str]], *, locale: str, table: Sequence[Sequence[str]] = (), size: float = 1
+) -> tuple[bytes, int]:
+    """Return a document, and how many pages it has."""
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import Paragraph, SimpleDocTemplate, Table
 
     blocks = [(role, text.translate(_INSTEAD)) for role, text in blocks]
     rows = [[cell.translate(_INSTEAD) for cell in row] for row in table]
-    _require_printable(
-        [title.translate(_INSTEAD), *(text for _, text in blocks), *(cell for row in rows for cell in row)]
-    )
+    _require_printable([title, *(text for _, text in blocks), *(cell for row in rows for cell in row)])
     styles = {role: _style(role, size) for role in _SIZE}
     story: list[Any] = [
         Paragraph(_marked_up(text), styles[role], bulletText="\u2022" if role == "item" else None)
@@ -64,19 +75,20 @@ def paper(
         cells = [[Paragraph(_marked_up(cell), small) for cell in row] for row in rows]
         story.append(Table(cells, repeatRows=1, style=_TABLE, hAlign="LEFT"))
     target = BytesIO()
-    SimpleDocTemplate(
+    margin = _MARGIN * size
+    document = SimpleDocTemplate(
         target,
         pagesize=A4,
         title=title,
-        author="",
         lang=locale,
         leftMargin=_MARGIN,
         rightMargin=_MARGIN,
-        topMargin=_MARGIN * size,
-        bottomMargin=_MARGIN * size,
+        topMargin=margin,
+        bottomMargin=margin,
         invariant=1,
-    ).build(story)
-    return target.getvalue()
+    )
+    document.build(story)
+    return target.getvalue(), document.page
 
 
 _TABLE: Final = [
