@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Literal
 
+from rapport_chassis.background import Stepping
 from rapport_chassis.rpc.client import Client
+from rapport_privacy.translate import decision_message
 
+from rapport_notification import telemetry
 from rapport_notification.adapters.contacts import IdentityContacts, RequestContacts
+from rapport_notification.adapters.dispatch import SendingStore
 from rapport_notification.adapters.email import EmailCarrier, Letterhead, signer_of
 from rapport_notification.adapters.relay_log import KEEPS, RelayLog
+from rapport_notification.adapters.rules import Rules
+from rapport_notification.adapters.templates import TemplateShelf
+from rapport_notification.adapters.writing import Writing
+from rapport_notification.app.dispatching import Dispatching
+from rapport_notification.app.judging import Judge
+from rapport_notification.app.messages import Stored
+from rapport_notification.app.reconciling import Reconciling
+from rapport_notification.app.recording import Recorder
+from rapport_notification.app.working import Worker
 from rapport_notification.assembly import Parts
+from rapport_notification.domain.ledger import Limits
 from rapport_notification.domain.resolution import BLIND
-from rapport_notification.domain.vocabulary import Channel
+from rapport_notification.domain.scheduling import FairQueue
+from rapport_notification.domain.vocabulary import SECOND_US, Channel
+from rapport_notification.numbers import evidence_of
 from rapport_notification.sending import smtp
 from rapport_notification.sending.fields import Address, Text
 from rapport_notification.sending.providers import Provider, ProviderPool
 from rapport_notification.settings import EmailSettings
+from rapport_notification.tracked import tracker
+from rapport_notification.translate.contents import values_in
 
 
 def furnish_channels(parts: Parts) -> None:
@@ -54,6 +73,7 @@ def _email(parts: Parts, settings: EmailSettings) -> EmailCarrier:
         parts.return_paths,
         parts.links,
         signer_of(dkim.domain, dkim.selector, dkim.key) if dkim is not None else None,
+        tracker(parts),
     )
     servers = {
         each.name: smtp.SmtpPool(
@@ -103,3 +123,56 @@ class Closing:
     async def stop(self) -> None:
         """Close it."""
         await self._close()
+
+
+def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> None:
+    """Add what claims messages and hands them over, and what settles doubts."""
+    settings, clock = parts.settings.dispatch, parts.clock
+    limits = Limits(
+        round(settings.lease_s * SECOND_US),
+        round(settings.transfer_s * SECOND_US),
+        round(settings.margin_s * SECOND_US),
+    )
+    store = SendingStore(parts.database, shelf, Rules(clock), unsubscribed=parts.unsubscribed, pasts=parts.pasts)
+    judge = Judge(
+        permits=parts.permits,
+        carriers=parts.carriers,
+        hours=parts.hours,
+        numbers=partial(evidence_of, zones=parts.hours.zones),
+        home=settings.home,
+        spread_us=round(settings.spread_s * SECOND_US),
+        limits=limits,
+        advertises=parts.links is not None,
+        clock=clock,
+    )
+    recorder = Recorder(store, clock)
+    dispatching = Dispatching(
+        store=store,
+        judge=judge,
+        carriers=parts.carriers,
+        contacts=parts.contacts,
+        request_contacts=request_contacts(parts),
+        writes=writes,
+        recorder=recorder,
+        people=parts.people,
+        values_in=values_in,
+        permission_of=lambda decision: decision_message(decision).SerializeToString(),
+        unsubscribe_url=lambda stored: _unsubscribe_url(parts, stored),
+        address_key=parts.address_key,
+        limits=limits,
+        clock=clock,
+    )
+    queue = FairQueue(
+        places=settings.places, urgent_places=settings.urgent_places, per_destination=settings.per_destination
+    )
+    queued = parts.telemetry.meter.gauge(telemetry.QUEUED).of()
+    worker = Worker(store, dispatching, queue, parts.wake, queued, limits, clock)
+    reconciling = Reconciling(store, parts.carriers, limits, clock)
+    doubts = Stepping("doubts", reconciling.step, clock, share=0.5, idle_s=1.0, role="events")
+    parts.components += [recorder, worker, doubts]
+
+
+def _unsubscribe_url(parts: Parts, stored: Stored) -> str:
+    if parts.links is None or stored.to_request:
+        return ""
+    return parts.links.url(stored.notification_id, parts.clock.now()).value

@@ -22,7 +22,7 @@ from rapport_notification.adapters.rows import (
 )
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.app.ledger import Step
-from rapport_notification.app.messages import AttemptRow, Stored
+from rapport_notification.app.messages import REFUNDED, AttemptRow, Stored
 from rapport_notification.app.templates import Prepared
 from rapport_notification.translate.events import told
 
@@ -50,9 +50,10 @@ SELECT {COLUMNS} FROM notifications WHERE state IN (1, 2) AND trigger_id = %s FO
 """  # noqa: S608 - made of constants
 _ADD_ATTEMPT: Final = f"INSERT INTO attempts ({ATTEMPT}) VALUES ({', '.join(['%s'] * len(AttemptRow._fields))})"  # noqa: S608 - made of constants
 _END_ATTEMPT: Final = """
-UPDATE attempts SET ended_us = %s, outcome = %s, code = %s, status = %s, reference = %s
+UPDATE attempts SET ended_us = %s, outcome = %s, code = %s, status = %s, reference = %s, place_state = %s
 WHERE notification_id = %s AND attempt = %s
 """
+_REFUND: Final = "UPDATE cap_counts SET taken = taken - 1 WHERE profile_id = %s AND cap = %s AND day = %s"
 _SEAL: Final = "INSERT INTO receipts (notification_id, number, canonical, digest) VALUES (%s, %s, %s, %s)"
 _RECEIPTS: Final = "SELECT canonical, digest FROM receipts WHERE notification_id = %s ORDER BY number"
 _LIST: Final = f"""
@@ -146,11 +147,12 @@ class MessageBook:
             if ended := [step.ended for step in done if step.ended is not None]:
                 await cursor.executemany(
                     _END_ATTEMPT,
-                    [
-                        (e.ended_us, e.outcome, e.code, e.status, e.reference, e.notification_id, e.attempt)
-                        for e in ended
-                    ],
+                    [(*each[5:10], each.place_state, each.notification_id, each.attempt) for each in ended],
                 )
+            if refunded := [
+                (each.person_id, cap, day) for each in ended if each.place_state == REFUNDED for cap, day in each.places
+            ]:
+                await cursor.executemany(_REFUND, sorted(refunded))
             if sealed := [(step, step.receipt) for step in done if step.receipt is not None]:
                 await cursor.executemany(
                     _SEAL,

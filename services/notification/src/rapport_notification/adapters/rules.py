@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from rapport.notification.v1 import preference_pb2
 from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 
-from rapport_notification.domain.caps import Cap
-from rapport_notification.domain.preferences import Category
+from rapport_notification.app.sending import RuleBook
 from rapport_notification.translate.rules import cap_in, category_in
 
 CATEGORIES: Final = AuthoredStore("category")
 CAPS: Final = AuthoredStore("cap")
 _EVERY_S: Final = 0.5
 _MOST: Final = 1000
-
-
-class RuleBook(NamedTuple):
-    """What is in force.
-
-    Attributes:
-        categories: By name; one that is not here is heard everywhere and can be refused.
-        caps: All of them.
-    """
-
-    categories: dict[str, Category]
-    caps: tuple[Cap, ...]
-
-    def category(self, name: str) -> Category:
-        """Return a category."""
-        return self.categories.get(name) or Category(name)
 
 
 class Rules:
@@ -59,8 +42,7 @@ class Rules:
     async def _active(
         self, connection: Connection, store: AuthoredStore
     ) -> list[tuple[str, preference_pb2.UpsertRuleRequest]]:
-        now, found = self._clock.now(), []
-        for name in sorted({each.id for each in await store.list(connection, state="active", limit=_MOST)}):
-            if (version := await store.active_at(connection, name, now)) is not None:
-                found.append((name, preference_pb2.UpsertRuleRequest.FromString(version.body)))
-        return found
+        now = self._clock.now()
+        names = sorted({each.id for each in await store.list(connection, state="active", limit=_MOST)})
+        versions = [await store.active_at(connection, name, now) for name in names]
+        return [(each.id, preference_pb2.UpsertRuleRequest.FromString(each.body)) for each in versions if each]

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from rapport_chassis.clock import Clock
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
+from rapport_privacy.gate import Position
 from rapport_privacy.vocabulary import Answer, Reason
 
 from rapport_notification.app.ledger import Book, Step, taken_back
@@ -30,7 +31,13 @@ class Permits(Protocol):
     """The consent gate."""
 
     def check(
-        self, profile_id: str, purpose_id: str, *, brand_id: str = "", market: str = "", at_least: object = None
+        self,
+        profile_id: str,
+        purpose_id: str,
+        *,
+        brand_id: str = "",
+        market: str = "",
+        at_least: Position | None = None,
     ) -> Decision:
         """Answer whether an effect is allowed now."""
         ...
@@ -88,9 +95,10 @@ class Accepting:
             return known
         steps = [Step(stored.entry, stored, now_us, new=True)]
         gone = superseded([replace(each.waiting(), recipient_id=ids[0]) for each in (*others, stored)])
-        for each in (*others, stored):
-            if each.notification_id in gone and (step := taken_back(each, State.SUPERSEDED, now_us)) is not None:
-                steps.append(step)
+        found = [
+            taken_back(each, State.SUPERSEDED, now_us) for each in (*others, stored) if each.notification_id in gone
+        ]
+        steps += [step for step in found if step is not None]
         # One message takes at most two steps here: it is taken on, and makes room for a newer one.
         await book.take(steps[:1])
         if steps[1:]:

@@ -12,6 +12,9 @@ from rapport_notification.domain.scheduling import Priority
 from rapport_notification.domain.vocabulary import Channel, MessageClass
 
 REQUEST_PREFIX: Final = "req_"
+COMMITTED: Final = 1
+REFUNDED: Final = 2
+"""What became of the places that an attempt holds."""
 
 PRIORITIES: Final[Mapping[MessageClass, Priority]] = {
     MessageClass.ONE_TIME: Priority.URGENT,

@@ -38,7 +38,7 @@ def notification_message(stored: Stored) -> events_pb2.Notification:
         cause_event_id=ask.cause_event_id,
         decision_id=stored.decision_id,
         decision_ids=ask.decision_ids,
-        **{"class": int(ask.message_class)},  # type: ignore[arg-type] # a word of Python
+        **{"class": int(ask.message_class)},
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from rapport.notification.v1 import notification_pb2
 from rapport_chassis.times import set_stamp
+from rapport_privacy.vocabulary import Answer, Basis, Reason
 
 from rapport_notification.domain.explaining import is_chain
 
@@ -39,9 +40,9 @@ def _receipt(held: Mapping[str, Any], digest: bytes) -> notification_pb2.Decisio
     receipt = notification_pb2.DecisionReceipt(
         decision_id=held["decision_id"],
         decision=_DECISIONS[held["result"]],
-        channel=held["channel"] or 0,
-        hold_reason=held["hold"] or 0,
-        drop_reason=held["drop"] or 0,
+        channel=held["channel"] or 0,  # type: ignore[arg-type] # numbers are the contract's
+        hold_reason=held["hold"] or 0,  # type: ignore[arg-type] # the same
+        drop_reason=held["drop"] or 0,  # type: ignore[arg-type] # the same
         suppressed=held["suppressed"],
         template="@".join(str(part) for part in held["template"] or ()),
         channels_expected=held["channels_expected"] or {},
@@ -54,14 +55,17 @@ def _receipt(held: Mapping[str, Any], digest: bytes) -> notification_pb2.Decisio
     set_stamp(receipt.decided_at, datetime.fromisoformat(held["decided_at"]))
     if (consent := held["consent"]) is not None:
         seen = receipt.permission
-        seen.answer, seen.reason, seen.basis = (int(consent[name]) for name in ("answer", "reason", "basis"))
+        seen.answer = Answer[consent["answer"]]  # type: ignore[assignment] # numbers are the contract's
+        seen.reason = Reason[consent["reason"]]  # type: ignore[assignment] # numbers are the contract's
+        seen.basis = Basis[consent["basis"]]  # type: ignore[assignment] # numbers are the contract's
         seen.reference = consent["grant_reference"]
         seen.position.epoch, seen.position.position = consent["epoch"], consent["position"]
         set_stamp(seen.as_of, datetime.fromisoformat(held["decided_at"]))
-        seen.staleness.FromMicroseconds(consent["staleness_us"])
+        if consent["staleness_us"] >= 0:
+            seen.staleness.FromMicroseconds(consent["staleness_us"])
     if (preference := held["preference"]) is not None:
         receipt.preference.category = preference["category"]
-        receipt.preference.channel = preference["channel"] or 0
+        receipt.preference.channel = preference["channel"] or 0  # type: ignore[assignment] # the same
         receipt.preference.wanted = preference["wanted"]
         receipt.preference.set_at.FromMicroseconds(preference["set_us"])
     if (window := held["window"]) is not None:

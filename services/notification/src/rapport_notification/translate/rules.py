@@ -70,7 +70,7 @@ def preferences_message(
     """Return what a person wants as a message."""
     message = preference_pb2.Preferences(profile_id=profile_id, version=version)
     for wish in wishes:
-        each = message.preferences.add(category=wish.category, channel=int(wish.channel or 0), wanted=wish.wanted)  # type: ignore[arg-type] # numbers are the contract's
+        each = message.preferences.add(category=wish.category, channel=int(wish.channel or 0), wanted=wish.wanted)
         each.set_at.FromMicroseconds(wish.set_us)
     if place is not None:
         message.place.zone, message.place.country = place

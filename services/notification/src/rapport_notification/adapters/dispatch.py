@@ -1,0 +1,190 @@
+"""What sending needs of PostgreSQL: messages that are due, what bounds them, and a transaction for both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Final
+
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
+
+from rapport_notification.adapters import preferences
+from rapport_notification.adapters.messages import MessageBook
+from rapport_notification.adapters.rows import COLUMNS, stored_in
+from rapport_notification.adapters.rules import Rules
+from rapport_notification.adapters.templates import TemplateShelf
+from rapport_notification.app.messages import Stored
+from rapport_notification.app.sending import Case, Known
+from rapport_notification.domain.ledger import Limits
+from rapport_notification.domain.preferences import Person
+from rapport_notification.domain.routing import Past
+from rapport_notification.domain.scheduling import Priority
+from rapport_notification.domain.suppression import Suppressed, Suppression
+from rapport_notification.domain.vocabulary import Channel
+
+Unsubscribed = Callable[[Connection, Sequence[Case]], Awaitable[Collection[str]]]
+"""Returns of which messages the recipient has unsubscribed."""
+Pasts = Callable[[Connection, Mapping[str, tuple[str, ...]]], Awaitable[Mapping[str, Mapping[Channel, Past]]]]
+"""Returns how people have used channels: by the current id, of which the other ids are given."""
+
+# Brands are found by jumps along the index, so that a backlog of one does not hide another.
+_CLAIM: Final = f"""
+WITH RECURSIVE brands AS (
+    (SELECT brand_id FROM notifications WHERE state IN (1, 2) AND priority = %(priority)s ORDER BY brand_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT next.brand_id FROM notifications AS next
+        WHERE next.state IN (1, 2) AND next.priority = %(priority)s AND next.brand_id > brands.brand_id
+        ORDER BY next.brand_id LIMIT 1
+    ) FROM brands WHERE brands.brand_id IS NOT NULL
+), chosen AS (
+    SELECT due.notification_id FROM brands CROSS JOIN LATERAL (
+        SELECT notification_id, due_us FROM notifications
+        WHERE state IN (1, 2) AND priority = %(priority)s AND notifications.brand_id = brands.brand_id
+            AND due_us <= %(now)s AND leased_until_us <= %(now)s
+        ORDER BY due_us LIMIT %(each)s FOR UPDATE SKIP LOCKED
+    ) AS due
+    WHERE brands.brand_id IS NOT NULL LIMIT %(limit)s
+)
+UPDATE notifications SET fence = fence + 1, leased_until_us = %(until)s FROM chosen
+WHERE notifications.notification_id = chosen.notification_id
+RETURNING {", ".join(f"notifications.{name.strip()}" for name in COLUMNS.split(","))}
+"""  # noqa: S608 - made of constants
+_DOUBTS: Final = f"""
+SELECT {COLUMNS} FROM notifications WHERE state IN (3, 5) AND look_us <= %(now)s
+    AND (state = 5 OR leased_until_us <= %(now)s) ORDER BY look_us LIMIT %(limit)s
+"""  # noqa: S608 - made of constants
+_SUPPRESSED: Final = """
+SELECT address_hash, channel, reason, since_us, until_us FROM suppressions WHERE address_hash = ANY (%s)
+"""
+_SUPPRESS: Final = """
+INSERT INTO suppressions (address_hash, channel, reason, since_us, until_us) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (address_hash, channel) DO UPDATE
+SET reason = excluded.reason, since_us = excluded.since_us, until_us = excluded.until_us
+WHERE suppressions.until_us IS NOT NULL
+"""
+_COUNTS: Final = "SELECT profile_id, cap, day, taken FROM cap_counts WHERE profile_id = ANY (%s) AND day >= %s"
+_RESERVE: Final = """
+INSERT INTO cap_counts (profile_id, cap, day, taken) VALUES (%s, %s, %s, 1)
+ON CONFLICT (profile_id, cap, day) DO UPDATE SET taken = cap_counts.taken + 1
+"""
+
+
+class SendingBook(MessageBook):
+    """Messages and what bounds them, in one transaction.
+
+    Args:
+        connection: The transaction.
+        shelf: Templates.
+        unsubscribed: Returns of which messages the recipient has unsubscribed.
+    """
+
+    def __init__(self, connection: Connection, shelf: TemplateShelf, unsubscribed: Unsubscribed | None) -> None:
+        super().__init__(connection, shelf)
+        self._unsubscribed = unsubscribed
+
+    async def persons(self, closures: Iterable[Sequence[str]]) -> dict[str, Person]:
+        """Return what people want, by the first id of each."""
+        return await preferences.persons(self.connection, closures)
+
+    async def unsubscribed(self, cases: Sequence[Case]) -> Collection[str]:
+        """Return of which messages the recipient has unsubscribed, whether or not the ledger knows."""
+        return await self._unsubscribed(self.connection, cases) if self._unsubscribed is not None and cases else ()
+
+    async def suppressions(self, hashes: Collection[bytes]) -> dict[tuple[bytes, int], Suppression]:
+        """Return addresses that were given up, by hash and channel."""
+        cursor = await self.connection.execute(_SUPPRESSED, (sorted(hashes),))
+        return {(row[0], row[1]): Suppression(Suppressed(row[2]), row[3], row[4]) for row in await cursor.fetchall()}
+
+    async def suppress(self, address_hash: bytes, channel: Channel, suppression: Suppression) -> None:
+        """Give an address up; one that is given up for ever stays as it is."""
+        values = (suppression.reason.value, suppression.since_us, suppression.until_us)
+        await self.connection.execute(_SUPPRESS, (address_hash, int(channel), *values))
+
+    async def counts(self, ids: Collection[str], since: date) -> dict[str, dict[tuple[str, date], int]]:
+        """Return places taken in caps since a day, by the id they were taken under."""
+        found: dict[str, dict[tuple[str, date], int]] = {}
+        for profile_id, cap, day, taken in await (
+            await self.connection.execute(_COUNTS, (sorted(ids), since))
+        ).fetchall():
+            found.setdefault(profile_id, {})[cap, day] = taken
+        return found
+
+    async def reserve(self, places: Collection[tuple[str, str, str]]) -> None:
+        """Take places: id, cap and day of each."""
+        if places:
+            async with self.connection.cursor() as cursor:
+                await cursor.executemany(_RESERVE, sorted(places))
+
+
+class SendingStore:
+    """Where messages wait and what is known of them.
+
+    Args:
+        database: The database.
+        shelf: Templates.
+        rules: Categories and caps.
+        unsubscribed: Returns of which messages the recipient has unsubscribed.
+        pasts: Returns how people have used channels.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        shelf: TemplateShelf,
+        rules: Rules,
+        *,
+        unsubscribed: Unsubscribed | None = None,
+        pasts: Pasts | None = None,
+    ) -> None:
+        self._database = database
+        self._shelf = shelf
+        self._rules = rules
+        self._unsubscribed = unsubscribed
+        self._pasts = pasts
+
+    async def claim(self, priority: Priority, limit: int, now_us: int, limits: Limits) -> list[Stored]:
+        """Take messages that are due for this worker, those of every brand in turn.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        values = {
+            "priority": int(priority),
+            "now": now_us,
+            "until": now_us + limits.lease_us,
+            "each": limit,
+            "limit": limit,
+        }
+        async with self._database.transaction() as connection:
+            rows = await (await connection.execute(_CLAIM, values)).fetchall()
+        return sorted(map(stored_in, rows), key=lambda each: each.entry.due_us)
+
+    async def known(self, messages: Sequence[Stored], closures: Mapping[str, tuple[str, ...]]) -> Known:
+        """Return what is known of messages; `closures` are the ids of each recipient."""
+        async with self._database.transaction() as connection:
+            rules = await self._rules.book(connection)
+            persons = await preferences.persons(connection, closures.values())
+            prepared = {
+                each.notification_id: await self._shelf.version(
+                    connection, each.ask.template_id, each.template_brand, each.template_version
+                )
+                for each in messages
+            }
+            people = {ids[0]: ids for ids in closures.values()}
+            pasts = await self._pasts(connection, people) if self._pasts is not None else {}
+        return Known(rules, persons, prepared, pasts)
+
+    async def doubts(self, now_us: int, limit: int) -> list[Stored]:
+        """Return messages in doubt that it is time to look at."""
+        async with self._database.transaction() as connection:
+            rows = await (await connection.execute(_DOUBTS, {"now": now_us, "limit": limit})).fetchall()
+        return [stored_in(row) for row in rows]
+
+    @asynccontextmanager
+    async def book(self) -> AsyncIterator[SendingBook]:
+        """Give a transaction: committed at the end of the block, rolled back on an error."""
+        async with self._database.transaction() as connection:
+            yield SendingBook(connection, self._shelf, self._unsubscribed)

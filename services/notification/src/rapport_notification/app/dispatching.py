@@ -1,0 +1,341 @@
+"""Use case: hand messages over, in batches, fairly, and each only if everything still allows it.
+
+A batch goes through: what is known, who may be written to and where, addresses, the texts, a provider; then one
+transaction looks again at what is in the database, takes places in caps and writes the intents; then each message is
+handed over by itself, the gate and the clock asked once more right before its first byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Final
+
+from rapport_chassis.clock import Clock
+from rapport_chassis.failpoints import failpoint
+from rapport_chassis.telemetry.logs import get_logger
+from rapport_privacy.decision import Decision
+
+from rapport_notification.app.carriers import Carrier, Contact, Contacts, ContactsAwayError, Parcel, Texts
+from rapport_notification.app.judging import Judge
+from rapport_notification.app.ledger import Step, sealed
+from rapport_notification.app.messages import AttemptRow, Stored
+from rapport_notification.app.people import LedgerPeople
+from rapport_notification.app.previewing import Job, NotWritten, Writes
+from rapport_notification.app.recording import Recorder
+from rapport_notification.app.sending import Case, Result, SendBook, SendStore
+from rapport_notification.app.templates import filled
+from rapport_notification.app.times import micros_of
+from rapport_notification.domain import ledger
+from rapport_notification.domain.contents import ValuesRefusedError, checked
+from rapport_notification.domain.ledger import Entry, Limits, StepRefusedError
+from rapport_notification.domain.preferences import Person, decide
+from rapport_notification.domain.suppression import Suppression, address_hash
+from rapport_notification.domain.vocabulary import SECOND_US, Channel, DropReason, HoldReason
+from rapport_notification.sending.outcome import Handed, Outcome
+from rapport_notification.sending.sms import segments
+
+_AWAY_US: Final = 2 * SECOND_US
+_LEAST_WAIT_US: Final = 50_000
+_CAP_PERIODS: Final = 2
+
+
+@dataclass(frozen=True)
+class Dispatching:
+    """Hands batches of messages over.
+
+    Attributes:
+        store: Where messages wait.
+        judge: Decides.
+        carriers: What hands messages over, by channel.
+        contacts: Who knows addresses, by channel.
+        request_contacts: Who knows those of privacy requests.
+        writes: Writes messages.
+        recorder: Keeps what came of attempts.
+        people: Who is whose.
+        values_in: Returns the values in a content.
+        permission_of: Returns the gate's answer as a message.
+        unsubscribe_url: Returns where a message is unsubscribed from; empty for nowhere.
+        address_key: That addresses are hashed with.
+        limits: Times of claims and sends.
+        clock: The time.
+    """
+
+    store: SendStore
+    judge: Judge
+    carriers: Mapping[Channel, Carrier]
+    contacts: Mapping[Channel, Contacts]
+    request_contacts: Contacts
+    writes: Writes
+    recorder: Recorder
+    people: LedgerPeople
+    values_in: Callable[[bytes], dict[str, object]]
+    permission_of: Callable[[Decision], bytes]
+    unsubscribe_url: Callable[[Stored], str]
+    address_key: bytes
+    limits: Limits
+    clock: Clock
+
+    async def send(self, messages: Sequence[Stored]) -> None:
+        """Bring claimed messages as far as they get now: handed over, waiting, or dropped.
+
+        Raises:
+            RapportError: NOT_READY: the database is away; those that had not begun are claimed again later.
+        """
+        closures = {each.notification_id: self.people.ids_of(each.ask.recipient_id) for each in messages}
+        known = await self.store.known(messages, closures)
+        cases = []
+        for stored in messages:
+            ids = closures[stored.notification_id]
+            case = Case(stored, ids, known.persons[ids[0]], known.prepared[stored.notification_id], known.rules)
+            case.tried = list(stored.tried)
+            self.judge.route(case, known.pasts.get(ids[0], {}))
+            cases.append(case)
+        await asyncio.gather(*(self._reach(case) for case in cases if case.ending is None))
+        for case in cases:
+            if case.ending is None:
+                self.judge.place(case)
+        await self._write([case for case in cases if case.ending is None])
+        for case in cases:
+            if case.ending is None:
+                self._provide(case)
+        begun = await self._begin(cases)
+        failpoint("notification.intent.written")
+        await asyncio.gather(*(self._hand_over(case, stored, attempt) for case, stored, attempt in begun))
+
+    async def _reach(self, case: Case) -> None:
+        """Find the first channel on which the recipient has an address."""
+        stored = case.stored
+        for channel in case.routes:
+            asked = self.request_contacts if stored.to_request else self.contacts[channel]
+            try:
+                contact = await asked.find(stored, channel, stored.purpose_of(channel))
+            except ContactsAwayError:
+                case.hold(HoldReason.PROVIDER, micros_of(self.clock.now()) + _AWAY_US)
+                return
+            if contact is not None:
+                self.judge.choose(case, channel)
+                case.contact = contact
+                if self.carriers[channel].stands_for_address:
+                    case.address_hash = address_hash(self.address_key, channel, contact.address)
+                return
+            case.tried.append(channel)
+        case.drop(DropReason.UNREACHABLE)
+
+    async def _write(self, cases: Sequence[Case]) -> None:
+        """Write the texts of messages; what cannot be written is dropped."""
+        jobs: list[tuple[Case, Job]] = []
+        for case in cases:
+            prepared, stored = case.prepared, case.stored
+            contact = case.contact
+            assert contact is not None
+            template = prepared.template
+            wanted = stored.ask.locale or contact.locale
+            case.locale = template.locale_for(wanted) if wanted else template.locale
+            named = case.channel is not Channel.IN_APP  # what is put into an inbox is kept, and names nobody
+            try:
+                values = filled(
+                    checked(prepared.declared, self.values_in(stored.ask.content)),
+                    given=contact.given_name if named else "",
+                    family=contact.family_name if named else "",
+                    unsubscribe_url=self.unsubscribe_url(stored),
+                )
+            except ValuesRefusedError:
+                case.drop(DropReason.TEMPLATE)
+                continue
+            jobs.append((case, Job(template, prepared.html, case.locale, values)))
+        if not jobs:
+            return
+        texts = await self.writes.write([job for _, job in jobs])
+        for (case, _), each in zip(jobs, texts, strict=True):
+            if isinstance(each, NotWritten) or not _fits(case, each):
+                case.drop(DropReason.TEMPLATE)
+            else:
+                case.texts = each
+
+    def _provide(self, case: Case) -> None:
+        """Choose a provider, or let the message wait for one."""
+        assert case.channel is not None
+        pool, now, entry = self.carriers[case.channel].pool, self.clock.boottime(), case.stored.entry
+        case.health = pool.health(now)
+        case.provider = pool.begin(now, only=entry.provider if entry.repeating else "")
+        if case.provider is None:
+            wait_us = max(_LEAST_WAIT_US, round(pool.wait_s(now) * SECOND_US))
+            case.hold(HoldReason.PROVIDER, micros_of(self.clock.now()) + wait_us)
+
+    async def _begin(self, cases: Sequence[Case]) -> list[tuple[Case, Stored, AttemptRow]]:
+        """Write intents, and why the others are not sent now; return those that were begun."""
+        try:
+            async with self.store.book() as book:
+                await self._look_again(book, [case for case in cases if case.ending is None])
+                steps = [(case, step) for case in cases if (step := self._step(case)) is not None]
+                taken = await book.take([step for _, step in steps])
+                begun = [
+                    (case, step.after, step.begun)
+                    for (case, step), moved in zip(steps, taken, strict=True)
+                    if moved and step.begun is not None
+                ]
+                await book.reserve([(case.ids[0], cap, day) for case, _, _ in begun for cap, day in case.taking])
+        except BaseException:
+            for case in cases:
+                self._release(case)
+            raise
+        going = {id(case) for case, _, _ in begun}
+        for case in cases:
+            if id(case) not in going:
+                self._release(case)
+        return begun
+
+    async def _look_again(self, book: SendBook, cases: Sequence[Case]) -> None:
+        """Look at everything in the database that may forbid a message, with the recipient's caps held."""
+        people = sorted({case.ids[0] for case in cases if not case.stored.to_request})
+        if people:
+            await book.lock(*(f"caps:{each}" for each in people))
+        persons = await book.persons([case.ids for case in cases])
+        unsubscribed = await book.unsubscribed(cases)
+        given_up = await book.suppressions({case.address_hash for case in cases if case.address_hash})
+        now_us = micros_of(self.clock.now())
+        days = max((cap.days for case in cases for cap in case.rules.caps), default=0)
+        since = (self.clock.now() - timedelta(days=_CAP_PERIODS * days + 1)).date()
+        counts = await book.counts({each for case in cases for each in case.ids}, since) if days else {}
+        for case in cases:
+            self._look_at(case, persons, unsubscribed, given_up, now_us)
+            if case.ending is not None:
+                continue
+            own: dict[tuple[str, date], int] = {}
+            for each in case.ids:
+                for place, number in counts.get(each, {}).items():
+                    own[place] = own.get(place, 0) + number
+            self.judge.count(case, own)
+            if case.ending is None:
+                mine = counts.setdefault(case.ids[0], {})
+                for cap, day in case.taking:
+                    place = (cap, date.fromisoformat(day))
+                    mine[place] = mine.get(place, 0) + 1
+
+    def _look_at(
+        self,
+        case: Case,
+        persons: Mapping[str, Person],
+        unsubscribed: Collection[str],
+        given_up: Mapping[tuple[bytes, int], Suppression],
+        now_us: int,
+    ) -> None:
+        stored, channel = case.stored, case.channel
+        assert channel is not None
+        found = given_up.get((case.address_hash, int(channel)))
+        if found is not None and found.forbids(stored.ask.message_class, now_us):
+            case.suppressed = found.reason.value
+            case.drop(DropReason.SUPPRESSED)
+            return
+        if stored.to_request:
+            return
+        if stored.notification_id in unsubscribed:
+            case.drop(DropReason.NOT_PERMITTED)
+            return
+        case.person = persons[case.ids[0]]
+        wanted, case.wish = decide(case.rules.category(stored.ask.category), channel, case.person.wishes)
+        if not wanted:
+            case.drop(DropReason.PREFERENCE)
+
+    def _step(self, case: Case) -> Step | None:
+        """Return the step that begins an attempt, or lets it wait, or drops it; None if the claim has run out."""
+        stored, entry = case.stored, case.stored.entry
+        now_us = micros_of(self.clock.now())
+        try:
+            if case.ending is None:
+                assert case.provider is not None
+                after = ledger.begin(entry, entry.fence, now_us, self.limits, case.provider.provider)
+            elif case.ending.drop is not None:
+                after = ledger.drop(entry, entry.fence, case.ending.drop)
+            else:
+                assert case.ending.hold is not None
+                after = ledger.put_off(entry, entry.fence, case.ending.until_us, case.ending.hold)
+        except StepRefusedError:
+            if not entry.repeating:
+                return None
+            after = ledger.stop_repeating(entry, entry.fence)
+            return Step(entry, replace(stored.stepped(after, now_us), look_us=now_us), now_us)
+        begins = case.ending is None
+        changed = replace(
+            stored.stepped(after, now_us),
+            channel=case.channel or stored.channel,
+            tried=tuple(dict.fromkeys(case.tried)),
+            look_us=after.leased_until_us if begins else now_us,
+        )
+        changed, receipt = sealed(changed, self.judge.receipt(case, after.attempt if begins else 0))
+        return Step(
+            entry, changed, now_us, receipt=receipt, begun=self._attempt(case, after, now_us) if begins else None
+        )
+
+    def _attempt(self, case: Case, entry: Entry, now_us: int) -> AttemptRow:
+        assert case.channel is not None
+        assert case.contact is not None
+        return AttemptRow(
+            case.stored.notification_id,
+            entry.attempt,
+            int(case.channel),
+            entry.provider,
+            now_us,
+            address_hash=case.address_hash,
+            contact_point_id=case.contact.contact_point_id,
+            permission=self.permission_of(case.decision) if case.decision is not None else b"",
+            person_id=case.ids[0],
+            places=case.taking,
+        )
+
+    async def _hand_over(self, case: Case, begun: Stored, attempt: AttemptRow) -> None:
+        """Hand one message over and keep what came of it."""
+        assert case.channel is not None
+        assert case.provider is not None
+        assert case.texts is not None
+        assert case.contact is not None
+        carrier = self.carriers[case.channel]
+        outcome = Outcome(Handed.UNKNOWN)
+        try:
+            async with asyncio.timeout(self.limits.transfer_us / SECOND_US):
+                outcome = await carrier.hand_over(
+                    case.provider.provider,
+                    self._parcel(case, begun, case.contact, case.texts),
+                    lambda: self.judge.may_send(case, begun),
+                )
+        except TimeoutError:
+            pass
+        except Exception as fault:
+            # An adapter that breaks says nothing of what left: the message is in doubt, and named as such.
+            get_logger().error("hand_over_failed", component=case.provider.provider, exc_info=fault)
+        finally:
+            carrier.pool.ended(case.provider, outcome, self.clock.boottime())
+            case.provider = None
+        failpoint("notification.handed.over")
+        others = any(each not in case.tried and each is not case.channel for each in case.routes)
+        another = carrier.pool.wait_s(self.clock.boottime()) <= 0 and len(carrier.pool.health(0.0)) > 1
+        await self.recorder.keep(Result(begun, attempt, outcome, others, another))
+
+    def _parcel(self, case: Case, begun: Stored, contact: Contact, texts: Texts) -> Parcel:
+        return Parcel(
+            begun.notification_id,
+            begun.entry.attempt,
+            begun.entry.series,
+            begun.ask.recipient_id,
+            contact,
+            texts,
+            case.locale,
+            begun.ask.brand_id,
+            begun.ask.category,
+            begun.ask.message_class,
+            self.clock.now(),
+        )
+
+    def _release(self, case: Case) -> None:
+        """Tell the provider's pool that a message chosen for it is not handed over."""
+        if case.provider is not None and case.channel is not None:
+            outcome = Outcome(Handed.WITHDRAWN)
+            self.carriers[case.channel].pool.ended(case.provider, outcome, self.clock.boottime())
+            case.provider = None
+
+
+def _fits(case: Case, texts: Texts) -> bool:
+    return case.channel is not Channel.SMS or segments(texts.text).count <= case.prepared.sms_segments

@@ -1,0 +1,145 @@
+"""Use case: keep a worker busy, fairly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from rapport_chassis.background import Background
+from rapport_chassis.clock import Clock
+from rapport_chassis.errors import RapportError
+from rapport_chassis.events.tasks import end
+from rapport_chassis.failpoints import failpoint
+from rapport_chassis.telemetry.logs import get_logger
+from rapport_chassis.telemetry.metrics import GaugeSeries
+
+from rapport_notification.app.dispatching import Dispatching
+from rapport_notification.app.messages import Stored
+from rapport_notification.app.sending import SendStore
+from rapport_notification.app.times import micros_of
+from rapport_notification.app.waking import Wake
+from rapport_notification.domain.ledger import Limits
+from rapport_notification.domain.scheduling import FairQueue, Priority, Queued
+
+BATCH: Final = 25
+_LANE: Final = 100
+_IDLE_S: Final = 0.2
+_AWAY_S: Final = 1.0
+
+
+class Worker(Background):
+    """Claims messages that are due and has them sent, in turns.
+
+    Args:
+        store: Where messages wait.
+        dispatching: Sends batches.
+        queue: Decides on turns.
+        wake: Is told of work.
+        queued: Is told how many messages are claimed.
+        limits: Times of claims and sends.
+        clock: The time.
+    """
+
+    name = "dispatcher"
+    role: Literal["events"] = "events"
+
+    def __init__(
+        self,
+        store: SendStore,
+        dispatching: Dispatching,
+        queue: FairQueue,
+        wake: Wake,
+        queued: GaugeSeries,
+        limits: Limits,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._dispatching = dispatching
+        self._queue = queue
+        self._wake = wake
+        self._queued = queued
+        self._limits = limits
+        self._clock = clock
+        self._claimed: dict[str, Stored] = {}
+        self._lanes: Counter[Priority] = Counter()
+        self._batches: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Claim and send until cut off."""
+        while True:
+            try:
+                claimed = await self._claim()
+            except RapportError as error:
+                if error.reason.name != "NOT_READY":
+                    raise
+                await self._clock.sleep(_AWAY_S)
+                continue
+            started = False
+            while batch := self._next():
+                started = True
+                task = asyncio.create_task(self._send(batch))
+                self._batches.add(task)
+                task.add_done_callback(self._batches.discard)
+            if not claimed and not started:
+                await self._wake.wait(_IDLE_S)
+            else:
+                await asyncio.sleep(0)
+                if not started:
+                    await self._wake.wait(_IDLE_S)
+
+    async def stop(self) -> None:
+        """Claim nothing more; let what is under way end."""
+        await super().stop()
+        if self._batches:
+            _, late = await asyncio.wait(self._batches, timeout=self._limits.transfer_us / 1e6)
+            for task in late:
+                await end(task)
+
+    async def _claim(self) -> int:
+        """Fill the lanes that are half empty; return how many were claimed."""
+        count = 0
+        for priority in Priority:
+            if self._lanes[priority] > _LANE // 2:
+                continue
+            now_us = micros_of(self._clock.now())
+            for stored in await self._store.claim(priority, _LANE, now_us, self._limits):
+                if stored.notification_id in self._claimed:
+                    continue  # the claim of a batch that still runs has run out: its writes will be refused
+                self._claimed[stored.notification_id] = stored
+                self._lanes[priority] += 1
+                count += 1
+                destination = stored.ask.channels[0].channel.name
+                self._queue.push(Queued(stored.notification_id, priority, stored.ask.brand_id, destination))
+        failpoint("notification.claimed")
+        self._queued.set(len(self._claimed))
+        return count
+
+    def _next(self) -> list[Queued]:
+        """Return the messages whose turn it is; what has waited too long for its claim is left for the next one."""
+        batch: list[Queued] = []
+        least_us = micros_of(self._clock.now()) + self._limits.transfer_us + self._limits.margin_us
+        while len(batch) < BATCH and (turn := self._queue.pop()) is not None:
+            self._lanes[turn.priority] -= 1
+            if self._claimed[turn.notification_id].entry.leased_until_us < least_us:
+                self._done(turn)
+                continue
+            batch.append(turn)
+        return batch
+
+    async def _send(self, batch: Sequence[Queued]) -> None:
+        try:
+            await self._dispatching.send([self._claimed[each.notification_id] for each in batch])
+        except RapportError as error:
+            get_logger().warning("batch_not_sent", component=self.name, reason=error.reason.name)
+        except Exception as fault:
+            get_logger().error("batch_not_sent", component=self.name, exc_info=fault)
+        finally:
+            for each in batch:
+                self._done(each)
+            self._wake()
+
+    def _done(self, turn: Queued) -> None:
+        del self._claimed[turn.notification_id]
+        self._queue.done(turn)

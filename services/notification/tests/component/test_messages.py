@@ -1,0 +1,248 @@
+"""Messages from the call to the mail server: sent if everything allows it, explained whatever became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import dkim
+import pytest
+from notification_desk import (
+    MARKETING,
+    STREAM,
+    Desk,
+    NotificationInstallation,
+    advertising,
+    message,
+    refused,
+    request_id,
+    terms,
+)
+from rapport.consent.v1 import consent_pb2
+from rapport.notification.v1 import content_pb2, events_pb2, notification_pb2, preference_pb2, template_pb2
+from rapport_chassis.ids import new_id
+from rapport_chassis.times import stamp
+from rapport_testing.waiting import eventually
+
+
+def awake_zone(*, awake: bool = True) -> str:
+    """A zone without rules of its own country in which it is noon or so on a working day, or night.
+
+    Which zones those are depends on when the test runs; on Sundays it is quiet everywhere.
+    """
+    zones = [f"Etc/GMT{hours:+d}" for hours in range(-14, 13)]
+
+    def is_awake(zone: str) -> bool:
+        local = datetime.now(UTC).astimezone(ZoneInfo(zone))
+        return local.weekday() < 6 and 9 <= local.hour < 18
+
+    return next((zone for zone in zones if is_awake(zone) is awake), "")
+
+
+async def test_a_message_arrives_signed_and_can_be_explained(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    person = installation.person()
+    notification_id = await desk.send(message(person))
+    record = await desk.becomes(notification_id, "SENT")
+    (mail,) = installation.mails(person)
+    assert dkim.verify(mail, dnsfunc=lambda *_, **__: installation.dkim_record)
+    parsed = email.message_from_bytes(mail)
+    assert parsed["Subject"] == "News: The lamp"
+    assert parsed["Message-ID"] == f"<{notification_id}.1@mail.brand.example>"
+    plain, html = (part.get_payload(decode=True).decode() for part in parsed.get_payload())
+    assert "Hello Zoë: The lamp" in plain
+    assert "https://mail.brand.example/u/" in html
+    (attempt,) = record.attempts
+    assert (attempt.provider, attempt.outcome) == ("sink", notification_pb2.ATTEMPT_OUTCOME_SENT)
+    assert attempt.permission.answer == consent_pb2.ANSWER_PERMIT
+
+    explanation = await desk.explain(notification_id)
+    (receipt,) = explanation.receipts
+    assert explanation.intact
+    assert receipt.decision == notification_pb2.SEND_DECISION_SEND
+    assert receipt.template == "news@1@@en"
+    assert receipt.permission.position.position == attempt.permission.position.position
+
+    async def told() -> bool:
+        stored = await installation.broker().stored(STREAM)
+        names = [each.subject.split(".")[3] for each in stored if notification_id.encode() in each.data]
+        return sorted(names) == ["notification_accepted", "notification_sent"]
+
+    await eventually(told, timeout_s=20)
+    address = installation.book.emails[person].encode()
+    assert not [each for each in await installation.broker().stored(STREAM) if address in each.data]
+
+
+async def test_what_is_not_permitted_is_dropped_and_told_why(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    person = installation.person()
+    notification_id = await desk.send(advertising(person))
+    record = await desk.becomes(notification_id, "DROPPED")
+    assert record.drop_reason == events_pb2.DROP_REASON_NOT_PERMITTED
+    (receipt,) = (await desk.explain(notification_id)).receipts
+    assert receipt.decision == notification_pb2.SEND_DECISION_DROP
+    assert receipt.permission.reason == consent_pb2.DECISION_REASON_NO_DECISION
+    assert installation.mails(person) == []
+
+
+async def test_what_is_withdrawn_while_a_message_waits_is_not_sent(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    person = installation.person(MARKETING)
+    await desk.lives(person, awake_zone(awake=False))
+    notification_id = await desk.send(advertising(person))
+    held = await desk.becomes(notification_id, "HELD")
+    assert held.hold_reason == events_pb2.HOLD_REASON_QUIET_HOURS
+    (receipt,) = (await desk.explain(notification_id)).receipts
+    assert not receipt.window.open
+    assert receipt.window.sources == ["declared"]
+    assert receipt.window.opens_at.ToDatetime(UTC) > datetime.now(UTC)
+    assert installation.mails(person) == []
+
+
+async def test_what_a_person_does_not_want_is_dropped_unless_it_is_owed(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    person = installation.person()
+    await desk.rule("invoices", category=preference_pb2.CategoryTerms(owed=True))
+    await desk.preferences.SetPreferences(
+        preference_pb2.SetPreferencesRequest(
+            request_id=request_id(),
+            profile_id=person,
+            preferences=[preference_pb2.Preference(category="*", wanted=False)],
+        )
+    )
+    unwanted = await desk.send(message(person, category="orders"))
+    record = await desk.becomes(unwanted, "DROPPED")
+    assert record.drop_reason == events_pb2.DROP_REASON_PREFERENCE
+    await desk.becomes(await desk.send(message(person, category="invoices")), "SENT")
+    (receipt,) = (await desk.explain(unwanted)).receipts
+    assert (receipt.preference.category, receipt.preference.wanted) == ("*", False)
+
+
+async def test_a_request_and_a_cause_make_one_message(installation: NotificationInstallation, desk: Desk) -> None:
+    person, event = installation.person(), new_id("event")
+    asked = message(person, cause_event_id=event)
+    first = await desk.send(asked)
+    assert await desk.send(asked) == first
+    assert await desk.send(message(person, cause_event_id=event)) == first
+    await desk.becomes(first, "SENT")
+    assert len(installation.mails(person)) == 1
+    with refused("REQUEST_ID_REUSED"):
+        await desk.send(message(person, request_id=asked.request_id))
+
+
+async def test_a_newer_message_takes_the_place_of_one_that_waits(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    person = installation.person()
+    now = datetime.now(UTC)
+    later = {"not_before": stamp(now + timedelta(hours=1)), "supersede_key": "price:lamp"}
+    old = await desk.send(message(person, about_at=stamp(now - timedelta(minutes=2)), **later))
+    new = await desk.send(message(person, about_at=stamp(now - timedelta(minutes=1)), **later))
+    stale = await desk.send(message(person, about_at=stamp(now - timedelta(minutes=3)), **later))
+    states = [(await desk.get(each)).state for each in (old, new, stale)]
+    superseded, accepted = (
+        notification_pb2.NOTIFICATION_STATE_SUPERSEDED,
+        notification_pb2.NOTIFICATION_STATE_ACCEPTED,
+    )
+    assert states == [superseded, accepted, superseded]
+    cancelled = await desk.messages.CancelNotification(
+        notification_pb2.CancelNotificationRequest(request_id=request_id(), notification_id=new)
+    )
+    assert cancelled.state == notification_pb2.NOTIFICATION_STATE_CANCELLED
+    with refused("NOTIFICATION_ENDED"):
+        await desk.messages.CancelNotification(
+            notification_pb2.CancelNotificationRequest(request_id=request_id(), notification_id=old)
+        )
+    listed = await desk.messages.ListNotifications(
+        notification_pb2.ListNotificationsRequest(recipient_id=person, page_size=2)
+    )
+    assert [each.notification.notification_id for each in listed.notifications] == [stale, new]
+    rest = await desk.messages.ListNotifications(
+        notification_pb2.ListNotificationsRequest(recipient_id=person, page_size=2, page_token=listed.next_page_token)
+    )
+    assert [each.notification.notification_id for each in rest.notifications] == [old]
+
+
+async def test_many_senders_at_once_never_exceed_a_cap(installation: NotificationInstallation, desk: Desk) -> None:
+    category = f"c{request_id()[:8]}"
+    await desk.rule(f"cap-{category}", cap=preference_pb2.CapTerms(limit=3, days=1, categories=[category]))
+    person = installation.person()
+    # A process reads rules twice a second.
+    await asyncio.sleep(0.6)
+    ids = await asyncio.gather(*(desk.send(message(person, category=category)) for _ in range(16)))
+    records = [await desk.becomes(each, "SENT", "HELD", "DROPPED") for each in ids]
+    sent = [each for each in records if each.state == notification_pb2.NOTIFICATION_STATE_SENT]
+    held = [each for each in records if each.hold_reason == events_pb2.HOLD_REASON_FREQUENCY_CAP]
+    assert (len(sent), len(held)) == (3, 13)
+    assert len(installation.mails(person)) == 3
+    receipt = (await desk.explain(held[0].notification.notification_id)).receipts[-1]
+    assert [(cap.taken, cap.limit) for cap in receipt.caps] == [(3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"template_id": "nothing"}, "TEMPLATE_NOT_FOUND", "template_id"),
+        ({"purpose_id": "contract.servise"}, "PURPOSE_UNKNOWN", "purpose_id"),
+        ({"variables": {}}, "VALUES_INVALID", "variables"),
+        (
+            {"variables": {"title": content_pb2.ContentValue(text="for zoe@customers.example")}},
+            "VALUE_NAMES_SOMEBODY",
+            "variables.title",
+        ),
+        (
+            {"channels": [notification_pb2.ChannelOption(channel=events_pb2.CHANNEL_SMS)]},
+            "CHANNEL_NOT_OFFERED",
+            "channels[0].channel",
+        ),
+        ({"recipient_id": "somebody"}, "INVALID_REQUEST", "recipient_id"),
+    ],
+)
+async def test_a_message_that_could_never_be_sent_is_refused(
+    installation: NotificationInstallation, desk: Desk, fields: dict[str, object], reason: str, field: str
+) -> None:
+    with refused(reason, field):
+        await desk.send(message(installation.person(), **fields))
+
+
+async def test_an_address_that_does_not_exist_is_given_up(installation: NotificationInstallation, desk: Desk) -> None:
+    from rapport_notification.conformance.smtp_sink import Fault
+
+    person = installation.person()
+    installation.fault = Fault.REFUSE_RECIPIENT
+    try:
+        failed = await desk.becomes(await desk.send(message(person)), "FAILED")
+    finally:
+        installation.fault = Fault.NONE
+    assert failed.attempts[0].code == "550 5.1.1"
+    dropped = await desk.becomes(await desk.send(message(person)), "DROPPED")
+    assert dropped.drop_reason == events_pb2.DROP_REASON_SUPPRESSED
+    assert installation.mails(person) == []
+
+
+async def test_a_template_is_looked_at_before_it_is_taken_and_previewed(desk: Desk) -> None:
+    bad = terms()
+    bad.texts["en"].text = "{{ unknown }}"
+    with refused("TEMPLATE_INVALID", "terms.texts"):
+        await desk.template("bad", bad)
+    preview = await desk.templates.PreviewTemplate(
+        template_pb2.PreviewTemplateRequest(
+            template_id="news", variables={"title": content_pb2.ContentValue(text="<b>Lamp</b>")}
+        )
+    )
+    assert preview.subject == "News: <b>Lamp</b>"
+    assert "&lt;b&gt;Lamp" in preview.html
+    with refused("TEST_NOT_ALLOWED", "email"):
+        await desk.templates.SendTest(
+            template_pb2.SendTestRequest(
+                request_id=request_id(),
+                preview=template_pb2.PreviewTemplateRequest(template_id="news"),
+                email="a@elsewhere.example",
+            )
+        )
