@@ -9,6 +9,8 @@ from pathlib import Path
 from rapport.consent.v1 import (
     consent_pb2,
     consent_pb2_grpc,
+    privacy_pb2,
+    privacy_pb2_grpc,
     purpose_pb2,
     purpose_pb2_grpc,
     transparency_pb2,
@@ -66,7 +68,10 @@ SERVICES = (
     purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
     transparency_pb2.DESCRIPTOR.services_by_name["TransparencyService"],
 )
-"""What it serves."""
+"""What it always serves."""
+
+REQUESTS = privacy_pb2.DESCRIPTOR.services_by_name["PrivacyRequestService"]
+"""What it serves where privacy requests are taken in."""
 
 _LOG_SHARE = 0.5
 _LOG_EVERY_S = 0.5
@@ -112,8 +117,26 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         tokens=tokens,
         clock=clock,
         roles=roles,
-        declared=SERVICES if "api" in roles else (),
+        declared=(*SERVICES, *((REQUESTS,) if settings.requests is not None else ())) if "api" in roles else (),
     )
+    parts = None
+    if settings.requests is not None:
+        from rapport_consent.bootstrap_requests import privacy_requests
+
+        parts = privacy_requests(
+            settings,
+            settings.requests,
+            database=database,
+            ledger=store,
+            log=log,
+            keys=keys,
+            requests=requests,
+            trail=trail,
+            nats=nats,
+            telemetry=telemetry,
+            release=DEFINITION.version,
+            clock=clock,
+        )
     http = None
     answering: list[Component] = []
     if "api" in roles:
@@ -156,12 +179,18 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             TransparencyServicer(log, partial(compare, database)),
             SERVICES[2],
         )
+        if parts is not None:
+            server.add(
+                privacy_pb2_grpc.add_PrivacyRequestServiceServicer_to_server,
+                parts.servicer,
+                REQUESTS,
+            )
         server.health.register("api", "database", database.check)
         server.health.register("api", "consent_replica", watch.check)
     consumer = Consumer(
         CONSUMER,
         "identity",
-        Profiles(store).handle,
+        Profiles(store, parts.store if parts else None, clock).handle,
         context=SERVICE,
         events=PROFILE_EVENTS,
         nats=nats,
@@ -171,9 +200,12 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         clock=clock,
     )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
-    sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
+    sweeper = Housekeeping(
+        database, [requests.sweep, inbox.sweep, *(parts.sweeps if parts else ())], clock=clock, role="relay"
+    )
     logging = Stepping("transparency-log", log.extend, clock, share=_LOG_SHARE, idle_s=_LOG_EVERY_S, role="relay")
-    server.health.register("events", consumer.name, consumer.check)
+    for reading in (consumer, *(parts.consumers if parts else ())):
+        server.health.register("events", reading.name, reading.check)
     server.health.register("relay", relay.name, relay.check)
     return Assembly(
         telemetry=telemetry,
@@ -183,7 +215,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         database=database,
         nats=nats,
         http=http,
-        components=[*answering, consumer, relay, sweeper, logging],
+        components=[*answering, consumer, relay, sweeper, logging, *(parts.components if parts else ())],
     )
 
 

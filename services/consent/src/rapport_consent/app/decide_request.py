@@ -28,7 +28,7 @@ async def approve_request(
             REFUSAL_UNCONFIRMED; DUPLICATE_REQUEST: another one runs for the same person and right.
     """
     request = await unit.requests.hold(request_id)
-    approved = approve(request, actor, participants, "")
+    approved = approve(request, actor, participants, now)
     approved = replace(approved, stage=first(approved).value)
     if approved.profile_id:
         rights = [each.right for each in approved.rights if approved.asks(each.right)]
@@ -72,7 +72,7 @@ async def refuse_request(
         pack=law.of(request),
     )
     if refused.state is not RequestState.REFUSED:
-        await unit.requests.save(refused, None if refused.searched else now)
+        await unit.requests.touch(refused)
         return refused
     refused = replace(refused, pending=(*refused.pending, _REFUSAL))
     await unit.requests.save(refused, now)
@@ -121,7 +121,7 @@ async def choose_record(unit: RequestUnit, request_id: str, ref: str, choice: Ch
         RapportError: REQUEST_NOT_FOUND, REQUEST_STATE, RECORD_NOT_FOUND.
     """
     chosen = choose(await unit.requests.hold(request_id), ref, choice, actor)
-    await unit.requests.save(chosen, None)
+    await unit.requests.touch(chosen)
     return chosen
 
 

@@ -107,9 +107,9 @@ class Fulfilment:
     async def _look_at(self, request_id: str) -> None:
         async with self.store.unit() as unit:
             request = await unit.requests.get(request_id)
-        if request.pending:
-            await self._hand_over(request)
-        elif request.state in (RequestState.RECEIVED, RequestState.VERIFIED):
+        if request.pending and await self._handed_over(request):
+            return
+        if request.state in (RequestState.RECEIVED, RequestState.VERIFIED):
             await self._find_subject(request)
         elif request.state is RequestState.RUNNING:
             await self._fulfil(request)
@@ -120,6 +120,11 @@ class Fulfilment:
 
     async def _find_subject(self, request: Request) -> None:
         """Ask identity whom a request is about, and how surely their records are joined."""
+        if request.searched:
+            async with self.store.unit() as unit:
+                held = await unit.requests.hold(request.id)
+                await unit.requests.save(held, self.clock.now() + _LOOK_AGAIN if held.pending else None)
+            return
         profile_id, records = request.profile_id, request.records
         if self.people is not None:
             async with self.store.unit() as unit:
@@ -138,25 +143,27 @@ class Fulfilment:
             )
             await unit.requests.save(found, None)
 
-    async def _hand_over(self, request: Request) -> None:
-        """Hand over the letter that waits first."""
+    async def _handed_over(self, request: Request) -> bool:
+        """Hand over the letter that waits first; whether that worked: where it does not, the rest goes on."""
         kind, now = request.pending[0], self.clock.now()
         today = self.law.today(request, now)
         days = {"received_on": self.law.today(request, request.received_at)}
         due = next((each.deadline.due_on for each in self.law.dues(request) if each.right is not None), None)
         if due is not None:
             days["due_on"] = due
-        notification_id = ""
-        async with self.store.unit() as unit:
-            vault = await unit.vault.get(request.id)
-        if self.notices is not None and vault is not None and vault.notice.reachable:
-            notification_id = await self.notices.send_letter(request, kind, days)
+        try:
+            async with self.store.unit() as unit:
+                vault = await unit.vault.get(request.id)
+                sha256 = await self.proofs.keep_letter(unit, request, kind, now)
+            notification_id = ""
+            if self.notices is not None and vault is not None and vault.notice.reachable:
+                notification_id = await self.notices.send_letter(request, kind, days)
+        except RapportError as error:
+            get_logger().warning("privacy_letter_stalled", request_id=request.id, reason=error.reason.name)
+            return False
         failpoint("request.letter_sent")
         async with self.store.unit() as unit:
             held = await unit.requests.hold(request.id)
-            if kind not in held.pending:
-                return
-            sha256 = await self.proofs.keep_letter(unit, held, kind, now)
             letter = Letter(kind, request.locale, sha256, notification_id, now)
             queries = (IdentityQuery(today),) if kind == "IDENTITY_QUERY" and not held.verifications else ()
             told = replace(
@@ -166,6 +173,7 @@ class Fulfilment:
                 identity_queries=(*held.identity_queries, *queries),
             )
             await unit.requests.save(told, now)
+        return True
 
     # After the decision
 

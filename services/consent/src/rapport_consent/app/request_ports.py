@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from rapport_chassis.database.pool import Connection
+
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.raise_fence import BlankingUnit
 from rapport_consent.domain.holds import Hold
@@ -186,6 +188,8 @@ class Holds(Protocol):
 
 class RequestUnit(Protocol):
     """One transaction on privacy requests, and on the ledger."""
+
+    connection: Connection
 
     @property
     def ledger(self) -> BlankingUnit:

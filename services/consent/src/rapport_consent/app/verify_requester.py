@@ -58,12 +58,12 @@ async def show(
         RapportError: REQUEST_STATE, SUBJECT_CHANGED.
     """
     shown = verify(request, verification, profile_id, law.of(request))
-    await unit.requests.save(shown, None if shown.searched else now)
+    await unit.requests.save(shown, now if shown.restless else None)
     rights = {each.right for each in shown.rights}
     for other in await unit.requests.open_of(shown.profile_id) if shown.state is RequestState.VERIFIED else ():
         repeats = not other.verifications and rights & {each.right for each in other.rights}
         if other.id != shown.id and repeats and other.state is RequestState.RECEIVED:
-            await unit.requests.save(replace(other, duplicate_of=shown.id), None)
+            await unit.requests.touch(replace(other, duplicate_of=shown.id))
     await unit.log(
         shown,
         "REQUESTER_SHOWN",

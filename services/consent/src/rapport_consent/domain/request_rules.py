@@ -139,7 +139,7 @@ def reopen_subject(request: Request) -> Request:
     return replace(request, records=(), searched=False, reopened=request.reopened + 1)
 
 
-def approve(request: Request, actor: str, participants: Sequence[Participant], first_stage: str) -> Request:
+def approve(request: Request, actor: str, participants: Sequence[Participant], now: datetime) -> Request:
     """Return the request once somebody else than who prepared it has approved what is not refused.
 
     Raises:
@@ -161,7 +161,7 @@ def approve(request: Request, actor: str, participants: Sequence[Participant], f
     return replace(
         request,
         state=RequestState.RUNNING,
-        stage=first_stage,
+        approved_at=now,
         participants=tuple(participants),
         rights=tuple(
             replace(each, state=RightState.APPROVED, decided_by=actor) if each.state is RightState.ASKED else each

@@ -277,6 +277,7 @@ class Request:
         reopened: How often a merge or split reopened the subject.
         searched: Whether identity was asked whom it is about.
         pending: Letters that are to be handed over, as codes.
+        approved_at: When it was approved.
         stuck: Why the last turn at it failed, as a code; empty if it did not.
     """
 
@@ -312,11 +313,17 @@ class Request:
     searched: bool = False
     pending: tuple[str, ...] = ()
     stuck: str = ""
+    approved_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether something is still to be done."""
         return self.state in OPEN
+
+    @property
+    def restless(self) -> bool:
+        """Whether something is to be done about it before it is decided: a search, or a letter."""
+        return not self.searched or bool(self.pending)
 
     @property
     def assurance(self) -> Assurance:

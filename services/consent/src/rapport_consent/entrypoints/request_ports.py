@@ -11,7 +11,6 @@ from rapport.common.v1 import privacy_pb2
 from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app import request_ports
-from rapport_consent.app.raise_fence import BlankingUnit
 from rapport_consent.domain.requests import Request, RequestState
 from rapport_consent.domain.rule_packs import Right
 
@@ -32,13 +31,6 @@ class Register(request_ports.Register, Protocol):
 
 class RequestUnit(request_ports.RequestUnit, Protocol):
     """One transaction on privacy requests."""
-
-    connection: Connection
-
-    @property
-    def ledger(self) -> BlankingUnit:
-        """The ledger, in this transaction."""
-        ...
 
     @property
     def requests(self) -> Register:

@@ -1,0 +1,166 @@
+"""Puts privacy requests together: the part of `bootstrap` that is there where they are taken in."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rapport_chassis.audit import AuditTrail
+from rapport_chassis.background import Stepping
+from rapport_chassis.clock import Clock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.housekeeping import Sweep
+from rapport_chassis.events.consumer import Consumer
+from rapport_chassis.events.nats import NatsConnection
+from rapport_chassis.idempotency import RequestLog
+from rapport_chassis.once import LoggedCalls, Once
+from rapport_chassis.process import Component
+from rapport_chassis.signing import SigningKeys
+from rapport_chassis.telemetry.setup import Telemetry
+
+from rapport_consent.adapters.calendars import shipped_calendars
+from rapport_consent.adapters.ledger import LedgerStore
+from rapport_consent.adapters.package_store import PackageStore, sweep_packages
+from rapport_consent.adapters.packages import Packages
+from rapport_consent.adapters.participants import Participants
+from rapport_consent.adapters.peers import Peers
+from rapport_consent.adapters.people import People
+from rapport_consent.adapters.proofs import Proofs
+from rapport_consent.adapters.request_letters import RequestLetters
+from rapport_consent.adapters.request_notices import RequestNotices
+from rapport_consent.adapters.requests import RequestStore
+from rapport_consent.adapters.rule_packs import shipped_packs
+from rapport_consent.adapters.sealing import Sealer
+from rapport_consent.adapters.transparency import TransparencyLog
+from rapport_consent.app.fulfil_request import Fulfilment
+from rapport_consent.app.verify_requester import CodeSender
+from rapport_consent.domain.law import Law
+from rapport_consent.domain.receipts import Controller
+from rapport_consent.domain.request_clocks import Clocks
+from rapport_consent.domain.requests import Participant, ParticipantKind
+from rapport_consent.entrypoints.grpc_requests import PrivacyRequestServicer
+from rapport_consent.entrypoints.request_answers import ANSWER_EVENTS, ANSWERED, ParticipantAnswers, consumer_name
+from rapport_consent.entrypoints.request_ports import RequestUnit
+from rapport_consent.settings import ConsentSettings, RequestSettings
+
+_SHARE = 0.9
+_LEAST_CODE, _CODES = 10_000_000, 90_000_000
+_SALT_BYTES = 16
+_IDENTITY, _NOTIFICATION = "identity", "notification"
+
+
+@dataclass(frozen=True)
+class RequestParts:
+    """What privacy requests add to a process.
+
+    Attributes:
+        store: Opens transactions on them.
+        servicer: Serves them.
+        consumers: Read what participants answer.
+        components: What runs beside.
+        sweeps: What is swept.
+    """
+
+    store: RequestStore
+    servicer: PrivacyRequestServicer
+    consumers: Sequence[Consumer]
+    components: Sequence[Component]
+    sweeps: Sequence[Sweep]
+
+
+def privacy_requests(
+    settings: ConsentSettings,
+    wanted: RequestSettings,
+    *,
+    database: Database,
+    ledger: LedgerStore,
+    log: TransparencyLog,
+    keys: SigningKeys,
+    requests: RequestLog,
+    trail: AuditTrail,
+    nats: NatsConnection,
+    telemetry: Telemetry,
+    release: str,
+    clock: Clock,
+) -> RequestParts:
+    """Return what privacy requests add to a process, nothing started yet.
+
+    Raises:
+        OSError: The keys of the vault cannot be read.
+        ValueError: They are no keys.
+    """
+    calendars = shipped_calendars()
+    law = Law(shipped_packs(), Clocks(calendars.working_days, calendars.zone))
+    sealer = Sealer.load(wanted.vault_keys_file)
+    store = RequestStore(database, ledger, sealer, law, clock)
+    peers = Peers(wanted.peers, wanted.tls or settings.grpc.tls, wanted.server_name, telemetry)
+    participants, kept = Participants(peers), PackageStore(database, sealer)
+    controller = Controller(**settings.controller.model_dump())
+    letters = RequestLetters(law, controller)
+    people = People(peers, purpose_id=wanted.contact_purpose, sure_bits=wanted.sure_bits)
+    notices = RequestNotices(peers, purpose_id=wanted.contact_purpose) if _NOTIFICATION in peers else None
+    fulfilment = Fulfilment(
+        store=store,
+        law=law,
+        people=people if _IDENTITY in peers else None,
+        notices=notices,
+        proofs=Proofs(
+            packages=Packages(database, log, keys, folder=wanted.packages_folder),
+            store=kept,
+            participants=participants,
+            letters=letters,
+            keys=keys,
+            controller=controller,
+            kept_for=timedelta(days=wanted.packages_kept_days),
+            clock=clock,
+        ),
+        clock=clock,
+        vault_kept_at_most=timedelta(days=wanted.vault_kept_days),
+    )
+    codes = CodeSender(
+        store, notices, lambda: _LEAST_CODE + secrets.randbelow(_CODES), lambda: secrets.token_bytes(_SALT_BYTES)
+    )
+
+    async def send_code() -> bool:
+        return await codes.step(clock.now())
+
+    once: Once[RequestUnit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
+    servicer = PrivacyRequestServicer(
+        once=once,
+        store=store,
+        law=law,
+        packages=kept,
+        log=log,
+        letters=letters,
+        trail=trail,
+        participants=tuple(
+            Participant(each.name, ParticipantKind(each.kind), each.owner, each.instruction, each.days)
+            for each in wanted.participants
+        ),
+        clock=clock,
+        fresh_login=timedelta(seconds=settings.auth.fresh_login_s),
+    )
+    consumers = [
+        Consumer(
+            consumer_name(context),
+            context,
+            ParticipantAnswers(context, store, participants, clock).handle,
+            context="consent",
+            events=ANSWER_EVENTS,
+            nats=nats,
+            database=database,
+            telemetry=telemetry,
+            release=release,
+            clock=clock,
+        )
+        for context in ANSWERED
+        if any(each.name == context for each in wanted.participants)
+    ]
+    idle_s = wanted.look_every_s
+    working = [
+        Stepping("privacy-requests", fulfilment.step, clock, share=_SHARE, idle_s=idle_s, role="events"),
+        Stepping("privacy-codes", send_code, clock, share=_SHARE, idle_s=idle_s, role="events"),
+    ]
+    return RequestParts(store, servicer, consumers, [peers, *consumers, *working], [sweep_packages])
