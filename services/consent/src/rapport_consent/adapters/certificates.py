@@ -37,11 +37,11 @@ async def issue(connection: Connection, facts: ErasureFacts, keys: SigningKeys) 
     Its log proof is `TransparencyLog.proof(facts.certificate_id)`, once the transaction is committed.
 
     Raises:
-        RapportError: CERTIFICATE_UNFOUNDED, with the reasons as metadata: `certificate_faults` finds some.
+        RapportError: CERTIFICATE_NOT_READY, with the reasons as metadata: `certificate_faults` finds some.
     """
     if faults := certificate_faults(facts):
         raise ERRORS.error(
-            "CERTIFICATE_UNFOUNDED", "the erasure is not complete, or not probed", metadata={"faults": " ".join(faults)}
+            "CERTIFICATE_NOT_READY", "the erasure is not complete, or not probed", metadata={"faults": " ".join(faults)}
         )
     document = rfc8785.dumps(certificate_document(facts))
     kid, signature = keys.sign(document)
@@ -51,6 +51,7 @@ async def issue(connection: Connection, facts: ErasureFacts, keys: SigningKeys) 
         request_id=facts.request_id,
         event="ERASURE_CERTIFIED",
         document={"certificate_sha256": sha256(document).hexdigest()},
+        lasting=True,
     )
     return SignedCertificate(document, signature, kid)
 

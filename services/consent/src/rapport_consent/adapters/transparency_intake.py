@@ -26,7 +26,13 @@ _FORGET: Final = "DELETE FROM transparency_openings WHERE request_id = %s"
 
 
 async def record(
-    connection: Connection, *, reference: str, request_id: str, event: str, document: Mapping[str, Json]
+    connection: Connection,
+    *,
+    reference: str,
+    request_id: str,
+    event: str,
+    document: Mapping[str, Json],
+    lasting: bool = False,
 ) -> None:
     """Have an event logged once the transaction is committed; nothing happens if the reference was recorded before.
 
@@ -36,10 +42,11 @@ async def record(
         request_id: The privacy request it belongs to.
         event: What happened, as a code, for example "APPROVED", "PACKAGE_SEALED", "KEYS_DESTROYED", "CERTIFIED".
         document: What is committed to; numbers and times as text, nothing that names a person.
+        lasting: Whether what opens the commitment outlives the request: of a certificate, which is shown for ever.
     """
     body = rfc8785.dumps({"event": event, "reference": reference, "request_id": request_id, **document})
     salt = secrets.token_bytes(SALT_BYTES)
-    kept = await connection.execute(_KEEP, (reference, request_id, salt, body))
+    kept = await connection.execute(_KEEP, (reference, None if lasting else request_id, salt, body))
     if await kept.fetchone() is not None:
         await connection.execute(_QUEUE, (reference, commitment(salt, body)))
 

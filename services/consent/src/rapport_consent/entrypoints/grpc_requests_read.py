@@ -26,6 +26,7 @@ from rapport_consent.domain.obstacles import obstacles
 from rapport_consent.domain.request_rules import next_action
 from rapport_consent.domain.requests import Participant, Request
 from rapport_consent.domain.rule_packs import Right
+from rapport_consent.entrypoints.ports import Log
 from rapport_consent.entrypoints.request_ports import Letters, PackageStore, RenderedLetter, RequestStore, RequestUnit
 from rapport_consent.translate.requests import RIGHTS, audit_message, placed_hold, request_message, state_of
 
@@ -62,6 +63,7 @@ class RequestReading:
     store: RequestStore
     law: Law
     packages: PackageStore
+    log: Log
     letters: Letters
     trail: AuditTrail
     participants: Sequence[Participant]
@@ -155,6 +157,7 @@ class RequestReading:
             signature=certificate.signature,
             kid=certificate.kid,
             pdf=certificate.pdf,
+            log_proof=await self.log.proof(certificate.certificate_id),
         )
 
     async def PlaceHold(

@@ -973,6 +973,7 @@ class ErasureCertificate(_message.Message):
     SIGNATURE_FIELD_NUMBER: _builtins.int
     KID_FIELD_NUMBER: _builtins.int
     PDF_FIELD_NUMBER: _builtins.int
+    LOG_PROOF_FIELD_NUMBER: _builtins.int
     certificate_id: _builtins.str
     """The certificate."""
     document: _builtins.bytes
@@ -983,6 +984,8 @@ class ErasureCertificate(_message.Message):
     """Id of the signing key."""
     pdf: _builtins.bytes
     """The same on one page, to be printed."""
+    log_proof: _builtins.str
+    """Proof that the certificate is in the transparency log, with what opens its leaf (c2sp.org/tlog-proof)."""
     def __init__(
         self,
         *,
@@ -991,10 +994,11 @@ class ErasureCertificate(_message.Message):
         signature: _builtins.bytes = ...,
         kid: _builtins.str = ...,
         pdf: _builtins.bytes = ...,
+        log_proof: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id", "document", b"document", "kid", b"kid", "pdf", b"pdf", "signature", b"signature"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_id", b"certificate_id", "document", b"document", "kid", b"kid", "log_proof", b"log_proof", "pdf", b"pdf", "signature", b"signature"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
