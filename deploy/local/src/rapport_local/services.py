@@ -134,6 +134,7 @@ SERVICES: Final = (
         "identity",
         further_databases=(LocalDatabase("identity_keys", "KEYS__DATABASE", "keys_migrations"),),
         gate=True,
+        participant=True,
         folders={"KEYS__EPOCH_FOLDER": "epochs", "KEYS__HASH_FOLDER": "hashes"},
         roles={
             "officer": ("identity.declarations.*",),
