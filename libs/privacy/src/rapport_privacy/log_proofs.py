@@ -159,3 +159,25 @@ def _decoded(text: str) -> bytes:
         return b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ProofError("not a proof of a transparency log: not Base64") from error
+
+
+def verify_logged(
+    text: str, public_keys: Iterable[bytes], witnesses: Iterable[NoteKey] = ()
+) -> tuple[dict[str, Any], Checkpoint, list[NoteKey]]:
+    """Return what a proof says is in the log, where, and who has signed.
+
+    Args:
+        text: The proof, with its opening.
+        public_keys: Raw keys of which the service signs with one, retired ones included.
+        witnesses: Keys of witnesses that are trusted.
+
+    Raises:
+        ProofError: It proves nothing.
+    """
+    proof = LogProof.parse(text)
+    origin = proof.checkpoint.partition("\n")[0]
+    try:
+        keys = [NoteKey(origin, key) for key in public_keys]
+    except NoteError as error:
+        raise ProofError(f"the checkpoint is not genuine: {error}") from error
+    return verify_opened(proof, [*keys, *witnesses])
