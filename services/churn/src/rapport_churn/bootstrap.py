@@ -34,6 +34,9 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.participant.joining import participate
+from rapport_privacy.participant.ledger import known_by
+from rapport_privacy.participant.living import of_the_living
 from rapport_privacy.replica import Replica
 
 from rapport_churn.adapters.holdings import DatabaseHoldings
@@ -41,6 +44,7 @@ from rapport_churn.adapters.journal import Journal, SweepDecisions
 from rapport_churn.adapters.log import FactLog
 from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.monitoring import Monitoring
+from rapport_churn.adapters.privacy_holding import ChurnHolding
 from rapport_churn.adapters.ranks import Ranks
 from rapport_churn.adapters.registry import Registry
 from rapport_churn.adapters.reviews import ReviewStore
@@ -78,7 +82,7 @@ SERVICES: Final = (
 
 _LOOK_AT_WITHDRAWALS_S: Final = 0.05
 _LOOK_AT_MESSAGES_S: Final = 0.5
-_LOOK_AT_WORKS_S: Final = 60.0
+_LOOK_AT_WORKS_S: Final = 2.0
 
 
 class _Watch:
@@ -165,6 +169,20 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
     kept_for = timedelta(days=profiling.decisions_kept_days)
     sweeps: list[Sweep] = [RequestLog().sweep, inbox.sweep, SweepDecisions(kept_for)]
     components += [relay, Housekeeping(database, sweeps, clock=clock, role="relay")]
+    workshop = TrainingWorkshop(database, settings.models.work_folder)
+    components += participate(
+        SERVICE,
+        settings.privacy,
+        ChurnHolding(holdings, workshop.forget, profiling.purpose_id, kept_for),
+        server=server,
+        roles=roles,
+        database=database,
+        nats=nats,
+        ledger=known_by(gate),
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
     if settings.eraser is not None:
         own = settings.nats.model_copy(update={"tls": settings.eraser})
         care = StreamCare(database, Eraser(SERVICE, database=database, nats=own), clock)
@@ -256,7 +274,7 @@ def _consumers(
         Consumer(
             name,
             source,
-            intake.handle,
+            of_the_living(intake.handle, SOURCES[source]),
             context=SERVICE,
             events=SOURCES[source],
             nats=nats,

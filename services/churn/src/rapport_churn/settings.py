@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.settings import PositiveSeconds, ServiceSettings, SettingsGroup, TlsFiles
-from rapport_privacy.settings import GateSettings
+from rapport_privacy.settings import GateSettings, ParticipantSettings
 
 from rapport_churn.domain.risk import RiskPolicy
 
@@ -108,6 +108,8 @@ class ChurnSettings(ServiceSettings):
     """The consent gate. Without one nobody is scored."""
     eraser: TlsFiles | None = None
     """Certificate of the user that may delete messages of the service's stream; absent: none can be deleted."""
+    privacy: ParticipantSettings | None = None
+    """Its part in privacy requests; absent: it takes part in none."""
     profiling: ProfilingSettings = ProfilingSettings()
     """What customers are profiled for, and from what."""
     risk: RiskSettings = RiskSettings()

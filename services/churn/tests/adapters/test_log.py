@@ -83,7 +83,7 @@ async def test_of_what_follows_a_position_only_so_much_is_read_and_nothing_left_
         await enter(opened, order(number))
         async with opened.transaction() as connection:
             await log.hold(connection)
-            await log.remove(connection, [f"prf_{number}"], Scope.SCORES, moment_of(NOW))
+            await log.note(connection, [f"prf_{number}"], Scope.SCORES, {}, moment_of(NOW))
     found: list[int] = []
     position, epoch = 0, (await log.of([])).epoch
     while True:
@@ -120,7 +120,8 @@ async def test_a_state_that_follows_the_log_is_the_one_that_is_read_from_it(open
             gone = chance.choice(PEOPLE)
             async with opened.transaction() as connection:
                 await log.hold(connection)
-                await log.remove(connection, [gone], Scope.FACTS, moment_of(NOW))
+                await log.forget(connection, [gone], Scope.FACTS)
+                await log.note(connection, [gone], Scope.FACTS, {}, moment_of(NOW))
         if chance.random() < 0.5:
             await states.get((chance.choice(PEOPLE),))
         if chance.random() < 0.7:

@@ -29,7 +29,7 @@ from rapport_chassis.times import stamp
 from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.registry import Registry
 from rapport_churn.app.models import Stored
-from rapport_testing.installation import Installation, TestedService
+from rapport_testing.installation import Installation, TestedService, tls_files
 from rapport_testing.ledger_service import LedgerService, gate_settings
 from rapport_testing.waiting import eventually
 
@@ -49,6 +49,7 @@ CHURN: Final = TestedService(
     settings={
         "MODELS__FOLDER": "{folder}/models",
         "MODELS__WORK_FOLDER": "{folder}/work",
+        "PRIVACY__SIGNING_FOLDER": "{folder}/signing",
         "PROFILING__CURRENCY": "GBP",
         "RESCORING__SHARE": "0.9",
     },
@@ -69,6 +70,7 @@ class ChurnInstallation(Installation):
     def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
         """Start the servers."""
         self.ledger.start()
+        (self.folder / "own" / "signing").mkdir(exist_ok=True)
         super().start(provisioned=provisioned, migrated=migrated)
 
     def stop(self) -> None:
@@ -78,12 +80,9 @@ class ChurnInstallation(Installation):
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables that configure the service."""
-        eraser = self.certificate("churn-eraser")
-        own = gate_settings(self, self.ledger) | {
-            "eraser__certificate": str(eraser.certificate),
-            "eraser__key": str(eraser.key),
-            "eraser__authorities": str(eraser.authorities),
-        }
+        eraser = tls_files(self.certificate("churn-eraser")).model_dump()
+        own = gate_settings(self, self.ledger)
+        own |= {f"{group}eraser__{name}": str(path) for group in ("", "privacy__") for name, path in eraser.items()}
         return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from rapport_chassis.clock import Clock
@@ -11,12 +12,20 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.metrics import Counter
+from rapport_privacy.participant import living
+from rapport_privacy.participant.holding import Subject
 
 from rapport_churn.adapters import journal
 from rapport_churn.adapters.log import FactLog
 from rapport_churn.app.ports import Scope
 from rapport_churn.app.states import States
 from rapport_churn.translate.events import NOT_PERMITTED, OUT_OF_POPULATION, risk_cleared
+
+FACTS: Final = "facts"
+SCORES: Final = "scores"
+DECISIONS: Final = "decisions"
+REVIEWS: Final = "reviews"
+"""The stores, as privacy requests name them."""
 
 _PEOPLE: Final = """
 SELECT profile_id FROM (
@@ -31,7 +40,7 @@ SELECT profile_id FROM (
 """
 _AMONG: Final = """
 SELECT id FROM unnest(%s::text[]) AS id WHERE EXISTS (SELECT FROM facts WHERE profile_id = id)
-    OR EXISTS (SELECT FROM scores WHERE profile_id = id AND (body IS NOT NULL OR rescore_at IS NOT NULL))
+    OR EXISTS (SELECT FROM scores WHERE profile_id = id)
     OR EXISTS (SELECT FROM decisions WHERE profile_id = id AND profile_id <> '')
 """
 _SCORES: Final = """
@@ -45,9 +54,7 @@ UPDATE scores SET risk_version = risk_version + (risk > 0)::int, risk = 0, churn
 WHERE profile_id = ANY (%s)
 """
 _FORGET: Final = "DELETE FROM scores WHERE profile_id = ANY (%s)"
-_COUNT_FACTS: Final = "SELECT EXISTS (SELECT FROM facts WHERE profile_id = ANY (%s))"
-_COUNT_DECISIONS: Final = "SELECT EXISTS (SELECT FROM decisions WHERE profile_id = ANY (%s))"
-_REVIEWS: Final = "UPDATE reviews SET profile_id = '' WHERE profile_id = ANY (%s)"
+_REVIEWS: Final = "UPDATE reviews SET profile_id = '' WHERE profile_id = ANY (%s) AND NOT review_id = ANY (%s)"
 _RESCORE: Final = """
 UPDATE scores SET rescore_at = %s WHERE profile_id = ANY (%s) AND body IS NULL AND rescore_at IS NULL
 """
@@ -101,8 +108,10 @@ class DatabaseHoldings:
         """Take away what is held of a person, in one transaction with what is told of it."""
         self._waiting.forget(profile_ids)
         async with self._database.transaction() as connection:
-            await self._log.hold(connection)  # whoever enters facts or scores is done, or has not begun
-            removed = await self._remove(connection, list(profile_ids), scope)
+            subject = Subject("", tuple(profile_ids))
+            if scope is Scope.ALL:
+                subject = replace(subject, holds=await living.holds(connection, subject, self._clock.now()))
+            removed = any((await self.take_away(connection, subject, scope)).values())
             failpoint("churn.removed")
         if scope is not Scope.SCORES:
             self._states.forget(profile_ids)
@@ -127,25 +136,36 @@ class DatabaseHoldings:
         async with self._database.transaction() as connection:
             await connection.execute(_RESCORE, (self._clock.now(), list(profile_ids)))
 
-    async def _remove(self, connection: Connection, ids: list[str], scope: Scope) -> bool:
-        now = self._clock.now()
+    async def take_away(self, connection: Connection, subject: Subject, scope: Scope) -> Mapping[str, int]:
+        """Take away what is held of a person, in a transaction of the caller's; return how many rows of each store.
+
+        Args:
+            connection: The transaction; it holds the head of the log from here on.
+            subject: Every id that stands for the person, with what legal holds keep.
+            scope: What is taken away.
+        """
+        ids, now = subject.ids, self._clock.now()
+        await self._log.hold(connection)  # whoever enters facts or scores is done, or has not begun
         scores = await (await connection.execute(_SCORES, [ids])).fetchall()
-        found = bool(scores)
-        if scope is not Scope.SCORES:
-            found |= await _is(connection, _COUNT_FACTS, ids)
+        counts = {SCORES: len(scores)}
+        facts, decisions, reviews = (subject.held_in(store) for store in (FACTS, DECISIONS, REVIEWS))
+        if not facts.everything:
+            counts[FACTS] = await self._log.forget(connection, ids, scope, facts.record_ids)
         if scope is Scope.ALL:
-            found |= await _is(connection, _COUNT_DECISIONS, ids)
-            await journal.blank(connection, ids)
-            await connection.execute(_REVIEWS, [ids])
-        if not found:
-            return False
-        cleared = [risk_cleared(row[0], row[2] + 1, NOT_PERMITTED, now) for row in scores if row[1]]
-        await outbox.append(connection, cleared)
-        await connection.execute(_FORGET if scope is Scope.ALL else _VOID, [ids])
-        await self._log.remove(connection, ids, scope, now)
-        return True
+            counts[SCORES] = (await connection.execute(_FORGET, [ids])).rowcount
+            if not decisions.everything:
+                counts[DECISIONS] = await journal.blank(connection, ids, decisions.record_ids)
+            if not reviews.everything:
+                counts[REVIEWS] = (await connection.execute(_REVIEWS, (ids, list(reviews.record_ids)))).rowcount
+        elif scores:
+            await connection.execute(_VOID, [ids])
+        if any(counts.values()):
+            cleared = [risk_cleared(row[0], row[2] + 1, NOT_PERMITTED, now) for row in scores if row[1]]
+            await outbox.append(connection, cleared)
+            await self._log.note(connection, ids, scope, counts, now)
+        return counts
 
-
-async def _is(connection: Connection, question: str, ids: list[str]) -> bool:
-    row = await (await connection.execute(question.encode(), [ids])).fetchone()
-    return row is not None and bool(row[0])
+    def forget(self, profile_ids: Sequence[str]) -> None:
+        """Drop what this process has in memory of people."""
+        self._waiting.forget(profile_ids)
+        self._states.forget(profile_ids)

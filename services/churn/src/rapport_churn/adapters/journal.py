@@ -11,6 +11,7 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.telemetry.metrics import Meter
+from rapport_privacy.participant.living import writable
 
 from rapport_churn.app.scores import Kept
 from rapport_churn.telemetry import JOURNAL
@@ -24,7 +25,10 @@ SELECT * FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bytea[], %s:
 ON CONFLICT (decision_id) DO NOTHING
 """  # noqa: S608 - made of constants
 _FIND: Final = f"SELECT {_COLUMNS} FROM decisions WHERE decision_id = %s"  # noqa: S608 - made of constants
-_BLANK: Final = "UPDATE decisions SET profile_id = '', body = NULL, features = NULL WHERE profile_id = ANY (%s)"
+_BLANK: Final = """
+UPDATE decisions SET profile_id = '', body = NULL, features = NULL
+WHERE profile_id = ANY (%s) AND NOT decision_id = ANY (%s)
+"""
 _SWEEP: Final = """
 DELETE FROM decisions WHERE decision_id IN (
     SELECT decision_id FROM decisions WHERE scored_at < %s ORDER BY scored_at LIMIT %s
@@ -45,8 +49,9 @@ class Journal(journal.Journal[Kept]):
         super().__init__(database, meter.gauge(JOURNAL).of(), clock)
 
     async def write(self, connection: Connection, kept: Sequence[Kept]) -> None:
-        """Keep decisions; one that is kept stays as it is."""
-        await write(connection, kept)
+        """Keep decisions; one that is kept stays as it is, and one about a person erased meanwhile is not kept."""
+        living = await writable(connection, {each.profile_id for each in kept})
+        await write(connection, [each for each in kept if each.profile_id in living])
 
     async def find(self, decision_id: str) -> Kept | None:
         """Return a decision; None if there is none. One about an erased person has neither profile nor body.
@@ -68,9 +73,15 @@ async def write(connection: Connection, kept: Collection[Kept]) -> None:
         await connection.execute(_ADD, [list(column) for column in zip(*kept, strict=True)])
 
 
-async def blank(connection: Connection, profile_ids: Collection[str]) -> None:
-    """Forget what was decided about people: only that there were decisions stays known."""
-    await connection.execute(_BLANK, [list(profile_ids)])
+async def blank(connection: Connection, profile_ids: Collection[str], kept: Collection[str] = ()) -> int:
+    """Forget what was decided about people: only that there were decisions stays known; return of how many.
+
+    Args:
+        connection: The transaction.
+        profile_ids: Whom it is about.
+        kept: Decisions that a legal hold keeps.
+    """
+    return (await connection.execute(_BLANK, (list(profile_ids), list(kept)))).rowcount
 
 
 class SweepDecisions:

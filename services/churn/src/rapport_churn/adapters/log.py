@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from psycopg.types.json import Jsonb
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 
@@ -47,12 +48,12 @@ SELECT position, moved_from, {_FACT} FROM facts WHERE position > %s AND position
 _REMOVALS_AFTER: Final = """
 SELECT position, profile_ids, scope FROM removals WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
 """
-_REMOVE_FACTS: Final = "DELETE FROM facts WHERE profile_id = ANY (%s)"
+_REMOVE_FACTS: Final = "DELETE FROM facts WHERE profile_id = ANY (%s) AND NOT fact_id = ANY (%s)"
 _FORGET_OWNERS: Final = "UPDATE facts SET moved_from = '{}' WHERE moved_from && %s AND moved_from <> '{}'"
 _KNOWS: Final = "SELECT FROM facts WHERE fact_id = %s"
 _NOTE: Final = """
 WITH moved AS (UPDATE log_head SET position = position + 1 RETURNING position)
-INSERT INTO removals (position, profile_ids, scope, removed_at) SELECT position, %s, %s, %s FROM moved
+INSERT INTO removals (position, profile_ids, scope, removed_at, counts) SELECT position, %s, %s, %s, %s FROM moved
 """
 _WHO: Final = "SELECT DISTINCT profile_id FROM facts WHERE profile_id > %s ORDER BY profile_id LIMIT %s"
 
@@ -139,16 +140,26 @@ class FactLog:
         return new
 
     @staticmethod
-    async def remove(connection: Connection, profile_ids: Sequence[str], scope: Scope, at: datetime) -> None:
-        """Note at a position that something was taken away, and take the facts away where they are part of it.
+    async def forget(
+        connection: Connection, profile_ids: Sequence[str], scope: Scope, kept: Collection[str] = ()
+    ) -> int:
+        """Take the facts of people away, where they are part of what is taken away, but those kept; return how many.
 
-        This transaction holds the head.
+        This transaction holds the head, and notes it.
         """
+        gone = 0
         if scope is not Scope.SCORES:
-            await connection.execute(_REMOVE_FACTS, [list(profile_ids)])
+            gone = (await connection.execute(_REMOVE_FACTS, (list(profile_ids), list(kept)))).rowcount
         if scope is Scope.ALL:
             await connection.execute(_FORGET_OWNERS, [list(profile_ids)])
-        await connection.execute(_NOTE, (list(profile_ids), scope.value, at))
+        return gone
+
+    @staticmethod
+    async def note(
+        connection: Connection, profile_ids: Sequence[str], scope: Scope, counts: Mapping[str, int], at: datetime
+    ) -> None:
+        """Note at a position that something was taken away, and how many rows of each store."""
+        await connection.execute(_NOTE, (list(profile_ids), scope.value, at, Jsonb(dict(counts))))
 
 
 def _fact(row: Sequence[Any]) -> Fact:

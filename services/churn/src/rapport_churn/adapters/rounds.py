@@ -14,6 +14,7 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.metrics import Counter
+from rapport_privacy.participant.living import writable
 
 from rapport_churn.adapters import head, journal
 from rapport_churn.app.rescoring import Clearance, Round, Telling, Told
@@ -22,30 +23,35 @@ from rapport_churn.domain.risk import RiskLevel
 from rapport_churn.translate import events
 from rapport_churn.translate.scores import Scores, kept_of
 
-_HEARD_AT_ONCE: Final = 5000
+_HEARD_AT_ONCE: Final = 1000
 
 _CURSOR: Final = "SELECT epoch, position FROM rescoring FOR UPDATE"
 _MOVE: Final = "UPDATE rescoring SET epoch = %s, position = %s"
-_DUE: Final = """
+_HEARD: Final = """
+SELECT profile_id FROM facts WHERE position > %(after)s AND position <= %(upto)s
+UNION SELECT unnest(moved_from) FROM facts WHERE position > %(after)s AND position <= %(upto)s
+"""
+_TURN_TO: Final = """
 INSERT INTO scores (profile_id, version, risk_version, risk, segment, tier, model_id, scored_at, rescore_at)
-SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s FROM ({who}) AS named (id) WHERE id <> '' ORDER BY id
+SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s FROM (SELECT DISTINCT unnest(%(ids)s::text[])) AS named (id)
+WHERE id <> '' ORDER BY id
 ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at
 """
-_HEAR: Final = _DUE.format(
-    who="""SELECT profile_id FROM facts WHERE position > %(after)s AND position <= %(upto)s
-    UNION SELECT unnest(moved_from) FROM facts WHERE position > %(after)s AND position <= %(upto)s"""
-)
-_TURN_TO: Final = _DUE.format(who="SELECT DISTINCT unnest(%(ids)s::text[])")
 _TOLD: Final = "profile_id, version, risk_version, risk, churn, segment, tier, model_id"
-# A row that another process holds is looked after there.
-_ROUND: Final = f"""
-SELECT {_TOLD} FROM scores WHERE profile_id IN (
+_DUE: Final = """
+SELECT profile_id FROM (
     (SELECT profile_id FROM scores WHERE rescore_at <= %(now)s ORDER BY rescore_at LIMIT %(limit)s)
     UNION ALL
     (SELECT profile_id FROM scores WHERE model_id < %(model)s AND body IS NOT NULL LIMIT %(limit)s)
     UNION ALL
     (SELECT profile_id FROM scores WHERE model_id > %(model)s AND body IS NOT NULL LIMIT %(limit)s)
-) ORDER BY profile_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) AS due LIMIT %(limit)s
+"""
+# A row that another process holds is looked after there.
+_ROUND: Final = f"""
+SELECT {_TOLD} FROM scores
+WHERE profile_id = ANY (%(ids)s) AND (rescore_at <= %(now)s OR (body IS NOT NULL AND model_id <> %(model)s))
+ORDER BY profile_id FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - made of constants
 _TELL: Final = """
 UPDATE scores SET version = %s, risk_version = %s, risk = %s, churn = %s, value = %s, at_stake = %s, segment = %s,
@@ -89,7 +95,9 @@ class DatabaseRounds:
             upto = min(at.position, after + _HEARD_AT_ONCE)
             if row[0] == at.epoch and upto <= after:
                 return False
-            await connection.execute(_HEAR.encode(), {"after": after, "upto": upto, "now": now})
+            heard = await (await connection.execute(_HEARD, {"after": after, "upto": upto})).fetchall()
+            living = await writable(connection, {row[0] for row in heard})
+            await connection.execute(_TURN_TO, {"ids": sorted(living), "now": now})
             await connection.execute(_MOVE, (at.epoch, upto))
         return True
 
@@ -97,7 +105,11 @@ class DatabaseRounds:
     async def round(self, model_id: str, now: datetime, limit: int) -> AsyncIterator[Round]:
         """Give some who are due, or whose score is another model's."""
         async with self._database.transaction() as connection:
-            cursor = await connection.execute(_ROUND, {"model": model_id, "now": now, "limit": limit})
+            values = {"model": model_id, "now": now, "limit": limit}
+            found = {row[0] for row in await (await connection.execute(_DUE, values)).fetchall()}
+            # Before rows are held: an erasure waits for this round, or came before it.
+            ids = sorted(await writable(connection, found))
+            cursor = await connection.execute(_ROUND, values | {"ids": ids})
             due = [Told._make((*row[:3], RiskLevel(row[3]), *row[4:])) for row in await cursor.fetchall()]
             yield _DatabaseRound(connection, due, self._scores, self._counter)
             failpoint("churn.told")
@@ -124,7 +136,7 @@ class _DatabaseRound:
 
     async def turn_to(self, profile_ids: Sequence[str], now: datetime) -> None:
         """Have others scored at the next round."""
-        await self.connection.execute(_TURN_TO.encode(), {"ids": list(profile_ids), "now": now})
+        await self.connection.execute(_TURN_TO, {"ids": list(profile_ids), "now": now})
 
     async def _tell(self, telling: Telling, told: list[Event], kept: list[Kept]) -> None:
         before, scored = telling.told, telling.scored

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
+from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,7 +19,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 else:
     Base = service_base("churn")
 chassis_tables(Base)
+participant_tables(Base)
 
 
 def _time(*, nullable: bool = False, **options: Any) -> Any:
@@ -104,6 +106,8 @@ class RemovalTable(Base, table=True):
     removed_at: datetime = Field(sa_column=_time())
     messages_deleted_at: datetime | None = Field(sa_column=_time(nullable=True))
     """When what had been published was deleted from the stream, too."""
+    counts: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
+    """How many rows of each store were taken away: what a privacy request is answered with later."""
 
 
 class DecisionTable(Base, table=True):

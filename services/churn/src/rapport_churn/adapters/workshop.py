@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,7 @@ _NEEDED: Final = ("duckdb", "scipy", "lightgbm")
 _INHERITED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG")
 
 _GOING_ON: Final = "SELECT id FROM operations WHERE id = ANY (%s) AND state IN ('running', 'cancelling')"
+_GONE: Final = "SELECT profile_ids FROM removals WHERE position > %s AND scope <> 'scores'"
 _UNLIMITED: Final = "SET LOCAL statement_timeout = 0"
 _ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
 _WHO: Final = "SELECT DISTINCT profile_id FROM facts ORDER BY profile_id"
@@ -58,9 +59,8 @@ class TrainingWorkshop:
     async def write_down(self, work: str) -> Snapshot:
         """Write the event log down."""
         place = self._folder / work
-        if (place / _SNAPSHOT).is_file():
-            told = json.loads((place / _SNAPSHOT).read_bytes())
-            return Snapshot(told["epoch"], told["position"], told["profile_ids"])
+        if (earlier := self._snapshot(work)) is not None:
+            return earlier
         events = place / _EVENTS
         events.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with self._database.transaction() as connection:
@@ -93,17 +93,43 @@ class TrainingWorkshop:
         """Leave nothing behind."""
         await asyncio.to_thread(shutil.rmtree, self._folder / work, ignore_errors=True)
 
+    def forget(self, profile_ids: Collection[str]) -> None:
+        """Take away works that have written anything down of people who may not be in them any more.
+
+        A training that reads there fails; it was of no use any more, for its model could not serve.
+        """
+        for work in self._works():
+            told = self._snapshot(work)
+            if told is not None and not set(profile_ids).isdisjoint(told.profile_ids):
+                shutil.rmtree(self._folder / work, ignore_errors=True)
+
+    def _works(self) -> list[str]:
+        return [place.name for place in self._folder.iterdir()] if self._folder.is_dir() else []
+
+    def _snapshot(self, work: str) -> Snapshot | None:
+        try:
+            told = json.loads((self._folder / work / _SNAPSHOT).read_bytes())
+        except OSError:
+            return None
+        return Snapshot(told["epoch"], told["position"], told["profile_ids"])
+
+    def _oldest(self, works: Sequence[str]) -> int:
+        """Return the position of the log that the oldest of some works knows."""
+        return min([told.position for work in works if (told := self._snapshot(work)) is not None], default=0)
+
     async def step(self) -> bool:
-        """Take away what is left of works that have ended, by a kill or a cancellation.
+        """Take away what is left of works that have ended, and works on people who were taken out of the log since.
 
         Raises:
             RapportError: NOT_READY.
         """
-        if not self._folder.is_dir():
+        works = self._works()
+        if not works:
             return False
-        works = [place.name for place in self._folder.iterdir()]
         async with self._database.transaction() as connection:
             rows = await (await connection.execute(_GOING_ON, [works])).fetchall()
+            gone = await (await connection.execute(_GONE, [self._oldest(works)])).fetchall()
+        self.forget({each for row in gone for each in row[0]})
         for work in set(works) - {row[0] for row in rows}:
             await self.clear(work)
         return False
@@ -146,6 +172,8 @@ async def _run(place: Path, report: Report) -> str:
             await asyncio.wait([hearing])
             line = hearing.result()
             if not line:
+                if not await asyncio.to_thread(place.is_dir):
+                    raise CHASSIS_ERRORS.error("NOT_READY", "somebody withdrew meanwhile: the training begins anew")
                 raise CHASSIS_ERRORS.error("INTERNAL", "the training ended early: it was killed, or out of memory")
             said = json.loads(line)
             if "refused" in said:
