@@ -67,11 +67,14 @@ class Run:
         if self._owned is None:
             return
         from rapport_testing.databases import DatabaseFactory
+        from rapport_testing.postgres import CLUSTER_VARIABLE
         from rapport_testing.postgres_access import PostgresAccess
         from rapport_testing.shared_servers import POSTGRES_VARIABLE
 
         if POSTGRES_VARIABLE in os.environ:
             DatabaseFactory(PostgresAccess.from_url(os.environ[POSTGRES_VARIABLE]), self.id).drop_all()
+        if os.environ.get(CLUSTER_VARIABLE) == str(self._owned.cluster()):
+            del os.environ[CLUSTER_VARIABLE]
         self._owned.stop()
 
 
@@ -115,7 +118,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the run; nothing is started before a test asks for it."""
-    config.stash[_RUN] = Run(config)
+    from rapport_testing.postgres import CLUSTER_VARIABLE
+
+    run = config.stash[_RUN] = Run(config)
+    if CLUSTER_VARIABLE not in os.environ:
+        os.environ[CLUSTER_VARIABLE] = str(run.owned.cluster())
     # Before the timeout plugin reads its options: full scale takes longer than any single check may.
     if config.getoption("scale") == "full" and getattr(config.option, "timeout", None) is None:
         config.option.timeout = _FULL_SCALE_TIMEOUT_S

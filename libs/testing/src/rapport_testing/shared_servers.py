@@ -87,6 +87,11 @@ class OwnedServers:
                 self._nats = server
             return self._nats.url_for(self._nats.users[worker])
 
+    def cluster(self) -> Path:
+        """Return where the cluster is kept that those of the run begin as copies of."""
+        with self._lock:
+            return self._run_folder() / "cluster"
+
     def answer_workers(self) -> str:
         """Start to answer workers and return the path of the socket to ask at."""
         with self._lock:
