@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from rapport.pricing.v1 import catalog_pb2, catalog_pb2_grpc, pricing_pb2, pricing_pb2_grpc
+from rapport.pricing.v1 import (
+    catalog_pb2,
+    catalog_pb2_grpc,
+    experiments_pb2,
+    experiments_pb2_grpc,
+    pricing_pb2,
+    pricing_pb2_grpc,
+)
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
@@ -35,6 +42,7 @@ from rapport_privacy.participant.living import of_the_living
 from rapport_privacy.replica import Replica
 from rapport_privacy.translate import decision_message
 
+from rapport_pricing.adapters.allocating import AllocateArms
 from rapport_pricing.adapters.following import Following
 from rapport_pricing.adapters.holding import HeldQuotes
 from rapport_pricing.adapters.journal import Journal, SweepDecisions
@@ -51,6 +59,7 @@ from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.entrypoints.grpc import servicer_of
 from rapport_pricing.entrypoints.grpc_catalog import CatalogDesk
+from rapport_pricing.entrypoints.grpc_experiments import ExperimentDesk
 from rapport_pricing.entrypoints.grpc_learning import LearningDesk
 from rapport_pricing.entrypoints.grpc_offers import OfferDesk
 from rapport_pricing.entrypoints.grpc_orders import Orders
@@ -64,6 +73,7 @@ SERVICE = "pricing"
 SERVICES = (
     catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],
     pricing_pb2.DESCRIPTOR.services_by_name["PricingService"],
+    experiments_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
 )
 """What it serves."""
 
@@ -103,6 +113,8 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     replica = gate.replica if gate is not None else Replica()
     permits = gate or Gate(replica, Freshness(), clock)  # one that never knows anything denies as stale
     people = LedgerPeople(replica)
+    looks: Role = "api" if "api" in roles else "events"
+    answering.append(Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s, role=looks))
     if "api" in roles:
         keys = SigningKeys.load(settings.signing_folder, clock)
         journal = Journal(database, telemetry.meter, clock)
@@ -115,8 +127,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
             purpose_id,
             clock,
         )
-        looking = Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s)
-        answering += [looking, journal]
+        answering.append(journal)
         server.add(
             pricing_pb2_grpc.add_PricingServiceServicer_to_server,
             servicer_of(
@@ -138,6 +149,11 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
                 LearningDesk(once, store, laws),
             ),
             SERVICES[0],
+        )
+        server.add(
+            experiments_pb2_grpc.add_ExperimentServiceServicer_to_server,
+            ExperimentDesk(once, store, following.ready, people, following.step, clock),
+            SERVICES[2],
         )
         server.health.register("api", "database", database.check)
         server.health.register("api", "catalogue", following.check)
@@ -164,6 +180,8 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")
     learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
     learns = Stepping("learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events")
+    allocating = AllocateArms(database, store, lambda: following.shelf.rules, following.step, clock)
+    allocates = Stepping("experiments", allocating.step, clock, share=0.1, role="events")
     server.health.register("events", consumer.name, consumer.check)
     answering += participate(
         SERVICE,
@@ -197,7 +215,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
-        components=[*answering, consumer, offers, learns, relay, sweeper],
+        components=[*answering, consumer, offers, learns, allocates, relay, sweeper],
     )
 
 

@@ -20,6 +20,7 @@ from rapport.pricing.v1 import (
     authored_pb2,
     catalog_pb2,
     catalog_pb2_grpc,
+    experiments_pb2_grpc,
     learning_pb2,
     pricing_pb2,
     pricing_pb2_grpc,
@@ -170,6 +171,7 @@ class Desk:
         office: The catalogue, with that of an office and the token of a buyer.
         prices: Quotes, with the shop's certificate.
         clerk: Quotes, with the office's certificate and the buyer's token.
+        trials: Experiments, with the office's certificate and the buyer's token.
         health: Asks for readiness.
     """
 
@@ -177,6 +179,7 @@ class Desk:
     office: catalog_pb2_grpc.CatalogServiceAsyncStub
     prices: pricing_pb2_grpc.PricingServiceAsyncStub
     clerk: pricing_pb2_grpc.PricingServiceAsyncStub
+    trials: experiments_pb2_grpc.ExperimentServiceAsyncStub
     health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
 
     async def declare(self, market: str = "DE", currency: str = "EUR", **fields: Any) -> None:
@@ -320,6 +323,7 @@ async def open_desk(installation: Installation, *, process: str = "service") -> 
             office.stub(catalog_pb2_grpc.CatalogServiceStub, actor_token=token),
             shop.stub(pricing_pb2_grpc.PricingServiceStub),
             office.stub(pricing_pb2_grpc.PricingServiceStub, actor_token=token),
+            office.stub(experiments_pb2_grpc.ExperimentServiceStub, actor_token=token),
             shop.stub(health_pb2_grpc.HealthStub),
         )
     finally:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rapport_chassis.errors import RapportError
 from rapport_pricing.domain.elasticity import Variation, censored_poisson, estimate
-from rapport_pricing.domain.experiments import Arm, Experiment, Logged, Unit, assign, lift, replay_logged
+from rapport_pricing.domain.experiments import Arm, Experiment, Logged, Unit, allocate, assign, lift, replay_logged
 from rapport_pricing.domain.fairness import Quoted, by_group, drop_feature, wilson
 
 HALVES = Experiment("exp_1", Unit.ACCOUNT, {"control": 5000, "treated": 5000})
@@ -64,7 +64,18 @@ def test_an_effect_is_found_and_lies_in_its_interval():
     assert found is not None
     assert found.decided
     assert found.low < 0.2 < found.high
-    assert lift(arm(one[:1]), arm(other)) is None
+    assert lift(arm(one[:19]), arm(other)) is None
+
+
+def test_a_bandit_gives_more_to_what_earns_more_and_something_to_every_arm():
+    draw = np.random.default_rng(4)
+    worse, better = arm(draw.normal(10, 4, 200)), arm(draw.normal(12, 4, 200))
+    shares = allocate(HALVES, {"control": worse, "treated": better}, turn=3)
+    assert shares == allocate(HALVES, {"control": worse, "treated": better}, turn=3)
+    assert shares["treated"] > 9000
+    assert sum(shares.values()) == 10_000
+    assert shares["control"] >= 500
+    assert allocate(HALVES, {"control": worse, "treated": arm([1.0])}, turn=3) == HALVES.shares
 
 
 def test_another_rule_is_judged_from_logged_propensities():

@@ -17,6 +17,7 @@ from rapport_pricing.app.rules import Decided, Kind, Rulebook, Rules
 from rapport_pricing.app.shelf import News
 from rapport_pricing.app.stored import Key, Product, Published, Stock
 from rapport_pricing.app.times import micros_of
+from rapport_pricing.app.trials import Allocation
 from rapport_pricing.domain.ledger import Cause, PriceHistory, PriceVersion, PriorPrice
 from rapport_pricing.translate.authored import terms_in
 from rapport_pricing.translate.events import price_changed, stock_changed
@@ -66,6 +67,9 @@ _WINDOW: Final = "WHERE position > %s AND position <= %s ORDER BY position"
 _NEW_PRODUCTS: Final = f"SELECT body FROM product_versions {_WINDOW}, version"  # noqa: S608 - made of constants
 _NEW_PRICES: Final = f"SELECT {_KEY}, {_PRICE} FROM published_prices {_WINDOW}"  # noqa: S608 - made of constants
 _NEW_STOCKS: Final = f"SELECT {_STOCK} FROM stocks {_WINDOW}"  # noqa: S608 - made of constants
+_ALLOCATIONS: Final = f"""
+SELECT experiment_id, version, since_us, shares FROM experiment_allocations {_WINDOW}, since_us
+"""  # noqa: S608 - made of constants
 
 
 class CatalogueUnit:
@@ -215,7 +219,14 @@ async def news(connection: Connection, after: int, upto: int) -> News:
         [_stock(row) for row in stocks],
         await decided(connection, after, upto),
         await offer_rows.changed(connection, after, upto),
+        await allocations(connection, after, upto),
     )
+
+
+async def allocations(connection: Connection, after: int, upto: int) -> list[Allocation]:
+    """Return how bandits began to give out arms after a position, up to another one."""
+    rows = await (await connection.execute(_ALLOCATIONS, (after, upto))).fetchall()
+    return [Allocation(*row) for row in rows]
 
 
 def _product(body: Any) -> Product:

@@ -13,6 +13,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.telemetry.metrics import Meter
 from rapport_privacy.participant import living
 
+from rapport_pricing.adapters import experiments
 from rapport_pricing.app.decisions import Kept
 from rapport_pricing.telemetry import JOURNAL
 
@@ -25,14 +26,14 @@ INSERT INTO decisions ({_COLUMNS})
 SELECT * FROM unnest(
     %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[], %s::bytea[], %s::text[]
 )
-ON CONFLICT (decision_id) DO NOTHING
+ON CONFLICT (decision_id) DO NOTHING RETURNING decision_id
 """  # noqa: S608 - made of constants
 _FIND: Final = f"SELECT {_COLUMNS} FROM decisions WHERE decision_id = %s"  # noqa: S608 - made of constants
 _SWEEP: Final = """
 DELETE FROM decisions WHERE decision_id IN (
     SELECT decision_id FROM decisions WHERE issued_at < %s
         AND NOT EXISTS (SELECT FROM privacy_freezes AS frozen WHERE frozen.profile_id = decisions.profile_id)
-        AND NOT EXISTS (SELECT FROM privacy_holds AS held WHERE held.profile_id = decisions.profile_id)
+        AND NOT EXISTS (SELECT FROM privacy_held AS held WHERE held.profile_id = decisions.profile_id)
     ORDER BY issued_at LIMIT %s
 )
 """
@@ -65,7 +66,7 @@ class Journal(journal.Journal[Kept]):
             return known
         async with self._database.transaction() as connection:
             row = await (await connection.execute(_FIND, [decision_id])).fetchone()
-        return None if row is None else Kept._make((*row[:6], bytes(row[6] or b""), row[7] or ""))
+        return None if row is None else Kept._make((*row[:6], bytes(row[6] or b""), row[7] or "", (), ""))
 
 
 async def write(connection: Connection, kept: Collection[Kept]) -> None:
@@ -78,8 +79,9 @@ async def write(connection: Connection, kept: Collection[Kept]) -> None:
     kept = [each for each in kept if each.profile_id in alive]
     if not kept:
         return
-    columns = [list(column) for column in zip(*kept, strict=True)]
-    await connection.execute(_ADD, columns)
+    columns = [list(column) for column in zip(*(each[:8] for each in kept), strict=True)]
+    added = {row[0] for row in await (await connection.execute(_ADD, columns)).fetchall()}
+    await experiments.given(connection, [each for each in kept if each.assigned and each.decision_id in added])
 
 
 class SweepDecisions:

@@ -31,6 +31,7 @@ _STORES: Final = (
     Store("offers", "user.behavior", Origin.INFERRED, _PERSONAL),
     Store("reservations", "user.behavior", Origin.INFERRED, ("contract",)),
     Store("reviews", "user.behavior", Origin.PROVIDED, ("contract",)),
+    Store("experiments", "user.behavior", Origin.INFERRED, _PERSONAL),
     Store("risks", "user.behavior", Origin.INFERRED, _PERSONAL),
 )
 _IDS: Final = {
@@ -39,6 +40,7 @@ _IDS: Final = {
     "offers": ("offers", "offer_id"),
     "reservations": ("reservations", "promotion_id || '/' || quote_id"),
     "reviews": ("reviews", "review_id"),
+    "experiments": ("experiment_units", "experiment_id || '/' || version"),
     "risks": ("risks", "profile_id"),
 }
 _NOT_HELD: Final = "profile_id = ANY (%(ids)s) AND NOT (%(all)s OR {id} = ANY (%(kept)s))"
@@ -50,6 +52,9 @@ _ERASE: Final = {
     """,
     "reservations": "UPDATE reservations SET profile_id = '' WHERE {those}",
     "reviews": "UPDATE reviews SET profile_id = '', reason = '' WHERE {those}",
+    "experiments": """
+        UPDATE experiment_units SET profile_id = '', unit_id = 'erased/' || gen_random_uuid() WHERE {those}
+    """,
     "risks": "DELETE FROM risks WHERE {those}",
 }
 _REDEEMED: Final = "SELECT quote_id, body, redeemed_at FROM redemptions WHERE {those} FOR UPDATE"
@@ -97,6 +102,9 @@ class PricingHolding(Holding):
         async for row in rows(connection, "SELECT * FROM reviews WHERE profile_id = ANY (%(ids)s)", values):
             content = {name: row[name] for name in ("decision_id", "state", "requested_at", "decided_at", "reason")}
             yield Exported("reviews", row["review_id"], content, row["requested_at"])
+        async for row in rows(connection, "SELECT * FROM experiment_units WHERE profile_id = ANY (%(ids)s)", values):
+            content = {name: row[name] for name in ("experiment_id", "version", "arm", "quotes", "redeemed", "earned")}
+            yield Exported("experiments", f"{row['experiment_id']}/{row['version']}", content, row["first_at"])
         async for row in rows(connection, "SELECT * FROM risks WHERE profile_id = ANY (%(ids)s)", values):
             yield Exported("risks", row["profile_id"], {"version": row["version"]})
 

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
 from rapport_pricing.adapters.base import Base, binary, counter, moment, number, small, words
+from rapport_pricing.adapters.tables_experiments import ExperimentAllocationTable, ExperimentUnitTable
 from rapport_pricing.adapters.tables_learning import (
     ExposureTable,
     LearnedTurnTable,
@@ -16,7 +17,16 @@ from rapport_pricing.adapters.tables_learning import (
     WaitingOutcomeTable,
 )
 
-__all__ = ["Base", "ExposureTable", "LearnedTurnTable", "LearnerTable", "VersionCountTable", "WaitingOutcomeTable"]
+__all__ = [
+    "Base",
+    "ExperimentAllocationTable",
+    "ExperimentUnitTable",
+    "ExposureTable",
+    "LearnedTurnTable",
+    "LearnerTable",
+    "VersionCountTable",
+    "WaitingOutcomeTable",
+]
 
 
 class CatalogueHeadTable(Base, table=True):
@@ -99,7 +109,9 @@ class DecidedVersionTable(Base, table=True):
     """What was put in force and taken out of it, in order. Only ever added to: what held at any time can be told."""
 
     __tablename__ = "decided_versions"
-    __table_args__: ClassVar[Any] = (CheckConstraint("kind IN ('market', 'price_policy', 'promotion')", name="kind"),)
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("kind IN ('market', 'price_policy', 'promotion', 'experiment')", name="kind"),
+    )
 
     position: int = Field(sa_column=number(primary_key=True, autoincrement=False))
     kind: str = Field(sa_column=words())

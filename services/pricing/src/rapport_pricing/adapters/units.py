@@ -13,7 +13,7 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 
-from rapport_pricing.adapters import catalogue, history, journal, living, offer_rows, offers, redemptions
+from rapport_pricing.adapters import catalogue, experiments, history, journal, living, offer_rows, offers, redemptions
 from rapport_pricing.adapters.catalogue import CatalogueUnit
 from rapport_pricing.adapters.learning import LearningUnit
 from rapport_pricing.adapters.offers import OfferUnit
@@ -27,6 +27,8 @@ from rapport_pricing.app.rules import Kind, Rules, Terms
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
 from rapport_pricing.app.times import micros_of
+from rapport_pricing.app.trial_report import UnitFigures
+from rapport_pricing.app.trials import Assigned
 from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.translate.authored import terms_in
 
@@ -134,6 +136,20 @@ class Unit:
         await journal.write(self.connection, [redemption.kept])
         failpoint("pricing.redeem.kept")
         return True
+
+    async def earned(self, assigned: Sequence[Assigned], contribution: int) -> None:
+        """Note what a redeemed quote earned in the arms of experiments that it was given."""
+        await experiments.earned(self.connection, assigned, contribution)
+
+    async def trial_units(self, name: str, version: int) -> Sequence[UnitFigures]:
+        """Return what accounts or stretches earned, in the order in which they were given an arm."""
+        return await experiments.units(self.connection, name, version)
+
+    async def quotes_of(
+        self, profile_ids: Sequence[str], since: datetime | None
+    ) -> Sequence[tuple[str, bytes, str, bool]]:
+        """Return quotes of customers, the newest: whose, what they say, made from what, whether redeemed."""
+        return await history.quotes_of(self.connection, profile_ids, since)
 
     async def commit(self, quote_id: str, paid: Paid, now_us: int) -> None:
         """Commit what a quote holds of a promotion with caps.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
+from rapport_pricing.app.trials import Assigned
+
 
 class Kept(NamedTuple):
     """A quote as it is kept.
@@ -18,6 +20,8 @@ class Kept(NamedTuple):
         position: What was known of it.
         body: The quote as it was answered; empty if the person was erased.
         inputs: What it was made from besides the catalogue, as JSON; empty if the person was erased.
+        assigned: Arms of experiments that it was given, until it is kept.
+        currency: Of its amounts, until it is kept.
     """
 
     decision_id: str
@@ -28,6 +32,8 @@ class Kept(NamedTuple):
     position: int
     body: bytes
     inputs: str
+    assigned: tuple[Assigned, ...] = ()
+    currency: str = ""
 
 
 class Redemption(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rapport_pricing.app.documents import Document
+from rapport_pricing.app.quoting import protection_named
 from rapport_pricing.app.rules import Kind
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import ProductState
@@ -76,7 +77,11 @@ def basket_of(document: Document, shelf: Shelf, offers: Mapping[str, Promotion])
     """
     uses = []
     for used in document.uses:
-        found = offers.get(used.promotion_id) or shelf.rules.version(Kind.PROMOTION, used.promotion_id, used.version)
+        found = (
+            offers.get(used.promotion_id)
+            or protection_named(shelf, document.market, used.promotion_id, used.version)
+            or shelf.rules.version(Kind.PROMOTION, used.promotion_id, used.version)
+        )
         if not isinstance(found, Promotion):
             raise ERRORS.error("RESERVATION_LAPSED", "an offer of the quote is not there any more")
         uses.append(Use(found, used.amount))

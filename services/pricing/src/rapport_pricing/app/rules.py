@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from rapport_pricing.app.trials import Trial
 from rapport_pricing.domain.endings import Ending
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.guardrails import Rule
@@ -23,6 +24,7 @@ class Kind(StrEnum):
     MARKET = "market"
     POLICY = "price_policy"
     PROMOTION = "promotion"
+    EXPERIMENT = "experiment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Policy:
     learning: Learning | None = None
 
 
-Terms = Market | Policy | Promotion
+Terms = Market | Policy | Promotion | Trial
 """One version of what is authored."""
 
 
@@ -88,12 +90,23 @@ class Rulebook:
         markets: By name.
         policies: The one that counts first.
         promotions: By name, those for individual customers included.
+        trials: Experiments that run.
         book: Promotions that anybody may get who is known.
         book_for_nobody: Those that a customer nobody knows may get: uses of each customer cannot be counted then.
         until_us: When something else will be in force.
     """
 
-    __slots__ = ("book", "book_for_nobody", "markets", "policies", "promotions", "until_us")
+    __slots__ = (
+        "_books",
+        "_tried",
+        "book",
+        "book_for_nobody",
+        "markets",
+        "policies",
+        "promotions",
+        "trials",
+        "until_us",
+    )
 
     def __init__(self, terms: Iterable[Terms], until_us: int) -> None:
         """Sort terms by what they are."""
@@ -101,26 +114,49 @@ class Rulebook:
         self.promotions: Final[dict[str, Promotion]] = {}
         self.until_us: Final = until_us
         policies: list[Policy] = []
+        trials: list[Trial] = []
         for each in terms:
             if isinstance(each, Market):
                 self.markets[each.name] = each
             elif isinstance(each, Policy):
                 policies.append(each)
+            elif isinstance(each, Trial):
+                trials.append(each)
             else:
                 self.promotions[each.promotion_id] = each
         self.policies: Final = tuple(sorted(policies, key=lambda each: (-each.rank, each.name)))
+        self.trials: Final = tuple(sorted(trials, key=lambda each: each.name))
+        self._tried: Final = frozenset(name for each in trials for name in each.promotions)
+        self._books: Final[dict[tuple[frozenset[str], bool], PromotionBook]] = {}
         self.book: Final = self.book_without(frozenset())
         self.book_for_nobody: Final = self.book_without(frozenset(), known=False)
 
-    def book_without(self, exhausted: frozenset[str], *, known: bool = True) -> PromotionBook:
-        """Return promotions without those that are used up; individual ones come by offers alone."""
+    def book_without(
+        self, exhausted: frozenset[str], *, known: bool = True, tried: frozenset[str] = frozenset()
+    ) -> PromotionBook:
+        """Return promotions without those that are used up; individual ones come by offers alone.
+
+        Args:
+            exhausted: Used up.
+            known: Whether the customer is known: else uses of each customer cannot be counted.
+            tried: Promotions that a trial gives now; no other quote gets them.
+        """
         return PromotionBook(
             each
             for name, each in self.promotions.items()
             if each.audience is not Audience.INDIVIDUAL
             and name not in exhausted
             and (known or each.caps.uses_each is None)
+            and (name not in self._tried or name in tried)
         )
+
+    def book_with(self, tried: frozenset[str], *, known: bool) -> PromotionBook:
+        """Return promotions with those that trials give now; made once."""
+        key = tried, known
+        found = self._books.get(key)
+        if found is None:
+            found = self._books[key] = self.book_without(frozenset(), known=known, tried=tried)
+        return found
 
     def market(self, name: str) -> Market:
         """Return a market.

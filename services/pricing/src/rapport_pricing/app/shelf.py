@@ -9,6 +9,7 @@ from rapport_pricing.app.limits import DAY_US, DatedLaws, floors_of, known_of
 from rapport_pricing.app.offer_terms import OpenOffers, StoredOffer
 from rapport_pricing.app.rules import Decided, Market, Policy, Rulebook, Rules
 from rapport_pricing.app.stored import Key, Listing, Product, ProductState, Stock
+from rapport_pricing.app.trials import Allocation
 from rapport_pricing.domain.baskets import Line
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import Law
@@ -26,6 +27,7 @@ class News(NamedTuple):
     stocks: Sequence[Stock] = ()
     decided: Sequence[Decided] = ()
     offers: Sequence[StoredOffer] = ()
+    allocations: Sequence[Allocation] = ()
 
 
 class Lot:
@@ -116,6 +118,7 @@ class Shelf:
         position: What is known up to and with.
         rules: What was authored.
         offers: Offers that customers may use.
+        allocations: How bandits give out arms, by name, oldest first.
         lots: Listings of products.
         products: Products.
     """
@@ -125,6 +128,7 @@ class Shelf:
         self.position = 0
         self.rules = Rules()
         self.offers = OpenOffers()
+        self.allocations: dict[str, list[Allocation]] = {}
         self.lots: dict[tuple[str, str, str], Lot] = {}
         self.products: dict[str, Product] = {}
         self._histories: dict[Key, PriceHistory] = {}
@@ -135,6 +139,8 @@ class Shelf:
         """Take in what was written after the position known."""
         self.rules.add(news.decided)
         self.offers.put(news.offers)
+        for each in news.allocations:
+            self.allocations.setdefault(each.name, []).append(each)
         touched = {key for key, _ in news.prices} | {stock.key for stock in news.stocks}
         self._publish(news.prices)
         for stock in news.stocks:

@@ -51,6 +51,7 @@ ERRORS: Final = ErrorTable(
         ),
         Reason("PRODUCT_PAUSED", "FAILED_PRECONDITION", False, "The product is paused."),
         Reason("PRICE_VARIES_TOO_LITTLE", "FAILED_PRECONDITION", False, "Prices vary too little to learn from."),
+        Reason("EXPERIMENT_NOT_FOUND", "NOT_FOUND", False, "There is no such experiment."),
         Reason("EXPERIMENT_INVALID", "INVALID_ARGUMENT", False, "An experiment cannot be run as declared."),
     ],
 )

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.money import allocate as money_allocate
 
 BUCKETS: Final = 10_000
+_DRAWS: Final = 2000
+_LEAST: Final = 20
 
 
 class Unit(Enum):
@@ -94,7 +98,7 @@ class Arm:
     @property
     def mean(self) -> float:
         """What a unit earned."""
-        return self.total / self.units
+        return self.total / self.units if self.units else 0.0
 
     @property
     def variance(self) -> float:
@@ -117,7 +121,7 @@ class Lift:
 
 
 def lift(control: Arm, treated: Arm, *, alpha: float = 0.05, planned_units: int = 10_000) -> Lift | None:
-    """Return the lift of an arm over the control; None with fewer than two units in either.
+    """Return the lift of an arm over the control; None with too few units in either to know how much they vary.
 
     Args:
         control: Sums of the control.
@@ -125,7 +129,7 @@ def lift(control: Arm, treated: Arm, *, alpha: float = 0.05, planned_units: int 
         alpha: Chance that the interval ever leaves the truth out.
         planned_units: Where the interval is to be narrowest; it holds anyway.
     """
-    if control.units < 2 or treated.units < 2:
+    if control.units < _LEAST or treated.units < _LEAST:
         return None
     variance = control.variance / control.units + treated.variance / treated.units
     units = control.units + treated.units
@@ -135,6 +139,31 @@ def lift(control: Arm, treated: Arm, *, alpha: float = 0.05, planned_units: int 
     width = math.sqrt(per_unit * (units * rho + 1) / (units**2 * rho) * math.log((units * rho + 1) / alpha**2))
     difference = treated.mean - control.mean
     return Lift(difference, difference - width, difference + width)
+
+
+def allocate(experiment: Experiment, arms: Mapping[str, Arm], *, turn: int, floor: int = 500) -> Mapping[str, int]:
+    """Return the shares by which a bandit gives out arms: how often each is the best, by what is believed of it.
+
+    The same arguments give the same shares: what is drawn is drawn from the experiment's name and the turn.
+
+    Args:
+        experiment: Whose shares hold while an arm has fewer than two units.
+        arms: Sums of each.
+        turn: Which allocation it is.
+        floor: Least share of an arm: without a chance nothing more is learned of it.
+    """
+    if min(each.units for each in arms.values()) < 2:
+        return experiment.shares
+    names = sorted(arms)
+    seed = hashlib.sha256(f"{experiment.experiment_id}:{turn}".encode()).digest()
+    draw = random.Random(seed)  # noqa: S311 - chance that can be replayed, not a secret
+    wins = dict.fromkeys(names, 0)
+    for _ in range(_DRAWS):
+        drawn = {name: draw.gauss(arms[name].mean, math.sqrt(arms[name].variance / arms[name].units)) for name in names}
+        wins[max(names, key=drawn.__getitem__)] += 1
+    free = BUCKETS - floor * len(names)
+    shares = dict(zip(names, money_allocate(free, [wins[name] for name in names]), strict=True))
+    return {name: share + floor for name, share in shares.items()}
 
 
 @dataclass(frozen=True, slots=True)

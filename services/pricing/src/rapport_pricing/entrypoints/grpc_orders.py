@@ -24,6 +24,7 @@ from rapport_pricing.domain.baskets import Part
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.quotes import Settled
 from rapport_pricing.entrypoints.ports import Journal, Unit, Verifies
+from rapport_pricing.translate.quotes import assigned_in
 from rapport_pricing.translate.redemptions import kept_from, quote_redeemed, redemption_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -128,6 +129,9 @@ class Orders:
         if fact_id:
             decisions = tuple(each.decision_id for each in offers)
             await self._tell(unit, document, order, paid, fact_id, decisions)
+        given = assigned_in(kept.inputs)
+        if given:
+            await unit.earned(given, _contribution(document, paid, shelf))
         sold = _sold(document, paid, order.at_us)
         if sold:
             await unit.report(sold, self.clock.now())
@@ -145,6 +149,13 @@ class Orders:
 
 def _used() -> Exception:
     return ERRORS.error("QUOTE_REDEEMED", "the quote was used in another order", field="quote")
+
+
+def _contribution(document: Document, paid: Settled, shelf: Shelf) -> int:
+    """Return what an order earns: what is paid, less tax and cost."""
+    lines = [line.line for line in paid.basket.lines]
+    costs = [shelf.lot(line.product_id, line.variant_id, document.market).listing.cost for line in lines]
+    return paid.basket.totals.net - sum(cost * line.quantity for cost, line in zip(costs, lines, strict=True))
 
 
 def _sold(document: Document, paid: Settled, at_us: int) -> list[tuple[object, ...]]:

@@ -23,6 +23,8 @@ from rapport_pricing.app.reviews import Reviews
 from rapport_pricing.app.rules import Kind, Terms
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published
+from rapport_pricing.app.trial_report import UnitFigures
+from rapport_pricing.app.trials import Assigned
 from rapport_pricing.domain.outcomes import Count
 from rapport_pricing.domain.promotions import Caps, Promotion
 from rapport_pricing.domain.steering import Steering
@@ -121,6 +123,20 @@ class Unit(Protocol):
 
     async def redeem(self, redemption: Redemption) -> bool:
         """Keep a redemption and its decision; False if the quote was used before."""
+        ...
+
+    async def earned(self, assigned: Sequence[Assigned], contribution: int) -> None:
+        """Note what a redeemed quote earned in the arms of experiments that it was given."""
+        ...
+
+    async def trial_units(self, name: str, version: int) -> Sequence[UnitFigures]:
+        """Return what accounts or stretches earned, in the order in which they were given an arm."""
+        ...
+
+    async def quotes_of(
+        self, profile_ids: Sequence[str], since: datetime | None
+    ) -> Sequence[tuple[str, bytes, str, bool]]:
+        """Return quotes of customers, the newest: whose, what they say, made from what, whether redeemed."""
         ...
 
     async def commit(self, quote_id: str, paid: Paid, now_us: int) -> None:

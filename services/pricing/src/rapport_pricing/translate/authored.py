@@ -14,8 +14,10 @@ from rapport_chassis.times import duration, moment, stamp
 from rapport_pricing.app.rules import Kind, Learning, Market, Policy, Terms
 from rapport_pricing.app.stored import SECOND_US
 from rapport_pricing.app.times import micros_of
+from rapport_pricing.app.trials import Trial
 from rapport_pricing.domain.endings import Ending
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.experiments import Experiment, Unit
 from rapport_pricing.domain.guardrails import Quantity, Rule, Side
 from rapport_pricing.domain.money import PPM, Rounding, exponent_of
 from rapport_pricing.domain.policy import PolicySettings
@@ -24,13 +26,19 @@ from rapport_pricing.domain.tax import TaxPoint, TaxPolicy
 from rapport_pricing.translate.money import money_of
 from rapport_pricing.translate.products import TIERS
 
-AnyTerms = authored_pb2.MarketTerms | authored_pb2.PricePolicyTerms | authored_pb2.PromotionTerms
+AnyTerms = (
+    authored_pb2.MarketTerms
+    | authored_pb2.PricePolicyTerms
+    | authored_pb2.PromotionTerms
+    | authored_pb2.ExperimentTerms
+)
 SetRequest = catalog_pb2.SetMarketRequest | catalog_pb2.SetPricePolicyRequest | catalog_pb2.SetPromotionRequest
 
 KINDS: Final = {
     authored_pb2.TERMS_KIND_MARKET: Kind.MARKET,
     authored_pb2.TERMS_KIND_PRICE_POLICY: Kind.POLICY,
     authored_pb2.TERMS_KIND_PROMOTION: Kind.PROMOTION,
+    authored_pb2.TERMS_KIND_EXPERIMENT: Kind.EXPERIMENT,
 }
 STATES: Final[dict[int, VersionState | None]] = {
     authored_pb2.VERSION_STATE_UNSPECIFIED: None,
@@ -77,6 +85,7 @@ _BENEFITS: Final = {
     "price_each": Benefit.PRICE_EACH,
     "amount_basket": Benefit.AMOUNT_BASKET,
 }
+_PLANNED_UNITS: Final = 10_000
 _DAY_S: Final = 86_400.0
 _LOWEST_PPM: Final = 600_000
 _HIGHEST_PPM: Final = 1_500_000
@@ -85,6 +94,7 @@ _MESSAGES: Final[dict[Kind, Callable[[], AnyTerms]]] = {
     Kind.MARKET: authored_pb2.MarketTerms,
     Kind.POLICY: authored_pb2.PricePolicyTerms,
     Kind.PROMOTION: authored_pb2.PromotionTerms,
+    Kind.EXPERIMENT: authored_pb2.ExperimentTerms,
 }
 
 
@@ -114,6 +124,8 @@ def terms_of(name: str, version: int, message: AnyTerms) -> Terms:
         return _market(name, version, message)
     if isinstance(message, authored_pb2.PricePolicyTerms):
         return _policy(name, version, message)
+    if isinstance(message, authored_pb2.ExperimentTerms):
+        return _trial(name, version, message)
     return _promotion(name, version, message)
 
 
@@ -137,7 +149,13 @@ def version_message(kind: Kind, version: Version) -> authored_pb2.AuthoredVersio
         decided_by=version.retired_by or version.decided_by or "",
         reason=version.retire_reason or version.reason or "",
     )
-    field = {Kind.MARKET: message.market, Kind.POLICY: message.policy, Kind.PROMOTION: message.promotion}[kind]
+    fields: dict[Kind, AnyTerms] = {
+        Kind.MARKET: message.market,
+        Kind.POLICY: message.policy,
+        Kind.PROMOTION: message.promotion,
+        Kind.EXPERIMENT: message.experiment,
+    }
+    field = fields[kind]
     field.MergeFromString(version.body)
     field.SetInParent()
     if version.active_from is not None:
@@ -246,6 +264,32 @@ def _promotion(name: str, version: int, message: authored_pb2.PromotionTerms) ->
             budget=caps.budget_minor if caps.HasField("budget_minor") else None,
         ),
         rounding=_ROUNDINGS[message.rounding],
+    )
+
+
+def _trial(name: str, version: int, message: authored_pb2.ExperimentTerms) -> Trial:
+    switchback = message.unit == authored_pb2.EXPERIMENT_UNIT_SWITCHBACK
+    shares = {each.name: each.share for each in message.arms}
+    if len(shares) < len(message.arms) or message.arms[0].promotion_id:
+        what = "arms have names of their own, and the first is given published prices"
+        raise ERRORS.error("EXPERIMENT_INVALID", what, field="terms.arms")
+    if message.bandit and not switchback:
+        raise ERRORS.error("EXPERIMENT_INVALID", "one account sees one price", field="terms.bandit")
+    period = duration(message.period).total_seconds() if message.HasField("period") else 0
+    experiment = Experiment(
+        f"{name}:{version}",
+        Unit.SWITCHBACK if switchback else Unit.ACCOUNT,
+        shares,
+        round(period * SECOND_US),
+    )
+    return Trial(
+        name,
+        version,
+        experiment,
+        {each.name: each.promotion_id for each in message.arms},
+        frozenset(message.markets),
+        message.bandit,
+        message.planned_units or _PLANNED_UNITS,
     )
 
 

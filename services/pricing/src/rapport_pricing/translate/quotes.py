@@ -15,6 +15,7 @@ from rapport_pricing.app.quoting import Asked, AskedLine, Brought, Made, promoti
 from rapport_pricing.app.shelf import Lot
 from rapport_pricing.app.stored import ProductState
 from rapport_pricing.app.times import moment_of
+from rapport_pricing.app.trials import Assigned
 from rapport_pricing.domain.baskets import Part, PricedLine
 from rapport_pricing.domain.explaining import CODES
 from rapport_pricing.domain.personal import Permit
@@ -129,6 +130,7 @@ def kept_of(made: Made, message: quote_pb2.Quote) -> Kept:
         brought.loyalty,
         [[each.promotion_id, each.version] for each in brought.offers],
         sorted(brought.exhausted),
+        [list(each) for each in priced.assigned],
     ]
     return Kept(
         quote.decision_id,
@@ -139,6 +141,8 @@ def kept_of(made: Made, message: quote_pb2.Quote) -> Kept:
         priced.position,
         message.SerializeToString(),
         json.dumps(inputs, separators=(",", ":")),
+        priced.assigned,
+        quote.currency,
     )
 
 
@@ -148,7 +152,7 @@ def brought_of(inputs: str, customer_id: str, offers: Mapping[tuple[str, int], P
     Raises:
         KeyError: An offer is not held any more.
     """
-    permit, codes, loyalty, brought, exhausted = json.loads(inputs)
+    permit, codes, loyalty, brought, exhausted, *_ = json.loads(inputs)
     return Brought(
         customer_id,
         Permit(*permit),
@@ -162,3 +166,8 @@ def brought_of(inputs: str, customer_id: str, offers: Mapping[tuple[str, int], P
 def offers_in(inputs: str) -> Sequence[tuple[str, int]]:
     """Return the offers, with their versions, that a kept quote was made from."""
     return [(offer_id, version) for offer_id, version in json.loads(inputs)[3]]
+
+
+def assigned_in(inputs: str) -> tuple[Assigned, ...]:
+    """Return the arms of experiments that a kept quote was given."""
+    return tuple(Assigned(*each) for given in json.loads(inputs)[5:6] for each in given)

@@ -72,7 +72,8 @@ class ExperimentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StopExperiment(self, request, context):
-        """Ends an experiment: everybody gets published prices again, and what else is in force.
+        """Ends an experiment: everybody gets published prices again, and what else is in force. The promotion of a switchback
+        is everybody's then, unless it is retired before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,9 @@ class ExperimentServiceStub:
     CreateExperiment: _grpc.UnaryUnaryMultiCallable[_experiments_pb2.CreateExperimentRequest, _authored_pb2.AuthoredVersion]
     """Drafts an experiment, without effect yet."""
     StopExperiment: _grpc.UnaryUnaryMultiCallable[_experiments_pb2.StopExperimentRequest, _authored_pb2.AuthoredVersion]
-    """Ends an experiment: everybody gets published prices again, and what else is in force."""
+    """Ends an experiment: everybody gets published prices again, and what else is in force. The promotion of a switchback
+    is everybody's then, unless it is retired before.
+    """
     GetExperimentReport: _grpc.UnaryUnaryMultiCallable[_experiments_pb2.GetExperimentReportRequest, _experiments_pb2.ExperimentReport]
     """Says what an experiment showed."""
     GetFairnessReport: _grpc.UnaryUnaryMultiCallable[_experiments_pb2.GetFairnessReportRequest, _experiments_pb2.FairnessReport]
@@ -55,7 +57,9 @@ class ExperimentServiceAsyncStub(ExperimentServiceStub):
     CreateExperiment: _aio.UnaryUnaryMultiCallable[_experiments_pb2.CreateExperimentRequest, _authored_pb2.AuthoredVersion]  # type: ignore[assignment]
     """Drafts an experiment, without effect yet."""
     StopExperiment: _aio.UnaryUnaryMultiCallable[_experiments_pb2.StopExperimentRequest, _authored_pb2.AuthoredVersion]  # type: ignore[assignment]
-    """Ends an experiment: everybody gets published prices again, and what else is in force."""
+    """Ends an experiment: everybody gets published prices again, and what else is in force. The promotion of a switchback
+    is everybody's then, unless it is retired before.
+    """
     GetExperimentReport: _aio.UnaryUnaryMultiCallable[_experiments_pb2.GetExperimentReportRequest, _experiments_pb2.ExperimentReport]  # type: ignore[assignment]
     """Says what an experiment showed."""
     GetFairnessReport: _aio.UnaryUnaryMultiCallable[_experiments_pb2.GetFairnessReportRequest, _experiments_pb2.FairnessReport]  # type: ignore[assignment]
@@ -80,7 +84,9 @@ class ExperimentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _experiments_pb2.StopExperimentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_authored_pb2.AuthoredVersion, _abc.Awaitable[_authored_pb2.AuthoredVersion]]:
-        """Ends an experiment: everybody gets published prices again, and what else is in force."""
+        """Ends an experiment: everybody gets published prices again, and what else is in force. The promotion of a switchback
+        is everybody's then, unless it is retired before.
+        """
 
     @_abc_1.abstractmethod
     def GetExperimentReport(
