@@ -22,6 +22,30 @@ _LONG_AGO: Final = datetime(2020, 1, 1, tzinfo=UTC)
 class _Servicer(consent_pb2_grpc.ConsentServiceServicer):
     def __init__(self, ledger: LedgerModel) -> None:
         self._ledger = ledger
+        self.written: dict[str, consent_pb2.WithdrawConsentRequest | consent_pb2.RecordObjectionRequest] = {}
+
+    async def WithdrawConsent(  # noqa: N802 - the contract names it
+        self, request: consent_pb2.WithdrawConsentRequest, context: Any
+    ) -> consent_pb2.LedgerWrite:
+        """Take consent back, once for a request id."""
+        return self._write(request, ledger_pb2.CONSENT_STATUS_WITHDRAWN)
+
+    async def RecordObjection(  # noqa: N802 - the contract names it
+        self, request: consent_pb2.RecordObjectionRequest, context: Any
+    ) -> consent_pb2.LedgerWrite:
+        """Record an objection, once for a request id."""
+        return self._write(request, ledger_pb2.CONSENT_STATUS_OBJECTED)
+
+    def _write(
+        self, request: consent_pb2.WithdrawConsentRequest | consent_pb2.RecordObjectionRequest, status: int
+    ) -> consent_pb2.LedgerWrite:
+        if request.request_id not in self.written:
+            self.written[request.request_id] = request
+            for purpose_id in request.purpose_ids:
+                self._ledger.deny(request.profile_id, purpose_id, status)
+        answer = consent_pb2.LedgerWrite(current_profile_id=request.profile_id)
+        answer.token.epoch, answer.token.position = self._ledger.epoch, self._ledger.position
+        return answer
 
     async def GetLedgerHead(self, request: consent_pb2.GetLedgerHeadRequest, context: Any) -> consent_pb2.LedgerHead:  # noqa: N802 - the contract names it
         """Return the head."""
@@ -53,11 +77,14 @@ class LedgerService:
 
     Attributes:
         address: Where.
+        written: What callers have had written, by request id.
     """
 
     def __init__(self, installation: Installation, purposes: Mapping[str, int]) -> None:
         self.address = f"localhost:{free_port()}"
         self._ledger = LedgerModel()
+        self._servicer = _Servicer(self._ledger)  # type: ignore[abstract] # what a gate and a writer ask for
+        self.written = self._servicer.written
         for purpose_id, basis in purposes.items():
             self._ledger.define(purpose_id, basis, active_from=_LONG_AGO)
         files = installation.certificate("consent")
@@ -68,6 +95,11 @@ class LedgerService:
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    @property
+    def head(self) -> tuple[str, int]:
+        """Its epoch and position: what an answer that must know everything so far is asked for with."""
+        return self._ledger.epoch, self._ledger.position
 
     def grant(self, profile_id: str, *purpose_ids: str) -> None:
         """Have a person grant purposes."""
@@ -122,7 +154,7 @@ class LedgerService:
 
     async def _serve(self) -> None:
         self._server = grpc.aio.server()
-        consent_pb2_grpc.add_ConsentServiceServicer_to_server(_Servicer(self._ledger), self._server)  # type: ignore[abstract] # what a gate asks for
+        consent_pb2_grpc.add_ConsentServiceServicer_to_server(self._servicer, self._server)
         self._server.add_secure_port(self.address, self._credentials)
         await self._server.start()
 

@@ -27,18 +27,10 @@ from rapport_chassis.times import stamp
 from rapport_testing.waiting import eventually
 
 
-def awake_zone(*, awake: bool = True) -> str:
-    """A zone without rules of its own country in which it is noon or so on a working day, or night.
-
-    Which zones those are depends on when the test runs; on Sundays it is quiet everywhere.
-    """
-    zones = [f"Etc/GMT{hours:+d}" for hours in range(-14, 13)]
-
-    def is_awake(zone: str) -> bool:
-        local = datetime.now(UTC).astimezone(ZoneInfo(zone))
-        return local.weekday() < 6 and 9 <= local.hour < 18
-
-    return next((zone for zone in zones if is_awake(zone) is awake), "")
+def zone_at(*hours: int) -> str:
+    """A zone in which it is one of these hours."""
+    zones = [f"Etc/GMT{offset:+d}" for offset in range(-14, 13)]
+    return next(zone for zone in zones if datetime.now(UTC).astimezone(ZoneInfo(zone)).hour in hours)
 
 
 async def test_a_message_arrives_signed_and_can_be_explained(
@@ -89,18 +81,42 @@ async def test_what_is_not_permitted_is_dropped_and_told_why(
     assert installation.mails(person) == []
 
 
-async def test_what_is_withdrawn_while_a_message_waits_is_not_sent(
+async def test_advertising_waits_where_it_is_night_and_goes_where_it_is_day(
     installation: NotificationInstallation, desk: Desk
 ) -> None:
-    person = installation.person(MARKETING)
-    await desk.lives(person, awake_zone(awake=False))
-    notification_id = await desk.send(advertising(person))
-    held = await desk.becomes(notification_id, "HELD")
-    assert held.hold_reason == events_pb2.HOLD_REASON_QUIET_HOURS
-    (receipt,) = (await desk.explain(notification_id)).receipts
+    night, day = installation.person(MARKETING), installation.person(MARKETING)
+    await desk.lives(night, zone_at(1, 2, 3))
+    await desk.lives(day, zone_at(11, 12, 13))
+    notification_id = await desk.send(advertising(night, at_least=installation.token))
+    await desk.becomes(await desk.send(advertising(day, at_least=installation.token)), "SENT")
+    (mail,) = installation.mails(day)
+    headers = email.message_from_bytes(mail)
+    assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert headers["List-Unsubscribe"].startswith("<https://mail.brand.example/u/")
+
+    async def waits() -> bool:
+        return (await desk.get(notification_id)).hold_reason == events_pb2.HOLD_REASON_QUIET_HOURS
+
+    await eventually(waits, timeout_s=20)
+    receipt = (await desk.explain(notification_id)).receipts[-1]
     assert not receipt.window.open
     assert receipt.window.sources == ["declared"]
     assert receipt.window.opens_at.ToDatetime(UTC) > datetime.now(UTC)
+    assert installation.mails(night) == []
+
+
+async def test_what_is_withdrawn_between_taking_on_and_sending_is_not_sent(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    person = installation.person(MARKETING)
+    await desk.lives(person, zone_at(11, 12, 13))
+    soon = stamp(datetime.now(UTC) + timedelta(seconds=1))
+    notification_id = await desk.send(advertising(person, not_before=soon))
+    await asyncio.to_thread(installation.ledger.withdraw, person, MARKETING)
+    record = await desk.becomes(notification_id, "DROPPED")
+    assert record.drop_reason == events_pb2.DROP_REASON_NOT_PERMITTED
+    (receipt,) = (await desk.explain(notification_id)).receipts
+    assert receipt.permission.reason == consent_pb2.DECISION_REASON_WITHDRAWN
     assert installation.mails(person) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,18 +19,22 @@ import rapport_notification
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import purpose_pb2
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, touchpoint_pb2
 from rapport.notification.v1 import (
     authored_pb2,
     content_pb2,
     events_pb2,
+    feedback_pb2_grpc,
     notification_pb2,
     notification_pb2_grpc,
     preference_pb2,
     preference_pb2_grpc,
     template_pb2,
     template_pb2_grpc,
+    trigger_pb2_grpc,
+    watch_pb2_grpc,
 )
 from rapport_chassis.events import topology
 from rapport_chassis.ids import new_id
@@ -46,9 +51,11 @@ EDITOR: Final = "editor"
 STREAM: Final = "RAPPORT_NOTIFICATION"
 MARKETING: Final = "direct_marketing.email"
 SERVICE: Final = "contract.service"
+TRACKING: Final = "tracking.messages"
 PURPOSES: Final = {
     MARKETING: purpose_pb2.LEGAL_BASIS_CONSENT,
     SERVICE: purpose_pb2.LEGAL_BASIS_CONTRACT,
+    TRACKING: purpose_pb2.LEGAL_BASIS_CONSENT,
 }
 NOTIFICATION: Final = TestedService(
     "notification",
@@ -58,6 +65,9 @@ NOTIFICATION: Final = TestedService(
         "KEYS_FOLDER": "{folder}",
         "LINKS__ORIGIN": "https://mail.brand.example",
         "LOCALES": '["en", "de"]',
+        "HTTP__ADDRESS_FILE": "{folder}/http.address",
+        "TRACKING__PURPOSE_ID": "tracking.messages",
+        "FEEDBACK__SECRETS_FILE": "{folder}/providers",
         "EMAIL__SENDER": "shop@mail.brand.example",
         "EMAIL__SENDER_NAME": "Brand",
         "EMAIL__BOUNCE_DOMAIN": "bounces.brand.example",
@@ -67,6 +77,7 @@ NOTIFICATION: Final = TestedService(
         "EMAIL__DKIM__KEY": "{folder}/dkim.pem",
     },
 )
+PROVIDER_SECRET: Final = "whsec_" + base64.b64encode(b"a secret of a provider, thirty two").decode()
 _DONE: Final = notification_pb2.NotificationState
 
 
@@ -94,18 +105,19 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
 
     Attributes:
         emails: By profile.
-        asked: How often it was asked.
+        away: Whether it cannot be asked.
     """
 
     def __init__(self) -> None:
         self.emails: dict[str, str] = {}
-        self.asked = 0
+        self.away = False
 
     async def GetContactPoints(
         self, request: identity_pb2.GetContactPointsRequest, context: Any
     ) -> identity_pb2.GetContactPointsResponse:
         """Return how a person may be reached."""
-        self.asked += 1
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         answer = identity_pb2.GetContactPointsResponse(current_profile_id=request.profile_id)
         if request.channel == touchpoint_pb2.CHANNEL_EMAIL and request.profile_id in self.emails:
             point = answer.contact_points.add(
@@ -123,6 +135,7 @@ class NotificationInstallation(Installation):
         book: Their addresses.
         sink: Takes mails; its faults are set by `fault`.
         fault: What goes wrong with the next mails.
+        relay_log: Where the mail server logs.
         dkim_record: Published beside the key.
     """
 
@@ -131,12 +144,15 @@ class NotificationInstallation(Installation):
         self.ledger = LedgerService(self, PURPOSES)
         self.book = AddressBook()
         self.fault = Fault.NONE
-        self.sink = SmtpSink(lambda _: self.fault, keep=True, dsn=True)
+        self.relay_log = folder / "relay.log"
+        self.relay_log.touch()
+        self.sink = SmtpSink(lambda _: self.fault, keep=True, dsn=True, log=self.relay_log)
         self._thread = Thread()
         self._identity = f"localhost:{free_port()}"
         key = generate_private_key(65537, 2048)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "own" / "dkim.pem").write_bytes(pem)
+        (folder / "own" / "providers").write_text(PROVIDER_SECRET, encoding="ascii")
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self.dkim_record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
 
@@ -164,9 +180,19 @@ class NotificationInstallation(Installation):
             "identity__tls__certificate": str(files.certificate),
             "identity__tls__key": str(files.key),
             "identity__tls__authorities": str(files.authorities),
-            "email__servers": f'[{{"name": "sink", "host": "{host}", "port": {port}, "tls": "never"}}]',
+            "consent__target": self.ledger.address,
+            "consent__tls__certificate": str(files.certificate),
+            "consent__tls__key": str(files.key),
+            "consent__tls__authorities": str(files.authorities),
+            "email__servers": json.dumps(
+                [{"name": "sink", "host": host, "port": port, "tls": "never", "relay_log": str(self.relay_log)}]
+            ),
         }
         return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
+
+    def site(self) -> str:
+        """Return where a started process answers links."""
+        return "http://" + (self.folder / "own" / "http.address").read_text(encoding="ascii")
 
     def person(self, *purposes: str, address: str = "") -> str:
         """Return somebody who has granted these purposes and has an address."""
@@ -174,6 +200,12 @@ class NotificationInstallation(Installation):
         self.book.emails[profile_id] = address or f"{profile_id[4:].lower()}@customers.example"
         self.ledger.grant(profile_id, *purposes)
         return profile_id
+
+    @property
+    def token(self) -> freshness_pb2.LedgerPosition:
+        """What a message is sent with that must know every decision so far."""
+        epoch, position = self.ledger.head
+        return freshness_pb2.LedgerPosition(epoch=epoch, position=position)
 
     def mails(self, profile_id: str) -> list[bytes]:
         """Return the mails that somebody got."""
@@ -260,6 +292,9 @@ class Desk:
         templates: With that of an office and the token of an editor.
         preferences: The same.
         health: Asks for readiness.
+        triggers: With the certificate of an office and the token of an editor.
+        watches: With that of an office.
+        feedback: The same, with the token.
     """
 
     messages: notification_pb2_grpc.NotificationServiceAsyncStub
@@ -267,6 +302,9 @@ class Desk:
     templates: template_pb2_grpc.TemplateServiceAsyncStub
     preferences: preference_pb2_grpc.PreferenceServiceAsyncStub
     health: health_pb2_grpc.HealthAsyncStub  # type: ignore[name-defined]
+    triggers: trigger_pb2_grpc.TriggerServiceAsyncStub
+    watches: watch_pb2_grpc.WatchServiceAsyncStub
+    feedback: feedback_pb2_grpc.FeedbackServiceAsyncStub
 
     async def template(
         self, template_id: str = "news", made: template_pb2.TemplateTerms | None = None, brand_id: str = ""
@@ -308,7 +346,9 @@ class Desk:
         """Have a person say where they live."""
         await self.preferences.SetPreferences(
             preference_pb2.SetPreferencesRequest(
-                request_id=request_id(), profile_id=profile_id, place=preference_pb2.DeclaredPlace(zone=zone)
+                request_id=request_id(),
+                profile_id=profile_id,
+                place=preference_pb2.DeclaredPlace(zone=zone, country="US"),  # no rule about Sundays
             )
         )
 
@@ -364,6 +404,9 @@ async def open_desk(installation: Installation, *, process: str = "service") -> 
             office.stub(template_pb2_grpc.TemplateServiceStub, actor_token=token),
             office.stub(preference_pb2_grpc.PreferenceServiceStub, actor_token=token),
             shop.stub(health_pb2_grpc.HealthStub),
+            office.stub(trigger_pb2_grpc.TriggerServiceStub, actor_token=token),
+            office.stub(watch_pb2_grpc.WatchServiceStub),
+            office.stub(feedback_pb2_grpc.FeedbackServiceStub, actor_token=token),
         )
     finally:
         await shop.close()

@@ -112,7 +112,8 @@ class Worker(Background):
                 count += 1
                 destination = stored.ask.channels[0].channel.name
                 self._queue.push(Queued(stored.notification_id, priority, stored.ask.brand_id, destination))
-        failpoint("notification.claimed")
+        if count:
+            failpoint("notification.claimed")
         self._queued.set(len(self._claimed))
         return count
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Final, cast
 
 _MESSAGE_ID: Final = re.compile(rb"^message-id:\s*<([^>]+)>", re.IGNORECASE | re.MULTILINE)
@@ -56,18 +57,27 @@ class Taken:
 class SmtpSink:
     """Listens on a free port of this machine."""
 
-    def __init__(self, fault: Callable[[int], Fault] | None = None, *, keep: bool = False, dsn: bool = False) -> None:
+    def __init__(
+        self,
+        fault: Callable[[int], Fault] | None = None,
+        *,
+        keep: bool = False,
+        dsn: bool = False,
+        log: Path | None = None,
+    ) -> None:
         """Choose what goes wrong.
 
         Args:
             fault: Called with the number of each transaction, from 0.
             keep: Keep the mails themselves.
             dsn: Say that it knows DSN.
+            log: Where it logs what it has taken, as Postfix does.
         """
         self.taken = Taken()
         self.address = ("127.0.0.1", 0)
         self._fault = fault or (lambda _: Fault.NONE)
         self._keep = keep
+        self._log = log
         self._greeting = b"250-sink\r\n250-DSN\r\n250 8BITMIME\r\n" if dsn else b"250-sink\r\n250 8BITMIME\r\n"
         self._open: set[asyncio.Transport] = set()
         self._none_open = asyncio.Event()
@@ -187,7 +197,11 @@ class _Session(asyncio.Protocol):
 
     def _count(self, mail: bytes) -> None:
         found = _MESSAGE_ID.search(mail)
-        self._sink.taken.ids[found[1].decode() if found else ""] += 1
+        message_id = found[1].decode() if found else ""
+        self._sink.taken.ids[message_id] += 1
+        if self._sink._log is not None:
+            with self._sink._log.open("a", encoding="utf-8") as log:
+                log.write(f"postfix/cleanup: SINK{self._sink.taken.tried:06d}: message-id=<{message_id}>\n")
         self._sink._took.set()
         if self._sink._keep:
             self._sink.taken.mails.append(mail.replace(b"\r\n..", b"\r\n."))

@@ -1,0 +1,62 @@
+"""The schema is what the models say, and the role that serves can do what it should and nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+import rapport_notification
+from psycopg import errors
+from rapport_chassis.database.migrate import check_drift, pending, upgrade
+from rapport_chassis.database.migration_lint import lint_migrations
+from rapport_chassis.database.roles import RolePasswords, create_service_database
+from rapport_chassis.settings import DatabaseSettings
+from rapport_notification.adapters import edge_tables
+from rapport_notification.adapters.tables import Base
+from rapport_testing.databases import Database as MadeDatabase
+from rapport_testing.plugin import MakeDatabase
+
+PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
+MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
+
+
+def settings_of(made: MadeDatabase) -> DatabaseSettings:
+    return DatabaseSettings.model_validate(
+        {
+            "dsn": made.dsn("rapport_notification", PASSWORDS.runtime),
+            "owner_dsn": made.dsn("rapport_notification_owner", PASSWORDS.owner),
+        }
+    )
+
+
+def build(made: MadeDatabase) -> None:
+    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)
+    upgrade(settings_of(made), MIGRATIONS)
+
+
+@pytest.fixture
+def settings(database: MakeDatabase) -> DatabaseSettings:
+    made = database(build)
+    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)  # a copy is its maker's
+    return settings_of(made)
+
+
+def test_migrations_make_what_the_models_declare(settings: DatabaseSettings) -> None:
+    assert edge_tables.Base is Base
+    assert check_drift(settings, Base.metadata) == []
+    assert pending(settings, MIGRATIONS) == []
+    assert lint_migrations(MIGRATIONS) == []
+
+
+def test_decisions_are_only_added_to_and_tables_are_the_owners(settings: DatabaseSettings) -> None:
+    with psycopg.connect(settings.dsn.get_secret_value(), autocommit=True) as connection:
+        for statement in (
+            "CREATE TABLE mine (a int)",
+            "DROP TABLE notifications",
+            "TRUNCATE notifications",
+            "UPDATE receipts SET canonical = ''",
+            "SET ROLE rapport_notification_owner",
+        ):
+            with pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(statement.encode())
