@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rapport_chassis.clock import Clock
@@ -17,12 +16,16 @@ from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
 
-from rapport_notification.adapters.units import Store, Unit
+from rapport_notification.adapters.dispatch import Pasts, Unsubscribed
+from rapport_notification.adapters.templates import TemplateShelf
+from rapport_notification.adapters.units import Store
 from rapport_notification.app.accepting import Accepting
 from rapport_notification.app.carriers import Carrier, Contacts
 from rapport_notification.app.people import LedgerPeople
+from rapport_notification.app.waking import Wake
 from rapport_notification.domain.quiet_hours import QuietHours
 from rapport_notification.domain.vocabulary import Channel
+from rapport_notification.entrypoints.ports import Unit
 from rapport_notification.sending.return_path import ReturnPaths
 from rapport_notification.sending.unsubscribe import UnsubscribeLinks
 from rapport_notification.settings import NotificationSettings
@@ -44,6 +47,7 @@ class Parts:
         replica: The consent ledger as the gate knows it.
         permits: The gate.
         people: Who is whose.
+        shelf: Templates.
         store: Opens transactions.
         once: Takes changes, each in a transaction, once.
         accepting: Takes messages on, in anybody's transaction.
@@ -52,6 +56,8 @@ class Parts:
         return_paths: Of bounces; None without e-mail.
         links: Unsubscribe; None without.
         wake: Has the dispatcher look at once.
+        unsubscribed: Returns of which messages the recipient has unsubscribed, before the ledger knows.
+        pasts: Returns how people have used channels.
         carriers: By channel; whoever adds one adds its contacts.
         contacts: By channel.
         components: That are started and stopped.
@@ -69,6 +75,7 @@ class Parts:
     replica: Replica
     permits: ConsentGate | Gate
     people: LedgerPeople
+    shelf: TemplateShelf
     store: Store
     once: Once[Unit]
     accepting: Accepting
@@ -76,7 +83,9 @@ class Parts:
     address_key: bytes
     return_paths: ReturnPaths | None
     links: UnsubscribeLinks | None
-    wake: Callable[[], None]
+    wake: Wake
+    unsubscribed: Unsubscribed | None = None
+    pasts: Pasts | None = None
     carriers: dict[Channel, Carrier] = field(default_factory=dict)
     contacts: dict[Channel, Contacts] = field(default_factory=dict)
     components: list[Component] = field(default_factory=list)

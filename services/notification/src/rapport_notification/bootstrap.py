@@ -37,20 +37,22 @@ from rapport_privacy.replica import Replica
 
 from rapport_notification.adapters.keys import load_keys
 from rapport_notification.adapters.templates import TemplateShelf
-from rapport_notification.adapters.units import Store, Unit
+from rapport_notification.adapters.units import Store
 from rapport_notification.adapters.writing import Writing
 from rapport_notification.app.accepting import Accepting
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.previewing import Preview
 from rapport_notification.app.waking import Wake
 from rapport_notification.assembly import Parts
-from rapport_notification.delivery import Closing, furnish_channels
+from rapport_notification.delivery import Closing, furnish_channels, furnish_dispatch
 from rapport_notification.domain.errors import ERRORS
 from rapport_notification.domain.vocabulary import Channel
+from rapport_notification.edge import EDGE_SERVICES, furnish_edge
 from rapport_notification.entrypoints.grpc import servicer_of
 from rapport_notification.entrypoints.grpc_messages import MessageDesk
 from rapport_notification.entrypoints.grpc_preferences import PreferenceServicer
 from rapport_notification.entrypoints.grpc_templates import TemplateServicer
+from rapport_notification.entrypoints.ports import Unit
 from rapport_notification.reference import load_quiet_hours
 from rapport_notification.sending.return_path import ReturnPaths
 from rapport_notification.sending.unsubscribe import UnsubscribeLinks
@@ -63,6 +65,7 @@ SERVICES = (
     notification_pb2.DESCRIPTOR.services_by_name["NotificationService"],
     template_pb2.DESCRIPTOR.services_by_name["TemplateService"],
     preference_pb2.DESCRIPTOR.services_by_name["PreferenceService"],
+    *EDGE_SERVICES,
 )
 """What it serves."""
 
@@ -113,6 +116,7 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
         replica=replica,
         permits=permits,
         people=people,
+        shelf=shelf,
         store=store,
         once=once,
         accepting=Accepting(permits, people, lambda: replica.contents.purposes, values_in, clock),
@@ -124,7 +128,8 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
         components=components,
     )
     furnish_channels(parts)
-    # furnish_edge(parts) goes here
+    http = furnish_edge(parts)
+    furnish_dispatch(parts, shelf, Writing(worker))
     if "api" in roles:
         _serve(parts, shelf, Writing(worker))
         server.health.register("api", "database", database.check)
@@ -138,6 +143,7 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
+        http=http,
         components=[*parts.components, relay, sweeper],
     )
 
@@ -147,7 +153,7 @@ def _serve(parts: Parts, shelf: TemplateShelf, writes: Writing) -> None:
     desk = MessageDesk(once, store.unit, parts.accepting, parts.people, parts.wake, clock)
     test_domains = settings.email.test_domains if settings.email is not None else []
     preview = Preview(writes, parts.carriers.get(Channel.EMAIL), test_domains, clock)
-    notifications, templates, preferences = SERVICES
+    notifications, templates, preferences, *_ = SERVICES
     parts.server.add(
         notification_pb2_grpc.add_NotificationServiceServicer_to_server,
         servicer_of(desk, *parts.message_parts),

@@ -100,6 +100,35 @@ class LinkSettings(SettingsGroup):
     """Of the site that answers, such as "https://mail.brand.example". Required."""
 
 
+class WebPushSettings(SettingsGroup):
+    """Notifications in browsers."""
+
+    key: Path
+    """PEM file of a P-256 key, which browsers are told when they subscribe. Required."""
+    contact: Annotated[str, Field(pattern=r"^(mailto:|https://)[ -~]{3,200}$")]
+    """Where push services find the installation's people. Required."""
+
+
+class TrackingSettings(SettingsGroup):
+    """Links that say they were followed, and a picture that says it was loaded."""
+
+    purpose_id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{1,62}$")]
+    """The purpose that allows it, asked at the send and again when it happens. Required."""
+
+
+class FeedbackSettings(SettingsGroup):
+    """What comes back."""
+
+    secrets_file: Path | None = None
+    """Shared secrets of providers that call over HTTP, one a line ("whsec_…"); absent: nobody's calls are taken."""
+    soft_count: Annotated[int, Field(gt=0)] = 5
+    """An address is paused after so many soft bounces in a row, on different days,"""
+    soft_days: Annotated[int, Field(ge=0)] = 7
+    """spread over at least so many days,"""
+    soft_pause_days: Annotated[int, Field(gt=0)] = 90
+    """for so many days."""
+
+
 class DispatchSettings(SettingsGroup):
     """How messages are handed over."""
 
@@ -142,5 +171,11 @@ class NotificationSettings(ServiceSettings):
     """Links in messages; absent: mails carry none, and advertising is dropped, for nobody could unsubscribe."""
     locales: tuple[str, ...] = ("en", "de", "fr", "es", "it", "pt", "nl", "pl")
     """Languages that messages can be written in."""
+    web_push: WebPushSettings | None = None
+    """Notifications in browsers; absent: there is no such channel."""
+    tracking: TrackingSettings | None = None
+    """Links that say they were followed; absent: nothing is tracked."""
+    feedback: FeedbackSettings = FeedbackSettings()
+    """What comes back."""
     dispatch: DispatchSettings = DispatchSettings()
     """How messages are handed over."""

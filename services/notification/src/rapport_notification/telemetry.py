@@ -10,6 +10,10 @@ OUTCOME: Final = Attribute("rapport.notification.outcome", "What came of it.")
 OUTCOMES: Final = CounterName(
     "rapport.notification.outcomes", "{message}", "What came of messages, step by step.", (CHANNEL, OUTCOME)
 )
+TRIGGER: Final = Attribute("rapport.notification.trigger", "The trigger.")
+TRIGGERED: Final = CounterName(
+    "rapport.notification.triggered", "{message}", "What triggers did about events.", (TRIGGER, OUTCOME)
+)
 QUEUED: Final = GaugeName("rapport.notification.queued", "{message}", "Messages that this worker has claimed.")
 IN_DOUBT: Final = GaugeName(
     "rapport.notification.in_doubt", "{message}", "Messages of which nobody can tell yet whether they went."

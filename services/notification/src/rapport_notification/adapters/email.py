@@ -34,6 +34,7 @@ class Letterhead:
         return_paths: Where bounces go.
         links: Unsubscribe; None where mails carry no links.
         signer: Signs; None where the relay does.
+        tracked: Gives the other part its links where tracking is allowed; None where nothing is tracked.
     """
 
     sender: Address
@@ -42,6 +43,7 @@ class Letterhead:
     return_paths: ReturnPaths
     links: UnsubscribeLinks | None
     signer: DkimSigner | None
+    tracked: Callable[[Parcel], str] | None = None
 
 
 class EmailCarrier:
@@ -104,7 +106,7 @@ class EmailCarrier:
                 message_id=Token(parcel.key),
                 date=parcel.sent_at,
                 text=parcel.texts.text,
-                html=parcel.texts.html,
+                html=head.tracked(parcel) if head.tracked is not None else parcel.texts.html,
                 unsubscribe=unsubscribe,
                 list_id=Token(parcel.category) if unsubscribe is not None else None,
                 reply_to=head.reply_to,

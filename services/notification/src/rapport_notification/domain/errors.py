@@ -25,6 +25,8 @@ ERRORS: Final = ErrorTable(
         Reason("RULE_INVALID", "INVALID_ARGUMENT", False, "A category or cap cannot mean what it says."),
         Reason("TRIGGER_INVALID", "INVALID_ARGUMENT", False, "A trigger cannot mean what it says."),
         Reason("TRIGGER_NOT_FOUND", "NOT_FOUND", False, "There is no such trigger, or version of it."),
+        Reason("CALL_NOT_SIGNED", "UNAUTHENTICATED", False, "A provider's call is not signed by a key known here."),
+        Reason("CALL_MALFORMED", "INVALID_ARGUMENT", False, "A provider's call is not what was agreed."),
         Reason("ENDPOINT_INVALID", "INVALID_ARGUMENT", False, "An endpoint cannot be called as it is."),
         Reason("ENDPOINT_NOT_FOUND", "NOT_FOUND", False, "There is no such endpoint."),
         Reason(

@@ -6,7 +6,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +21,11 @@ BODY_LIMIT: Final = 20_000
 SCHEDULE_S: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 """When each attempt follows the one before: ten over some three days."""
 
+TOLERANCE_S: Final = 300
+"""How old a call to us may be, or how far ahead the caller's clock."""
+
 _GONE: Final = 410
+_CALL_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,100}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,25 @@ def headers(message_id: Token, timestamp: int, body: bytes, keys: Sequence[Webho
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(key.sign(signed) for key in keys),
     }
+
+
+def verified(given: Mapping[str, str], body: bytes, keys: Sequence[WebhookKey], now: int) -> bool:
+    """Say whether a call that was made to us is signed by one of the keys, and not old.
+
+    Args:
+        given: Its headers, by names in small letters.
+        body: Its body.
+        keys: Shared secrets; signing keys verify what was signed with their private half.
+        now: Unix seconds.
+    """
+    call_id, at = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
+    if not _CALL_ID.match(call_id) or not at.isdecimal() or len(at) > 12 or abs(now - int(at)) > TOLERANCE_S:
+        return False
+    signed = f"{call_id}.{at}.".encode() + body
+    known = [key.sign(signed).encode() for key in keys]
+    claimed = [each.encode() for each in given.get("webhook-signature", "").split()]
+    matches = [hmac.compare_digest(one, other) for one in known for other in claimed[:10]]
+    return any(matches)
 
 
 async def call(

@@ -1,0 +1,192 @@
+"""Tables around the send ledger: watches, feedback, unsubscribes, engagement, inboxes, endpoints."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field
+
+from rapport_notification.adapters.tables import Base
+
+
+def _text(**options: Any) -> Any:
+    return Column(Text, **{"nullable": False, **options})
+
+
+def _bytes(**options: Any) -> Any:
+    return Column(LargeBinary, **{"nullable": False, **options})
+
+
+def _number(**options: Any) -> Any:
+    """A number; times are microseconds since 1970."""
+    return Column(BigInteger, **{"nullable": False, **options})
+
+
+def _small(**options: Any) -> Any:
+    return Column(SmallInteger, **{"nullable": False, **options})
+
+
+def _flag(**options: Any) -> Any:
+    return Column(Boolean, **{"nullable": False, **options})
+
+
+class WatchTable(Base, table=True):
+    """Products that people watch, under the id that the caller named."""
+
+    __tablename__ = "watches"
+    __table_args__: ClassVar[Any] = (Index("ix_watches_product_id", "product_id", "market", "profile_id"),)
+
+    profile_id: str = Field(sa_column=_text(primary_key=True))
+    product_id: str = Field(sa_column=_text(primary_key=True))
+    variant_id: str = Field(sa_column=_text(primary_key=True))
+    market: str = Field(sa_column=_text(primary_key=True))
+    since_us: int = Field(sa_column=_number())
+
+
+class StockSeenTable(Base, table=True):
+    """Whether things could be bought when they were last heard of: what "again" is measured by."""
+
+    __tablename__ = "stocks_seen"
+
+    product_id: str = Field(sa_column=_text(primary_key=True))
+    variant_id: str = Field(sa_column=_text(primary_key=True))
+    market: str = Field(sa_column=_text(primary_key=True))
+    version: int = Field(sa_column=_number())
+    available: bool = Field(sa_column=_flag())
+
+
+class FanoutTable(Base, table=True):
+    """Messages to everybody who watches something, some at a time. A row goes once all have theirs."""
+
+    __tablename__ = "fanouts"
+
+    fanout_id: str = Field(sa_column=_text(primary_key=True))
+    """The event and the trigger."""
+    trigger_id: str = Field(sa_column=_text())
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    """What happened; it names nobody."""
+    after_id: str = Field(sa_column=_text())
+    """Everybody up to this id has theirs."""
+
+
+class FeedbackTable(Base, table=True):
+    """What came back of attempts, each kind once."""
+
+    __tablename__ = "feedback"
+    __table_args__: ClassVar[Any] = (Index("ix_feedback_address_hash", "address_hash", "channel", "at_us"),)
+
+    notification_id: str = Field(sa_column=_text(primary_key=True))
+    attempt: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
+    kind: str = Field(sa_column=_text(primary_key=True))
+    channel: int = Field(sa_column=_small())
+    address_hash: bytes = Field(sa_column=_bytes())
+    at_us: int = Field(sa_column=_number())
+
+
+class UnsubscribeTable(Base, table=True):
+    """Who wants no more, written down before the ledger is told; the request id makes that safe to repeat."""
+
+    __tablename__ = "unsubscribes"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("state IN ('open', 'recorded', 'refused')", name="state"),
+        Index("ix_unsubscribes_profile_id", "profile_id"),
+        Index("ix_unsubscribes_next_us", "next_us", postgresql_where=sql("state = 'open'")),
+    )
+
+    request_id: UUID = Field(sa_column=Column(Uuid, primary_key=True, nullable=False))
+    notification_id: str = Field(sa_column=_text())
+    profile_id: str = Field(sa_column=_text())
+    channel: int = Field(sa_column=_small())
+    purpose_ids: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    """Empty for all direct marketing."""
+    brand_id: str = Field(sa_column=_text())
+    method: int = Field(sa_column=_small())
+    occurred_us: int = Field(sa_column=_number())
+    state: str = Field(sa_column=_text())
+    tries: int = Field(sa_column=Column(Integer, nullable=False))
+    next_us: int = Field(sa_column=_number())
+    position: int = Field(sa_column=_number())
+    """In the ledger; 0 before it is there."""
+
+
+class EngagementTable(Base, table=True):
+    """What was done with messages, told once it is clear whether a person did it."""
+
+    __tablename__ = "engagements"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_engagements_settles_us", "settles_us", postgresql_where=sql("told = 0")),
+    )
+
+    notification_id: str = Field(sa_column=_text(primary_key=True))
+    engagement: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
+    link: str = Field(sa_column=_text(primary_key=True))
+    at_us: int = Field(sa_column=_number())
+    looks: int = Field(sa_column=_small())
+    """What the request itself looked like: 0 cannot be told, 1 a person, 2 a machine."""
+    settles_us: int = Field(sa_column=_number())
+    told: int = Field(sa_column=_small())
+    """0 not yet, 1 told, 2 told as a machine's, which a person may still correct."""
+
+
+class InboxHeadTable(Base, table=True):
+    """The one row that every write to an inbox locks: positions are in commit order."""
+
+    __tablename__ = "inbox_head"
+    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
+
+    singleton: bool = Field(sa_column=_flag(primary_key=True, server_default=sql("true")))
+    position: int = Field(sa_column=_number())
+
+
+class InboxMessageTable(Base, table=True):
+    """Messages that people find inside a site or an application. A change takes a new position."""
+
+    __tablename__ = "inbox_messages"
+    __table_args__: ClassVar[Any] = (Index("ix_inbox_messages_profile_id", "profile_id", "position"),)
+
+    notification_id: str = Field(sa_column=_text(primary_key=True))
+    position: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=_text())
+    brand_id: str = Field(sa_column=_text())
+    category: str = Field(sa_column=_text())
+    locale: str = Field(sa_column=_text())
+    subject: str = Field(sa_column=_text())
+    body: str = Field(sa_column=_text())
+    sent_us: int = Field(sa_column=_number())
+    read_us: int = Field(sa_column=_number())
+    """0 while it was not read."""
+    removed: bool = Field(sa_column=_flag())
+
+
+class EndpointTable(Base, table=True):
+    """Where browsers and systems listen. The address and its secrets are encrypted."""
+
+    __tablename__ = "endpoints"
+    __table_args__: ClassVar[Any] = (Index("ix_endpoints_profile_id", "profile_id", "registered_us"),)
+
+    endpoint_id: str = Field(sa_column=_text(primary_key=True))
+    profile_id: str = Field(sa_column=_text())
+    channel: int = Field(sa_column=_small())
+    host: str = Field(sa_column=_text())
+    digest: bytes = Field(sa_column=_bytes(unique=True))
+    """Keyed, over person and address: the same is not registered twice."""
+    sealed: bytes = Field(sa_column=_bytes())
+    registered_us: int = Field(sa_column=_number())
+    failures: int = Field(sa_column=_small())
+    """In a row."""
+    paused_until_us: int = Field(sa_column=_number())
+    """0 while it answers."""

@@ -1,0 +1,248 @@
+"""Use case: something happened; messages it asks for are taken on, and those it makes pointless are taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from rapport_chassis.clock import Clock
+from rapport_chassis.errors import RapportError
+from rapport_chassis.telemetry.logs import get_logger
+from rapport_chassis.telemetry.metrics import Counter
+
+from rapport_notification.app.accepting import Accepting
+from rapport_notification.app.ledger import Book, taken_back
+from rapport_notification.app.messages import Ask, ChannelWish, Stored
+from rapport_notification.app.people import LedgerPeople
+from rapport_notification.app.times import micros_of
+from rapport_notification.domain.contents import Kind
+from rapport_notification.domain.holds import superseded
+from rapport_notification.domain.ledger import State
+from rapport_notification.domain.occurrences import Occurred, Product
+from rapport_notification.domain.triggers import Audience, Fields, Planned, Trigger, respond
+from rapport_notification.domain.vocabulary import SECOND_US
+
+BATCH: Final = 100
+"""Watchers written to in one transaction."""
+
+
+class WatchBook(Protocol):
+    """What people watch, in one transaction."""
+
+    async def watchers(self, product: Product, at_us: int, after_id: str, limit: int) -> list[str]:
+        """Return who watched a product at a time, by id and after one."""
+        ...
+
+    async def see(self, product: Product, version: int, *, available: bool) -> bool | None:
+        """Note whether a product can be bought, and return whether it could before; None if that is not known."""
+        ...
+
+    async def begin(self, fanout_id: str, trigger_id: str, version: int, body: dict[str, Any]) -> None:
+        """Begin to write to all who watch something; done once, however often it is begun."""
+        ...
+
+    async def next_fanout(self) -> Any | None:
+        """Hold messages that are not all taken on yet; None if there are none that nobody else holds."""
+        ...
+
+    async def went(self, fanout_id: str, after_id: str) -> None:
+        """Note up to whom messages were taken on; "" for all."""
+        ...
+
+
+class MessagesOfTriggers(Book, Protocol):
+    """Messages in one transaction, and which trigger asked for them."""
+
+    async def since(self, recipient_ids: Sequence[str], trigger_id: str, after_us: int, supersede_key: str) -> bool:
+        """Say whether a trigger has spoken to a person of something after a time, and was not refused.
+
+        What waits with the supersede key does not count: a newer message takes its place.
+        """
+        ...
+
+    async def keyed(self, recipient_ids: Sequence[str]) -> list[Stored]:
+        """Return a person's waiting messages that have a supersede key, and all others with these keys; hold them."""
+        ...
+
+
+class TriggerUnit(Protocol):
+    """One transaction."""
+
+    @property
+    def messages(self) -> MessagesOfTriggers:
+        """The send ledger."""
+        ...
+
+    @property
+    def watches(self) -> WatchBook:
+        """What people watch."""
+        ...
+
+    async def in_force(self, now: datetime) -> Mapping[str, Sequence[Trigger]]:
+        """Return the triggers in force, by the event that they wait for."""
+        ...
+
+    async def version(self, trigger_id: str, version: int) -> Trigger:
+        """Return a version of a trigger.
+
+        Raises:
+            RapportError: VERSION_NOT_FOUND.
+        """
+        ...
+
+
+Fills = Callable[[Mapping[str, Kind], Fields], bytes | str]
+"""Returns what an event says as the content of a message, or the name of a variable that it cannot be."""
+
+
+class Triggering:
+    """Responds to events.
+
+    Args:
+        accepting: Takes messages on and back.
+        people: Who is whose.
+        fills: Makes the content of messages.
+        outcomes: Counts what triggers did.
+        clock: The time.
+    """
+
+    def __init__(
+        self, accepting: Accepting, people: LedgerPeople, fills: Fills, outcomes: Counter, clock: Clock
+    ) -> None:
+        self._accepting = accepting
+        self._people = people
+        self._fills = fills
+        self._outcomes = outcomes
+        self._clock = clock
+
+    async def happened(self, unit: TriggerUnit, occurred: Occurred, version: int = 0) -> None:
+        """Take on what an event asks for, after taking back what it makes pointless.
+
+        Args:
+            unit: The transaction that also enters the event as received.
+            occurred: What happened.
+            version: Version of the stock it tells of.
+        """
+        await self._take_back(unit, occurred)
+        if occurred.event == "stock_changed" and occurred.product is not None:
+            available = occurred.fields.get("available") == "true"
+            before = await unit.watches.see(occurred.product, version, available=available)
+            if before is not None:
+                occurred = replace(occurred, fields={**occurred.fields, "was_available": str(before).lower()})
+        in_force = await unit.in_force(self._clock.now())
+        for trigger in in_force.get(occurred.event, ()):
+            planned = respond(trigger, occurred)
+            if isinstance(planned, str):
+                self._count(trigger, "not_asked")
+            elif trigger.audience is Audience.WATCHERS:
+                body = asdict(occurred) | {"purposes": None}
+                await unit.watches.begin(
+                    f"{occurred.event_id}:{trigger.trigger_id}", trigger.trigger_id, trigger.version, body
+                )
+            else:
+                recipient = occurred.request_id or self._people.current(occurred.profile_id)
+                await self._ask(unit, trigger, planned, occurred, recipient)
+
+    async def spread(self, unit: TriggerUnit) -> bool:
+        """Write to some more of those who watch something; return whether there was anybody to write to."""
+        fanout = await unit.watches.next_fanout()
+        if fanout is None:
+            return False
+        trigger, occurred = await unit.version(fanout.trigger_id, fanout.version), _occurred(fanout.body)
+        planned = respond(trigger, occurred)
+        assert occurred.product is not None
+        assert not isinstance(planned, str)
+        found = await unit.watches.watchers(occurred.product, occurred.occurred_us, fanout.after_id, BATCH)
+        for recipient in dict.fromkeys(map(self._people.current, found)):
+            await self._ask(unit, trigger, planned, occurred, recipient)
+        await unit.watches.went(fanout.fanout_id, found[-1] if len(found) == BATCH else "")
+        return True
+
+    async def joined(self, unit: TriggerUnit, profile_ids: Sequence[str]) -> None:
+        """Of what waits for several who turned out to be one, keep only the newest with each key.
+
+        Args:
+            unit: The transaction.
+            profile_ids: Every id of the person, the current one first.
+        """
+        now_us = micros_of(self._clock.now())
+        found = await unit.messages.keyed(profile_ids)
+        gone = superseded([replace(each.waiting(), recipient_id=profile_ids[0]) for each in found])
+        steps = [
+            step
+            for each in found
+            if each.notification_id in gone and (step := taken_back(each, State.SUPERSEDED, now_us)) is not None
+        ]
+        if steps:
+            await unit.messages.take(steps)
+
+    async def _take_back(self, unit: TriggerUnit, occurred: Occurred) -> None:
+        """Take back what waits for a person under any id of theirs."""
+        ids = self._people.ids_of(occurred.profile_id) if occurred.profile_id else ()
+        for profile_id in ids or ("",):
+            fields = dict(occurred.fields) | ({"profile_id": profile_id} if profile_id else {})
+            await self._accepting.cancel(unit.messages, occurred.event, fields, occurred.occurred_us, ids)
+
+    async def _ask(
+        self, unit: TriggerUnit, trigger: Trigger, planned: Planned, occurred: Occurred, recipient: str
+    ) -> None:
+        try:
+            outcome = await self._asked(unit, trigger, planned, occurred, recipient)
+        except RapportError as error:
+            if error.reason.retryable:
+                raise
+            # A fault of what was authored, or somebody who is no more: other triggers go on.
+            outcome = error.reason.name.lower()
+            get_logger().warning("trigger_refused", trigger=trigger.trigger_id, reason=error.reason.name)
+        self._count(trigger, outcome)
+
+    async def _asked(
+        self, unit: TriggerUnit, trigger: Trigger, planned: Planned, occurred: Occurred, recipient: str
+    ) -> str:
+        if trigger.once_per_s is not None:
+            after_us = planned.about_us - trigger.once_per_s * SECOND_US
+            ids = self._people.ids_of(recipient)
+            if await unit.messages.since(ids, trigger.trigger_id, after_us, planned.supersede_key):
+                return "too_soon"
+        brand_id = trigger.brand_id or occurred.brand_id
+        template = await unit.messages.template(trigger.template_id, brand_id)
+        kinds = {name: each.kind for name, each in template.declared.items()} if template is not None else {}
+        content = self._fills(kinds, planned.values)
+        if isinstance(content, str):
+            return "value_invalid"
+        stored = await self._accepting.accept(
+            unit.messages,
+            Ask(
+                recipient_id=recipient,
+                template_id=trigger.template_id,
+                message_class=trigger.message_class,
+                category=trigger.category,
+                purpose_id=trigger.purpose_id,
+                content=content,
+                brand_id=brand_id,
+                market=occurred.market,
+                channels=tuple(ChannelWish(channel, purpose_id) for channel, purpose_id in trigger.channels),
+                locale=occurred.locale,
+                not_before_us=planned.due_us,
+                expires_us=planned.expires_us,
+                about_us=planned.about_us,
+                cause=f"{trigger.trigger_id}:{occurred.cause_key}",
+                cause_event_id=occurred.event_id,
+                trigger_id=trigger.trigger_id,
+                decision_ids=occurred.decision_ids,
+                supersede_key=planned.supersede_key,
+                cancelled_by=planned.cancelled_by,
+            ),
+        )
+        return "superseded" if stored.entry.state is State.SUPERSEDED else "asked"
+
+    def _count(self, trigger: Trigger, outcome: str) -> None:
+        self._outcomes.of(trigger.trigger_id, outcome).add()
+
+
+def _occurred(body: Mapping[str, Any]) -> Occurred:
+    """Return what happened from its kept form."""
+    product = Product(**body["product"])
+    return Occurred(**{**body, "product": product, "decision_ids": tuple(body["decision_ids"])})
