@@ -1,4 +1,4 @@
-"""The page about the churn model: what it says, and that nothing in it can break out of it."""
+"""The pages about the churn model and about experiments: what they say, and that nothing in them can break out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
+from rapport.pricing.v1 import authored_pb2, experiments_pb2
 from rapport_local.reports.churn import churn_page, gains
+from rapport_local.reports.pricing import pricing_page
 
 BIN = monitoring_pb2.ReliabilityBin
 
@@ -106,3 +108,24 @@ def test_gains_count_leavers_from_the_highest_chance_down() -> None:
     bins = [BIN(predicted=0.1, observed=0.1, rows=100), BIN(predicted=0.9, observed=0.9, rows=100)]
     assert [(point.x, round(point.y, 9)) for point in gains(bins)] == [(0, 0), (0.5, 0.9), (1, 1)]
     assert gains([BIN(predicted=0.5, observed=0, rows=9)]) == []
+
+
+def test_experiments_are_shown_with_lifts_intervals_and_how_these_narrowed() -> None:
+    lift = experiments_pb2.Estimate(value=12.5, low=2.5, high=22.5)
+    shown = experiments_pb2.ExperimentReport(
+        experiment_id="autumn",
+        version=1,
+        state=authored_pb2.VERSION_STATE_ACTIVE,
+        unit=authored_pb2.EXPERIMENT_UNIT_ACCOUNT,
+        arms=[
+            experiments_pb2.ArmFigures(name="control", share=5000, units=500, mean=100),
+            experiments_pb2.ArmFigures(name="lower", share=5000, units=480, mean=112.5, lift=lift, decided=True),
+            experiments_pb2.ArmFigures(name="<b>new</b>", units=1),
+        ],
+        looks=[experiments_pb2.Look(name="lower", units=at, lift=lift) for at in (100, 980)],
+    )
+    page = Parsed(pricing_page([shown]))
+    for said in ("lower earns more", "<b>new</b>: too few", "+12.5 (+2.5 to +22.5)", "981 accounts so far"):
+        assert said in page.text
+    assert "svg" in page.seen
+    assert "No experiment was drafted yet" in Parsed(pricing_page([])).text

@@ -11,6 +11,13 @@ import click
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from rapport.churn.v1 import model_pb2, model_pb2_grpc, monitoring_pb2
+from rapport.pricing.v1 import (
+    authored_pb2,
+    catalog_pb2,
+    catalog_pb2_grpc,
+    experiments_pb2,
+    experiments_pb2_grpc,
+)
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.files import replace_file
 
@@ -19,9 +26,11 @@ from rapport_local.calling import explain, stub_of
 from rapport_local.environment import Environment
 from rapport_local.options import environment_option, running
 from rapport_local.reports.churn import churn_page
+from rapport_local.reports.pricing import pricing_page
 from rapport_local.status import EnvironmentStatus
 
 _PROMOTIONS = 20
+_EXPERIMENTS = 500
 
 
 @click.group()
@@ -47,11 +56,47 @@ def churn(environment: Environment, model_id: str, days: int, out: Path | None, 
         click.echo(json.dumps(document, indent=2))
         return
     path = out or environment.folder / "reports" / f"churn-{model.model_id}.html"
+    _written(path, churn_page(model, monitored, promotions), opening=opening)
+
+
+@report.command()
+@environment_option
+@click.argument("experiment_id", default="")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.")
+@click.option("--open", "opening", is_flag=True, help="Open it in a browser.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+def pricing(environment: Environment, experiment_id: str, out: Path | None, opening: bool, as_json: bool) -> None:
+    """Write a page about experiments on prices: arms, lifts with their intervals. All of them if none is named."""
+    try:
+        reports = asyncio.run(_experiments(environment, running(environment), experiment_id))
+    except RemoteError as error:
+        raise explain(error, client=access.CLI) from error
+    if as_json:
+        click.echo(json.dumps([_plain(each) for each in reports], indent=2))
+        return
+    _written(out or environment.folder / "reports" / "pricing.html", pricing_page(reports), opening=opening)
+
+
+def _written(path: Path, page: str, *, opening: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, churn_page(model, monitored, promotions).encode())
+    replace_file(path, page.encode())
     click.echo(path)
     if opening:
         webbrowser.open(path.absolute().as_uri())
+
+
+async def _experiments(
+    environment: Environment, status: EnvironmentStatus, experiment_id: str
+) -> list[experiments_pb2.ExperimentReport]:
+    names = {experiment_id} - {""}
+    if not names:
+        async with stub_of(environment, status, "pricing", catalog_pb2_grpc.CatalogServiceStub) as catalog:
+            kind = authored_pb2.TERMS_KIND_EXPERIMENT
+            listed = await catalog.ListVersions(catalog_pb2.ListVersionsRequest(kind=kind, page_size=_EXPERIMENTS))
+            names = {each.name for each in listed.versions}
+    async with stub_of(environment, status, "pricing", experiments_pb2_grpc.ExperimentServiceStub) as stub:
+        asked = [experiments_pb2.GetExperimentReportRequest(experiment_id=name) for name in sorted(names)]
+        return [await stub.GetExperimentReport(each) for each in asked]
 
 
 async def _ask(

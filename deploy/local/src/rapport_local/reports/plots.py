@@ -34,6 +34,49 @@ class Bar(NamedTuple):
     passed: bool
 
 
+class Band(NamedTuple):
+    """A figure with its interval, after so many observations."""
+
+    at: float
+    value: float
+    low: float
+    high: float
+
+
+def bands(points: Sequence[Band], *, across: str, title: str) -> Html:
+    """Return how a figure and its interval went, with a line at zero.
+
+    Args:
+        points: From left to right; at least one.
+        across: What goes to the right.
+        title: What is drawn, for who cannot see it.
+    """
+    most = max(each.at for each in points) or 1.0
+    top = max(*(each.high for each in points), 0.0)
+    bottom = min(*(each.low for each in points), 0.0)
+    span = (top - bottom) or 1.0
+
+    def y(value: float) -> float:
+        return _y((value - bottom) / span)
+
+    edge = [(_x(each.at / most), y(each.high)) for each in points]
+    edge += [(_x(each.at / most), y(each.low)) for each in reversed(points)]
+    area = " ".join(f"{left:.1f},{up:.1f}" for left, up in edge)
+    line = " ".join(f"{_x(each.at / most):.1f},{y(each.value):.1f}" for each in points)
+    labels = "".join(
+        f'<text x="{_LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:,.0f}</text>'
+        for value in sorted({bottom, 0.0, top})
+    )
+    width, height = _LEFT + _SIDE + 10, _TOP + _SIDE + _BOTTOM + 14
+    return Html(
+        f'<svg viewBox="0 0 {width} {height}" role="img"><title>{escape(title)}</title>'
+        f'<polygon points="{area}" fill="var(--fill)"/><polyline class="curve" points="{line}"/>'
+        f'<line class="ideal" x1="{_x(0)}" x2="{_x(1)}" y1="{y(0.0):.1f}" y2="{y(0.0):.1f}"/>{labels}'
+        f'<text x="{_x(1)}" y="{_y(0) + 14}" text-anchor="end">{most:,.0f}</text>'
+        f'<text x="{_x(0.5)}" y="{height - 3}" text-anchor="middle">{escape(across)}</text></svg>'
+    )
+
+
 def unit_square(points: Sequence[Point], *, across: str, up: str, title: str, ideal: bool = True) -> Html:
     """Return points joined by a line, in the square from 0 to 1.
 
