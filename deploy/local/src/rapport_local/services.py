@@ -104,6 +104,7 @@ _PRODUCT: Final = "prd_0000000000000000000000"
 SERVICES: Final = (
     LocalService(
         _CONSENT,
+        participant=True,
         folders={"SIGNING_FOLDER": _SIGNING},
         settings={
             "CONTROLLER__NAME": "Example Shop Ltd",

@@ -41,12 +41,14 @@ from rapport_privacy.follower import Follower, Timing
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.gate_watch import GateWatch
+from rapport_privacy.participant.joining import participate
 from rapport_privacy.replica import Replica
 
 from rapport_consent.adapters.authority import Authority
 from rapport_consent.adapters.feed import LedgerHints, LedgerReader
 from rapport_consent.adapters.head import SharedHeads
 from rapport_consent.adapters.ledger import LedgerStore
+from rapport_consent.adapters.privacy_holding import ConsentHolding, known_from
 from rapport_consent.adapters.receipts import Receipts
 from rapport_consent.adapters.transparency import TransparencyLog
 from rapport_consent.adapters.transparency_audit import compare
@@ -199,6 +201,19 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         release=DEFINITION.version,
         clock=clock,
     )
+    taking_part = participate(
+        SERVICE,
+        settings.privacy,
+        ConsentHolding(),
+        server=server,
+        roles=roles,
+        database=database,
+        nats=nats,
+        ledger=known_from(database),
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(
         database, [requests.sweep, inbox.sweep, *(parts.sweeps if parts else ())], clock=clock, role="relay"
@@ -215,7 +230,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         database=database,
         nats=nats,
         http=http,
-        components=[*answering, consumer, relay, sweeper, logging, *(parts.components if parts else ())],
+        components=[*answering, consumer, *taking_part, relay, sweeper, logging, *(parts.components if parts else ())],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.settings import PositiveSeconds, ServiceSettings, SettingsGroup, TlsFiles
+from rapport_privacy.settings import ParticipantSettings
 
 
 class ControllerSettings(SettingsGroup):
@@ -109,6 +110,8 @@ class ConsentSettings(ServiceSettings):
     """The replica from which checks are answered."""
     links: LinkSettings | None = None
     """Links by which a person fetches a receipt over HTTP; with `http` only."""
+    privacy: ParticipantSettings | None = None
+    """The part that the ledger itself has in privacy requests; absent: it takes part in none."""
     requests: RequestSettings | None = None
     """Privacy requests; absent: none are taken in."""
     import_pause_s: Annotated[float, Field(gt=0)] = 0.5

@@ -34,12 +34,12 @@ INSERT INTO privacy_freezes (profile_id, request_id) SELECT unnest(%s::text[]), 
 """
 _THAW: Final = "DELETE FROM privacy_freezes WHERE request_id = %s"
 _HOLD: Final = """
-INSERT INTO privacy_holds (hold_id, profile_id, store, record_ids, ground, until)
+INSERT INTO privacy_held (hold_id, profile_id, store, record_ids, ground, until)
 SELECT %s, unnest(%s::text[]), %s, %s, %s, %s ON CONFLICT DO NOTHING
 """
-_UNHOLD: Final = "DELETE FROM privacy_holds WHERE hold_id = %s"
+_UNHOLD: Final = "DELETE FROM privacy_held WHERE hold_id = %s"
 _HOLDS: Final = """
-SELECT DISTINCT store, record_ids, ground, until FROM privacy_holds
+SELECT DISTINCT store, record_ids, ground, until FROM privacy_held
 WHERE profile_id = ANY (%s) AND (until IS NULL OR until > %s) ORDER BY ground
 """
 

@@ -47,23 +47,23 @@ _TABLES: Final = (
     )
     """,
     """
-    CREATE TABLE privacy_holds (
+    CREATE TABLE privacy_held (
         hold_id text NOT NULL,
         profile_id text NOT NULL,
         store text NOT NULL,
         record_ids text[] NOT NULL,
         ground text NOT NULL,
         until timestamptz,
-        CONSTRAINT pk_privacy_holds PRIMARY KEY (hold_id, profile_id, store)
+        CONSTRAINT pk_privacy_held PRIMARY KEY (hold_id, profile_id, store)
     )
     """,
-    "CREATE INDEX ix_privacy_holds_profile_id ON privacy_holds (profile_id)",
+    "CREATE INDEX ix_privacy_held_profile_id ON privacy_held (profile_id)",
 )
 
 _GRANTS: Final = (
     ("privacy_tasks", "SELECT, INSERT, UPDATE (state, answer, answered_at)"),
     ("privacy_tombstones", "SELECT, INSERT"),
-    ("privacy_freezes, privacy_holds", "SELECT, INSERT, DELETE"),
+    ("privacy_freezes, privacy_held", "SELECT, INSERT, DELETE"),
 )
 
 

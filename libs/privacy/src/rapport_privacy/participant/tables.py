@@ -30,7 +30,7 @@ def participant_tables(base: type[SQLModel]) -> None:
         _time("frozen_at", server_default=text("now()")),
     )
     Table(
-        "privacy_holds",
+        "privacy_held",
         metadata,
         Column("hold_id", Text, primary_key=True),
         Column("profile_id", Text, primary_key=True),

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
+from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 else:
     Base = service_base("consent")
 chassis_tables(Base)
+participant_tables(Base)
 
 ROW_KINDS = (
     "grant",

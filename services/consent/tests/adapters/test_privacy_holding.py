@@ -1,0 +1,106 @@
+"""What the ledger's own service does for a privacy request about what it holds itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from rapport_chassis.database.engine import Database
+from rapport_chassis.errors import RapportError
+from rapport_chassis.ids import new_id
+from rapport_chassis.settings import DatabaseSettings
+from rapport_consent.adapters.privacy_holding import ConsentHolding, known_from
+from rapport_privacy.participant.holding import Subject
+from rapport_testing.databases import Database as MadeDatabase
+
+HOLDING = ConsentHolding()
+
+
+@pytest.fixture
+async def opened(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """The database, as the service has it."""
+    database = Database(settings, service="consent")
+    await database.open()
+    yield database
+    await database.close()
+
+
+def write(made: MadeDatabase, position: int, profile_id: str, kind: str = "grant") -> None:
+    made.execute(
+        "INSERT INTO ledger (position, epoch, recorded_at, reference, named_id, kind, purpose_id, details)"
+        f" VALUES ({position}, 'e', now(), 'led_{position}', '{profile_id}', '{kind}', 'promo',"
+        ' \'{"said": "yes"}\')'
+    )
+
+
+def fence(made: MadeDatabase, profile_id: str) -> None:
+    made.execute(f"INSERT INTO fences VALUES ('{profile_id}', 'erased', 9, 'req_000000000')")
+
+
+def packaged(made: MadeDatabase, request_id: str, profile_id: str, state: str) -> None:
+    made.execute(
+        "INSERT INTO privacy_requests"
+        " (request_id, state, profile_id, rights, next_action, received_at, closed_at, document)"
+        f" VALUES ('{request_id}', '{state}', '{profile_id}', '{{ACCESS}}', '', now(), '2026-05-01', '{{}}')"
+    )
+    made.execute(
+        "INSERT INTO privacy_packages VALUES"
+        f" ('{request_id}', 'ACCESS', '\\x01', '\\x02', 1, now(), now() + interval '9 days')"
+    )
+    made.execute(f"INSERT INTO privacy_package_pieces VALUES ('{request_id}', 'ACCESS', 1, '\\x03')")
+
+
+async def test_what_a_person_decided_is_handed_out_and_blanked_and_nobody_elses(
+    opened: Database, made_database: MadeDatabase
+) -> None:
+    person, absorbed, other = (new_id("profile") for _ in range(3))
+    for at, each in enumerate((person, absorbed, other)):
+        write(made_database, at + 1, each, "refuse")
+    subject = Subject(new_id("privacy_request"), (person, absorbed))
+    async with opened.transaction() as connection:
+        copy = [each async for each in HOLDING.export(connection, subject)]
+    assert [(each.store, each.record_id, each.content["details"]) for each in copy] == [
+        ("consents", "led_1", {"said": "yes"}),
+        ("consents", "led_2", {"said": "yes"}),
+    ]
+    for each in (person, absorbed):
+        fence(made_database, each)
+    async with opened.transaction() as connection:
+        erased = await HOLDING.erase(connection, subject)
+        assert (await HOLDING.count(connection, subject)).nothing_held
+    assert {each.store: each.acted for each in erased.stores}["consents"] == 2
+    kinds = made_database.execute("SELECT kind, details IS NULL FROM ledger ORDER BY position")
+    assert kinds == [("blank", True), ("blank", True), ("refuse", False)]
+
+
+async def test_nothing_is_blanked_before_the_erasure_is_recorded(opened: Database, made_database: MadeDatabase) -> None:
+    person = new_id("profile")
+    write(made_database, 1, person)
+    with pytest.raises(RapportError, match="NOT_READY"):
+        async with opened.transaction() as connection:
+            await HOLDING.erase(connection, Subject(new_id("privacy_request"), (person,)))
+    assert made_database.execute("SELECT kind FROM ledger") == [("grant",)]
+
+
+async def test_packages_of_earlier_requests_go_and_the_requests_stay_on_record_for_24_months(
+    opened: Database, made_database: MadeDatabase
+) -> None:
+    person, earlier, present = new_id("profile"), new_id("privacy_request"), new_id("privacy_request")
+    packaged(made_database, earlier, person, "COMPLETED")
+    packaged(made_database, present, person, "RUNNING")
+    fence(made_database, person)
+    async with opened.transaction() as connection:
+        erased = await HOLDING.erase(connection, Subject(present, (person,)))
+    assert made_database.execute("SELECT request_id FROM privacy_packages") == [(present,)]
+    assert made_database.execute("SELECT request_id FROM privacy_package_pieces") == [(present,)]
+    ((store, count, ground, until),) = [(each.store, each.count, each.ground, each.until) for each in erased.kept]
+    assert (store, count, ground) == ("privacy_requests", 1, "ACCOUNTABILITY")
+    assert until is not None
+    assert f"{until:%Y-%m-%d}" == "2028-04-30"
+
+
+async def test_the_ledger_knows_all_of_itself(opened: Database, made_database: MadeDatabase) -> None:
+    made_database.execute("UPDATE ledger_head SET position = 7")
+    known = await known_from(opened)()
+    assert (known.position, known.fresh) == (7, True)
+    assert known.epoch
