@@ -15,7 +15,7 @@ COMMA := ,
 export UV_CONSTRAINT := $(CURDIR)/requirements.lock
 export UV_BUILD_CONSTRAINT := $(CURDIR)/requirements.lock
 
-.PHONY: help demo up test check check-rules prove bench proto lock format dev clean
+.PHONY: help demo up test check check-rules prove bench proto lock format written dev clean
 
 help: ## Lists what make can do.
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ lock: .venv/ready ## Resolves every dependency again into requirements.lock.
 
 format: .tox/tools/ready ## Formats the code and mends what lint can mend.
 	@$(TOX) run -q -e format
+
+written: .tox/tools/ready ## Writes what is written from the code: tables, the catalogue, manifests, dashboards.
+	@$(TOX) run -q -e written
 
 dev: .venv/ready ## Installs every member and tool into .venv, for an editor.
 	@$(UV) $(INSTALL) --python .venv --requirement requirements.in

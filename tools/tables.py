@@ -52,10 +52,10 @@ def _tables(service: str) -> Mapping[str, Callable[[], str]]:
     bootstrap = importlib.import_module(f"rapport_{service}.bootstrap")
     names = importlib.import_module(f"rapport_{service}.telemetry")
     definition = bootstrap.DEFINITION
-    said = _comments(service)
+    said = comments(service)
     return {
         "methods": lambda: _methods(bootstrap.SERVICES, said),
-        "events": lambda: _events(service, said),
+        "events": lambda: events_of(service, said),
         "errors": definition.errors.markdown,
         "settings": lambda: settings_table(definition.settings_class),
         "telemetry": lambda: names_table(declared_in(names)),
@@ -87,7 +87,13 @@ def _rule(method: MethodDescriptor) -> str:
     return f"`{access.permission}`" + (" and an operator" if access.human else "")
 
 
-def _events(service: str, said: Mapping[str, str]) -> str:
+def events_of(service: str, said: Mapping[str, str]) -> str:
+    """Return the table of the events that a service publishes.
+
+    Args:
+        service: Its name.
+        said: What the contract says of each message.
+    """
     importlib.import_module(f"rapport.{service}.v1.events_pb2")
     file = descriptor_pool.Default().FindFileByName(f"rapport/{service}/v1/events.proto")
     rows = []
@@ -99,8 +105,8 @@ def _events(service: str, said: Mapping[str, str]) -> str:
     return "\n".join(["| Event | Kind | When |", "|---|---|---|", *rows])
 
 
-def _comments(service: str) -> dict[str, str]:
-    """What the contract says of each method and message."""
+def comments(service: str) -> dict[str, str]:
+    """Return what the contract says of each method and message."""
     said = {}
     for path in sorted((ROOT / "proto" / "rapport" / service / "v1").glob("*.proto")):
         for comment, name in _COMMENT.findall(path.read_text(encoding="utf-8")):
