@@ -62,4 +62,15 @@ def test_a_service_with_a_gate_is_told_where_the_ledger_is_and_may_follow_it(env
         consent = f"127.0.0.1:{PORTS['consent']}" if service.gate else None
         assert given.get(f"{service.prefix}GATE__CONSENT") == consent
         held = policy.certificates.get(access.caller(service.name), ())
-        assert set(held) == (set(access.HOLD_GATE) if service.gate else set())
+        requests = set(access.RUN_REQUESTS) if service.name == "consent" else set()
+        assert set(held) - requests == (set(access.HOLD_GATE) if service.gate else set())
+
+
+def test_a_participant_of_privacy_requests_has_keys_to_sign_with_and_an_eraser_that_is_not_itself(
+    environment: Environment,
+) -> None:
+    for service in SERVICES:
+        given = variables(service, environment, Connections("nats://127.0.0.1:4222", PORTS))
+        eraser = given.get(f"{service.prefix}PRIVACY__ERASER__CERTIFICATE", "")
+        assert (f"{service.name}-eraser" in eraser) == service.participant
+        assert (f"{service.prefix}PRIVACY__SIGNING_FOLDER" in given) == service.participant
