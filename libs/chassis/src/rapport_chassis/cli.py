@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -81,6 +82,20 @@ class ServiceDefinition(Generic[SettingsT]):
             return version(self.distribution)
         except PackageNotFoundError:
             return "unknown"
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """Return a function that imports its module when it is called: what serves takes long to import.
+
+    Args:
+        module: Where the function is.
+        name: Its name.
+    """
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
+
+    return call
 
 
 def main(service: ServiceDefinition[Any], arguments: Sequence[str] | None = None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from google.longrunning import operations_pb2, operations_pb2_grpc
@@ -13,7 +12,6 @@ from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.background import Stepping
-from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping, Sweep
@@ -23,7 +21,6 @@ from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.eraser import Eraser
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
-from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.operations import OperationRunner, OperationsServicer
@@ -52,8 +49,10 @@ from rapport_churn.adapters.rounds import DatabaseRounds
 from rapport_churn.adapters.scorers import load
 from rapport_churn.adapters.serving import Roles, StoreModel
 from rapport_churn.adapters.stream_care import StreamCare
+from rapport_churn.adapters.teaching import RegisteredTeaching, Renewing, Settled
 from rapport_churn.adapters.upkeep import Following, Holdout
 from rapport_churn.adapters.workshop import TrainingWorkshop
+from rapport_churn.app.erasures import Renewal
 from rapport_churn.app.people import LedgerPeople
 from rapport_churn.app.ports import Permits
 from rapport_churn.app.rescoring import Rescoring
@@ -61,7 +60,7 @@ from rapport_churn.app.scores import ScoreProfiles
 from rapport_churn.app.states import States
 from rapport_churn.app.train import TrainModel
 from rapport_churn.app.withdrawals import Withdrawals
-from rapport_churn.domain.errors import ERRORS
+from rapport_churn.definition import DEFINITION, SERVICE
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.vectors import Plan
 from rapport_churn.entrypoints.grpc_models import TRAIN, ModelServicer, ModelWork
@@ -73,7 +72,6 @@ from rapport_churn.translate.changes import change_of
 from rapport_churn.translate.facts import Facts
 from rapport_churn.translate.scores import Scores
 
-SERVICE: Final = "churn"
 SERVICES: Final = (
     churn_pb2.DESCRIPTOR.services_by_name["ChurnService"],
     model_pb2.DESCRIPTOR.services_by_name["ModelService"],
@@ -83,6 +81,8 @@ SERVICES: Final = (
 _LOOK_AT_WITHDRAWALS_S: Final = 0.05
 _LOOK_AT_MESSAGES_S: Final = 0.5
 _LOOK_AT_WORKS_S: Final = 2.0
+_LOOK_AT_MODELS_S: Final = 2.0
+_TRY_AGAIN_AFTER: Final = timedelta(minutes=10)
 
 
 class _Watch:
@@ -228,7 +228,10 @@ def _serve(
         settings.models.effort.model_dump(),
     )
     store = StoreModel(database, registry, load, clock)
-    runner.register(TRAIN, ModelWork(train, workshop.clear, store, clock).trained)
+    teaching, settled = RegisteredTeaching(registry), Settled(database, registry)
+    runner.register(TRAIN, ModelWork(train, settled, workshop.clear, store, clock).trained)
+    renewal = Renewal(teaching, wait=timedelta(seconds=settings.models.renew_after_s), again_after=_TRY_AGAIN_AFTER)
+    renewing = Renewing(renewal, database, runner, TRAIN, registry, clock)
     monitoring = Monitoring(database, registry, score.everybody, clock)
     server.add(
         churn_pb2_grpc.add_ChurnServiceServicer_to_server,
@@ -237,7 +240,7 @@ def _serve(
     )
     server.add(
         model_pb2_grpc.add_ModelServiceServicer_to_server,
-        ModelServicer(once, database, DatabaseModels, registry, models, runner, monitoring, clock),
+        ModelServicer(once, database, DatabaseModels, registry, models, runner, teaching, monitoring, clock),
         SERVICES[1],
     )
     server.add(
@@ -247,7 +250,11 @@ def _serve(
     )
     server.health.register("api", "database", database.check)
     server.health.register("api", models.name, models.check)
-    return [runner, Stepping("workshop", workshop.step, clock, share=0.1, idle_s=_LOOK_AT_WORKS_S)]
+    return [
+        runner,
+        Stepping("workshop", workshop.step, clock, share=0.1, idle_s=_LOOK_AT_WORKS_S),
+        Stepping("renewal", renewing.step, clock, share=0.1, idle_s=_LOOK_AT_MODELS_S),
+    ]
 
 
 def _consumers(
@@ -285,15 +292,3 @@ def _consumers(
         )
         for source, name in CONSUMERS.items()
     ]
-
-
-DEFINITION: Final = ServiceDefinition(
-    name=SERVICE,
-    distribution="rapport-churn",
-    settings_class=ChurnSettings,
-    build=build,
-    errors=ERRORS,
-    migrations=Path(__file__).with_name("migrations"),
-    topology=DECLARED,
-)
-"""What the commands know of the service."""

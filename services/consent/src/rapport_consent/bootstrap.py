@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 from rapport.consent.v1 import (
     consent_pb2,
@@ -21,7 +20,6 @@ from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.background import Stepping
-from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
@@ -29,7 +27,6 @@ from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
-from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
@@ -52,7 +49,7 @@ from rapport_consent.adapters.privacy_holding import ConsentHolding, known_from
 from rapport_consent.adapters.receipts import Receipts
 from rapport_consent.adapters.transparency import TransparencyLog
 from rapport_consent.adapters.transparency_audit import compare
-from rapport_consent.domain.errors import ERRORS
+from rapport_consent.definition import DEFINITION, SERVICE
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.entrypoints.grpc import ConsentServicer
 from rapport_consent.entrypoints.grpc_purposes import PurposeServicer
@@ -62,9 +59,7 @@ from rapport_consent.entrypoints.links import ReceiptLinks
 from rapport_consent.entrypoints.ports import LedgerUnit
 from rapport_consent.entrypoints.subscriptions import CONSUMER, PROFILE_EVENTS, Profiles
 from rapport_consent.settings import ConsentSettings, LinkSettings
-from rapport_consent.telemetry import LOG_KEYS
 
-SERVICE = "consent"
 SERVICES = (
     consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
@@ -237,16 +232,3 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
 def _links(settings: LinkSettings, clock: Clock) -> ReceiptLinks:
     keys = [bytes.fromhex(line) for line in settings.keys_file.read_text(encoding="ascii").split()]
     return ReceiptLinks(LinkSigner(keys, clock=clock), clock, timedelta(seconds=settings.valid_for_s))
-
-
-DEFINITION = ServiceDefinition(
-    name=SERVICE,
-    distribution="rapport-consent",
-    settings_class=ConsentSettings,
-    build=build,
-    errors=ERRORS,
-    migrations=Path(__file__).with_name("migrations"),
-    topology=DECLARED,
-    log_keys=LOG_KEYS,
-)
-"""What the commands know of the service."""

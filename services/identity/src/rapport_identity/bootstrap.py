@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from google.longrunning import operations_pb2, operations_pb2_grpc
@@ -22,14 +21,12 @@ from rapport.identity.v1 import (
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.background import Stepping, Unhurried
-from rapport_chassis.cli import Command, ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
 from rapport_chassis.events import inbox
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
-from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import Once
 from rapport_chassis.operations import OperationRunner, OperationsServicer
@@ -52,7 +49,6 @@ from rapport_identity.adapters.contact_ids import ContactIds
 from rapport_identity.adapters.declarations import DecidedDeclarations, versions_in
 from rapport_identity.adapters.hash_rotation import HashRotation, RotateHashes
 from rapport_identity.adapters.id_map import IdMapReader
-from rapport_identity.adapters.key_commands import rotate_hash_key, show_keys
 from rapport_identity.adapters.key_pool import KeyPool
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.loading import IndexLoader, RecordLoader
@@ -85,8 +81,8 @@ from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.reviews import FindReviews
 from rapport_identity.app.touchpoints import IngestTouchpoints
 from rapport_identity.app.train import TrainMatcher
+from rapport_identity.definition import DEFINITION, SERVICE
 from rapport_identity.domain.defaults import default_matcher, default_matcher_id
-from rapport_identity.domain.errors import ERRORS
 from rapport_identity.entrypoints.grpc import servicer_of
 from rapport_identity.entrypoints.grpc_contacts import Contacts
 from rapport_identity.entrypoints.grpc_explanations import Explanations
@@ -102,7 +98,6 @@ from rapport_identity.telemetry import ANNIVERSARIES, TOUCHPOINTS
 from rapport_identity.translate.records import found_by
 from rapport_identity.translate.touchpoints import sighting
 
-SERVICE = "identity"
 SERVICES = (
     identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
     ingest_pb2.DESCRIPTOR.services_by_name["TouchpointService"],
@@ -302,20 +297,3 @@ def _matching(
             share=0.2,
         ),
     ]
-
-
-DEFINITION = ServiceDefinition(
-    name=SERVICE,
-    distribution="rapport-identity",
-    settings_class=IdentitySettings,
-    build=build,
-    errors=ERRORS,
-    migrations=Path(__file__).with_name("migrations"),
-    further_migrations=lambda settings: [(settings.keys.database, Path(__file__).with_name("keys_migrations"))],
-    topology=DECLARED,
-    commands=(
-        Command("keys", "list the keys that records are wrapped and found under, by number", show_keys),
-        Command("rotate-hash-key", "bring a new hash key; rows go over while all is served", rotate_hash_key),
-    ),
-)
-"""What the commands know of the service."""

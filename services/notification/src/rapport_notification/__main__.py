@@ -4,7 +4,7 @@ import sys
 
 from rapport_chassis.cli import main
 
-from rapport_notification.bootstrap import DEFINITION
+from rapport_notification.definition import DEFINITION
 
 if __name__ == "__main__":
     sys.exit(main(DEFINITION))

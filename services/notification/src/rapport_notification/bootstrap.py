@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rapport.notification.v1 import (
     notification_pb2,
     notification_pb2_grpc,
@@ -16,14 +14,12 @@ from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
-from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
 from rapport_chassis.events import inbox
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
-from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
@@ -33,9 +29,12 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.participant.joining import participate
+from rapport_privacy.participant.ledger import known_by
 from rapport_privacy.replica import Replica
 
 from rapport_notification.adapters.keys import load_keys
+from rapport_notification.adapters.privacy_holding import NotificationHolding
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.units import Store
 from rapport_notification.adapters.writing import Writing
@@ -44,8 +43,8 @@ from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.previewing import Preview
 from rapport_notification.app.waking import Wake
 from rapport_notification.assembly import Parts
+from rapport_notification.definition import DEFINITION, SERVICE
 from rapport_notification.delivery import Closing, furnish_channels, furnish_dispatch
-from rapport_notification.domain.errors import ERRORS
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.edge import EDGE_SERVICES, furnish_edge
 from rapport_notification.entrypoints.grpc import servicer_of
@@ -60,7 +59,6 @@ from rapport_notification.settings import NotificationSettings
 from rapport_notification.templates.worker import RenderWorker
 from rapport_notification.translate.contents import values_in
 
-SERVICE = "notification"
 SERVICES = (
     notification_pb2.DESCRIPTOR.services_by_name["NotificationService"],
     template_pb2.DESCRIPTOR.services_by_name["TemplateService"],
@@ -133,6 +131,19 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
     if "api" in roles:
         _serve(parts, shelf, Writing(worker))
         server.health.register("api", "database", database.check)
+    parts.components += participate(
+        SERVICE,
+        settings.privacy,
+        NotificationHolding(),
+        server=server,
+        roles=roles,
+        database=database,
+        nats=nats,
+        ledger=known_by(gate),
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
     server.health.register("relay", relay.name, relay.check)
@@ -181,15 +192,3 @@ def _links(settings: NotificationSettings, clock: Clock) -> UnsubscribeLinks | N
     if settings.links is None:
         return None
     return UnsubscribeLinks(LinkSigner(load_keys(settings.keys_folder, "links"), clock=clock), settings.links.origin)
-
-
-DEFINITION = ServiceDefinition(
-    name=SERVICE,
-    distribution="rapport-notification",
-    settings_class=NotificationSettings,
-    build=build,
-    errors=ERRORS,
-    migrations=Path(__file__).with_name("migrations"),
-    topology=DECLARED,
-)
-"""What the commands know of the service."""

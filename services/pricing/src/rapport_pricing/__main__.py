@@ -4,7 +4,7 @@ import sys
 
 from rapport_chassis.cli import main
 
-from rapport_pricing.bootstrap import DEFINITION
+from rapport_pricing.definition import DEFINITION
 
 if __name__ == "__main__":
     sys.exit(main(DEFINITION))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 from rapport.pricing.v1 import (
     catalog_pb2,
@@ -17,7 +16,6 @@ from rapport_chassis.audit import AuditTrail
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.background import Stepping
-from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
@@ -25,7 +23,6 @@ from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
-from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
@@ -55,7 +52,7 @@ from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.quoting import MakeQuotes
 from rapport_pricing.app.retention import Retain
-from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.definition import DEFINITION, SERVICE
 from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.entrypoints.grpc import servicer_of
 from rapport_pricing.entrypoints.grpc_catalog import CatalogDesk
@@ -69,7 +66,6 @@ from rapport_pricing.entrypoints.ports import Unit
 from rapport_pricing.entrypoints.subscriptions import CONSUMER, RISK_EVENTS, Risks
 from rapport_pricing.settings import PricingSettings
 
-SERVICE = "pricing"
 SERVICES = (
     catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],
     pricing_pb2.DESCRIPTOR.services_by_name["PricingService"],
@@ -217,15 +213,3 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         nats=nats,
         components=[*answering, consumer, offers, learns, allocates, relay, sweeper],
     )
-
-
-DEFINITION = ServiceDefinition(
-    name=SERVICE,
-    distribution="rapport-pricing",
-    settings_class=PricingSettings,
-    build=build,
-    errors=ERRORS,
-    migrations=Path(__file__).with_name("migrations"),
-    topology=DECLARED,
-)
-"""What the commands know of the service."""
