@@ -16,6 +16,7 @@ from rapport_notification.adapters.dispatch import SendingStore
 from rapport_notification.adapters.email import EmailCarrier, Letterhead, signer_of
 from rapport_notification.adapters.relay_log import KEEPS, RelayLog
 from rapport_notification.adapters.rules import Rules
+from rapport_notification.adapters.sms import SmsCarrier
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
 from rapport_notification.app.dispatching import Dispatching
@@ -32,8 +33,10 @@ from rapport_notification.domain.vocabulary import SECOND_US, Channel
 from rapport_notification.numbers import evidence_of
 from rapport_notification.sending import smtp
 from rapport_notification.sending.fields import Address, Text
+from rapport_notification.sending.http import Endpoint, Poster
 from rapport_notification.sending.providers import Provider, ProviderPool
-from rapport_notification.settings import EmailSettings
+from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings
+from rapport_notification.settings import EmailSettings, SmsSettings
 from rapport_notification.tracked import tracker
 from rapport_notification.translate.contents import values_in
 
@@ -47,6 +50,11 @@ def furnish_channels(parts: Parts) -> None:
         carrier = _email(parts, settings.email)
         parts.carriers[Channel.EMAIL] = carrier
         parts.components.append(Closing("mail-servers", carrier.close))
+    if settings.sms is not None:
+        poster = Poster()
+        parts.components.append(Closing("sms-provider", poster.close))
+        parts.carriers[Channel.SMS] = _sms(parts, settings.sms, poster)
+        parts.contacts[Channel.SMS] = parts.contacts[Channel.EMAIL]
 
 
 def request_contacts(parts: Parts) -> RequestContacts:
@@ -101,6 +109,16 @@ def _email(parts: Parts, settings: EmailSettings) -> EmailCarrier:
         for each in settings.servers
     ]
     return EmailCarrier(head, servers, logs, ProviderPool(providers, parts.clock.boottime()), parts.clock)
+
+
+def _sms(parts: Parts, settings: SmsSettings, poster: Poster) -> SmsCarrier:
+    key_for_us = round(settings.key_for_s * SECOND_US)
+    endpoint = Endpoint.parse(settings.url)
+    provider = SmsHttpProvider(SmsHttpSettings(endpoint, settings.token.get_secret_value(), key_for_us), poster)
+    pool = ProviderPool(
+        [Provider(settings.name, provider.capability, rate_per_s=settings.rate_per_s)], parts.clock.boottime()
+    )
+    return SmsCarrier(provider, settings.sender, pool)
 
 
 class Closing:

@@ -14,7 +14,7 @@ from rapport_chassis.settings import (
     ServiceSettings,
     SettingsGroup,
 )
-from rapport_privacy.settings import GateSettings
+from rapport_privacy.settings import GateSettings, ParticipantSettings
 
 _NAME = r"^[a-z][a-z0-9_.-]{0,62}$"
 
@@ -177,5 +177,7 @@ class NotificationSettings(ServiceSettings):
     """Links that say they were followed; absent: nothing is tracked."""
     feedback: FeedbackSettings = FeedbackSettings()
     """What comes back."""
+    privacy: ParticipantSettings | None = None
+    """Its part in privacy requests; absent: it takes part in none."""
     dispatch: DispatchSettings = DispatchSettings()
     """How messages are handed over."""

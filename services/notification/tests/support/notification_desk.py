@@ -142,7 +142,7 @@ class NotificationInstallation(Installation):
     def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
         super().__init__(service, folder, durable=durable)
         self.ledger = LedgerService(self, PURPOSES)
-        self.book = AddressBook()
+        self.book = AddressBook()  # type: ignore[abstract] # what notification asks
         self.fault = Fault.NONE
         self.relay_log = folder / "relay.log"
         self.relay_log.touch()
@@ -268,7 +268,7 @@ def message(profile_id: str, template_id: str = "news", **fields: Any) -> notifi
 
 def advertising(profile_id: str, **fields: Any) -> notification_pb2.SendNotificationRequest:
     """Advertising to somebody who lives where it is day now, unless more is said."""
-    given = {"class": events_pb2.MESSAGE_CLASS_MARKETING, "category": "offers", "purpose_id": MARKETING}
+    given: dict[str, Any] = {"class": events_pb2.MESSAGE_CLASS_MARKETING, "category": "offers", "purpose_id": MARKETING}
     return message(profile_id, **given | fields)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 from rapport_chassis.failpoints import failpoint
+from rapport_privacy.participant import living
 
 from rapport_notification.adapters.rows import (
     ATTEMPT,
@@ -80,6 +81,10 @@ class MessageBook:
     async def template(self, template_id: str, brand_id: str) -> Prepared | None:
         """Return the version of a template in force now for a brand, or for all brands; None if there is none."""
         return await self._shelf.in_force(self.connection, template_id, brand_id)
+
+    async def writable(self, profile_id: str) -> bool:
+        """Say whether a person may still be written about; an erasure waits for this transaction."""
+        return bool(await living.writable(self.connection, [profile_id]))
 
     async def lock(self, *names: str) -> None:
         """Have other transactions that lock one of these names wait for this one."""

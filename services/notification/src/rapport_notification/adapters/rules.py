@@ -1,11 +1,12 @@
-"""Categories and caps that were authored, those in force kept at hand."""
+"""Categories and caps that were authored."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from rapport.notification.v1 import preference_pb2
-from rapport_chassis.authored import AuthoredStore
+from rapport_chassis.authored import AuthoredStore, Version
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 
@@ -14,12 +15,11 @@ from rapport_notification.translate.rules import cap_in, category_in
 
 CATEGORIES: Final = AuthoredStore("category")
 CAPS: Final = AuthoredStore("cap")
-_EVERY_S: Final = 0.5
 _MOST: Final = 1000
 
 
 class Rules:
-    """Reads what is in force, at most twice a second.
+    """Reads what is in force.
 
     Args:
         clock: The time.
@@ -27,22 +27,31 @@ class Rules:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._book = RuleBook({}, ())
-        self._read_at = float("-inf")
 
     async def book(self, connection: Connection) -> RuleBook:
-        """Return what is in force, as it was half a second ago at most."""
-        now = self._clock.boottime()
-        if now - self._read_at >= _EVERY_S:
-            categories = {name: category_in(name, terms) for name, terms in await self._active(connection, CATEGORIES)}
-            caps = tuple([cap_in(name, terms) for name, terms in await self._active(connection, CAPS)])
-            self._book, self._read_at = RuleBook(categories, caps), now
-        return self._book
-
-    async def _active(
-        self, connection: Connection, store: AuthoredStore
-    ) -> list[tuple[str, preference_pb2.UpsertRuleRequest]]:
+        """Return what is in force now."""
         now = self._clock.now()
-        names = sorted({each.id for each in await store.list(connection, state="active", limit=_MOST)})
-        versions = [await store.active_at(connection, name, now) for name in names]
-        return [(each.id, preference_pb2.UpsertRuleRequest.FromString(each.body)) for each in versions if each]
+        categories = await _in_force(connection, CATEGORIES, now)
+        caps = await _in_force(connection, CAPS, now)
+        return RuleBook(
+            {each.name: category_in(each.name, each) for each in categories},
+            tuple(cap_in(each.name, each) for each in caps),
+        )
+
+
+async def _in_force(
+    connection: Connection, store: AuthoredStore, now: datetime
+) -> list[preference_pb2.UpsertRuleRequest]:
+    """Return the version of each that was activated last."""
+    latest: dict[str, Version] = {}
+    for each in await store.list(connection, state="active", limit=_MOST):
+        if each.active_from is None or each.active_from > now:
+            continue
+        known = latest.get(each.id)
+        if known is None or _order(each) > _order(known):
+            latest[each.id] = each
+    return [preference_pb2.UpsertRuleRequest.FromString(each.body) for each in latest.values()]
+
+
+def _order(version: Version) -> Any:
+    return version.active_from, version.decided_at, version.version

@@ -4,6 +4,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
+from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 else:
     Base = service_base("notification")
 chassis_tables(Base)
+participant_tables(Base)
 
 _WAITING = sql("state IN (1, 2)")
 _IN_DOUBT = sql("state IN (3, 5)")

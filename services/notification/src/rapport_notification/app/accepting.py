@@ -76,6 +76,8 @@ class Accepting:
                 BRAND_REQUIRED.
         """
         self._check_recipient(ask)
+        if ask.purpose_id and not await book.writable(ask.recipient_id):
+            raise ERRORS.error("PROFILE_ERASED", "the person was erased", field="recipient_id")
         prepared = await book.template(ask.template_id, ask.brand_id)
         if prepared is None:
             raise ERRORS.error("TEMPLATE_NOT_FOUND", "no such template is in force", field="template_id")

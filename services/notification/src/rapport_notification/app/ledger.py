@@ -45,6 +45,10 @@ class Book(Protocol):
         """Have other transactions that lock one of these names wait for this one."""
         ...
 
+    async def writable(self, profile_id: str) -> bool:
+        """Say whether a person may still be written about; an erasure waits for this transaction."""
+        ...
+
     async def template(self, template_id: str, brand_id: str) -> Prepared | None:
         """Return the version of a template in force now for a brand, or for all brands; None if there is none."""
         ...

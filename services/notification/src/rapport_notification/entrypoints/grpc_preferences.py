@@ -81,6 +81,8 @@ class PreferenceServicer(preference_pb2_grpc.PreferenceServiceServicer):
         place = self._place(request)
 
         async def kept(unit: Unit) -> preference_pb2.Preferences:
+            if not await unit.messages.writable(request.profile_id):
+                raise ERRORS.error("PROFILE_ERASED", "the person was erased", field="profile_id")
             await unit.set_wishes(request.profile_id, wishes, place, now_us)
             return await self._preferences(unit, request.profile_id)
 
