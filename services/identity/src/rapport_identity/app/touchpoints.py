@@ -128,10 +128,16 @@ class IngestTouchpoints:
         return answers
 
     async def _resolved(self, session: Session, sightings: Sightings) -> dict[RecordKey, int]:
-        """Record what is new of who uses what, and return the numbers of these records."""
-        news = list(sightings.news.values())
+        """Record what is new of who uses what, and return the numbers of these records.
+
+        A record that a privacy request holds still stays as it is; what happened is recorded under it all the same.
+        """
+        owners, frozen = session.replica.owners, session.replica.frozen
+        held = {each.key: each.revises for each in sightings.news.values() if owners.get(each.revises or 0) in frozen}
+        news = [each for each in sightings.news.values() if each.key not in held]
+        numbers = {key: number for key, number in held.items() if number is not None}
         if not news:
-            return {}
+            return numbers
         before = await self._facts.seen_together(session.unit, [each.revises for each in news if each.revises])
         submissions = [
             self._submit(
@@ -143,7 +149,7 @@ class IngestTouchpoints:
         ]
         keys = await self._resolve.keys_for(submissions)
         resolved = await self._resolve.within(session, submissions, keys)
-        return {each.key: done.number for each, done in zip(news, resolved, strict=True)}
+        return numbers | {each.key: done.number for each, done in zip(news, resolved, strict=True)}
 
 
 class _Batch:
