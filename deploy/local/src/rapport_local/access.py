@@ -89,7 +89,7 @@ def write_policy(environment: Environment) -> None:
     """Write the policy file; in an existing one only holders of its own and administrators get what is new."""
     everything = ["chassis.*", *RUN_REQUESTS, *(f"{service.name}.*" for service in SERVICES)]
     policy = read_policy(environment)
-    gates = {caller(service.name): list(HOLD_GATE) for service in SERVICES if service.gate}
+    gates = {caller(service.name): [*HOLD_GATE, *service.may] for service in SERVICES if service.gate}
     requests = {caller("consent"): list(RUN_REQUESTS)}
     certificates = {**policy.certificates, **gates, **requests, caller(CLI): everything}
     roles = {**_roles(SERVICES), **policy.roles, "administrator": everything}

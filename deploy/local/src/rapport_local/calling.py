@@ -23,6 +23,7 @@ from rapport_testing.pki import IssuedFiles
 from rapport_local import access, operators
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
+from rapport_local.processes import SERVERS
 from rapport_local.reflection import OfferedMethod, offered_methods
 from rapport_local.status import EnvironmentStatus
 
@@ -78,7 +79,7 @@ async def methods_of(environment: Environment, status: EnvironmentStatus) -> lis
     files = access.tls_files(environment, access.CLI)
     found: list[OfferedMethod] = []
     for process in status.processes:
-        if process.name in ("postgres", "nats"):
+        if process.name in SERVERS:
             continue
         try:
             async with channel_to(process.address, files) as channel:

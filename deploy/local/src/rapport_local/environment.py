@@ -99,6 +99,11 @@ class Environment:
         """Locked, and naming the process id, as long as the environment runs."""
         return self.folder / "lock"
 
+    @property
+    def mails(self) -> Path:
+        """Folder of the mails that services have sent, one file each."""
+        return self.data / "mails"
+
     def service_folder(self, service: str) -> Path:
         """Return the folder of what one service keeps outside its database."""
         return self.data / service

@@ -1,4 +1,4 @@
-"""The processes of an environment, all alike to the supervisor: PostgreSQL, NATS and the services."""
+"""The processes of an environment, all alike to the supervisor: PostgreSQL, NATS, the mail server and the services."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import psycopg
 from rapport_testing.child import ChildProcess, ProcessError
@@ -15,8 +15,12 @@ from rapport_testing.nats import NatsServer, NatsUser
 from rapport_testing.postgres import PostgresServer
 
 from rapport_local.concurrency import in_thread
+from rapport_local.environment import HOST
 from rapport_local.probe import RoleProbe
 from rapport_local.status import RoleHealth
+
+SERVERS: Final = ("postgres", "nats", "mails")
+"""Processes that are no service: what services stand on."""
 
 _SERVICE_STOP_TIMEOUT_S = 25.0
 _CONNECT_TIMEOUT_S = 2
@@ -162,6 +166,65 @@ class Nats:
         users = tuple(self._users())
         if users != self.server.users:
             self.server.reload(users)
+
+
+class Mails:
+    """The mail server, which puts each mail into a folder.
+
+    Args:
+        port: Where it listens.
+        folder: Where mails are put.
+        log_path: Where its log goes.
+    """
+
+    name = "mails"
+
+    def __init__(self, port: int, folder: Path, log_path: Path) -> None:
+        self.address = f"{HOST}:{port}"
+        self._port = port
+        self._child = ChildProcess(
+            [sys.executable, "-m", "rapport_local.mail_sink", str(port), str(folder)],
+            log_path=log_path,
+            env=child_environment({}),
+        )
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs, else None."""
+        return self._child.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._child.is_running
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended last, negative if by a signal."""
+        return self._child.returncode
+
+    def launch(self) -> None:
+        """Start it."""
+        self._child.start()
+
+    def stop(self) -> None:
+        """Let it end."""
+        if self._child.is_running:
+            self._child.terminate(_CONNECT_TIMEOUT_S)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._child.kill()
+
+    async def probe(self) -> Mapping[str, RoleHealth]:
+        """Say whether it takes connections."""
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                _, writer = await asyncio.open_connection(HOST, self._port)
+        except (OSError, TimeoutError):
+            return {"server": "unreachable"}
+        writer.close()
+        return {"server": "ready"}
 
 
 class Service:

@@ -7,6 +7,7 @@ one of its own, as `gate` says.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -48,6 +49,10 @@ class LocalService:
         gate: Whether it holds a consent gate.
         eraser: Whether it deletes messages of its stream, with the certificate of a user that may do nothing else.
         participant: Whether it takes part in privacy requests, with keys to sign with and an eraser.
+        calls: Services that it calls, by the group of settings that says where they are.
+        may: What its certificate may do in others, beside holding a gate.
+        http: Whether it answers HTTP.
+        mails: Whether it sends mails, to the mail server of the environment.
         folders: Settings that name a folder of its own -> that folder's name; made before the start.
         settings: Further settings, without the prefix of the service.
         roles: What operators may do in it: role -> permissions. Administrators may do everything.
@@ -58,6 +63,10 @@ class LocalService:
     further_databases: tuple[LocalDatabase, ...] = ()
     gate: bool = False
     eraser: bool = False
+    calls: Mapping[str, str] = field(default_factory=dict)
+    may: tuple[str, ...] = ()
+    http: bool = False
+    mails: bool = False
     participant: bool = False
     folders: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +104,9 @@ class LocalService:
         """How its environment variables begin."""
         return f"RAPPORT_{self.name.upper()}_"
 
+
+MAILS: Final = "mails"
+"""Name of the mail server."""
 
 _CONSENT: Final = "consent"
 _SIGNING: Final = "signing"
@@ -205,6 +217,46 @@ SERVICES: Final = (
             "pricing.v1.PricingService/ListOffers": f'{{"profile_id": "{_SOMEBODY}"}}',
         },
     ),
+    LocalService(
+        "notification",
+        gate=True,
+        calls={"IDENTITY": "identity", "CONSENT": _CONSENT},
+        may=(
+            "consent.ledger.write",
+            "consent.requests.contact",
+            "identity.contact_points.read",
+            "identity.profiles.lookup",
+            "identity.profiles.read",
+        ),
+        http=True,
+        mails=True,
+        folders={"KEYS_FOLDER": "keys"},
+        settings={
+            "LINKS__ORIGIN": "https://links.example.com",
+            "EMAIL__SENDER": "shop@mail.example.com",
+            "EMAIL__SENDER_NAME": "Example Shop",
+            "EMAIL__BOUNCE_DOMAIN": "bounces.example.com",
+            "EMAIL__TEST_DOMAINS": '["example.com"]',
+            "TRACKING__PURPOSE_ID": "tracking.messages",
+            "LOCALES": '["en", "de"]',
+        },
+        roles={
+            "editor": ("notification.*",),
+            "analyst": (
+                "notification.explanations.read",
+                "notification.messages.read",
+                "notification.rules.read",
+                "notification.templates.read",
+                "notification.triggers.read",
+            ),
+        },
+        examples={
+            "notification.v1.NotificationService/ListNotifications": f'{{"recipient_id": "{_SOMEBODY}"}}',
+            "notification.v1.PreferenceService/GetPreferences": f'{{"profile_id": "{_SOMEBODY}"}}',
+            "notification.v1.TriggerService/ListTriggers": '{"trigger_id": "retention_offer"}',
+            "notification.v1.TriggerService/SimulateTrigger": '{"trigger_id": "retention_offer"}',
+        },
+    ),
 )
 """Every service that `rapport up` starts."""
 
@@ -233,11 +285,16 @@ class Connections:
 
     Attributes:
         nats_url: Address of NATS.
-        ports: The port each service serves on.
+        ports: The port each service serves on, "<service> http" where it answers HTTP too, and that of the mail server;
+            one that is missing is any free one.
     """
 
     nats_url: str
     ports: Mapping[str, int]
+
+    def http_port(self, service: LocalService) -> int:
+        """Return where a service answers HTTP."""
+        return self.ports.get(f"{service.name} http", 0)
 
 
 def prepare_files(
@@ -290,6 +347,9 @@ def variables(
             else {}
         ),
         **(_participant(service, environment) if service.participant else {}),
+        **(_http(service, connections) if service.http else {}),
+        **(_mails(connections) if service.mails else {}),
+        **_calls(service, own, connections),
         **{name: str(environment.service_folder(service.name) / folder) for name, folder in service.folders.items()},
         **service.settings,
     }
@@ -303,6 +363,22 @@ def _gate(service: LocalService, own: IssuedFiles, connections: Connections) -> 
         "GATE__CONSENT": f"{HOST}:{connections.ports[_CONSENT]}",
         **_tls("GATE__TLS", own),
     }
+
+
+def _http(service: LocalService, connections: Connections) -> dict[str, str]:
+    return {"HTTP__HOST": HOST, "HTTP__PORT": str(connections.http_port(service)), "HTTP__DRAIN_S": "0"}
+
+
+def _mails(connections: Connections) -> dict[str, str]:
+    server = {"name": "local", "host": HOST, "port": connections.ports.get(MAILS, 25), "tls": "never"}
+    return {"EMAIL__SERVERS": json.dumps([server])}
+
+
+def _calls(service: LocalService, own: IssuedFiles, connections: Connections) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for group, other in service.calls.items():
+        found |= {f"{group}__TARGET": f"{HOST}:{connections.ports[other]}", **_tls(group + "__TLS", own)}
+    return found
 
 
 def _participant(service: LocalService, environment: Environment) -> dict[str, str]:

@@ -26,9 +26,9 @@ from rapport_local.environment import HOST, Environment
 from rapport_local.failure import Failure
 from rapport_local.leftovers import stop_left_over
 from rapport_local.probe import RoleProbe
-from rapport_local.processes import Nats, Postgres, Service
+from rapport_local.processes import SERVERS, Mails, Nats, Postgres, Service
 from rapport_local.progress import Progress
-from rapport_local.services import SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
+from rapport_local.services import MAILS, SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
 from rapport_local.status import EnvironmentStatus, ProcessStatus, write_status
 from rapport_local.supervisor import Supervisor
 
@@ -86,7 +86,9 @@ class Stack:
                 postgres = group.create_task(self._start_postgres())
                 nats = group.create_task(self._start_nats())
                 group.create_task(in_thread(import_module, "rapport_chassis.database.migrate"))
-                ports = {service.name: self._environment.take_port(service.name) for service in SERVICES}
+                ports = self._take_ports()
+                if any(service.mails for service in self._wanted):
+                    group.create_task(self._start_mails(ports[MAILS]))
                 for service in self._wanted:
                     group.create_task(self._start_service(service, ports, postgres, nats))
         except ExceptionGroup as errors:
@@ -101,7 +103,7 @@ class Stack:
         """Stop the services first, then the servers they need; nothing is left when it returns."""
         self._phase = "stopping"
         names = [status.name for status in self._supervisor.statuses()]
-        services = [name for name in names if name not in ("postgres", "nats")]
+        services = [name for name in names if name not in SERVERS]
         if services:
             with self._progress.step("services stopped"):
                 await self._supervisor.stop(services)
@@ -167,6 +169,18 @@ class Stack:
             settings = broker.settings_for(self._environment, server.url, PROVISION_USER)
             await provision(settings, DECLARED, check=False)
         return server
+
+    def _take_ports(self) -> dict[str, int]:
+        """Return the port of each service, those for HTTP, and that of the mail server."""
+        names = [service.name for service in SERVICES]
+        names += [f"{service.name} http" for service in SERVICES if service.http]
+        return {name: self._environment.take_port(name) for name in (*names, MAILS)}
+
+    async def _start_mails(self, port: int) -> None:
+        folder = self._environment.mails
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._supervisor.add(Mails(port, folder, self._environment.log_of(MAILS)))
+        await self._supervisor.start(MAILS)
 
     async def _start_service(
         self,

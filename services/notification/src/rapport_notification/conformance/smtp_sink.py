@@ -64,6 +64,7 @@ class SmtpSink:
         keep: bool = False,
         dsn: bool = False,
         log: Path | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Choose what goes wrong.
 
@@ -72,12 +73,14 @@ class SmtpSink:
             keep: Keep the mails themselves.
             dsn: Say that it knows DSN.
             log: Where it logs what it has taken, as Postfix does.
+            folder: Where each mail is written into a file, for a person to look at.
         """
         self.taken = Taken()
         self.address = ("127.0.0.1", 0)
         self._fault = fault or (lambda _: Fault.NONE)
         self._keep = keep
         self._log = log
+        self._folder = folder
         self._greeting = b"250-sink\r\n250-DSN\r\n250 8BITMIME\r\n" if dsn else b"250-sink\r\n250 8BITMIME\r\n"
         self._open: set[asyncio.Transport] = set()
         self._none_open = asyncio.Event()
@@ -203,8 +206,13 @@ class _Session(asyncio.Protocol):
             with self._sink._log.open("a", encoding="utf-8") as log:
                 log.write(f"postfix/cleanup: SINK{self._sink.taken.tried:06d}: message-id=<{message_id}>\n")
         self._sink._took.set()
+        plain = mail.replace(b"\r\n..", b"\r\n.")
         if self._sink._keep:
-            self._sink.taken.mails.append(mail.replace(b"\r\n..", b"\r\n."))
+            self._sink.taken.mails.append(plain)
+        if self._sink._folder is not None:
+            whole = self._sink._folder / f".{message_id.partition('@')[0]}.eml"
+            whole.write_bytes(plain)
+            whole.replace(whole.with_name(whole.name.removeprefix(".")))
 
     def _say(self, answer: bytes, faults: dict[Fault, bytes]) -> None:
         said = faults.get(self._fault, answer)
