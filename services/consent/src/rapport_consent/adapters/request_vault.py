@@ -27,7 +27,8 @@ ON CONFLICT (request_id) DO UPDATE SET wanted_at = excluded.wanted_at, sent_at =
 WHERE privacy_codes.codes < %s AND privacy_codes.sent_at IS NOT NULL
 """
 _WANTED: Final = """
-SELECT request_id FROM privacy_codes WHERE sent_at IS NULL ORDER BY wanted_at LIMIT 1 FOR UPDATE SKIP LOCKED
+SELECT request_id FROM privacy_codes WHERE sent_at IS NULL AND wanted_at <= %s
+ORDER BY wanted_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 _SENT: Final = """
 UPDATE privacy_codes SET sent_at = %s, salt = %s, digest = %s, expires_at = %s, attempts = 0 WHERE request_id = %s
@@ -81,9 +82,9 @@ class RequestCodes:
         """Have a code sent, unless as many were sent as may be; whether one can be is found out later."""
         await self._connection.execute(_WANT, (request_id, now, most))
 
-    async def next_wanted(self) -> str:
+    async def next_wanted(self, now: datetime) -> str:
         """Return a request for which a code is to be sent, held until the transaction ends; empty if there is none."""
-        row = await (await self._connection.execute(_WANTED)).fetchone()
+        row = await (await self._connection.execute(_WANTED, (now,))).fetchone()
         return row[0] if row else ""
 
     async def sent(self, request_id: str, now: datetime, code: Code | None) -> None:
@@ -96,12 +97,12 @@ class RequestCodes:
         await self._connection.execute(_POSTPONE, (by, request_id))
 
     async def tried(self, request_id: str) -> Code | None:
-        """Count one attempt and return the code that is good, held until the transaction ends; None for none."""
+        """Count one attempt and return the code, held until the transaction ends; its digest is empty if none is good."""
         row = await (await self._connection.execute(_TRIED, (request_id,))).fetchone()
-        if row is None or row[1] is None:
+        if row is None:
             return None
         salt, digest, expires_at, attempts, codes = row
-        return Code(bytes(salt), bytes(digest), expires_at, attempts, codes)
+        return Code(bytes(salt or b""), bytes(digest or b""), expires_at, attempts, codes)
 
     async def spend(self, request_id: str) -> None:
         """Have the code good for nothing any more."""

@@ -117,15 +117,15 @@ class Code:
 
     Attributes:
         salt: What was added.
-        digest: Of salt and code.
-        expires_at: Until when it is good.
+        digest: Of salt and code; empty if there is none.
+        expires_at: Until when it is good; None if there is none.
         attempts: How often another one was tried.
         codes: How many were sent for the request.
     """
 
     salt: bytes
     digest: bytes
-    expires_at: datetime
+    expires_at: datetime | None
     attempts: int
     codes: int
 
@@ -137,7 +137,7 @@ class Codes(Protocol):
         """Have a code sent, unless as many were sent as may be; whether one can be is found out later."""
         ...
 
-    async def next_wanted(self) -> str:
+    async def next_wanted(self, now: datetime) -> str:
         """Return a request for which a code is to be sent, held until the transaction ends; empty if there is none."""
         ...
 
@@ -150,7 +150,7 @@ class Codes(Protocol):
         ...
 
     async def tried(self, request_id: str) -> Code | None:
-        """Count one attempt and return the code that is good, held until the transaction ends; None for none."""
+        """Count one attempt and return the code, held until the transaction ends; its digest is empty if none is good."""
         ...
 
     async def spend(self, request_id: str) -> None:

@@ -20,7 +20,7 @@ ATTEMPTS: Final = 5
 CODE_GOOD_FOR: Final = timedelta(minutes=15)
 """How long a code is good."""
 
-_AGAIN_AFTER: Final = timedelta(seconds=10)
+_AGAIN_AFTER: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ async def try_code(unit: RequestUnit, request_id: str, code: str, law: Law, now:
     right = (
         kept is not None
         and kept.attempts <= ATTEMPTS
+        and kept.expires_at is not None
         and now < kept.expires_at
         and hmac.compare_digest(kept.digest, digest(kept.salt, code))
     )
@@ -100,7 +101,7 @@ class CodeSender:
             RapportError: Notification or the database cannot be reached.
         """
         async with self._store.unit() as unit:
-            request_id = await unit.codes.next_wanted()
+            request_id = await unit.codes.next_wanted(now)
             if not request_id:
                 return False
             request = await unit.requests.get(request_id)
