@@ -347,3 +347,19 @@ def test_a_reservation_that_ran_out_or_would_cost_more_is_not_committed():
         commit(tally, each, paid=10, at_us=100)
     with pytest.raises(RapportError, match="BUDGET_EXHAUSTED"):
         commit(tally, each, paid=11, at_us=99)
+
+
+@given(st.text(max_size=20), st.text(max_size=20), st.booleans())
+def test_the_bytes_of_a_quote_are_compact_ascii_json_whatever_its_texts_say(one, other, twice):
+    made = line(product_id=one, category=other, floor_rule=one)
+
+    def quoted() -> bytes:
+        basket = price_basket([made], PromotionBook([]), market="DE", at_us=5, tax=AMERICA)
+        return canonical(Quote(one, other, "DE", "EUR", one, other, basket, (one, other), (other,), one, 1, 2))
+
+    document = quoted()
+    assert not twice or quoted() == document, "what was made of a line before is used again"
+    read = json.loads(document)
+    assert document == json.dumps(read, separators=(",", ":")).encode("ascii")
+    assert read[1:8] == [one, other, "DE", "EUR", one, other, read[7]]
+    assert (read[7][0][0], read[7][0][9], read[9:]) == (one, one, [[], 0, [one, other], [other], one, 1, 2])

@@ -14,7 +14,7 @@ from rapport_chassis.telemetry.metrics import Meter
 from rapport_privacy.participant import living
 
 from rapport_pricing.adapters import experiments
-from rapport_pricing.app.decisions import Kept
+from rapport_pricing.app.decisions import Kept, Unkept
 from rapport_pricing.telemetry import JOURNAL
 
 _SWEEP_ROWS: Final = 1000
@@ -39,7 +39,7 @@ DELETE FROM decisions WHERE decision_id IN (
 """
 
 
-class Journal(journal.Journal[Kept]):
+class Journal(journal.Journal[Unkept]):
     """Keeps what was answered.
 
     Args:
@@ -51,9 +51,9 @@ class Journal(journal.Journal[Kept]):
     def __init__(self, database: Database, meter: Meter, clock: Clock) -> None:
         super().__init__(database, meter.gauge(JOURNAL).of(), clock)
 
-    async def write(self, connection: Connection, kept: Sequence[Kept]) -> None:
+    async def write(self, connection: Connection, kept: Sequence[Unkept]) -> None:
         """Keep decisions; one that is kept stays as it is."""
-        await write(connection, kept)
+        await write(connection, [each.make() for each in kept])
 
     async def find(self, decision_id: str) -> Kept | None:
         """Return a decision; None if there is none. One about an erased person has neither profile nor body.
@@ -63,7 +63,7 @@ class Journal(journal.Journal[Kept]):
         """
         known = self.waiting(decision_id)
         if known is not None:
-            return known
+            return known.make()
         async with self._database.transaction() as connection:
             row = await (await connection.execute(_FIND, [decision_id])).fetchone()
         return None if row is None else Kept._make((*row[:6], bytes(row[6] or b""), row[7] or "", (), ""))

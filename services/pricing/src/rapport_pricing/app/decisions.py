@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -34,6 +35,20 @@ class Kept(NamedTuple):
     inputs: str
     assigned: tuple[Assigned, ...] = ()
     currency: str = ""
+
+
+class Unkept(NamedTuple):
+    """A decision that was answered and is still to be made into what is kept: nobody waits for that.
+
+    Attributes:
+        decision_id: Explains it.
+        profile_id: Whose it is; empty for nobody in particular.
+        make: Makes it.
+    """
+
+    decision_id: str
+    profile_id: str
+    make: Callable[[], Kept]
 
 
 class Redemption(NamedTuple):

@@ -10,7 +10,7 @@ from rapport_pricing.app.offer_terms import OpenOffers, StoredOffer
 from rapport_pricing.app.rules import Decided, Market, Policy, Rulebook, Rules
 from rapport_pricing.app.stored import Key, Listing, Product, ProductState, Stock
 from rapport_pricing.app.trials import Allocation
-from rapport_pricing.domain.baskets import Line
+from rapport_pricing.domain.baskets import Line, PricedLine
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import Law
 from rapport_pricing.domain.ledger import PriceHistory, PriceVersion
@@ -39,9 +39,10 @@ class Lot:
         listing: Its cost and tax.
         history: What was published for it.
         stock: How much is left; None if nobody said.
+        drawn: A line of it that was priced with nothing taken off, and the message it was answered as.
     """
 
-    __slots__ = ("_floor", "_line", "history", "key", "listing", "product", "stock")
+    __slots__ = ("_floor", "_line", "drawn", "history", "key", "listing", "product", "stock")
 
     def __init__(self, key: Key, product: Product, listing: Listing) -> None:
         self.key: Final = key
@@ -49,6 +50,7 @@ class Lot:
         self.listing: Final = listing
         self.history = _NO_HISTORY
         self.stock: Stock | None = None
+        self.drawn: tuple[PricedLine, object] | None = None
         self._floor: tuple[Rulebook, int, int, str] | None = None
         self._line: tuple[Rulebook, PriceVersion, int, Line] | None = None
 

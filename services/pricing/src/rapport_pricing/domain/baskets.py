@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from rapport_pricing.domain.promotions import (
     stack,
     usable,
 )
-from rapport_pricing.domain.tax import Taxed, TaxPolicy, Totals, tax_lines, totals
+from rapport_pricing.domain.tax import Taxed, TaxPoint, TaxPolicy, Totals, tax_lines, taxed, totals
 
 
 class Part(Enum):
@@ -77,6 +77,8 @@ class Line:
     tax_ppm: int
     floor: int = 0
     floor_rule: str = ""
+    plain: Plain | None = field(init=False, default=None, compare=False, repr=False)
+    """The same line priced before with nothing taken off: what follows from a line alone need not be made again."""
 
     def __post_init__(self) -> None:
         if self.quantity <= 0 or not 0 <= self.published * self.quantity <= MAX_AMOUNT:
@@ -96,6 +98,21 @@ class Use(NamedTuple):
 
     promotion: Promotion
     amount: int
+
+
+@dataclass(slots=True)
+class Plain:
+    """A line with nothing taken off, priced before.
+
+    Attributes:
+        tax: How the market taxed.
+        priced: The line.
+        text: The line in canonical bytes of a quote; empty until they were made.
+    """
+
+    tax: TaxPolicy
+    priced: PricedLine
+    text: str = ""
 
 
 class PricedBasket(NamedTuple):
@@ -159,15 +176,17 @@ def _price(
     brought: Entitlements,
     charges: Sequence[Taxed],
 ) -> PricedBasket:
+    if not (book.promotions or brought.offers) and (tax.point is TaxPoint.LINE or len(lines) == 1):
+        plain = tuple([_plain(line, tax) for line in lines])
+        return PricedBasket(plain, totals([each.amount for each in plain], charges), (), personalised=False)
     parts: list[list[Component]] = []
     amounts: list[int] = []
     uses: dict[str, Use] = {}
     alone: list[bool] = []
-    anything = bool(book.promotions or brought.offers)
     for line in lines:
         amount = line.published * line.quantity
         components = [Component(Part.PUBLISHED, line.product_id, line.price_version, amount)]
-        steps = _steps(line, lines, book, market, at_us, brought) if anything else ()
+        steps = _steps(line, lines, book, market, at_us, brought)
         for promotion, off, held in steps:
             taken = off * line.quantity
             components.append(_taken(promotion, taken, line.floor_rule if held else ""))
@@ -195,6 +214,17 @@ def _price(
         uses=used,
         personalised=any(use.promotion.personal for use in used),
     )
+
+
+def _plain(line: Line, tax: TaxPolicy) -> PricedLine:
+    known = line.plain
+    if known is not None and known.tax == tax:
+        return known.priced
+    amount = line.published * line.quantity
+    components = [Component(Part.PUBLISHED, line.product_id, line.price_version, amount)]
+    priced = _finished(line, taxed(amount, line.tax_ppm, tax), components, tax)
+    object.__setattr__(line, "plain", Plain(tax, priced))
+    return priced
 
 
 def _steps(

@@ -6,17 +6,16 @@ quote has the same bytes in every language. Times are microseconds UTC.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from json.encoder import encode_basestring_ascii as _text
 from typing import Final
 
-from rapport_pricing.domain.baskets import PricedBasket
+from rapport_pricing.domain.baskets import PricedBasket, PricedLine
 from rapport_pricing.domain.errors import ERRORS
 
 FORMAT: Final = "rapport.quote.1"
-_ENCODE: Final = json.JSONEncoder(ensure_ascii=True, check_circular=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +55,33 @@ def canonical(quote: Quote) -> bytes:
     """Return the bytes of a quote to sign, to store and to compare."""
     basket = quote.basket
     totals = basket.totals
-    lines = [
-        [
-            line.product_id,
-            line.variant_id,
-            line.category,
-            line.brand_id,
-            line.quantity,
-            line.published,
-            line.price_version,
-            line.tax_ppm,
-            line.floor,
-            line.floor_rule,
-            [amount.net, amount.tax, amount.gross],
-            [[part.value, ref, version, taken, rule] for part, ref, version, taken, rule in components],
-        ]
-        for line, amount, components in basket.lines
-    ]
-    return _ENCODE(
-        [
-            FORMAT,
-            quote.quote_id,
-            quote.decision_id,
-            quote.market,
-            quote.currency,
-            quote.channel,
-            quote.customer_id,
-            lines,
-            [totals.net, totals.tax, totals.gross, totals.all_in],
-            [[use.promotion.promotion_id, use.promotion.version, use.amount] for use in basket.uses],
-            int(basket.personalised),
-            quote.law_rules,
-            quote.disclosures,
-            quote.permit,
-            quote.issued_us,
-            quote.expires_us,
-        ]
+    uses = [f"[{_text(use.promotion.promotion_id)},{use.promotion.version},{use.amount}]" for use in basket.uses]
+    return (
+        f'["{FORMAT}",{_text(quote.quote_id)},{_text(quote.decision_id)},{_text(quote.market)},{_text(quote.currency)},'
+        f"{_text(quote.channel)},{_text(quote.customer_id)},[{','.join([_line(each) for each in basket.lines])}],"
+        f"[{totals.net},{totals.tax},{totals.gross},{totals.all_in}],[{','.join(uses)}],{int(basket.personalised)},"
+        f"[{','.join(map(_text, quote.law_rules))}],[{','.join(map(_text, quote.disclosures))}],{_text(quote.permit)},"
+        f"{quote.issued_us},{quote.expires_us}]"
     ).encode("ascii")
+
+
+def _line(priced: PricedLine) -> str:
+    line, amount, components = priced
+    plain = line.plain
+    if plain is not None and plain.priced is priced and plain.text:
+        return plain.text
+    parts = [
+        f"[{_text(part.value)},{_text(ref)},{version},{taken},{_text(rule)}]"
+        for part, ref, version, taken, rule in components
+    ]
+    text = (
+        f"[{_text(line.product_id)},{_text(line.variant_id)},{_text(line.category)},{_text(line.brand_id)},"
+        f"{line.quantity},{line.published},{line.price_version},{line.tax_ppm},{line.floor},{_text(line.floor_rule)},"
+        f"[{amount.net},{amount.tax},{amount.gross}],[{','.join(parts)}]]"
+    )
+    if plain is not None and plain.priced is priced:
+        plain.text = text
+    return text
 
 
 def check_redeemable(quote: Quote, *, customer_id: str, channel: str, at_us: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import grpc
@@ -12,7 +13,7 @@ from rapport.pricing.v1 import pricing_pb2, quote_pb2
 from rapport_chassis.errors import RapportError
 from rapport_chassis.rpc.status import encode
 
-from rapport_pricing.app.decisions import Kept
+from rapport_pricing.app.decisions import Kept, Unkept
 from rapport_pricing.app.documents import Document, read_document
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.offer_terms import promotion_of
@@ -89,7 +90,8 @@ class Quotes:
         made = await self.make(asked_of(request))
         message = quote_message(made)
         if not holding(made):
-            self.journal.add(kept_of(made, message))
+            quote = made.priced.quote
+            self.journal.add(Unkept(quote.decision_id, quote.customer_id, partial(kept_of, made, message)))
         return message
 
     async def _replayed(self, unit: Unit, kept: Kept, document: Document, stored: bytes) -> bool:

@@ -12,7 +12,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Event
 
 from rapport_pricing.app.catalogue import Catalogue
-from rapport_pricing.app.decisions import Kept, Redeemed, Redemption
+from rapport_pricing.app.decisions import Kept, Redeemed, Redemption, Unkept
 from rapport_pricing.app.learned import Learner, Ledger
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.offer_terms import StoredOffer
@@ -181,7 +181,7 @@ class Unit(Protocol):
 class Journal(Protocol):
     """Keeps decisions."""
 
-    def add(self, kept: Kept) -> None:
+    def add(self, kept: Unkept) -> None:
         """Keep a decision. It can be found at once."""
         ...
 

@@ -64,7 +64,7 @@ def quote_message(made: Made) -> quote_pb2.Quote:
     )
     used = promotions_of(basket)
     for line, lot, law in zip(basket.lines, priced.lots, priced.laws, strict=True):
-        put_line(message.lines.add(), line, currency)
+        _draw(message.lines.add(), lot, line, currency)
         found = claim(lot, law, line, used, quote.issued_us)
         if found is not None:
             set_money(message.lines[-1].prior, found.prior, currency)
@@ -80,6 +80,19 @@ def quote_message(made: Made) -> quote_pb2.Quote:
     signed = message.signed
     signed.document, signed.kid, signed.signature = made.document, made.kid, made.signature
     return message
+
+
+def _draw(message: quote_pb2.QuotedLine, lot: Lot, line: PricedLine, currency: str) -> None:
+    """Say what a line costs; one with nothing taken off says the same until its price changes."""
+    drawn = lot.drawn
+    if drawn is not None and drawn[0] is line:
+        message.MergeFrom(drawn[1])  # type: ignore[arg-type] # what was kept below
+        return
+    put_line(message, line, currency)
+    if line.line.plain is not None and line.line.plain.priced is line:
+        kept = quote_pb2.QuotedLine()
+        kept.CopyFrom(message)
+        lot.drawn = line, kept
 
 
 def put_line(message: quote_pb2.QuotedLine, line: PricedLine, currency: str) -> None:
