@@ -215,6 +215,7 @@ def test_a_receipt_is_verified_offline(running: Desk) -> None:
     genuine = running.run("verify", str(receipt), "--keys", str(keys))
     assert genuine.exit_code == 0, genuine.stderr
     assert purpose in genuine.stdout
+    assert "transparency log" in genuine.stdout
     document = json.loads(receipt.read_text())
     document["signature"] = document["signature"][::-1].lstrip("=") + "=="
     receipt.write_text(json.dumps(document))

@@ -27,7 +27,8 @@ _COMMANDS: Final = {
     "report": ("report", "Show how what the services have learned does."),
     "audit": ("audit", "Show who did what, and verify that nothing was changed."),
     "dlq": ("dlq", "Look after events that could not be handled."),
-    "verify": ("verify", "Verify a consent receipt, offline."),
+    "verify": ("verify", "Verify a receipt, package or certificate, offline."),
+    "witness": ("witness", "Watch the transparency log and cosign it."),
     "demo": ("demo", "Show the main job on real servers."),
 }
 """Name -> module of `rapport_local.commands`, and what it does; the order is that of the help."""
