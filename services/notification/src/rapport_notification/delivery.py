@@ -163,7 +163,8 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
         advertises=parts.links is not None,
         clock=clock,
     )
-    recorder = Recorder(store, clock)
+    counted = parts.telemetry.meter.counter(telemetry.OUTCOMES)
+    recorder = Recorder(store, counted, clock)
     dispatching = Dispatching(
         store=store,
         judge=judge,
@@ -172,6 +173,7 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
         request_contacts=request_contacts(parts),
         writes=writes,
         recorder=recorder,
+        counted=counted,
         people=parts.people,
         values_in=values_in,
         permission_of=lambda decision: decision_message(decision).SerializeToString(),
@@ -185,7 +187,8 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
     )
     queued = parts.telemetry.meter.gauge(telemetry.QUEUED).of()
     worker = Worker(store, dispatching, queue, parts.wake, queued, limits, clock)
-    reconciling = Reconciling(store, parts.carriers, limits, clock)
+    in_doubt = parts.telemetry.meter.gauge(telemetry.IN_DOUBT).of()
+    reconciling = Reconciling(store, parts.carriers, limits, in_doubt, clock)
     doubts = Stepping("doubts", reconciling.step, clock, share=0.5, idle_s=1.0, role="events")
     parts.components += [recorder, worker, doubts]
 

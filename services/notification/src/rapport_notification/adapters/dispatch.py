@@ -56,6 +56,7 @@ _DOUBTS: Final = f"""
 SELECT {COLUMNS} FROM notifications WHERE state IN (3, 5) AND look_us <= %(now)s
     AND (state = 5 OR leased_until_us <= %(now)s) ORDER BY look_us LIMIT %(limit)s
 """  # noqa: S608 - made of constants
+_COUNT_DOUBTS: Final = "SELECT count(*) FROM notifications WHERE state IN (3, 5) AND state = 5"
 _SUPPRESSED: Final = """
 SELECT address_hash, channel, reason, since_us, until_us FROM suppressions WHERE address_hash = ANY (%s)
 """
@@ -177,11 +178,12 @@ class SendingStore:
             pasts = await self._pasts(connection, people) if self._pasts is not None else {}
         return Known(rules, persons, prepared, pasts)
 
-    async def doubts(self, now_us: int, limit: int) -> list[Stored]:
-        """Return messages in doubt that it is time to look at."""
+    async def doubts(self, now_us: int, limit: int) -> tuple[list[Stored], int]:
+        """Return messages in doubt that it is time to look at, and how many are in doubt at all."""
         async with self._database.transaction() as connection:
             rows = await (await connection.execute(_DOUBTS, {"now": now_us, "limit": limit})).fetchall()
-        return [stored_in(row) for row in rows]
+            counted = await (await connection.execute(_COUNT_DOUBTS)).fetchone()
+        return [stored_in(row) for row in rows], counted[0] if counted is not None else 0
 
     @asynccontextmanager
     async def book(self) -> AsyncIterator[SendingBook]:

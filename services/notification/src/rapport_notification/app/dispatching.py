@@ -16,6 +16,7 @@ from typing import Final
 from rapport_chassis.clock import Clock
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.logs import get_logger
+from rapport_chassis.telemetry.metrics import Counter
 from rapport_privacy.decision import Decision
 
 from rapport_notification.app.carriers import Carrier, Contact, Contacts, ContactsAwayError, Parcel, Texts
@@ -54,6 +55,7 @@ class Dispatching:
         request_contacts: Who knows those of privacy requests.
         writes: Writes messages.
         recorder: Keeps what came of attempts.
+        counted: Counts what is not sent now, by channel and outcome.
         people: Who is whose.
         values_in: Returns the values in a content.
         permission_of: Returns the gate's answer as a message.
@@ -70,6 +72,7 @@ class Dispatching:
     request_contacts: Contacts
     writes: Writes
     recorder: Recorder
+    counted: Counter
     people: LedgerPeople
     values_in: Callable[[bytes], dict[str, object]]
     permission_of: Callable[[Decision], bytes]
@@ -186,6 +189,9 @@ class Dispatching:
         for case in cases:
             if id(case) not in going:
                 self._release(case)
+            if case.ending is not None:
+                outcome = "held" if case.ending.hold is not None else "dropped"
+                self.counted.of(case.channel.name if case.channel is not None else "NONE", outcome).add()
         return begun
 
     async def _look_again(self, book: SendBook, cases: Sequence[Case]) -> None:

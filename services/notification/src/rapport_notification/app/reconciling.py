@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from rapport_chassis.clock import Clock
+from rapport_chassis.telemetry.metrics import GaugeSeries
 
 from rapport_notification.app.carriers import Carrier, key_of
 from rapport_notification.app.ledger import Step
@@ -31,12 +32,14 @@ class Reconciling:
         store: Where they are.
         carriers: By channel.
         limits: Times of claims and sends.
+        in_doubt: Is told how many there are.
         clock: The time.
     """
 
     store: SendStore
     carriers: Mapping[Channel, Carrier]
     limits: Limits
+    in_doubt: GaugeSeries
     clock: Clock
 
     async def step(self) -> bool:
@@ -46,7 +49,8 @@ class Reconciling:
             RapportError: NOT_READY.
         """
         now_us = micros_of(self.clock.now())
-        found = await self.store.doubts(now_us, _AT_ONCE)
+        found, doubts = await self.store.doubts(now_us, _AT_ONCE)
+        self.in_doubt.set(doubts)
         if not found:
             return False
         steps = [await self._step(each, now_us) for each in found]

@@ -12,6 +12,7 @@ from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.logs import get_logger
+from rapport_chassis.telemetry.metrics import Counter
 
 from rapport_notification.app.ledger import Step
 from rapport_notification.app.messages import COMMITTED, REFUNDED, AttemptRow, Stored
@@ -41,14 +42,16 @@ class Recorder(Background):
 
     Args:
         store: Where messages are.
+        counted: Counts what came of attempts, by channel and outcome.
         clock: Paces.
     """
 
     name = "outcomes"
     role: Literal["events"] = "events"
 
-    def __init__(self, store: SendStore, clock: Clock) -> None:
+    def __init__(self, store: SendStore, counted: Counter, clock: Clock) -> None:
         self._store = store
+        self._counted = counted
         self._clock = clock
         self._waiting: list[tuple[Result, asyncio.Future[None]]] = []
         self._added = asyncio.Event()
@@ -88,7 +91,8 @@ class Recorder(Background):
                 await self._clock.sleep(_AGAIN_S)
                 continue
             del self._waiting[: len(group)]
-            for _, kept in group:
+            for result, kept in group:
+                self._counted.of(Channel(result.attempt.channel).name, result.outcome.handed.value).add()
                 if not kept.done():
                     kept.set_result(None)
 

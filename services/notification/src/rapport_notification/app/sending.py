@@ -204,8 +204,8 @@ class SendStore(Protocol):
         """Return what is known of messages; `closures` are the ids of each recipient."""
         ...
 
-    async def doubts(self, now_us: int, limit: int) -> list[Stored]:
-        """Return messages in doubt that it is time to look at."""
+    async def doubts(self, now_us: int, limit: int) -> tuple[list[Stored], int]:
+        """Return messages in doubt that it is time to look at, and how many are in doubt at all."""
         ...
 
     def book(self) -> AbstractAsyncContextManager[SendBook]:

@@ -1,0 +1,310 @@
+"""The way of a message by the test's clock: quiet hours, the last instant, doubts and failover, on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rapport_notification
+from rapport.consent.v1 import ledger_pb2, purpose_pb2
+from rapport.notification.v1 import content_pb2, events_pb2, template_pb2
+from rapport_chassis.authored import AuthoredStore
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.migrate import upgrade
+from rapport_chassis.database.roles import RolePasswords, create_service_database
+from rapport_chassis.ids import new_id
+from rapport_chassis.settings import DatabaseSettings
+from rapport_chassis.telemetry.metrics import Meter
+from rapport_notification import telemetry
+from rapport_notification.adapters.dispatch import SendingStore
+from rapport_notification.adapters.email import EmailCarrier, Letterhead
+from rapport_notification.adapters.messages import MessageBook
+from rapport_notification.adapters.rules import Rules
+from rapport_notification.adapters.templates import TemplateShelf
+from rapport_notification.adapters.writing import Writing
+from rapport_notification.app.accepting import Accepting
+from rapport_notification.app.carriers import Contact
+from rapport_notification.app.dispatching import Dispatching
+from rapport_notification.app.judging import Judge
+from rapport_notification.app.messages import Ask, Stored
+from rapport_notification.app.people import LedgerPeople
+from rapport_notification.app.reconciling import Reconciling
+from rapport_notification.app.recording import Recorder
+from rapport_notification.app.times import micros_of, moment_of
+from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
+from rapport_notification.domain.ledger import FINAL, Limits, State, Verdict
+from rapport_notification.domain.resolution import BLIND
+from rapport_notification.domain.scheduling import Priority
+from rapport_notification.domain.vocabulary import Channel, DropReason, HoldReason, MessageClass
+from rapport_notification.numbers import evidence_of
+from rapport_notification.reference import load_quiet_hours
+from rapport_notification.sending.fields import Address, Text
+from rapport_notification.sending.providers import Provider, ProviderPool
+from rapport_notification.sending.return_path import ReturnPaths
+from rapport_notification.sending.smtp import SmtpPool, SmtpSettings
+from rapport_notification.templates.worker import RenderWorker
+from rapport_notification.translate.contents import content_of, values_in
+from rapport_privacy.freshness import Freshness
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
+from rapport_privacy.snapshot import SnapshotLoad
+from rapport_testing.clock import TestClock
+from rapport_testing.databases import Database as MadeDatabase
+from rapport_testing.free_ports import free_port
+from rapport_testing.ledger_model import LedgerModel
+from rapport_testing.plugin import MakeDatabase
+
+PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
+MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
+MONDAY_NIGHT = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
+OFFERS = "direct_marketing.email"
+LIMITS = Limits()
+
+
+class Addresses:
+    """Gives everybody an address."""
+
+    async def find(self, message: Stored, channel: Channel, purpose_id: str) -> Contact:
+        """Return it."""
+        return Contact(f"{message.ask.recipient_id[4:].lower()}@customers.example", given_name="Zoë")
+
+
+class Stage:
+    """A worker of the service, taken step by step."""
+
+    def __init__(self, database: Database, pools: dict[str, SmtpPool], worker: RenderWorker) -> None:
+        self.clock, self.ledger = TestClock(MONDAY_NIGHT), LedgerModel()
+        self.ledger.define(OFFERS, purpose_pb2.LEGAL_BASIS_CONSENT, active_from=datetime(2020, 1, 1, tzinfo=UTC))
+        self._replica, self._freshness = Replica(), Freshness(bound_s=1e6, continuation_s=1e6)
+        load = SnapshotLoad()
+        for each in self.ledger.snapshot():
+            load.take(each)
+        self._replica.load(load)
+        self.follow()
+        gate, people = Gate(self._replica, self._freshness, self.clock), LedgerPeople(self._replica)
+        head = Letterhead(
+            Address("shop@mail.brand.example"), Text(""), None, ReturnPaths([b"k" * 32], "b.example"), None, None
+        )
+        pool = ProviderPool([Provider(name, BLIND) for name in pools], self.clock.boottime())
+        carriers = {Channel.EMAIL: EmailCarrier(head, pools, {}, pool, self.clock)}
+        hours, meter = load_quiet_hours(), Meter()
+        self.pool, self._database, self._shelf = pool, database, TemplateShelf(worker, self.clock)
+        self._accepting = Accepting(gate, people, lambda: self._replica.contents.purposes, values_in, self.clock)
+        self.store = SendingStore(database, self._shelf, Rules(self.clock))
+        judge = Judge(
+            permits=gate,
+            carriers=carriers,
+            hours=hours,
+            numbers=lambda number: evidence_of(number, hours.zones),
+            home="Etc/UTC",
+            spread_us=900_000_000,
+            limits=LIMITS,
+            advertises=True,
+            clock=self.clock,
+        )
+        counted = meter.counter(telemetry.OUTCOMES)
+        self.recorder = Recorder(self.store, counted, self.clock)
+        self._dispatching = Dispatching(
+            store=self.store,
+            judge=judge,
+            carriers=carriers,
+            contacts={Channel.EMAIL: Addresses()},
+            request_contacts=Addresses(),
+            writes=Writing(worker),
+            recorder=self.recorder,
+            counted=counted,
+            people=people,
+            values_in=values_in,
+            permission_of=lambda _: b"",
+            unsubscribe_url=lambda _: "",
+            address_key=b"a" * 32,
+            limits=LIMITS,
+            clock=self.clock,
+        )
+        in_doubt = meter.gauge(telemetry.IN_DOUBT).of()
+        self._reconciling = Reconciling(self.store, carriers, LIMITS, in_doubt, self.clock)
+
+    def follow(self) -> None:
+        """Have the gate know the ledger."""
+        for change in self.ledger.changes[self._replica.position :]:
+            self._replica.apply(change)
+        now = self.clock.boottime()
+        self._freshness.head_read(now, self.ledger.position, self._replica.position, now)
+
+    def person(self) -> str:
+        """Somebody who wants offers."""
+        person = new_id("profile")
+        self.ledger.grant(person, OFFERS)
+        self.follow()
+        return person
+
+    def withdraw(self, person: str) -> None:
+        """Have somebody take it back."""
+        self.ledger.deny(person, OFFERS, ledger_pb2.CONSENT_STATUS_WITHDRAWN)
+        self.follow()
+
+    async def template(self) -> None:
+        """Put a template in force."""
+        terms = template_pb2.TemplateTerms(locale="en", channels=[events_pb2.CHANNEL_EMAIL])
+        terms.variables["title"].kind = template_pb2.VARIABLE_KIND_TEXT
+        terms.texts["en"].subject, terms.texts["en"].text = "{{ title }}", "Hello {{ recipient_given_name }}"
+        store, now = AuthoredStore("template"), self.clock.now()
+        async with self._database.transaction() as connection:
+            drafted = await store.draft(connection, "news/", terms.SerializeToString(), actor="me", now=now)
+            await store.activate(connection, "news/", drafted.version, actor="me", reason="opened", now=now)
+
+    async def accept(self, recipient: str, **fields: Any) -> str:
+        """Take a message on: an offer unless more is said."""
+        ask = Ask(
+            recipient,
+            "news",
+            MessageClass.MARKETING,
+            "offers",
+            OFFERS,
+            content_of({"title": content_pb2.ContentValue(text="Lamp")}),
+        )
+        async with self._database.transaction() as connection:
+            book = MessageBook(connection, self._shelf)
+            return (await self._accepting.accept(book, replace(ask, **fields))).notification_id
+
+    async def work(self) -> int:
+        """Claim and send what is due, and settle what can be; return how many were claimed."""
+        claimed = [
+            each
+            for priority in Priority
+            for each in await self.store.claim(priority, 100, micros_of(self.clock.now()), LIMITS)
+        ]
+        if claimed:
+            await self._dispatching.send(claimed)
+        await self._reconciling.step()
+        return len(claimed)
+
+    async def work_until(self, notification_id: str, *states: State, step_s: float = 30.0) -> Stored:
+        """Work and let time pass until a message is in a state, or at an end."""
+        for _ in range(200):
+            await self.work()
+            found = await self.get(notification_id)
+            if found.entry.state in states or (not states and found.entry.state in FINAL):
+                return found
+            self.clock.advance(step_s)
+            self.follow()
+        raise AssertionError(found)
+
+    async def get(self, notification_id: str) -> Stored:
+        """Return a message."""
+        async with self._database.transaction() as connection:
+            found = await MessageBook(connection, self._shelf).find(notification_id)
+        assert found is not None
+        return found
+
+
+def settings_of(made: MadeDatabase) -> DatabaseSettings:
+    return DatabaseSettings.model_validate(
+        {
+            "dsn": made.dsn("rapport_notification", PASSWORDS.runtime),
+            "owner_dsn": made.dsn("rapport_notification_owner", PASSWORDS.owner),
+        }
+    )
+
+
+def build(made: MadeDatabase) -> None:
+    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)
+    upgrade(settings_of(made), MIGRATIONS)
+
+
+@pytest.fixture
+async def opened(database: MakeDatabase) -> AsyncIterator[Database]:
+    made = database(build)
+    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)  # a copy is its maker's
+    opened = Database(settings_of(made), service="notification")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@asynccontextmanager
+async def staged(opened: Database, **servers: tuple[str, int]) -> AsyncIterator[Stage]:
+    """A worker that hands mails to these servers."""
+    worker = RenderWorker()
+    pools = {name: SmtpPool(SmtpSettings(*each, tls="never", timeout_s=1.0)) for name, each in servers.items()}
+    stage = Stage(opened, pools, worker)
+    await stage.recorder.start()
+    try:
+        await stage.template()
+        yield stage
+    finally:
+        await stage.recorder.stop()
+        await worker.close()
+        for pool in pools.values():
+            await pool.close()
+
+
+async def test_an_offer_at_night_waits_for_the_morning_and_is_asked_about_again(opened: Database) -> None:
+    async with SmtpSink() as sink, staged(opened, sink=sink.address) as stage:
+        kept, withdrawn = stage.person(), stage.person()
+        goes, stays = await stage.accept(kept), await stage.accept(withdrawn)
+        assert await stage.work() == 2
+        held = (await stage.get(goes)).entry
+        assert (held.state, held.hold) == (State.HELD, HoldReason.QUIET_HOURS)
+        opening = datetime(2026, 11, 24, 8, tzinfo=UTC)
+        assert 0 <= (moment_of(held.due_us) - opening).total_seconds() < 900
+        stage.clock.advance((opening - stage.clock.now()).total_seconds() - 60)
+        assert await stage.work() == 0
+        stage.withdraw(withdrawn)
+        await stage.work_until(goes, State.SENT, step_s=60)
+        dropped = (await stage.work_until(stays, State.DROPPED, step_s=60)).entry
+        assert dropped.drop is DropReason.NOT_PERMITTED
+        assert list(sink.taken.ids.values()) == [1]
+
+
+async def test_what_is_withdrawn_after_the_intent_is_stopped_right_before_the_body(opened: Database) -> None:
+    stages: list[tuple[Stage, str]] = []
+
+    def withdraws(_: int) -> Fault:
+        stage, person = stages[0]
+        stage.withdraw(person)
+        return Fault.NONE
+
+    async with SmtpSink(withdraws) as sink, staged(opened, sink=sink.address) as stage:
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        stages.append((stage, stage.person()))
+        notification_id = await stage.accept(stages[0][1])
+        found = await stage.work_until(notification_id, State.DROPPED)
+        assert found.entry.attempt == 1
+        assert (found.entry.drop, sink.taken.tried, sink.taken.ids) == (DropReason.NOT_PERMITTED, 1, {})
+
+
+async def test_a_doubt_ends_by_name_and_only_a_duty_by_law_is_sent_twice(opened: Database) -> None:
+    faults = {0: Fault.DROP_AFTER_BODY, 1: Fault.DROP_AFTER_BODY}
+    async with SmtpSink(lambda number: faults.get(number, Fault.NONE)) as sink:
+        async with staged(opened, sink=sink.address, other=sink.address) as stage:
+            stage.clock.advance(12 * 3600)
+            stage.follow()
+            offer = await stage.accept(stage.person())
+            ended = await stage.work_until(offer)
+            assert (ended.entry.state, ended.entry.verdict) == (State.SETTLED, Verdict.AMBIGUOUS)
+            duty = await stage.accept(new_id("privacy_request"), message_class=MessageClass.LEGAL, purpose_id="")
+            assert (await stage.work_until(duty)).entry.state is State.SENT
+    counts = {name.partition(".")[0]: 0 for name in sink.taken.ids}
+    for name, number in sink.taken.ids.items():
+        counts[name.partition(".")[0]] += number
+    assert counts == {offer: 1, duty: 2}
+
+
+async def test_a_dead_server_is_left_alone_and_its_messages_go_by_another(opened: Database) -> None:
+    async with SmtpSink() as sink, staged(opened, dead=("127.0.0.1", free_port()), sink=sink.address) as stage:
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        ids = [await stage.accept(stage.person()) for _ in range(30)]
+        found = [await stage.work_until(each, step_s=1.0) for each in ids]
+        assert {each.entry.state for each in found} == {State.SENT}
+        assert sorted(sink.taken.ids.values()) == [1] * 30
+        tried = sum(each.entry.attempt for each in found) - len(found)
+        assert 0 < tried <= 50
+        assert stage.pool.health(stage.clock.boottime())["dead"] == "left alone"
