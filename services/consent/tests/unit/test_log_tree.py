@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from rapport_consent.adapters.transparency import row_record
 from rapport_consent.domain import log_tree
+from rapport_consent.domain.log_records import ledger_record
 from rapport_privacy.merkle import consistency_proof, inclusion_proof, leaf_hash, root_of
 
 LEAVES = [leaf_hash(bytes([number])) for number in range(70)]
@@ -64,3 +69,16 @@ def test_tree_is_the_same_in_whichever_steps_it_grew(sizes: list[int]) -> None:
     nodes = stored(*([next(source) for _ in range(size)] for size in sizes))
     assert nodes == stored(leaves)
     assert log_tree.folded([nodes[node] for node in log_tree.part(0, len(leaves))]) == root_of(leaves)
+
+
+@given(
+    st.fixed_dictionaries({"kind": st.text(st.characters(exclude_categories=["Cs"])), "change": st.binary()}),
+    st.recursive(
+        st.text(st.characters(exclude_categories=["Cs"])) | st.integers(-(2**53) + 1, 2**53 - 1) | st.none(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abzA_0"), inner, max_size=3),
+    ),
+    st.datetimes(),
+)
+def test_record_of_a_row_is_canonical(row: dict[str, Any], details: Any, recorded_at: datetime) -> None:
+    columns = {"position": 7, "recorded_at": recorded_at, "details": details, "expires_at": None, **row}
+    assert row_record(columns) == rfc8785.dumps(ledger_record(columns))
