@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from rapport_privacy.participant.holding import (
 )
 from rapport_privacy.participant.ledger import Known
 from rapport_privacy.participant.participant import Participant
+from rapport_privacy.participant.retention import Retention
 from rapport_testing.clock import TestClock
 from rapport_testing.events import Broker, append, count, granted, rows
 from rapport_testing.nats import NatsServer
@@ -60,7 +61,7 @@ UNTIL = datetime(2031, 1, 1, tzinfo=UTC)
 class Notes(Holding):
     """What the sample service holds; notes that are needed until a time are kept."""
 
-    stores = (Store("notes", "user.content", Origin.PROVIDED),)
+    stores = (Store("notes", "user.content", Origin.PROVIDED, kept_for=timedelta(days=30)),)
 
     async def export(self, connection: Connection, subject: Subject) -> AsyncIterator[Exported]:
         """Yield the notes."""
@@ -98,6 +99,13 @@ class Notes(Holding):
     async def release(self, connection: Connection, subject: Subject) -> Answer:
         """Unmark the notes."""
         return await self._set(connection, subject, frozen=False)
+
+    async def expire(self, connection: Connection, store: Store, before: datetime, limit: int) -> int:
+        """Delete old notes, but for those of who is frozen."""
+        still = living.STILL.format(profile_id="notes.profile_id")
+        query = f"""DELETE FROM notes WHERE note_id IN (
+            SELECT note_id FROM notes WHERE written_at < %s AND NOT ({still}) LIMIT %s)"""
+        return (await connection.execute(query.encode(), (before, limit))).rowcount
 
     async def _set(self, connection: Connection, subject: Subject, *, frozen: bool) -> Answer:
         cursor = await connection.execute(
@@ -442,3 +450,21 @@ async def test_what_still_comes_about_an_erased_person_is_dropped(store: Databas
         async with store.transaction() as connection:
             await handler(received, connection)
     assert taken == [other]
+
+
+async def test_what_was_kept_long_enough_goes_and_is_logged_but_nothing_of_who_is_frozen(
+    store: Database, participant: Participant, test_clock: TestClock
+) -> None:
+    frozen, other, young = (new_id("profile") for _ in range(3))
+    await write(store, frozen, other, young)
+    old = [frozen, other]
+    await rows(
+        store, "UPDATE notes SET written_at = now() - interval '40 days' WHERE profile_id = ANY (%s) RETURNING 1", [old]
+    )
+    await take(participant, store, asked(TaskKind.FREEZE, frozen))
+    await work(participant)
+    retention = Retention(Notes(), store, test_clock)
+    assert await retention.sweep(datetime.now(UTC)) == {"notes": 1}
+    assert await retention.sweep(datetime.now(UTC)) == {}
+    assert {each for (each,) in await rows(store, "SELECT profile_id FROM notes")} == {frozen, young}
+    assert await rows(store, "SELECT store, deleted FROM privacy_sweeps") == [("notes", 1)]

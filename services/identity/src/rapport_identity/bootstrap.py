@@ -235,7 +235,8 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
     server.health.register("relay", relay.name, relay.check)
     if settings.privacy is not None:
         signing = SigningKeys.load(settings.privacy.signing_folder, clock)
-        holding = IdentityHolding(database, store, keys, suppressions, signing, clock)
+        kept_for = timedelta(days=settings.touchpoints_kept_days)
+        holding = IdentityHolding(database, store, keys, suppressions, signing, clock, kept_for)
         answering += participate(
             SERVICE,
             settings.privacy,

@@ -46,6 +46,8 @@ class IdentitySettings(ServiceSettings):
     """The consent gate. Without one, whatever needs a permission is answered as not ready: records too."""
     privacy: ParticipantSettings | None = None
     """Its part in privacy requests; absent: it takes part in none."""
+    touchpoints_kept_days: Annotated[float, Field(gt=0)] = 1095.0
+    """For how long touchpoints are kept, so that a split can tell of them again; no request or hold may be on them."""
     suppressed_days: Annotated[float, Field(gt=0)] = 1095.0
     """For how long what is of the time before an erasure is kept from coming back: longer than any source keeps it."""
     anniversaries: AnniversarySettings = AnniversarySettings()

@@ -196,6 +196,19 @@ class Holding(ABC):
     async def erase(self, connection: Connection, subject: Subject) -> Answer:
         """Delete all that no exception and no hold (`subject.held_in`) keeps, whatever is derived from it included."""
 
+    async def expire(self, connection: Connection, store: Store, before: datetime, limit: int) -> int:
+        """Delete some of what a store took down before a time, and return how much; for stores with `kept_for`.
+
+        Leave out who is frozen or held: `living.STILL` is the condition for that in a statement.
+
+        Args:
+            connection: In a transaction of its own.
+            store: The store.
+            before: What is older goes.
+            limit: Most records to delete at once.
+        """
+        return 0
+
     async def purge(self, subject: Subject) -> None:  # noqa: B027 - most keep nothing there
         """Destroy what lies outside of the database (keys, files): an erasure is committed, and answered after this.
 

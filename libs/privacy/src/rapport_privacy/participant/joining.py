@@ -21,6 +21,7 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.participant.holding import Holding
 from rapport_privacy.participant.ledger import Ledger
 from rapport_privacy.participant.participant import Participant
+from rapport_privacy.participant.retention import Retention
 from rapport_privacy.participant.servicer import SERVICE, ParticipantServicer
 from rapport_privacy.settings import ParticipantSettings
 
@@ -90,4 +91,4 @@ def participate(
     server.health.register("events", consumer.name, consumer.check)
     server.health.register("events", "privacy-tasks", participant.check)
     working = Stepping("privacy-tasks", participant.step, clock, share=0.9, idle_s=settings.look_every_s, role="events")
-    return [consumer, working]
+    return [consumer, working, Retention(holding, database, clock)]

@@ -15,6 +15,12 @@ from rapport_chassis.events.intake import Handler
 from rapport_privacy.participant.holding import Held, Subject
 from rapport_privacy.participant.journal import Hold
 
+STILL: Final = """
+EXISTS (SELECT FROM privacy_freezes WHERE privacy_freezes.profile_id = {profile_id})
+    OR EXISTS (SELECT FROM privacy_held WHERE privacy_held.profile_id = {profile_id})
+"""
+"""Condition of a statement: whether a request or a hold keeps the person of a row; `{profile_id}` is the column."""
+
 # Two statements, not one: what is read after the lock must be read as it is then.
 _SHARE: Final = """
 SELECT pg_advisory_xact_lock_shared(hashtextextended('privacy:' || id, 0))

@@ -194,7 +194,7 @@ class Participant:
         await outbox.append(connection, [event_of(message, source=self._name, occurred_at=now)])
         await journal.note(connection, task, answer, "answered", now)
         failpoint("privacy.answering")
-        get_logger().info("privacy_task_answered", task_id=task.task_id, kind=task.kind.name)
+        get_logger().info("privacy_task_answered", operation_id=task.task_id, type=task.kind.name)
 
     async def _erase_published(self, task: Task) -> bool:
         async with self._database.transaction() as connection:

@@ -58,12 +58,22 @@ _TABLES: Final = (
     )
     """,
     "CREATE INDEX ix_privacy_held_profile_id ON privacy_held (profile_id)",
+    """
+    CREATE TABLE privacy_sweeps (
+        store text NOT NULL,
+        swept_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+        before timestamptz NOT NULL,
+        deleted bigint NOT NULL,
+        CONSTRAINT pk_privacy_sweeps PRIMARY KEY (store, swept_at)
+    )
+    """,
 )
 
 _GRANTS: Final = (
     ("privacy_tasks", "SELECT, INSERT, UPDATE (state, answer, answered_at)"),
     ("privacy_tombstones", "SELECT, INSERT"),
     ("privacy_freezes, privacy_held", "SELECT, INSERT, DELETE"),
+    ("privacy_sweeps", "SELECT, INSERT"),
 )
 
 

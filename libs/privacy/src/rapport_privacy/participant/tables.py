@@ -40,6 +40,14 @@ def participant_tables(base: type[SQLModel]) -> None:
         _time("until", nullable=True),
         Index(None, "profile_id"),
     )
+    Table(
+        "privacy_sweeps",
+        metadata,
+        Column("store", Text, primary_key=True),
+        _time("swept_at", primary_key=True, server_default=text("clock_timestamp()")),
+        _time("before"),
+        Column("deleted", BigInteger, nullable=False),
+    )
 
 
 def _tasks(metadata: MetaData) -> None:
@@ -65,5 +73,6 @@ def _tasks(metadata: MetaData) -> None:
     )
 
 
-def _time(name: str, *, nullable: bool = False, server_default: Any = None) -> Column[Any]:
-    return Column(name, TIMESTAMP(timezone=True), nullable=nullable, server_default=server_default)
+def _time(name: str, *, nullable: bool = False, server_default: Any = None, primary_key: bool = False) -> Column[Any]:
+    kind = TIMESTAMP(timezone=True)
+    return Column(name, kind, nullable=nullable, server_default=server_default, primary_key=primary_key)

@@ -16,6 +16,6 @@ def upgrade() -> None:
     create_participant_tables_v1(op, role)
     op.execute(
         "CREATE TABLE notes (note_id uuid DEFAULT gen_random_uuid(), profile_id text, frozen boolean DEFAULT false,"
-        " needed_until timestamptz)"
+        " needed_until timestamptz, written_at timestamptz DEFAULT now())"
     )
     op.execute(f"GRANT ALL ON notes TO {sql.Identifier(role).as_string()}")

@@ -68,7 +68,7 @@ class ConsentHolding(Holding):
         """What consent keeps about people."""
         duty = ("LEGAL_DUTY",)
         return (
-            Store(CONSENTS, "user.consent", Origin.PROVIDED, duty, kept_for=timedelta(days=3 * 365)),
+            Store(CONSENTS, "user.consent", Origin.PROVIDED, duty),
             Store(REQUESTS, "user.privacy_requests", Origin.PROVIDED, duty, kept_for=RECORDS_KEPT),
         )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from rapport.identity.v1 import events_pb2
@@ -16,6 +17,7 @@ from rapport_chassis.failpoints import failpoint
 from rapport_chassis.signing import SigningKeys
 from rapport_chassis.times import stamp
 from rapport_privacy.participant.holding import Answer, Exported, Holding, Kept, Store, StoreCount, Subject
+from rapport_privacy.participant.living import STILL
 
 from rapport_identity.adapters import constraints, facts, moves, parked, privacy_export, profiles, records
 from rapport_identity.adapters.head import Head
@@ -69,6 +71,11 @@ _DOOM: Final = "INSERT INTO doomed_keys (key_id, request_id) SELECT unnest(%b::b
 _DOOMED: Final = "SELECT key_id FROM doomed_keys WHERE request_id = %s ORDER BY key_id"
 _DESTROYED: Final = "DELETE FROM doomed_keys WHERE key_id = ANY (%b::bytea[])"
 _FORGET_REVIEWS: Final = "DELETE FROM reviews WHERE first_no = ANY (%(numbers)s) OR second_no = ANY (%(numbers)s)"
+_EXPIRE: Final = f"""
+DELETE FROM facts WHERE fact_id IN (
+    SELECT fact_id FROM facts WHERE recorded_at < %s AND NOT ({STILL.format(profile_id="facts.profile_id")})
+    ORDER BY recorded_at LIMIT %s)
+"""  # noqa: S608 - made of constants
 _UNPARK: Final = "DELETE FROM parked_records WHERE profile_id = ANY (%s)"
 _ERASE_PROFILES: Final = """
 UPDATE profiles SET status = 'erased', version = version + 1, state = '', position = %s, updated_at = %s
@@ -95,6 +102,7 @@ class IdentityHolding(Holding):
         suppressions: Takes down what must not come back.
         signing: What the destruction of keys is signed with.
         clock: The time.
+        touchpoints_kept_for: For how long touchpoints are kept.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class IdentityHolding(Holding):
         suppressions: Suppressions,
         signing: SigningKeys,
         clock: Clock,
+        touchpoints_kept_for: timedelta,
     ) -> None:
         self._database = database
         self._store = store
@@ -112,11 +121,12 @@ class IdentityHolding(Holding):
         self._suppressions = suppressions
         self._signing = signing
         self._clock = clock
+        self._kept_for = touchpoints_kept_for
 
     @property
     def stores(self) -> tuple[Store, ...]:
         """What identity keeps about people."""
-        return STORES
+        return tuple(replace(each, kept_for=self._kept_for) if each.name == TOUCHPOINTS else each for each in STORES)
 
     async def export(self, connection: Connection, subject: Subject) -> AsyncIterator[Exported]:
         """Yield all that is held, records in clear."""
@@ -184,6 +194,12 @@ class IdentityHolding(Holding):
             for reason in [subject.held_in(each.store)]
         )
         return Answer(stores, kept, tuple(alone))
+
+    async def expire(self, connection: Connection, store: Store, before: datetime, limit: int) -> int:
+        """Delete some of the touchpoints that are older, but for those of who is frozen or held."""
+        if store.name != TOUCHPOINTS:
+            return 0
+        return (await connection.execute(_EXPIRE, (before, limit))).rowcount
 
     async def purge(self, subject: Subject) -> None:
         """Destroy the keys of what was erased: what is in backups cannot be read any more.

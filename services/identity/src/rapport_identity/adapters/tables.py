@@ -212,7 +212,7 @@ class FactTable(Base, table=True):
     payload: bytes = Field(sa_column=_bytes())
     occurred_at: datetime = Field(sa_column=_time())
     position: int = Field(sa_column=_number())
-    recorded_at: datetime = Field(sa_column=_time(server_default=text("now()")))
+    recorded_at: datetime = Field(sa_column=_time(server_default=text("now()"), index=True))
     permits: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")))
     """The gate's answer for each purpose that it may serve: what its being here rests on."""
 
