@@ -29,8 +29,8 @@ PAGE: Final = ROOT / "docs" / "catalogue.md"
 _INTRODUCTION: Final = """\
 # Catalogue
 
-Everything that has a name others rely on. Written by `tools/catalogue.py` from the contracts and the code; lint says when
-it is not current. Contracts only grow: what stands here stays.
+Everything that has a name others rely on. Written by `tools/catalogue.py` from the contracts and the code; lint says
+when it is not current. Contracts only grow: what stands here stays.
 
 - [Methods](#methods), [permissions](#permissions), [events](#events), [error reasons](#error-reasons),
   [settings](#settings), [telemetry](#telemetry)

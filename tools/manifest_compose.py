@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from manifest_table import ACCESS, FILES, GRPC_PORT, PROVISION_TLS, PYTHON, SECRETS, TLS, UID, Deployed
 
 POSTGRES_IMAGE: Final = "postgres:18"
+MAIL_IMAGE: Final = "axllent/mailpit:v1.27"
 NATS_IMAGE: Final = "nats:2.12-alpine"
 COLLECTOR_IMAGE: Final = "otel/opentelemetry-collector-contrib:0.140.0"
 PROMETHEUS_IMAGE: Final = "prom/prometheus:v3.7.3"
@@ -28,6 +30,8 @@ def infrastructure() -> Compose:
                 "command": ["-c", "max_connections=300"],
                 "healthcheck": {"test": ["CMD", "pg_isready", "-U", "postgres"], "interval": "2s", "retries": 30},
             },
+            # Takes every mail and shows it at http://127.0.0.1:8025; none leaves this machine.
+            "mail": {"image": MAIL_IMAGE, "ports": ["127.0.0.1:8025:8025"]},
             "nats": {
                 "image": NATS_IMAGE,
                 "command": ["--config", "/etc/nats/nats.conf"],
@@ -96,6 +100,14 @@ def observability() -> Compose:
     }
 
 
+def _mail(service: Deployed) -> dict[str, str]:
+    own = {name: value for name, value in service.local.settings.items() if name.startswith("EMAIL__")}
+    servers = [{"name": "mail", "host": "mail", "port": 1025, "tls": "never"}]
+    return {
+        service.local.prefix + name: value for name, value in {**own, "EMAIL__SERVERS": json.dumps(servers)}.items()
+    }
+
+
 def _service(service: Deployed) -> dict[str, Compose]:
     name, local = service.name, service.local
     image = {
@@ -109,7 +121,8 @@ def _service(service: Deployed) -> dict[str, Compose]:
         f"{local.prefix}ENVIRONMENT": "local",
         f"{local.prefix}NATS__URL": "tls://nats:4222",
         f"{local.prefix}GRPC__REFLECTION": "true",
-        **{local.prefix + key: value for key, value in local.settings.items()},
+        **{local.prefix + key: value for key, value in service.trying_out().items()},
+        **(_mail(service) if local.mails else {}),
     }
     hardened = {"user": f"{UID}:{UID}", "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"]}  # noqa: S108
     volumes = [*certificates, f"{_STATE}/access:{ACCESS}:ro"]

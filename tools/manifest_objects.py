@@ -7,13 +7,14 @@ from typing import Any, Final
 from manifest_table import GRPC_PORT, HTTP_PORT, NAMESPACE, NATS_MONITORING, TRUST_DOMAIN, Deployed
 from manifest_workloads import Manifest, labels
 
+_OUTSIDE: Final = (25, 443, 465, 587)
 _PART: Final = {"app.kubernetes.io/part-of": "rapport"}
 
 
 def network(service: Deployed) -> list[Manifest]:
     """Return the headless service that clients balance over, and who may talk with it."""
     api = labels(service, "api")
-    ports = [("grpc", GRPC_PORT), *([("https", HTTP_PORT)] if service.size.http else [])]
+    ports = [("grpc", GRPC_PORT), *([("https", HTTP_PORT)] if service.local.http else [])]
     return [
         _object("v1", "ServiceAccount", service.name, labels(service), automountServiceAccountToken=False),
         _object(
@@ -50,6 +51,8 @@ def network(service: Deployed) -> list[Manifest]:
                     {"to": [_namespace("rapport.servers", "postgres")], "ports": [_port(5432)]},
                     {"to": [_namespace("rapport.servers", "nats")], "ports": [_port(4222)]},
                     {"to": [_namespace("rapport.servers", "collector")], "ports": [_port(4317)]},
+                    # Mail servers and providers are anywhere; which ones is a setting.
+                    *([{"ports": [_port(port) for port in _OUTSIDE]}] if service.local.mails else []),
                 ],
             },
         ),

@@ -50,7 +50,6 @@ class Size:
         system_packages: Packages of the system that the image needs.
         lag: Events waiting for one process at which another one is started: what one handles in half a minute.
         most: Most processes of the role `api`.
-        http: Whether it has an HTTP listener, too.
     """
 
     memory: str = "512Mi"
@@ -60,14 +59,12 @@ class Size:
     system_packages: tuple[str, ...] = ()
     lag: int = 5000
     most: int = 10
-    http: bool = False
 
 
 SIZES: Final[Mapping[str, Size]] = {
     "consent": Size(memory="1Gi", starting_s=120),
     "identity": Size(memory="3Gi", starting_s=300, extra="[train]", most=4),
     "churn": Size(memory="2Gi", starting_s=120, extra="[train]", system_packages=("libgomp1",), lag=15000),
-    "notification": Size(http=True),
 }
 
 
@@ -112,7 +109,7 @@ class Deployed:
         """
         here = Environment.at(_HERE)
         ports = {service.name: at for at, service in enumerate(SERVICES, 1)}
-        given = variables(replace(self.local, settings={}), here, Connections(NATS_URL, ports))
+        given = variables(replace(self.local, settings={}, mails=False), here, Connections(NATS_URL, ports))
         places = {
             **{f"{here.certificates}/{holder}": folder for holder, folder in self.certificate_folders().items()},
             str(here.policy_file.parent / "policy"): f"{ACCESS}/policy",
@@ -133,9 +130,14 @@ class Deployed:
             "GRPC__REFLECTION": "false",
             "GRPC__DRAIN_S": "10",
         }
-        if self.size.http:
+        if self.local.http:
             own |= {"HTTP__HOST": "0.0.0.0", "HTTP__PORT": str(HTTP_PORT), **_tls("HTTP__TLS", TLS)}  # noqa: S104
         return {self.local.prefix + name: value for name, value in own.items()}
+
+    def trying_out(self) -> dict[str, str]:
+        """Return what the local environment sets as an example; files of its own and mail servers apart."""
+        given = self.local.settings.items()
+        return {name: value for name, value in given if not name.startswith("EMAIL__") and not value.startswith("/")}
 
     def certificate_folders(self) -> dict[str, str]:
         """Return where the certificates of its holders are mounted: its own, and its eraser's where it has one."""

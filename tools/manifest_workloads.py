@@ -200,7 +200,7 @@ def _probe(service: Deployed, name: str, *, period_s: int, failures: int) -> Man
 
 
 def _http(service: Deployed, role: str) -> list[Manifest]:
-    return [{"name": "https", "containerPort": HTTP_PORT}] if service.size.http and role == "api" else []
+    return [{"name": "https", "containerPort": HTTP_PORT}] if service.local.http and role == "api" else []
 
 
 def _resources(service: Deployed) -> Manifest:

@@ -170,7 +170,7 @@ def _local(found: list[Deployed]) -> dict[str, Any]:
                 for name, value in {
                     "ENVIRONMENT": "local",
                     "GRPC__REFLECTION": "true",
-                    **service.local.settings,
+                    **service.trying_out(),
                 }.items()
             ],
         }
