@@ -28,8 +28,14 @@ FOLLOW_LEDGER: Final = "consent.replica.read"
 HOLD_GATE: Final = (FOLLOW_LEDGER, "consent.checks.read")
 """What a holder's gate needs: to follow the ledger, and to ask it where it does not know enough itself."""
 
-RUN_REQUESTS: Final = ("privacy.*",)
-"""What the coordinator of privacy requests, consent, may do in every participant."""
+RUN_REQUESTS: Final = (
+    "privacy.*",
+    "identity.contact_points.read",
+    "identity.explanations.read",
+    "identity.profiles.lookup",
+    "notification.messages.send",
+)
+"""What the coordinator of privacy requests, consent, may do in every participant, and to find and write to people."""
 
 _RENEW_BEFORE: Final = timedelta(days=10)
 _OF_SERVICES: Final = tuple(name for service in SERVICES for name in service.certificates)

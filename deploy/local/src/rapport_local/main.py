@@ -26,6 +26,7 @@ _COMMANDS: Final = {
     "trace": ("trace", "Draw what happened in one call, across services."),
     "report": ("report", "Show how what the services have learned does."),
     "audit": ("audit", "Show who did what, and verify that nothing was changed."),
+    "privacy": ("privacy", "See to requests of people about their data."),
     "dlq": ("dlq", "Look after events that could not be handled."),
     "verify": ("verify", "Verify a receipt, package or certificate, offline."),
     "witness": ("witness", "Watch the transparency log and cosign it."),

@@ -8,6 +8,7 @@ one of its own, as `gate` says.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -110,6 +111,8 @@ MAILS: Final = "mails"
 
 _CONSENT: Final = "consent"
 _SIGNING: Final = "signing"
+_VAULT_KEYS: Final = "vault.keys"
+_VAULT_KEY_BYTES: Final = 32
 _SOMEBODY: Final = "prf_0000000000000000000000"
 _PRODUCT: Final = "prd_0000000000000000000000"
 
@@ -117,7 +120,7 @@ SERVICES: Final = (
     LocalService(
         _CONSENT,
         participant=True,
-        folders={"SIGNING_FOLDER": _SIGNING},
+        folders={"SIGNING_FOLDER": _SIGNING, "REQUESTS__PACKAGES_FOLDER": "packages"},
         settings={
             "CONTROLLER__NAME": "Example Shop Ltd",
             "CONTROLLER__ADDRESS": "1 Example Street, Exampletown",
@@ -239,6 +242,7 @@ SERVICES: Final = (
             "EMAIL__TEST_DOMAINS": '["example.com"]',
             "TRACKING__PURPOSE_ID": "tracking.messages",
             "LOCALES": '["en", "de"]',
+            "DISPATCH__QUIET_HOURS_FILE": str(Path(__file__).with_name("quiet_hours.json")),
         },
         roles={
             "editor": ("notification.*",),
@@ -304,6 +308,8 @@ def prepare_files(
     for name in {*service.folders.values(), *([_SIGNING] if service.participant else [])}:
         (environment.service_folder(service.name) / name).mkdir(mode=0o700, parents=True, exist_ok=True)
     run, migrate = secrets_folders(service, environment)
+    if service.name == _CONSENT and not (vault := environment.secrets / _CONSENT / _VAULT_KEYS).exists():
+        replace_file(vault, secrets.token_hex(_VAULT_KEY_BYTES).encode(), mode=0o600)
     for database, reached in databases.items():
         for path, secret in (
             (run / database.secret("dsn"), reached.dsn),
@@ -350,6 +356,7 @@ def variables(
         **(_http(service, connections) if service.http else {}),
         **(_mails(connections) if service.mails else {}),
         **_calls(service, own, connections),
+        **(_requests(environment, connections) if service.name == _CONSENT else {}),
         **{name: str(environment.service_folder(service.name) / folder) for name, folder in service.folders.items()},
         **service.settings,
     }
@@ -379,6 +386,18 @@ def _calls(service: LocalService, own: IssuedFiles, connections: Connections) ->
     for group, other in service.calls.items():
         found |= {f"{group}__TARGET": f"{HOST}:{connections.ports[other]}", **_tls(group + "__TLS", own)}
     return found
+
+
+def _requests(environment: Environment, connections: Connections) -> dict[str, str]:
+    """Privacy requests go to every service, the one that asks included."""
+    participants = [service.name for service in SERVICES if service.participant]
+    return {
+        "REQUESTS__VAULT_KEYS_FILE": str(environment.secrets / _CONSENT / _VAULT_KEYS),
+        "REQUESTS__PARTICIPANTS": json.dumps([{"name": name} for name in participants]),
+        "REQUESTS__PEERS": json.dumps(
+            {name: f"{HOST}:{port}" for name, port in connections.ports.items() if service_named(name) is not None}
+        ),
+    }
 
 
 def _participant(service: LocalService, environment: Environment) -> dict[str, str]:
