@@ -46,6 +46,7 @@ from rapport_pricing.adapters.journal import Journal, SweepDecisions
 from rapport_pricing.adapters.learning_step import LearnPrices
 from rapport_pricing.adapters.privacy_holding import PricingHolding
 from rapport_pricing.adapters.reservations import Reservations
+from rapport_pricing.adapters.sweeps import SweepOutcomes, forget_released, lapse_reservations
 from rapport_pricing.adapters.units import Store
 from rapport_pricing.adapters.upkeep import EndOffers
 from rapport_pricing.app.limits import DatedLaws
@@ -63,7 +64,14 @@ from rapport_pricing.entrypoints.grpc_orders import Orders
 from rapport_pricing.entrypoints.grpc_quotes import Quotes
 from rapport_pricing.entrypoints.grpc_reviews import ReviewDesk
 from rapport_pricing.entrypoints.ports import Unit
-from rapport_pricing.entrypoints.subscriptions import CONSUMER, RISK_EVENTS, Risks
+from rapport_pricing.entrypoints.subscriptions import (
+    CONSUMER,
+    PEOPLE_CONSUMER,
+    PEOPLE_EVENTS,
+    RISK_EVENTS,
+    People,
+    Risks,
+)
 from rapport_pricing.settings import PricingSettings
 
 SERVICES = (
@@ -142,7 +150,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
                 catalog_pb2_grpc.CatalogServiceServicer,
                 SERVICES[0],
                 CatalogDesk(once, store, laws, following.step, clock),
-                LearningDesk(once, store, laws),
+                LearningDesk(once, store, laws, timedelta(days=settings.outcomes_kept_days)),
             ),
             SERVICES[0],
         )
@@ -172,6 +180,18 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         release=DEFINITION.version,
         clock=clock,
     )
+    people_consumer = Consumer(
+        PEOPLE_CONSUMER,
+        "consent",
+        People(store, clock).handle,
+        context=SERVICE,
+        events=PEOPLE_EVENTS,
+        nats=nats,
+        database=database,
+        telemetry=telemetry,
+        release=DEFINITION.version,
+        clock=clock,
+    )
     ending = EndOffers(database, store, permits, purpose_id, clock)
     offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")
     learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
@@ -179,6 +199,7 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     allocating = AllocateArms(database, store, lambda: following.shelf.rules, following.step, clock)
     allocates = Stepping("experiments", allocating.step, clock, share=0.1, role="events")
     server.health.register("events", consumer.name, consumer.check)
+    server.health.register("events", people_consumer.name, people_consumer.check)
     answering += participate(
         SERVICE,
         settings.privacy,
@@ -199,6 +220,9 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
             requests.sweep,
             inbox.sweep,
             SweepDecisions(timedelta(days=settings.personal.decisions_kept_days)),
+            lapse_reservations,
+            forget_released,
+            SweepOutcomes(timedelta(days=settings.outcomes_kept_days)),
         ],
         clock=clock,
         role="relay",
@@ -211,5 +235,5 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
-        components=[*answering, consumer, offers, learns, allocates, relay, sweeper],
+        components=[*answering, consumer, people_consumer, offers, learns, allocates, relay, sweeper],
     )

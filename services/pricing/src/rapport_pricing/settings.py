@@ -78,3 +78,5 @@ class PricingSettings(ServiceSettings):
     """How often a process reads what others wrote to the catalogue: a price may be out of date by as long."""
     learn_every_s: PositiveSeconds = 0.5
     """How often it is looked whether outcomes came in, where there were none."""
+    outcomes_kept_days: Annotated[float, Field(gt=0)] = 400.0
+    """For how long outcomes are kept, and may be corrected by later ones. What they led to stays."""

@@ -18,6 +18,8 @@ from pricing_desk import (
     request_id,
 )
 from rapport.churn.v1 import events_pb2 as churn_pb2
+from rapport.consent.v1 import events_pb2 as consent_pb2
+from rapport.consent.v1 import ledger_pb2
 from rapport.pricing.v1 import authored_pb2, events_pb2, quote_pb2
 from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.ids import new_id
@@ -177,3 +179,46 @@ async def test_a_risk_is_answered_by_an_offer_except_for_those_held_out_by_chanc
     await broker.publish(raised(who, 4))
     assert len(await desk.offers(who)) == 1
     assert [each.offer.state for each in await desk.offers(max(treated - {who}))] == [events_pb2.OFFER_STATE_OPEN]
+
+
+async def test_who_turns_out_to_be_one_keeps_one_offer_and_redemptions_follow_their_id_when_it_was_two(
+    desk: Desk, installation: PricingInstallation, wanting: list[str]
+) -> None:
+    broker = installation.broker()
+    shoe = await desk.sold(1000)
+    await broker.publish(*(raised(each) for each in wanting))
+    made = {each.profile_id: each for each in await told(installation, "offer_created", *wanting)}
+    treated = [who for who, each in made.items() if each.treatment == events_pb2.TREATMENT_TREATED]
+    one, other = treated[:2]
+    await asyncio.to_thread(installation.ledger.merge, one, other)
+    change = ledger_pb2.LedgerChange(
+        epoch="e", position=1, named_id=one, current_id=one, recorded_at=stamp(datetime.now(UTC))
+    )
+    change.subjects.add(profile_id=one, redirect_ids=[other])
+    merged = consent_pb2.ConsentsMerged(change=change, identity_event_id=new_id("event"))
+    await broker.publish(event_of(merged, source="consent", occurred_at=datetime.now(UTC)))
+    earlier = min((one, other), key=lambda who: made[who].valid_from.ToMicroseconds())
+    (ended,) = await told(installation, "offer_expired", earlier)
+    assert ended.state == events_pb2.OFFER_STATE_WITHDRAWN
+
+    async def joined() -> bool:
+        return (await desk.quote((shoe, 1), profile_id=other)).profile_id == one
+
+    await eventually(joined, timeout_s=10)
+    quote = await desk.quote((shoe, 1), profile_id=other)
+    await desk.redeem(quote, profile_id=other)
+    split = ledger_pb2.LedgerChange()
+    split.CopyFrom(change)
+    del split.subjects[:]
+    split.subjects.add(profile_id=one)
+    split.subjects.add(profile_id=other)
+    apart = consent_pb2.ConsentsSplit(change=split, identity_event_id=new_id("event"))
+    await broker.publish(event_of(apart, source="consent", occurred_at=datetime.now(UTC)))
+
+    async def moved() -> bool:
+        stored = [each for each in await broker.stored(STREAM) if ".quote_redeemed." in each.subject]
+        found = [events_pb2.QuoteRedeemed.FromString(each.data) for each in stored]
+        mine = {(each.fact.profile_id, each.fact.owner_version) for each in found if each.quote_id == quote.quote_id}
+        return mine == {(one, 1), (other, 2)}
+
+    await eventually(moved, timeout_s=20)

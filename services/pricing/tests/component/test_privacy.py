@@ -74,7 +74,7 @@ async def test_an_erasure_leaves_receipts_without_whose_they_were(
         }
         async with database.transaction() as connection:
             left = {each.store: each.found for each in (await HOLDING.count(connection, subject)).stores}
-        assert left == {"quotes": 0, "redemptions": 0, "offers": 0, "reservations": 0, "reviews": 1, "risks": 0}
+        assert {name: count for name, count in left.items() if count} == {"reviews": 1}
         receipts = await rows(
             database, "SELECT profile_id, body FROM redemptions WHERE quote_id = %s", [quotes[0].quote_id]
         )

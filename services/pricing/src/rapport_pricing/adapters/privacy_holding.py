@@ -58,7 +58,7 @@ _ERASE: Final = {
     "risks": "DELETE FROM risks WHERE {those}",
 }
 _REDEEMED: Final = "SELECT quote_id, body, redeemed_at FROM redemptions WHERE {those} FOR UPDATE"
-_BLANK: Final = "UPDATE redemptions SET profile_id = '', body = %s WHERE quote_id = %s"
+_BLANK: Final = "UPDATE redemptions SET profile_id = '', named_id = '', told = NULL, body = %s WHERE quote_id = %s"
 
 
 class PricingHolding(Holding):

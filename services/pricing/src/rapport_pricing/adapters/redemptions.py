@@ -27,6 +27,11 @@ SELECT *, %s FROM unnest(
 ON CONFLICT (outcome_id) DO NOTHING RETURNING outcome_id)
 INSERT INTO waiting_outcomes SELECT outcome_id FROM added
 """
+_TELL: Final = "UPDATE redemptions SET named_id = %s, told = %s WHERE quote_id = %s"
+_MOVE: Final = """
+UPDATE redemptions SET profile_id = %s, owner_version = owner_version + 1
+WHERE named_id = ANY (%s) AND profile_id NOT IN ('', %s) AND told IS NOT NULL RETURNING told, owner_version
+"""
 
 
 async def find(connection: Connection, quote_id: str) -> Redeemed | None:
@@ -44,3 +49,14 @@ async def report(connection: Connection, outcomes: Sequence[Sequence[Any]], now:
     """Keep outcomes and return how many were new."""
     columns = [list(column) for column in zip(*outcomes, strict=True)]
     return (await connection.execute(_REPORT, [now, *columns])).rowcount
+
+
+async def note(connection: Connection, quote_id: str, named_id: str, told: bytes) -> None:
+    """Keep under which id a redemption was asked for, and the event that tells of it."""
+    await connection.execute(_TELL, (named_id, told, quote_id))
+
+
+async def move(connection: Connection, profile_id: str, ids: Sequence[str]) -> list[tuple[bytes, int]]:
+    """Give redemptions asked for under some ids to the profile that they stand for; return what told of each."""
+    rows = await (await connection.execute(_MOVE, (profile_id, list(ids), profile_id))).fetchall()
+    return [(bytes(row[0]), row[1]) for row in rows]

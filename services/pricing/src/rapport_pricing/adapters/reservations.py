@@ -117,6 +117,11 @@ async def hold_use(
     await _keep(connection, use.promotion_id, tally)
 
 
+async def lapse_uses(connection: Connection, promotion_id: str, now_us: int) -> None:
+    """Give back what quotes held of a promotion until now."""
+    await _current(connection, promotion_id, now_us)
+
+
 async def release_use(connection: Connection, promotion_id: str, quote_id: str, now_us: int) -> None:
     """Give back what is held, if anything still is."""
     tally = await _current(connection, promotion_id, now_us)

@@ -182,7 +182,10 @@ class RedemptionTable(Base, table=True):
     """Quotes that were used, each once."""
 
     __tablename__ = "redemptions"
-    __table_args__: ClassVar[Any] = (Index(None, "profile_id", postgresql_where=text("profile_id <> ''")),)
+    __table_args__: ClassVar[Any] = (
+        Index(None, "profile_id", postgresql_where=text("profile_id <> ''")),
+        Index(None, "named_id", postgresql_where=text("named_id <> ''")),
+    )
 
     quote_id: str = Field(sa_column=words(primary_key=True))
     order_id: str = Field(sa_column=words())
@@ -193,6 +196,11 @@ class RedemptionTable(Base, table=True):
     body: bytes = Field(sa_column=binary())
     """What was answered, as the contract's message."""
     redeemed_at: datetime = Field(sa_column=moment())
+    named_id: str = Field(sa_column=words(server_default=""))
+    """The id that the caller named: by it a redemption follows its person when one turns out to be two."""
+    owner_version: int = Field(sa_column=number(server_default=text("1")))
+    told: bytes | None = Field(sa_column=binary(nullable=True))
+    """The event that tells of it."""
 
 
 class OutcomeTable(Base, table=True):

@@ -137,6 +137,14 @@ class Unit:
         failpoint("pricing.redeem.kept")
         return True
 
+    async def note(self, quote_id: str, named_id: str, told: bytes) -> None:
+        """Keep under which id a redemption was asked for, and the event that tells of it."""
+        await redemptions.note(self.connection, quote_id, named_id, told)
+
+    async def move(self, profile_id: str, ids: Sequence[str]) -> Sequence[tuple[bytes, int]]:
+        """Give redemptions asked for under some ids to the profile that they stand for; return what told of each."""
+        return await redemptions.move(self.connection, profile_id, ids)
+
     async def earned(self, assigned: Sequence[Assigned], contribution: int) -> None:
         """Note what a redeemed quote earned in the arms of experiments that it was given."""
         await experiments.earned(self.connection, assigned, contribution)

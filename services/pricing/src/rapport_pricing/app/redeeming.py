@@ -18,13 +18,17 @@ from rapport_pricing.domain.quotes import Quote, Settled, check_redeemable, sett
 
 
 class Order(NamedTuple):
-    """An order that a quote is used in: who orders, where, when, under which id of the caller's."""
+    """An order that a quote is used in: who orders, where, when, under which id of the caller's.
+
+    The customer's id is the one that stands for them now, the named one whichever the caller knows.
+    """
 
     order_id: str
     customer_id: str
     channel: str
     at_us: int
     source_event_id: str
+    named_id: str = ""
 
 
 class Paid(NamedTuple):

@@ -115,3 +115,10 @@ class Retain:
         if await book.heard(profile_id, version):
             found = await book.answering(self.people.ids_of(profile_id), book.now_us)
             await book.end([each for each in found if each.state is OfferState.OPEN], OfferState.WITHDRAWN)
+
+
+async def one_offer(book: RetentionBook, profile_ids: Sequence[str]) -> None:
+    """Leave somebody who was taken for several people one offer that answers a risk: the latest."""
+    found = await book.answering(profile_ids, book.now_us)
+    standing = sorted((each for each in found if each.state is OfferState.OPEN), key=lambda each: each.created_us)
+    await book.end(standing[:-1], OfferState.WITHDRAWN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -35,11 +36,13 @@ class LearningDesk:
         once: Takes changes, each in a transaction, once.
         store: Opens transactions.
         laws: What the law says.
+        kept_for: How long outcomes are kept.
     """
 
     once: Once[Unit]
     store: Store
     laws: Laws
+    kept_for: timedelta
 
     async def SteerPrice(self, request: learning_pb2.SteerPriceRequest, context: Context) -> learning_pb2.PriceLearning:
         """Say who decides the price of a listing."""
@@ -78,7 +81,9 @@ class LearningDesk:
             turns = await unit.learning.turns(key, learner.since_turn)
             numbers = sorted({each.price_version for each in turns})
             counts = await unit.learning.counts(key, numbers)
-            again = await unit.learning.folded_again(key, numbers) if request.refold else None
+            kept_us = catalogue.now_us - self.kept_for // timedelta(microseconds=1)
+            whole = not turns or turns[0].at_us > kept_us
+            again = await unit.learning.folded_again(key, numbers) if request.refold and whole else None
         if turns:
             message.price_version, message.explores = turns[-1].price_version, turns[-1].explores
         product = Product(learner.anchor, 0, 0, 0, learner.prior, learner.level)

@@ -64,6 +64,7 @@ class Orders:
             request.channel,
             micros_of(self.clock.now()),
             request.source_event_id,
+            request.profile_id,
         )
         known = await self.journal.find(document.decision_id)
         kept = known if known is not None and known.body else kept_from(document, signed)
@@ -145,6 +146,7 @@ class Orders:
             document, order, paid.basket, fact_id=fact_id, tax=tax, decision_ids=decisions, recorded_at=self.clock.now()
         )
         await unit.tell([event])
+        await unit.note(document.quote_id, order.named_id, event.message.SerializeToString())
 
 
 def _used() -> Exception:

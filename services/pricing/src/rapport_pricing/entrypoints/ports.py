@@ -125,6 +125,14 @@ class Unit(Protocol):
         """Keep a redemption and its decision; False if the quote was used before."""
         ...
 
+    async def note(self, quote_id: str, named_id: str, told: bytes) -> None:
+        """Keep under which id a redemption was asked for, and the event that tells of it."""
+        ...
+
+    async def move(self, profile_id: str, ids: Sequence[str]) -> Sequence[tuple[bytes, int]]:
+        """Give redemptions asked for under some ids to the profile that they stand for; return what told of each."""
+        ...
+
     async def earned(self, assigned: Sequence[Assigned], contribution: int) -> None:
         """Note what a redeemed quote earned in the arms of experiments that it was given."""
         ...
@@ -208,6 +216,10 @@ class Store(Protocol):
 
 class RetentionStore(Protocol):
     """Gives offers inside a transaction that somebody else commits."""
+
+    def unit_on(self, connection: Connection) -> Unit:
+        """Give a unit inside a transaction that somebody else commits."""
+        ...
 
     async def retention_on(self, connection: Connection) -> RetentionBook:
         """Hold the head of the catalogue in a transaction and return the offers."""

@@ -1,21 +1,60 @@
-"""Events that the pricing service follows: risks, which offers answer."""
+"""Events that the pricing service follows: risks, which offers answer; who is whose."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from rapport.churn.v1 import events_pb2
+from rapport.consent.v1 import events_pb2 as consent_pb2
+from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Received
 
-from rapport_pricing.app.retention import Retain, Risk
+from rapport_pricing.app.retention import Retain, Risk, one_offer
 from rapport_pricing.entrypoints.ports import RetentionStore
+from rapport_pricing.translate.redemptions import redeemed_again
 
 CONSUMER: Final = "pricing-risks"
 """The durable consumer; `deploy/nats/consumers.yaml` declares it."""
 
 RISK_EVENTS: Final = (events_pb2.RiskRaised, events_pb2.RiskCleared)
 """What it reads."""
+
+
+PEOPLE_CONSUMER: Final = "pricing-people"
+"""The durable consumer of who turned out to be one person, or two."""
+
+PEOPLE_EVENTS: Final = (consent_pb2.ConsentsMerged, consent_pb2.ConsentsSplit)
+"""What that reads."""
+
+
+class People:
+    """Handles consents_merged and consents_split, in any order.
+
+    Offers keep the id they were made to, and whose that is is looked up. What is done: a person who turned out to be
+    one keeps one offer against leaving, and a redemption follows the id that it was asked for under.
+
+    Args:
+        store: Gives transactions in that which also enters the event as received.
+        clock: The time.
+    """
+
+    def __init__(self, store: RetentionStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def handle(self, event: Received, connection: Connection) -> None:
+        """Follow one event."""
+        if event.name == "consents_merged":
+            book = await self._store.retention_on(connection)
+            for subject in event.parse(consent_pb2.ConsentsMerged).change.subjects:
+                await one_offer(book, (subject.profile_id, *subject.redirect_ids))
+            return
+        unit = self._store.unit_on(connection)
+        for subject in event.parse(consent_pb2.ConsentsSplit).change.subjects:
+            moved = await unit.move(subject.profile_id, (subject.profile_id, *subject.redirect_ids))
+            now = self._clock.now()
+            await unit.tell([redeemed_again(told, subject.profile_id, version, now) for told, version in moved])
 
 
 class Risks:

@@ -8,7 +8,7 @@ from typing import Final
 
 from rapport.pricing.v1 import events_pb2, pricing_pb2, quote_pb2
 from rapport_chassis.events.envelope import Event, event_of
-from rapport_chassis.times import set_stamp
+from rapport_chassis.times import moment, set_stamp
 
 from rapport_pricing.app.decisions import Kept
 from rapport_pricing.app.documents import Document
@@ -106,3 +106,11 @@ def kept_from(document: Document, signed: quote_pb2.SignedQuote) -> Kept:
         message.SerializeToString(),
         json.dumps(made_from),
     )
+
+
+def redeemed_again(told: bytes, profile_id: str, owner_version: int, recorded_at: datetime) -> Event:
+    """Return what told of a redemption once more, since it moved to another profile."""
+    message = events_pb2.QuoteRedeemed.FromString(told)
+    message.fact.profile_id, message.fact.owner_version = profile_id, owner_version
+    set_stamp(message.recorded_at, recorded_at)
+    return event_of(message, source=SOURCE, occurred_at=moment(message.occurred_at))

@@ -197,7 +197,9 @@ class PriceLearning(_message.Message):
     posterior_sha256: _builtins.bytes
     """SHA-256 of what is believed, bit by bit: shapes of demand, their levels and how sure they are."""
     refolds: _builtins.bool
-    """Where asked for: whether folding all outcomes again leads to what is believed, bit by bit."""
+    """Where asked for: whether folding all outcomes again leads to what is believed, bit by bit. Absent where some of them
+    are too old to be kept.
+    """
     @_builtins.property
     def pinned(self) -> _money_pb2.Money:
         """The price pinned."""
