@@ -95,6 +95,9 @@ class ModelSettings(SettingsGroup):
     """Folder in which models are made, of this machine alone; nothing stays in it. Required."""
     effort: EffortSettings = EffortSettings()
     """How much a training tries."""
+    renew_after_s: PositiveSeconds = 30.0
+    """How long others are waited for once somebody withdrew from whom the model that serves was learned; then another
+    is trained without them."""
     look_every_s: PositiveSeconds = 0.25
     """How often a process looks which model serves: a rollback takes effect everywhere within as long."""
 

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import rapport_churn
 from rapport_churn.adapters.native import NativeError, load_scorer
+from rapport_churn.app.gates import Champion, gates_of
 from rapport_churn.domain.calibration import chances
 from rapport_churn.domain.drift import Distribution, look
 from rapport_churn.domain.facts import DAY, FactKind
 from rapport_churn.domain.features import Summary
+from rapport_churn.domain.judged import Judged
 from rapport_churn.domain.labels import Horizon, PopulationRule
 from rapport_churn.domain.membership import Membership, is_absent, is_present
 from rapport_churn.domain.parts import UnusableArtefactError
@@ -172,6 +174,15 @@ def test_a_job_started_again_goes_on_where_it_was(job, tmp_path):
     for path in (job / "built").iterdir():
         (folder / "built" / path.name).write_bytes(path.read_bytes())
     assert (train(folder) / "model.json").read_bytes() == (job / "artefact" / "model.json").read_bytes()
+
+
+def test_the_newest_window_looked_back_at_is_kept_for_the_gates_beside_the_artefact(job, files):
+    judged = Judged.load((job / "judged.npz").read_bytes())
+    scorer = load_scorer(files)
+    metrics = json.loads(files["card.json"])["metrics"]
+    passed = {gate.name: gate.passed for gate in gates_of(metrics, scorer, judged, Champion(scorer, judged.cutoff + 1))}
+    assert passed["gain_over_champion"]  # over itself nothing is lost
+    assert "judged.npz" not in files
 
 
 def test_the_job_is_a_process_that_tells_progress_and_from_the_same_events_makes_the_same_bytes(files, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +39,7 @@ from rapport_testing.waiting import eventually
 
 CHAMPION, CHALLENGER = events_pb2.MODEL_ROLE_CHAMPION, events_pb2.MODEL_ROLE_CHALLENGER
 PEOPLE = 60
+VERIFIER = Path(__file__).parents[2] / "verify_receipt.py"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChurnInst
         models__effort__search_rows="1500",
         models__effort__rows="1500",
         models__effort__cutoffs="9",
+        models__renew_after_s="0.5",
     )
     try:
         service.start()
@@ -105,7 +109,7 @@ async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: 
     assert model.role == events_pb2.MODEL_ROLE_UNSPECIFIED
     assert model.trained_rows
     assert {each.name for each in model.gates} >= {"latency"}
-    assert {each.name for each in model.gates} <= {"not_below_baselines", "calibration", "latency"}
+    assert {each.name for each in model.gates} <= {"not_below_baselines", "calibration", "latency"}  # none serves yet
     assert model.trained_at.position
     assert (await desk.models.GetModel(model_pb2.GetModelRequest(model_id=model.model_id))).card
     assert not list((desk.installation.folder / "own" / "work").iterdir())
@@ -124,6 +128,33 @@ async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: 
         await eventually(removed, timeout_s=20)
     with refused("WITHDRAWN_SINCE", "model_id"):
         await desk.promote(later)
+    await renewed(desk, model.model_id, buyer)
+
+
+async def renewed(desk: Desk, before: str, who: str) -> None:
+    """Another model is trained without somebody, and serves; whoever doubts it can check the receipt."""
+
+    async def serving() -> model_pb2.Model | None:
+        found = await desk.models.GetModel(model_pb2.GetModelRequest())
+        return found if found.model_id != before else None
+
+    asked = model_pb2.GetErasureReceiptRequest(profile_id=who)
+    with refused("LEARNED_FROM"):
+        await desk.models.GetErasureReceipt(asked)
+    after = await eventually(serving, timeout_s=120)
+    receipt = await desk.models.GetErasureReceipt(asked)
+    assert (receipt.model_id_before, receipt.model_id) == (before, after.model_id)
+    done = await asyncio.to_thread(_verified, receipt.receipt, who, after.artefact_sha256.hex())
+    assert (done.returncode, before in done.stdout) == (0, True), done.stderr
+    log = await desk.models.ListPromotions(model_pb2.ListPromotionsRequest(role=CHAMPION, page_size=1))
+    assert (log.promotions[0].promoted_by, log.promotions[0].reason) == ("", "without-whoever-withdrew")
+    with refused("NOTHING_REMOVED", "profile_id"):
+        await desk.models.GetErasureReceipt(model_pb2.GetErasureReceiptRequest(profile_id=new_id("profile")))
+
+
+def _verified(receipt: bytes, who: str, artefact: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-S", str(VERIFIER), "-", who, "--artefact", artefact]
+    return subprocess.run(command, input=receipt.decode(), capture_output=True, text=True, check=False)
 
 
 async def test_events_that_teach_nothing_are_refused_with_the_reason(desk: Desk) -> None:

@@ -44,7 +44,11 @@ async def ask(
 
 async def send(installation: ChurnInstallation, kind: privacy_pb2.PrivacyTaskKind.ValueType, who: str) -> str:
     asked = events_pb2.PrivacyTaskRequested(
-        request_id=new_id("privacy_request"), task_id=new_id("task"), kind=kind, profile_ids=[who], participants=["churn"]
+        request_id=new_id("privacy_request"),
+        task_id=new_id("task"),
+        kind=kind,
+        profile_ids=[who],
+        participants=["churn"],
     )
     await installation.broker().publish(event_of(asked, source="consent", occurred_at=datetime.now(UTC)))
     return asked.task_id

@@ -9,8 +9,8 @@ from typing import Any, Final
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 
-from rapport_churn.app.models import ModelPlace, Promotion, PromotionPlace, Role, Stored
-from rapport_churn.translate.models import model_promoted
+from rapport_churn.app.models import ModelPlace, Promotion, PromotionPlace, Removed, Role, Stored
+from rapport_churn.translate.models import gates_of, model_promoted
 
 _MODEL: Final = "model_id, sha256, body, log_epoch, log_position, created_at"
 _ADD: Final = f"INSERT INTO models ({_MODEL}) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
@@ -36,10 +36,12 @@ SELECT {_PROMOTION} FROM promotions
 WHERE (%(role)s = 0 OR role = %(role)s) AND (promoted_at, role, version) < (%(at)s, %(before_role)s, %(version)s)
 ORDER BY promoted_at DESC, role DESC, version DESC LIMIT %(limit)s
 """  # noqa: S608 - constants
-_WITHDRAWN: Final = """
-SELECT epoch <> %(epoch)s OR EXISTS (SELECT FROM removals WHERE position > %(position)s AND scope <> 'scores')
-FROM log_head
+# Positions of another life of the log mean nothing: then everybody who was ever taken out counts.
+_REMOVED: Final = """
+SELECT profile_ids, removed_at FROM removals, log_head
+WHERE scope <> 'scores' AND (removals.position > %(position)s OR epoch <> %(epoch)s) ORDER BY removals.position
 """
+_REMOVED_WITH: Final = "SELECT profile_ids FROM removals WHERE scope <> 'scores' AND %s = ANY (profile_ids)"
 _EVER: Final = "infinity"
 
 
@@ -86,11 +88,20 @@ class DatabaseModels:
         row = await (await self._connection.execute(_HAD, (int(role), model_id))).fetchone()
         return row is not None and bool(row[0])
 
-    async def withdrawn_since(self, model: Stored) -> bool:
-        """Whether facts were taken away that a model may have been trained on."""
+    async def removed_since(self, model: Stored) -> list[Removed]:
+        """Return whose facts were taken away that a model may have been trained on."""
         values = {"epoch": model.log_epoch, "position": model.log_position}
-        row = await (await self._connection.execute(_WITHDRAWN, values)).fetchone()
-        return row is None or bool(row[0])
+        rows = await (await self._connection.execute(_REMOVED, values)).fetchall()
+        return [Removed(tuple(profile_ids), at) for profile_ids, at in rows]
+
+    async def removed_with(self, profile_id: str) -> list[str]:
+        """Return every id of a person whose facts were taken away."""
+        rows = await (await self._connection.execute(_REMOVED_WITH, [profile_id])).fetchall()
+        return sorted({each for (profile_ids,) in rows for each in profile_ids})
+
+    def failed(self, model: Stored) -> frozenset[str]:
+        """Return the gates that a model failed."""
+        return frozenset(gate.name for gate in gates_of(model) if not gate.passed)
 
     async def promote(self, promotion: Promotion) -> None:
         """Give a role, and tell of it."""

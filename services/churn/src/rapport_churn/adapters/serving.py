@@ -16,10 +16,11 @@ from rapport_chassis.telemetry.metrics import Meter
 
 from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.registry import Registry
-from rapport_churn.app.gates import gates_of
+from rapport_churn.app.gates import Champion, gates_of
 from rapport_churn.app.models import Promotion, Role, Stored, find_model
 from rapport_churn.app.ports import Serving
 from rapport_churn.app.train import Made
+from rapport_churn.domain.judged import Judged
 from rapport_churn.domain.scoring import Scorer
 from rapport_churn.telemetry import MODEL_AGE
 from rapport_churn.translate.models import new_model, trained_until
@@ -163,10 +164,12 @@ class StoreModel:
         Raises:
             RapportError: MODEL_UNUSABLE, NOT_READY.
         """
+        serving = await self._serving()
 
         def prepared() -> Stored:
             scorer = self._load(made.files)
-            gates = gates_of(json.loads(made.files["card.json"])["metrics"], scorer)
+            judged = Judged.load(made.judged) if made.judged else None
+            gates = gates_of(json.loads(made.files["card.json"])["metrics"], scorer, judged, self._champion(serving))
             return new_model(model_id, self._registry.put(made.files), made, gates, self._clock.now())
 
         model = await asyncio.to_thread(prepared)
@@ -174,3 +177,19 @@ class StoreModel:
             store = DatabaseModels(connection)
             await store.add(model)
             return await find_model(store, model_id)
+
+    async def _serving(self) -> Stored | None:
+        async with self._database.transaction() as connection:
+            store = DatabaseModels(connection)
+            promotion = (await store.current()).get(Role.CHAMPION)
+            return await store.find(promotion.model_id) if promotion is not None else None
+
+    def _champion(self, model: Stored | None) -> Champion | None:
+        """Open the model that serves; one that cannot be opened any more is held against nobody."""
+        if model is None:
+            return None
+        try:
+            scorer = self._load(self._registry.get(model.sha256))
+        except RapportError:
+            return None
+        return Champion(scorer, round(trained_until(model) * 1e6))

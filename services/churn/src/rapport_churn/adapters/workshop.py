@@ -29,6 +29,7 @@ from rapport_churn.domain.errors import ERRORS
 _EVENTS: Final = "events"
 _HEADER: Final = "header.json"
 _SNAPSHOT: Final = "snapshot.json"
+_JUDGED: Final = "judged.npz"
 _MADE: Final = ("built", "artefact", "artefact.new", "spill")
 _NEEDED: Final = ("duckdb", "scipy", "lightgbm")
 _INHERITED: Final = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG")
@@ -76,8 +77,8 @@ class TrainingWorkshop:
         partial.rename(place / _SNAPSHOT)
         return snapshot
 
-    async def train(self, work: str, header: Mapping[str, Any], report: Report) -> Mapping[str, bytes]:
-        """Train in a process of its own, and return the files of the artefact."""
+    async def train(self, work: str, header: Mapping[str, Any], report: Report) -> tuple[Mapping[str, bytes], bytes]:
+        """Train in a process of its own, and return the files of the artefact, and what it was judged on."""
         if missing := [name for name in _NEEDED if find_spec(name) is None]:
             raise ERRORS.error(
                 "TRAINING_UNAVAILABLE",
@@ -135,8 +136,10 @@ class TrainingWorkshop:
         return False
 
 
-def _files(place: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+def _files(place: Path) -> tuple[dict[str, bytes], bytes]:
+    judged = place.with_name(_JUDGED)
+    files = {path.name: path.read_bytes() for path in sorted(place.iterdir())}
+    return files, judged.read_bytes() if judged.is_file() else b""
 
 
 def _prepare(place: Path, header: Mapping[str, Any]) -> None:

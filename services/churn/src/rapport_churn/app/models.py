@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 from rapport_churn.domain.errors import ERRORS
+from rapport_churn.domain.receipts import Taught
 
 
 class Role(IntEnum):
@@ -44,6 +45,25 @@ class Stored(NamedTuple):
     log_epoch: str
     log_position: int
     created_at: datetime
+
+
+class Removed(NamedTuple):
+    """Somebody was taken out of the log: every id that stood for the person, and when."""
+
+    profile_ids: tuple[str, ...]
+    removed_at: datetime
+
+
+class Teaching(Protocol):
+    """Says whom models were learned from."""
+
+    async def of(self, model: Stored) -> Taught | None:
+        """Return it; None if the model's artefact does not say it.
+
+        Raises:
+            RapportError: MODEL_UNUSABLE.
+        """
+        ...
 
 
 class Promotion(NamedTuple):
@@ -108,8 +128,16 @@ class ModelStore(Protocol):
         """Whether a model ever had a role."""
         ...
 
-    async def withdrawn_since(self, model: Stored) -> bool:
-        """Whether facts were taken away that a model may have been trained on."""
+    async def removed_since(self, model: Stored) -> Sequence[Removed]:
+        """Return whose facts were taken away that a model may have been trained on."""
+        ...
+
+    async def removed_with(self, profile_id: str) -> Sequence[str]:
+        """Return every id of a person whose facts were taken away; none if nothing was."""
+        ...
+
+    def failed(self, model: Stored) -> frozenset[str]:
+        """Return the gates that a model failed."""
         ...
 
     async def promote(self, promotion: Promotion) -> None:
@@ -145,8 +173,15 @@ async def model_with_role(store: ModelStore, role: Role, moment: datetime | None
     return found
 
 
+async def learned_from(teaching: Teaching, model: Stored, removed: Sequence[Removed]) -> list[Removed]:
+    """Return those of whom a model was learned; all, if it does not say of whom."""
+    taught = await teaching.of(model) if removed else None
+    return [each for each in removed if taught is None or taught.has(each.profile_ids)]
+
+
 async def promote(
     store: ModelStore,
+    teaching: Teaching,
     model: Stored,
     role: Role,
     *,
@@ -168,7 +203,7 @@ async def promote(
         raise ERRORS.error("HAS_ROLE", "the model has this role already", field="role")
     failed = [gate.name for gate in gates if not gate.passed]
     must_pass = role is Role.CHAMPION and not await store.had(role, model_id)
-    if must_pass and await store.withdrawn_since(model):
+    if must_pass and await learned_from(teaching, model, await store.removed_since(model)):
         raise ERRORS.error("WITHDRAWN_SINCE", "somebody it was trained on withdrew: train anew", field="model_id")
     if failed and must_pass and not despite_gates:
         raise ERRORS.error(

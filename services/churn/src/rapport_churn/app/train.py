@@ -44,12 +44,14 @@ class Made(NamedTuple):
         snapshot: What it learned from.
         ledger_epoch: Life of the consent ledger at that time.
         ledger_position: Who had withdrawn up to here is not in it.
+        judged: The newest window it was judged on, as `Judged` writes it; empty for none. It goes into no artefact.
     """
 
     files: Mapping[str, bytes]
     snapshot: Snapshot
     ledger_epoch: str
     ledger_position: int
+    judged: bytes = b""
 
 
 class Workshop(Protocol):
@@ -63,8 +65,8 @@ class Workshop(Protocol):
         """
         ...
 
-    async def train(self, work: str, header: Mapping[str, Any], report: Report) -> Mapping[str, bytes]:
-        """Train, and return the files of the artefact.
+    async def train(self, work: str, header: Mapping[str, Any], report: Report) -> tuple[Mapping[str, bytes], bytes]:
+        """Train, and return the files of the artefact, and the newest window it was judged on.
 
         What an earlier attempt has finished is not done again, unless it was about other people.
 
@@ -108,6 +110,7 @@ class TrainModel:
         as_of: datetime | None,
         arrival_assumed_before: datetime | None,
         report: Report,
+        like: Mapping[str, object] | None = None,
     ) -> Made:
         """Return a model trained on the events held of whoever may be profiled now.
 
@@ -117,6 +120,7 @@ class TrainModel:
             as_of: What has arrived by then is known; None for now.
             arrival_assumed_before: What arrived before was loaded from history; None for nothing.
             report: Is told how far it has come.
+            like: Settings of trees to take instead of searching, and their rounds.
 
         Raises:
             RapportError: NOT_TRAINABLE, TRAINING_UNAVAILABLE, NOT_READY, INTERNAL.
@@ -135,9 +139,10 @@ class TrainModel:
             "redirects": redirects,
             "erased": denied,
             "effort": dict(self.effort),
+            "like": like,
         }
-        files = await self.workshop.train(work, header, report)
-        return Made(files, snapshot, epoch, position)
+        files, judged = await self.workshop.train(work, header, report)
+        return Made(files, snapshot, epoch, position, judged)
 
     async def _judge(self, profile_ids: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         """Return who stands for whom, and who must be left out.

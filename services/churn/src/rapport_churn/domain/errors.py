@@ -23,6 +23,8 @@ ERRORS: Final = ErrorTable(
         Reason("GATES_NOT_PASSED", "FAILED_PRECONDITION", False, "The model failed a gate: the metadata names it."),
         Reason("HAS_ROLE", "FAILED_PRECONDITION", False, "The model has this role already."),
         Reason("WITHDRAWN_SINCE", "FAILED_PRECONDITION", False, "Somebody it was trained on withdrew: train anew."),
+        Reason("NOTHING_REMOVED", "NOT_FOUND", False, "Nothing was taken away of such a profile."),
+        Reason("LEARNED_FROM", "FAILED_PRECONDITION", True, "The model that serves knew the person; another is made."),
         Reason("NOT_TRAINABLE", "FAILED_PRECONDITION", False, "The events held teach no model yet."),
         Reason("TRAINING_UNAVAILABLE", "FAILED_PRECONDITION", False, "This installation cannot train: see its extras."),
     ],

@@ -73,6 +73,12 @@ class Membership:
         """The root of the tree."""
         return root_of(self._hashes)
 
+    def has(self, profile_id: str, salt: bytes) -> bool:
+        """Whether a person is in the tree."""
+        tag = tag_of(profile_id, salt)
+        at = bisect_left(self.leaves, tag)
+        return at < len(self.leaves) and self.leaves[at].startswith(tag)
+
     def absence(self, profile_id: str, salt: bytes) -> list[Witness]:
         """Return the neighbours between whom a person would stand; one at an end, none in an empty tree.
 

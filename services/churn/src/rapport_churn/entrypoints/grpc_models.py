@@ -18,7 +18,8 @@ from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import moment, set_stamp
 
-from rapport_churn.app.models import ModelStore, Role, Stored, find_model, model_with_role, promote
+from rapport_churn.app.erasures import receipt
+from rapport_churn.app.models import ModelStore, Role, Stored, Teaching, find_model, model_with_role, promote
 from rapport_churn.app.times import micros_of, moment_of
 from rapport_churn.app.train import Made, Report, TrainModel
 from rapport_churn.entrypoints.grpc_scores import MOST, PAGE
@@ -86,12 +87,14 @@ class ModelWork:
 
     Attributes:
         train: Trains.
+        settled: Gives the settings that a model was learned with.
         clear: Leaves nothing behind of a work.
         store: Keeps the model.
         clock: Says when it began.
     """
 
     train: TrainModel
+    settled: Callable[[str], Awaitable[Mapping[str, object] | None]]
     clear: Callable[[str], Awaitable[None]]
     store: Store
     clock: Clock
@@ -101,8 +104,10 @@ class ModelWork:
         request = model_pb2.TrainModelRequest.FromString(running.request)
         work = running.operation_id
         try:
+            like = await self.settled(request.like_model_id) if request.like_model_id else None
             made = await self.train(
                 work,
+                like=like,
                 seed=request.seed,
                 as_of=moment(request.as_of) if request.HasField("as_of") else None,
                 arrival_assumed_before=moment(request.arrival_assumed_before)
@@ -140,6 +145,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         artefacts: Their artefacts.
         loader: Loads them.
         operations: Starts long work.
+        teaching: Says whom models were learned from.
         clock: The time.
     """
 
@@ -149,6 +155,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     artefacts: Artefacts
     loader: Loader
     operations: Operations
+    teaching: Teaching
     monitor: Monitor
     clock: Clock
 
@@ -203,6 +210,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
             await self.loader.usable(model)
             promotion = await promote(
                 store,
+                self.teaching,
                 model,
                 Role(request.role),
                 gates=gates_of(model),
@@ -231,6 +239,16 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
             last = page[-1]
             token = next_page_token(request, (micros_of(last.promoted_at), int(last.role), last.version))
         return model_pb2.ListPromotionsResponse(promotions=map(promotion_message, page), next_page_token=token)
+
+    async def GetErasureReceipt(
+        self, request: model_pb2.GetErasureReceiptRequest, context: Context
+    ) -> model_pb2.ErasureReceipt:
+        """Return proof that the model that serves was learned without somebody."""
+        async with self.database.transaction() as connection:
+            found = await receipt(self.models(connection), self.teaching, request.profile_id)
+        return model_pb2.ErasureReceipt(
+            model_id_before=found.model_id_before, model_id=found.model_id, receipt=found.body
+        )
 
     async def GetMonitoringReport(
         self, request: monitoring_pb2.GetMonitoringReportRequest, context: Context

@@ -13,6 +13,8 @@ import numpy as np
 
 from rapport_churn.domain.calibration import area
 from rapport_churn.domain.facts import DAY
+from rapport_churn.domain.features import ASSISTED_ORDERS, ONLINE_ORDERS, STORE_ORDERS
+from rapport_churn.domain.judged import Judged
 from rapport_churn.domain.membership import Membership
 from rapport_churn.training.artefact import Scope, windows_of
 from rapport_churn.training.backtest import judge
@@ -24,6 +26,12 @@ CARD: Final = "card.json"
 MEMBERS: Final = "members.bin"
 REFERENCE: Final = "reference.json"
 _FORMAT: Final = 1
+_CHANNEL: Final = "last_channel"
+_GROUP_OF: Final = {
+    channel: group
+    for group, source in (("online", ONLINE_ORDERS), ("store", STORE_ORDERS), ("assisted", ASSISTED_ORDERS))
+    for channel in source.channels
+}
 _LIBRARIES: Final = ("lightgbm", "numpy", "scipy", "duckdb")
 
 
@@ -108,13 +116,29 @@ def _until(frame: Frame, scope: Scope) -> int:
     return int(frame.cutoffs.max()) + scope.horizon.days * DAY if len(frame) else 0
 
 
-def members_of(frame: Frame, people: Sequence[str], salt: bytes) -> Membership:
-    """Return whom a frame learns from.
+def judged_of(frame: Frame, learned: Learned) -> Judged | None:
+    """Return the newest window that was looked back at; None if none was.
+
+    People are grouped by where they buy: what no business reason explains must not decide who is caught.
+    """
+    if not learned.told or not len(frame.frequency):
+        return None
+    told, said = learned.told[-1], learned.forward[-1]
+    rows = frame.rows(frame.cutoffs == told.origin)
+    names = [column.name for column in frame.columns]
+    channels = rows.values[:, names.index(_CHANNEL)] if _CHANNEL in names else np.zeros(len(rows))
+    groups = np.array([_GROUP_OF.get(int(each), "") if each == each else "" for each in channels], dtype=np.str_)
+    summaries = np.column_stack([rows.frequency, rows.recency, rows.tenure, rows.mean_value])
+    return Judged(told.origin, rows.values, summaries, told.labels, said, groups)
+
+
+def members_of(frames: Sequence[Frame], people: Sequence[str], salt: bytes) -> Membership:
+    """Return whom a model was learned from.
 
     Args:
-        frame: The training rows.
+        frames: The rows with labels; and those of now, which teach the rhythm of buying.
         people: The id of each number.
         salt: Of this model.
     """
-    rows = zip(frame.profiles.tolist(), frame.cutoffs.tolist(), strict=True)
+    rows = (pair for frame in frames for pair in zip(frame.profiles.tolist(), frame.cutoffs.tolist(), strict=True))
     return Membership.of(((people[profile], cutoff) for profile, cutoff in rows), salt)

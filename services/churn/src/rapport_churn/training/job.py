@@ -24,7 +24,8 @@ from rapport_churn.domain.facts import DAY
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.labels import Horizon, PopulationRule, TooFewGapsError, closed_cutoffs, derive
 from rapport_churn.training.artefact import Scope, write_artefact
-from rapport_churn.training.card import CARD, MEMBERS, REFERENCE, Origins, members_of, write_card
+from rapport_churn.training.boosting import Settings
+from rapport_churn.training.card import CARD, MEMBERS, REFERENCE, Origins, judged_of, members_of, write_card
 from rapport_churn.training.frame import Column, Frame
 from rapport_churn.training.log import EventLog
 from rapport_churn.training.offline import rebuild
@@ -34,6 +35,7 @@ from rapport_churn.training.spending import learn_spending
 HEADER: Final = "header.json"
 EVENTS: Final = "events"
 ARTEFACT: Final = "artefact"
+JUDGED: Final = "judged.npz"
 _BUILT: Final = "built"
 _LOWEST_PRIORITY: Final = 19
 _EVERY_DAYS: Final = 14
@@ -54,6 +56,7 @@ class Header:
         erased: Ids of which nothing may be used.
         memory_mb: Memory for reading events, before they spill to the folder.
         effort: Overrides of `Effort`, by name; `bag` is how many fits are put together.
+        like: Settings of trees to take instead of searching, and their rounds.
     """
 
     as_of: int
@@ -63,6 +66,7 @@ class Header:
     erased: tuple[str, ...] = ()
     memory_mb: int = 1024
     effort: Mapping[str, Any] | None = None
+    like: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Header:
@@ -122,11 +126,13 @@ def train(folder: Path) -> Path:
     told("registering", 0.0)
     files = write_artefact(frame, newest, learned, spending, scope)
     salt = sha256(json.dumps([header.seed, header.as_of, about["data"]]).encode()).digest()
-    members = members_of(frame, about["people"], salt)
+    members = members_of([frame, newest], about["people"], salt)
     origins = Origins(about["data"], header.as_of, header.arrival_assumed_before, header.seed, salt.hex())
     files[CARD] = write_card(frame, learned, spending, scope, origins, members)
     files[MEMBERS] = members.dump()
     files[REFERENCE] = _reference(newest)
+    if (judged := judged_of(frame, learned)) is not None:
+        (folder / JUDGED).write_bytes(judged.dump())
     making = folder / f"{ARTEFACT}.new"
     making.mkdir(exist_ok=True)
     for name, content in files.items():
@@ -138,6 +144,8 @@ def train(folder: Path) -> Path:
 def _effort(header: Header) -> dict[str, Any]:
     """Return the effort: the seeds of the bag follow from the seed of the training."""
     given = dict(header.effort or {})
+    if header.like is not None:
+        given["like"] = (Settings(**header.like["settings"]), int(header.like["rounds"]))
     bag = int(given.pop("bag", _BAG))
     return {**given, "seeds": tuple((header.seed + at) % _SEEDS for at in range(1, bag + 1))}
 

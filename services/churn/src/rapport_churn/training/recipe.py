@@ -64,6 +64,7 @@ class Effort:
         rows: Rows that the model learns from at most.
         rounds: Rounds that trees are grown at most.
         cutoffs: Snapshots of the past that are learned from at most, the newest.
+        like: Settings of trees to take instead of searching, and their rounds.
     """
 
     draws: int = 12
@@ -73,6 +74,7 @@ class Effort:
     rows: int = 120_000
     rounds: int = MOST_ROUNDS
     cutoffs: int = 40
+    like: tuple[Settings, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,13 @@ def learn(
     instants = backtest.origins(frame, horizon, effort.origins) if rhythm is not None else []
     looking = _Looking(frame, used, horizon, ridge, effort, progress)
     plain = newest is None
-    if with_trees:
+    tried: list[dict[str, Any]] = []
+    if with_trees and effort.like is not None:
+        settings, rounds = effort.like
+    elif with_trees:
         settings, rounds, tried = looking.search(instants)
     else:
-        settings, rounds, tried = SOUND, 0, []
+        settings, rounds = SOUND, 0
     told = (
         looking.by_folds(settings, with_trees) if plain else looking.at_origins(instants, settings, rounds, with_trees)
     )

@@ -256,10 +256,15 @@ class TrainModelRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     ARRIVAL_ASSUMED_BEFORE_FIELD_NUMBER: _builtins.int
     AS_OF_FIELD_NUMBER: _builtins.int
+    LIKE_MODEL_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes a repeat safe."""
     seed: _builtins.int
     """Seed of all chance: the same seed and events give the same model."""
+    like_model_id: _builtins.str
+    """The settings of this model are taken, and none are searched for: it is trained again without whoever withdrew.
+    Empty: they are searched for.
+    """
     @_builtins.property
     def arrival_assumed_before(self) -> _timestamp_pb2.Timestamp:
         """Events that arrived before this time were loaded from history: they are taken to have arrived when they happened.
@@ -277,10 +282,11 @@ class TrainModelRequest(_message.Message):
         seed: _builtins.int = ...,
         arrival_assumed_before: _timestamp_pb2.Timestamp | None = ...,
         as_of: _timestamp_pb2.Timestamp | None = ...,
+        like_model_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["arrival_assumed_before", b"arrival_assumed_before", "as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_assumed_before", b"arrival_assumed_before", "as_of", b"as_of", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_assumed_before", b"arrival_assumed_before", "as_of", b"as_of", "like_model_id", b"like_model_id", "request_id", b"request_id", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -555,3 +561,55 @@ class ListPromotionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPromotionsResponse: _TypeAlias = ListPromotionsResponse  # noqa: Y015
+
+@_typing.final
+class GetErasureReceiptRequest(_message.Message):
+    """Asks for proof that the model that serves was learned without somebody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    profile_id: _builtins.str
+    """Who was taken out."""
+    def __init__(
+        self,
+        *,
+        profile_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile_id", b"profile_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureReceiptRequest: _TypeAlias = GetErasureReceiptRequest  # noqa: Y015
+
+@_typing.final
+class ErasureReceipt(_message.Message):
+    """Proof that the model that serves was learned without somebody. It names nobody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_BEFORE_FIELD_NUMBER: _builtins.int
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    model_id_before: _builtins.str
+    """The last model that served and was learned from the person; empty if none was."""
+    model_id: _builtins.str
+    """The model that serves."""
+    receipt: _builtins.bytes
+    """JSON with the cards of both models and the paths that lead to their roots: services/churn/verify_receipt.py checks it."""
+    def __init__(
+        self,
+        *,
+        model_id_before: _builtins.str = ...,
+        model_id: _builtins.str = ...,
+        receipt: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "model_id_before", b"model_id_before", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasureReceipt: _TypeAlias = ErasureReceipt  # noqa: Y015

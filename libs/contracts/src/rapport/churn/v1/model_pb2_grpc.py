@@ -67,6 +67,11 @@ class ModelServiceStub:
                 request_serializer=rapport_dot_churn_dot_v1_dot_monitoring__pb2.GetMonitoringReportRequest.SerializeToString,
                 response_deserializer=rapport_dot_churn_dot_v1_dot_monitoring__pb2.MonitoringReport.FromString,
                 _registered_method=True)
+        self.GetErasureReceipt = channel.unary_unary(
+                '/rapport.churn.v1.ModelService/GetErasureReceipt',
+                request_serializer=rapport_dot_churn_dot_v1_dot_model__pb2.GetErasureReceiptRequest.SerializeToString,
+                response_deserializer=rapport_dot_churn_dot_v1_dot_model__pb2.ErasureReceipt.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -115,6 +120,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetErasureReceipt(self, request, context):
+        """Returns proof that the model that serves was learned without somebody who was taken out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +159,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetMonitoringReport,
                     request_deserializer=rapport_dot_churn_dot_v1_dot_monitoring__pb2.GetMonitoringReportRequest.FromString,
                     response_serializer=rapport_dot_churn_dot_v1_dot_monitoring__pb2.MonitoringReport.SerializeToString,
+            ),
+            'GetErasureReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasureReceipt,
+                    request_deserializer=rapport_dot_churn_dot_v1_dot_model__pb2.GetErasureReceiptRequest.FromString,
+                    response_serializer=rapport_dot_churn_dot_v1_dot_model__pb2.ErasureReceipt.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +329,33 @@ class ModelService:
             '/rapport.churn.v1.ModelService/GetMonitoringReport',
             rapport_dot_churn_dot_v1_dot_monitoring__pb2.GetMonitoringReportRequest.SerializeToString,
             rapport_dot_churn_dot_v1_dot_monitoring__pb2.MonitoringReport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasureReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.churn.v1.ModelService/GetErasureReceipt',
+            rapport_dot_churn_dot_v1_dot_model__pb2.GetErasureReceiptRequest.SerializeToString,
+            rapport_dot_churn_dot_v1_dot_model__pb2.ErasureReceipt.FromString,
             options,
             channel_credentials,
             insecure,

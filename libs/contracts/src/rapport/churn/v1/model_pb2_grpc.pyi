@@ -47,6 +47,8 @@ class ModelServiceStub:
     """Lists who had which role when."""
     GetMonitoringReport: _grpc.UnaryUnaryMultiCallable[_monitoring_pb2.GetMonitoringReportRequest, _monitoring_pb2.MonitoringReport]
     """Says how a model does: drift, calibration, error rates per group."""
+    GetErasureReceipt: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetErasureReceiptRequest, _model_pb2.ErasureReceipt]
+    """Returns proof that the model that serves was learned without somebody who was taken out."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -65,6 +67,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Lists who had which role when."""
     GetMonitoringReport: _aio.UnaryUnaryMultiCallable[_monitoring_pb2.GetMonitoringReportRequest, _monitoring_pb2.MonitoringReport]  # type: ignore[assignment]
     """Says how a model does: drift, calibration, error rates per group."""
+    GetErasureReceipt: _aio.UnaryUnaryMultiCallable[_model_pb2.GetErasureReceiptRequest, _model_pb2.ErasureReceipt]  # type: ignore[assignment]
+    """Returns proof that the model that serves was learned without somebody who was taken out."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Models, and which of them serves."""
@@ -116,5 +120,13 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_monitoring_pb2.MonitoringReport, _abc.Awaitable[_monitoring_pb2.MonitoringReport]]:
         """Says how a model does: drift, calibration, error rates per group."""
+
+    @_abc_1.abstractmethod
+    def GetErasureReceipt(
+        self,
+        request: _model_pb2.GetErasureReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ErasureReceipt, _abc.Awaitable[_model_pb2.ErasureReceipt]]:
+        """Returns proof that the model that serves was learned without somebody who was taken out."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
