@@ -179,9 +179,15 @@ SERVICES: Final = (
         "churn",
         gate=True,
         eraser=True,
+        participant=True,
         folders={"MODELS__FOLDER": "models", "MODELS__WORK_FOLDER": "work"},
         # Little is tried in a training: here a model is for looking at.
-        settings={"PROFILING__CURRENCY": "GBP", "MODELS__EFFORT__DRAWS": "3", "MODELS__EFFORT__ORIGINS": "3"},
+        settings={
+            "PROFILING__CURRENCY": "GBP",
+            "MODELS__EFFORT__DRAWS": "3",
+            "MODELS__EFFORT__ORIGINS": "3",
+            "MODELS__EFFORT__CUTOFFS": "20",
+        },
         roles={"analyst": ("churn.*",)},
         examples={
             "churn.v1.ChurnService/ScoreProfile": f'{{"profile_id": "{_SOMEBODY}"}}',
