@@ -118,7 +118,7 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
         store=store,
         once=once,
         accepting=Accepting(permits, people, lambda: replica.contents.purposes, values_in, clock),
-        hours=load_quiet_hours(),
+        hours=load_quiet_hours(settings.dispatch.quiet_hours_file),
         address_key=load_keys(settings.keys_folder, "addresses")[0],
         return_paths=_return_paths(settings),
         links=_links(settings, clock),

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,13 +18,18 @@ def load_json(name: str) -> Any:
     return json.loads(files("rapport_notification").joinpath("data", name).read_text(encoding="utf-8"))
 
 
-def load_quiet_hours() -> QuietHours:
-    """Return the rules that ship.
+def load_quiet_hours(own: Path | None = None) -> QuietHours:
+    """Return the rules that ship, or those of the installation.
+
+    Args:
+        own: File of the installation's rules, in the form of those that ship; None for these.
 
     Raises:
-        ValueError: The data is not in order, which no release has.
+        OSError: It cannot be read.
+        ValueError: It is not in order, which the rules of no release are.
     """
-    return QuietHours.parse(load_json("quiet_hours.json"), load_json("holidays.json"), zones_of_countries(), clocks_of)
+    rules = load_json("quiet_hours.json") if own is None else json.loads(own.read_text(encoding="utf-8"))
+    return QuietHours.parse(rules, load_json("holidays.json"), zones_of_countries(), clocks_of)
 
 
 def zones_of_countries() -> dict[str, tuple[str, ...]]:

@@ -146,6 +146,8 @@ class DispatchSettings(SettingsGroup):
     """What the clocks of two machines may differ by, and more."""
     spread_s: PositiveSeconds = 900.0
     """Over how long messages that waited for the same opening are let go."""
+    quiet_hours_file: Path | None = None
+    """When advertising waits, in the form of the rules that ship (`data/quiet_hours.json`); absent: these."""
     home: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,62}$")] = "Etc/UTC"
     """Time zone of a person of whom nothing is known."""
 

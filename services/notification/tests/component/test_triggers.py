@@ -20,6 +20,7 @@ from notification_desk import (
 )
 from rapport.churn.v1 import events_pb2 as churn
 from rapport.identity.v1 import events_pb2 as identity
+from rapport.identity.v1 import touchpoint_pb2
 from rapport.notification.v1 import (
     authored_pb2,
     events_pb2,
@@ -38,8 +39,16 @@ PERSON = trigger_pb2.TRIGGER_AUDIENCE_PERSON
 WATCHERS = trigger_pb2.TRIGGER_AUDIENCE_WATCHERS
 
 
+def _class(number: Any) -> dict[str, Any]:
+    return {"class": number}  # a word of Python
+
+
 def told(message: Any, source: str) -> Event:
     return event_of(message, source=source, occurred_at=datetime.now(UTC))
+
+
+def _payload(event: Event) -> Any:
+    return event.message
 
 
 def offer(profile_id: str, **changes: Any) -> Event:
@@ -68,7 +77,7 @@ def order(profile_id: str, fact_id: str, owner_version: int, *purposes: str) -> 
     message.fact.fact_id, message.fact.profile_id, message.fact.owner_version = fact_id, profile_id, owner_version
     touchpoint = message.touchpoint
     touchpoint.occurred_at.CopyFrom(now)
-    touchpoint.channel = 1
+    touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
     touchpoint.purpose_ids.extend(purposes)
     touchpoint.order_placed.order_id = new_id("order")
     touchpoint.order_placed.lines.add(quantity=1).item.product_id = new_id("product")
@@ -90,7 +99,7 @@ async def in_force(
     )
 
 
-def written(*variables: tuple[str, int]) -> template_pb2.TemplateTerms:
+def written(*variables: tuple[str, template_pb2.VariableKind.ValueType]) -> template_pb2.TemplateTerms:
     made = terms("Hello {{ recipient_given_name }}")
     del made.variables["title"]
     for name, kind in variables:
@@ -127,7 +136,7 @@ def retention() -> trigger_pb2.TriggerTerms:
         variables={"percent": "percent", "valid_until": "valid_until"},
         delay=Duration(seconds=3600),
         supersede_key="retention",
-        **{"class": events_pb2.MESSAGE_CLASS_MARKETING},
+        **_class(events_pb2.MESSAGE_CLASS_MARKETING),
     )
     said.conditions.add(field="treatment", test=trigger_pb2.CONDITION_TEST_IS, value="treated")
     said.cancelled_by.add(event="risk_cleared", match={"profile_id": "profile_id"})
@@ -144,7 +153,7 @@ async def test_an_offer_becomes_one_message_which_a_newer_one_replaces_and_a_cle
     await broker.publish(first, offer(held_out, treatment=pricing.TREATMENT_HELD_OUT), first)
     message = await one_message(desk, who)
     assert message.notification.cause_event_id == first.id
-    assert list(message.notification.decision_ids) == [first.message.offer.decision_id]
+    assert list(message.notification.decision_ids) == [_payload(first).offer.decision_id]
     assert message.supersede_key == "retention"
 
     await broker.publish(offer(who))
@@ -179,7 +188,7 @@ async def test_a_fact_that_moves_to_another_profile_is_thanked_for_once_and_only
         purpose_id=SERVICE,
         template_id="thanks_now",
         variables={"order_id": "order_id"},
-        **{"class": events_pb2.MESSAGE_CLASS_SERVICE},
+        **_class(events_pb2.MESSAGE_CLASS_SERVICE),
     )
     thanks.conditions.add(field="type", test=trigger_pb2.CONDITION_TEST_IS, value="order_placed")
     await in_force(desk, "thanks_now", thanks, written(("order_id", template_pb2.VARIABLE_KIND_TEXT)))
@@ -190,7 +199,7 @@ async def test_a_fact_that_moves_to_another_profile_is_thanked_for_once_and_only
         order(who, fact, 2, SERVICE),
         last := order(installation.person(), new_id("fact"), 1, SERVICE),
     )
-    await one_message(desk, last.message.fact.profile_id)
+    await one_message(desk, _payload(last).fact.profile_id)
     message = await one_message(desk, who)
     sent = await desk.becomes(message.notification.notification_id, "SENT")
     assert sent.notification.channel == events_pb2.CHANNEL_EMAIL
@@ -209,7 +218,7 @@ async def test_those_who_watch_a_product_hear_of_it_and_a_pause_takes_back_what_
         template_id="back_again",
         variables={"product_id": "product_id"},
         delay=Duration(seconds=3600),
-        **{"class": events_pb2.MESSAGE_CLASS_MARKETING},
+        **_class(events_pb2.MESSAGE_CLASS_MARKETING),
     )
     for field, value in (("was_available", "false"), ("available", "true")):
         back.conditions.add(field=field, test=trigger_pb2.CONDITION_TEST_IS, value=value)
@@ -280,7 +289,7 @@ async def test_what_ships_is_drafted_and_what_cannot_be_meant_is_refused(desk: D
         category="offers",
         purpose_id=MARKETING,
         template_id="welcome",
-        **{"class": events_pb2.MESSAGE_CLASS_MARKETING},
+        **_class(events_pb2.MESSAGE_CLASS_MARKETING),
     )
     for event, audience, field in (
         ("offer_created", WATCHERS, "terms.audience"),

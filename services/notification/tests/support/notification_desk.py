@@ -68,6 +68,7 @@ NOTIFICATION: Final = TestedService(
         "HTTP__ADDRESS_FILE": "{folder}/http.address",
         "TRACKING__PURPOSE_ID": "tracking.messages",
         "FEEDBACK__SECRETS_FILE": "{folder}/providers",
+        "DISPATCH__QUIET_HOURS_FILE": "{folder}/quiet_hours.json",
         "EMAIL__SENDER": "shop@mail.brand.example",
         "EMAIL__SENDER_NAME": "Brand",
         "EMAIL__BOUNCE_DOMAIN": "bounces.brand.example",
@@ -77,6 +78,18 @@ NOTIFICATION: Final = TestedService(
         "EMAIL__DKIM__KEY": "{folder}/dkim.pem",
     },
 )
+QUIET_HOURS: Final = {
+    "version": "test",
+    "default": {
+        # On every day of the week, so that no test depends on the day it runs on.
+        "quiet": [{"days": "mon tue wed thu fri sat sun", "from": "20:00", "to": "08:00"}],
+        "holidays": False,
+        "kind": "test",
+        "source": "test",
+        "checked": "2026-11-01",
+    },
+    "countries": {},
+}
 PROVIDER_SECRET: Final = "whsec_" + base64.b64encode(b"a secret of a provider, thirty two").decode()
 _DONE: Final = notification_pb2.NotificationState
 
@@ -126,6 +139,12 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
             point.name.given_names, point.name.surname = "Zoë", "Vantongeren"
         return answer
 
+    async def LookupProfile(
+        self, request: identity_pb2.LookupProfileRequest, context: Any
+    ) -> identity_pb2.LookupProfileResponse:
+        """Know nobody by an identifier."""
+        return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_NOT_FOUND)
+
 
 class NotificationInstallation(Installation):
     """Servers with the ledger, an identity service and a mail server.
@@ -152,6 +171,7 @@ class NotificationInstallation(Installation):
         key = generate_private_key(65537, 2048)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "own" / "dkim.pem").write_bytes(pem)
+        (folder / "own" / "quiet_hours.json").write_text(json.dumps(QUIET_HOURS), encoding="utf-8")
         (folder / "own" / "providers").write_text(PROVIDER_SECRET, encoding="ascii")
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         self.dkim_record = b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)

@@ -119,6 +119,7 @@ class UnsubscribeTable(Base, table=True):
     state: str = Field(sa_column=_text())
     tries: int = Field(sa_column=Column(Integer, nullable=False))
     next_us: int = Field(sa_column=_number())
+    """When the ledger is told next; once it is, since when."""
     position: int = Field(sa_column=_number())
     """In the ledger; 0 before it is there."""
 

@@ -15,9 +15,16 @@ from rapport_notification.domain.routing import Past
 from rapport_notification.domain.vocabulary import DAY_US, SECOND_US, Channel
 
 _YEAR_US: Final = 365 * DAY_US
-_OPEN: Final = """
-SELECT profile_id, purpose_ids, brand_id FROM unsubscribes WHERE profile_id = ANY(%s) AND state = 'open'
-"""
+_KNOWN_AFTER: Final = "10 seconds"
+"""Longer than a gate may lag behind the ledger: what was recorded just now is not left to it."""
+_OPEN: Final = f"""
+SELECT profile_id, purpose_ids, brand_id FROM unsubscribes
+WHERE profile_id = ANY(%s) AND (
+    state = 'open' OR (
+        state = 'recorded' AND next_us > extract(epoch FROM now() - interval '{_KNOWN_AFTER}') * 1000000
+    )
+)
+"""  # noqa: S608 - made of constants
 _PASTS: Final = """
 SELECT sent.recipient_id, sent.channel, count(*), count(first.at_us), coalesce(sum(first.at_us - sent.begun_us), 0)
 FROM notifications AS sent LEFT JOIN LATERAL (

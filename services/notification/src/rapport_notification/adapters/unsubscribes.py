@@ -33,7 +33,9 @@ SELECT {_COLUMNS} FROM unsubscribes WHERE state = 'open' AND next_us <= %s
 ORDER BY next_us LIMIT 1 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - made of constants
 _LEASE: Final = "UPDATE unsubscribes SET tries = tries + 1, next_us = %s WHERE request_id = %s"
-_END: Final = "UPDATE unsubscribes SET state = %s, position = %s WHERE request_id = %s AND state = 'open'"
+_END: Final = """
+UPDATE unsubscribes SET state = %s, position = %s, next_us = %s WHERE request_id = %s AND state = 'open'
+"""
 
 
 class Unsubscribes:
@@ -84,10 +86,10 @@ class Unsubscribes:
         """Let nobody else tell it before a time."""
         await self._connection.execute(_LEASE, (until_us, request_id))
 
-    async def recorded(self, request_id: UUID, position: int) -> None:
-        """Note that it is in the ledger."""
-        await self._connection.execute(_END, ("recorded", position, request_id))
+    async def recorded(self, request_id: UUID, position: int, now_us: int) -> None:
+        """Note that it is in the ledger, and since when."""
+        await self._connection.execute(_END, ("recorded", position, now_us, request_id))
 
     async def refused(self, request_id: UUID) -> None:
         """Note that the ledger will never take it: the person was erased."""
-        await self._connection.execute(_END, ("refused", 0, request_id))
+        await self._connection.execute(_END, ("refused", 0, 0, request_id))

@@ -24,7 +24,7 @@ from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.vocabulary import SECOND_US, Channel
 
-_ASK_AGAIN_US: Final = 30 * SECOND_US
+_ASK_AGAIN_US: Final = 10 * SECOND_US
 _LONGEST_US: Final = 3600 * SECOND_US
 _OF_CONTRACT: Final = frozenset({Basis.CONTRACT, Basis.LEGAL_OBLIGATION, Basis.VITAL_INTEREST, Basis.PUBLIC_TASK})
 
@@ -88,8 +88,8 @@ class Wishes(Protocol):
         """Let nobody else tell it before a time."""
         ...
 
-    async def recorded(self, request_id: UUID, position: int) -> None:
-        """Note that it is in the ledger."""
+    async def recorded(self, request_id: UUID, position: int, now_us: int) -> None:
+        """Note that it is in the ledger, and since when."""
         ...
 
     async def refused(self, request_id: UUID) -> None:
@@ -228,7 +228,7 @@ class TellingLedger:
             return True
         failpoint("notification.unsubscribe.told")
         async with self._unit() as unit:
-            await unit.wishes.recorded(wish.request_id, position)
+            await unit.wishes.recorded(wish.request_id, position, micros_of(self._clock.now()))
         return True
 
     def _withdraws(self, wish: Wish) -> bool:

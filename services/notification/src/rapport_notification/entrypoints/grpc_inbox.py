@@ -161,7 +161,7 @@ class InboxDesk:
 def _position(token: str) -> int:
     number = token.removeprefix(_MARK)
     if token and (number == token or not number.isdecimal() or len(number) > 18):
-        raise CHASSIS_ERRORS.error("PAGE_MARK_INVALID", "the token is from no answer", field="resume_token")
+        raise CHASSIS_ERRORS.error("PAGE_TOKEN_INVALID", "the token is from no answer", field="resume_token")
     return int(number or 0)
 
 

@@ -1,0 +1,364 @@
+"""What comes back: one click reaches the ledger once, bounces give addresses up, and people are told from scanners."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hmac
+import json
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from quopri import decodestring
+from typing import Any
+from uuid import uuid4
+
+import httpcore
+import psycopg
+import pytest
+from notification_desk import (
+    MARKETING,
+    PROVIDER_SECRET,
+    STREAM,
+    TRACKING,
+    Desk,
+    NotificationInstallation,
+    advertising,
+    message,
+    refused,
+    request_id,
+    terms,
+)
+from rapport.notification.v1 import events_pb2, feedback_pb2, notification_pb2, template_pb2
+from rapport_chassis.times import stamp
+from rapport_notification.adapters.keys import load_keys
+from rapport_notification.sending.return_path import ReturnPaths
+from rapport_testing.waiting import becomes_true, eventually
+
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    text: str
+    headers: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a browser or a mail program calls."""
+
+    origin: str
+
+    async def call(self, method: str, path: str, content: bytes = b"", **headers: str) -> Answer:
+        given = {"user-agent": BROWSER, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        async with httpcore.AsyncConnectionPool() as pool:
+            found = await pool.request(method, self.origin + path, headers=list(given.items()), content=content)
+        said = {name.decode().lower(): value.decode() for name, value in found.headers}
+        return Answer(found.status, found.content.decode("utf-8", "replace"), said)
+
+
+@pytest.fixture
+def site(installation: NotificationInstallation) -> Site:
+    return Site(installation.site())
+
+
+async def advertised(
+    desk: Desk, installation: NotificationInstallation, *purposes: str, template_id: str = "news"
+) -> tuple[str, str, bytes]:
+    """Return somebody, the advertising they got, and the mail it was."""
+    who = installation.person(MARKETING, *purposes)
+    await desk.lives(who, daylight())
+    sent = await desk.send(advertising(who, template_id=template_id, at_least=installation.token))
+    await desk.becomes(sent, "SENT")
+    (mail,) = installation.mails(who)
+    return who, sent, mail
+
+
+def daylight() -> str:
+    """Return a zone in which it is about noon of a working day, as far as one goes."""
+    offset = 12 - datetime.now(UTC).hour
+    return f"Etc/GMT{-offset:+d}" if offset else "Etc/UTC"
+
+
+def header(mail: bytes, name: bytes) -> str:
+    found = re.search(rb"(?im)^" + name + rb":[ ]*(.*?)\r\n(?![ \t])", mail, re.DOTALL)
+    assert found is not None
+    return found[1].decode()
+
+
+def unsubscribe_path(mail: bytes) -> str:
+    return header(mail, b"List-Unsubscribe").strip("<>").removeprefix("https://mail.brand.example")
+
+
+async def told(installation: NotificationInstallation, event: type[Any], notification_id: str) -> list[Any]:
+    found = []
+    for stored in await installation.broker().stored(STREAM):
+        if stored.headers["ce-dataschema"] == f"proto:{event.DESCRIPTOR.full_name}":
+            read = event.FromString(stored.data)
+            about = read.notification if "notification" in event.DESCRIPTOR.fields_by_name else read
+            if about.notification_id == notification_id:
+                found.append(read)
+    return found
+
+
+async def one_told(installation: NotificationInstallation, event: type[Any], notification_id: str) -> Any:
+    async def there() -> bool:
+        return bool(await told(installation, event, notification_id))
+
+    await eventually(there, timeout_s=30)
+    (found,) = await told(installation, event, notification_id)
+    return found
+
+
+async def test_one_click_reaches_the_ledger_once_and_the_next_message_is_refused(
+    installation: NotificationInstallation, desk: Desk, site: Site
+) -> None:
+    who, sent, mail = await advertised(desk, installation)
+    assert header(mail, b"List-Unsubscribe-Post") == "List-Unsubscribe=One-Click"
+    path = unsubscribe_path(mail)
+    looked = await site.call("GET", path, accept_language="de-AT,de;q=0.9")
+    assert (looked.status, 'lang="de"' in looked.text) == (200, True)
+    assert not [each for each in installation.ledger.written.values() if each.profile_id == who]
+
+    before = datetime.now(UTC)
+    for _ in range(3):
+        assert (await site.call("POST", path, ONE_CLICK)).status == 200
+    refused_now = await desk.send(advertising(who))
+
+    def recorded() -> bool:
+        return any(each.profile_id == who for each in installation.ledger.written.values())
+
+    await eventually(recorded, timeout_s=20)
+    (write,) = [each for each in installation.ledger.written.values() if each.profile_id == who]
+    assert list(write.purpose_ids) == [MARKETING]
+    dropped = await desk.becomes(refused_now, "DROPPED")
+    assert dropped.drop_reason == events_pb2.DROP_REASON_NOT_PERMITTED
+    assert len(installation.mails(who)) == 1
+    event = await one_told(installation, events_pb2.ContactUnsubscribed, sent)
+    assert event.method == events_pb2.UNSUBSCRIBE_METHOD_ONE_CLICK
+    assert event.occurred_at.ToDatetime(UTC) >= before
+
+    assert (await site.call("POST", path[:-4] + "AAAA")).status == 404
+
+
+@pytest.mark.parametrize("point", ["notification.unsubscribe.written", "notification.unsubscribe.told"])
+async def test_an_unsubscribe_outlives_a_kill_and_is_in_the_ledger_once(
+    installation: NotificationInstallation, desk: Desk, site: Site, point: str
+) -> None:
+    site_of_victim = installation.folder / f"{point}.http"
+    victim = installation.process("victim", http__address_file=str(site_of_victim))
+    victim.arm(f"{point}=kill")
+    people: list[tuple[str, str]] = []
+    try:
+        victim.start()
+        address = await asyncio.to_thread(_text_of, site_of_victim)
+        # The other process may be the one that tells the ledger: then it is tried again.
+        while victim.is_running and len(people) < 10:
+            who, sent, mail = await advertised(desk, installation)
+            people.append((who, sent))
+            with contextlib.suppress(httpcore.ProtocolError, httpcore.NetworkError):
+                await Site(f"http://{address}").call("POST", unsubscribe_path(mail), ONE_CLICK)
+            # Whoever clicked and got no answer clicks again.
+            await site.call("POST", unsubscribe_path(mail), ONE_CLICK)
+            await eventually(partial(_is_recorded, installation, who), timeout_s=40)
+        assert not victim.is_running
+    finally:
+        victim.kill()
+    for who, sent in people:
+        assert len([each for each in installation.ledger.written.values() if each.profile_id == who]) == 1
+        await one_told(installation, events_pb2.ContactUnsubscribed, sent)
+
+
+def _text_of(path: Path) -> str:
+    assert becomes_true(path.exists, 20)
+    return path.read_text(encoding="ascii")
+
+
+def _is_recorded(installation: NotificationInstallation, who: str) -> bool:
+    with psycopg.connect(installation.database_settings().dsn.get_secret_value()) as connection:
+        query = "SELECT state FROM unsubscribes WHERE profile_id = %s"
+        return connection.execute(query, (who,)).fetchall() == [("recorded",)]
+
+
+def bounce(return_path: str, status: str) -> bytes:
+    return (
+        f"From: MAILER-DAEMON@mx.example\r\nTo: <{return_path}>\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="x"\r\n\r\n--x\r\n'
+        "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n"
+        f"Final-Recipient: rfc822; somebody@x.example\r\nAction: failed\r\nStatus: {status}\r\n\r\n--x--\r\n"
+    ).encode()
+
+
+async def test_a_hard_bounce_that_quotes_nothing_is_attributed_and_gives_the_address_up(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    who = installation.person()
+    sent = await desk.send(message(who))
+    await desk.becomes(sent, "SENT")
+    keys = load_keys(installation.folder / "own", "return_paths")
+    path = ReturnPaths(keys, "bounces.brand.example").address(sent, 1).value
+    request = feedback_pb2.ReportFeedbackRequest(request_id=request_id(), mail=bounce(path, "5.1.1"))
+    result = await desk.feedback.ReportFeedback(request)
+    assert (result.notification_id, result.attempt, result.suppressed) == (sent, 1, True)
+    again = feedback_pb2.ReportFeedbackRequest(request_id=request_id(), mail=bounce(path, "5.1.1"))
+    assert (await desk.feedback.ReportFeedback(again)).repeated_before
+    failed = await one_told(installation, events_pb2.NotificationFailed, sent)
+    assert (failed.failure, failed.status_code) == (events_pb2.FAILURE_KIND_HARD_BOUNCE, "5.1.1")
+
+    address: dict[str, Any] = {"channel": events_pb2.CHANNEL_EMAIL, "address": installation.book.emails[who]}
+    known = await desk.feedback.GetSuppression(feedback_pb2.GetSuppressionRequest(**address))
+    assert known.reason == feedback_pb2.FEEDBACK_KIND_HARD
+    dropped = await desk.becomes(await desk.send(message(who)), "DROPPED")
+    assert dropped.drop_reason == events_pb2.DROP_REASON_SUPPRESSED
+
+    lifted = feedback_pb2.LiftSuppressionRequest(request_id=request_id(), reason="mended", **address)
+    assert (await desk.feedback.LiftSuppression(lifted)).reason == feedback_pb2.FEEDBACK_KIND_UNSPECIFIED
+    await desk.becomes(await desk.send(message(who)), "SENT")
+
+
+async def test_a_complaint_is_as_good_as_unsubscribing_and_is_not_lifted(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    who, sent, _ = await advertised(desk, installation)
+    report = feedback_pb2.ProviderReport(
+        notification_id=sent, kind=feedback_pb2.FEEDBACK_KIND_COMPLAINT, occurred_at=stamp(datetime.now(UTC))
+    )
+    result = await desk.feedback.ReportFeedback(
+        feedback_pb2.ReportFeedbackRequest(request_id=request_id(), report=report)
+    )
+    assert result.suppressed
+
+    def recorded() -> bool:
+        return any(each.profile_id == who for each in installation.ledger.written.values())
+
+    await eventually(recorded, timeout_s=20)
+    with refused("SUPPRESSION_STANDS"):
+        await desk.feedback.LiftSuppression(
+            feedback_pb2.LiftSuppressionRequest(
+                request_id=request_id(),
+                channel=events_pb2.CHANNEL_EMAIL,
+                address=installation.book.emails[who],
+                reason="please",
+            )
+        )
+    engaged = await one_told(installation, events_pb2.NotificationEngaged, sent)
+    assert engaged.engagement == events_pb2.ENGAGEMENT_COMPLAINED
+
+
+async def test_a_link_is_followed_and_told_only_where_tracking_is_allowed_and_a_scanner_is_called_one(
+    installation: NotificationInstallation, desk: Desk, site: Site
+) -> None:
+    await desk.template("linked", _linked())
+    _, _, plain = await advertised(desk, installation, template_id="linked")
+    assert b"/c/" not in decodestring(plain)
+    _, sent, mail = await advertised(desk, installation, TRACKING, template_id="linked")
+    (token,) = set(re.findall(rb"https://mail\.brand\.example(/c/[A-Za-z0-9_-]+)", decodestring(mail)))
+    followed = await site.call("GET", token.decode(), user_agent="Barracuda Sentinel")
+    assert (followed.status, followed.headers["location"]) == (302, "https://shop.brand.example/lamps")
+    assert (await site.call("GET", token.decode()[:-2] + "AA")).status == 404
+    event = await one_told(installation, events_pb2.NotificationEngaged, sent)
+    assert (event.by, event.engagement) == (events_pb2.ENGAGED_BY_SCANNER, events_pb2.ENGAGEMENT_CLICKED)
+    assert event.notification.decision_id
+
+
+async def test_stop_is_obeyed_whoever_sends_it_and_a_providers_call_must_be_signed(
+    installation: NotificationInstallation, desk: Desk, site: Site
+) -> None:
+    number = f"+4915{uuid4().int % 10**9:09d}"
+    body = json.dumps({"fromNumber": number, "text": "STOP", "receivedAt": "2026-11-22T10:00:00Z"}).encode()
+    unsigned = await site.call("POST", "/feedback/texts", body)
+    assert (unsigned.status, json.loads(unsigned.text)["reason"]) == (401, "CALL_NOT_SIGNED")
+    at = str(int(time.time()))
+    secret = base64.b64decode(PROVIDER_SECRET.removeprefix("whsec_"))
+    seal = base64.b64encode(hmac.digest(secret, f"msg_00000001.{at}.".encode() + body, sha256)).decode()
+    signed = {"webhook_id": "msg_00000001", "webhook_timestamp": at, "webhook_signature": f"v1,{seal}"}
+    taken = await site.call("POST", "/feedback/texts", body, **signed)
+    assert json.loads(taken.text) == {"meaning": "stop"}
+    asked = feedback_pb2.GetSuppressionRequest(channel=events_pb2.CHANNEL_SMS, address=number)
+    assert (await desk.feedback.GetSuppression(asked)).reason == feedback_pb2.FEEDBACK_KIND_COMPLAINT
+    again = feedback_pb2.ReceiveTextRequest(
+        request_id=request_id(), from_number=number, text="start", received_at=stamp(datetime.now(UTC))
+    )
+    assert (await desk.feedback.ReceiveText(again)).meaning == feedback_pb2.TEXT_MEANING_START
+    assert (await desk.feedback.GetSuppression(asked)).reason == feedback_pb2.FEEDBACK_KIND_UNSPECIFIED
+
+
+async def test_an_inbox_goes_on_where_it_was_left(installation: NotificationInstallation, desk: Desk) -> None:
+    who = installation.person()
+    inbox: dict[str, Any] = {
+        "channels": [notification_pb2.ChannelOption(channel=events_pb2.CHANNEL_IN_APP)],
+        "template_id": "inside",
+    }
+    await desk.template("inside", _inside())
+    first = await desk.send(message(who, **inbox))
+    await desk.becomes(first, "SENT")
+    (one,) = [each async for each in desk.office.StreamInbox(_stream(who, drain=True))]
+    assert (one.message.notification_id, one.message.subject) == (first, "News: The lamp")
+    assert "Vantongeren" not in str(one)
+
+    live = desk.office.StreamInbox(_stream(who, resume_token=one.resume_token)).__aiter__()
+    second = await desk.send(message(who, **inbox))
+    came = await anext(live)
+    assert came.message.notification_id == second
+    marked = await desk.office.MarkInboxRead(
+        notification_pb2.MarkInboxReadRequest(
+            request_id=request_id(), profile_id=who, notification_ids=[first, first[:-1] + "x"]
+        )
+    )
+    assert marked.marked == 1
+    changed = await anext(live)
+    assert (changed.message.notification_id, changed.message.HasField("read_at")) == (first, True)
+    with refused("PAGE_TOKEN_INVALID", "resume_token"):
+        await anext(desk.office.StreamInbox(_stream(who, resume_token="x1")).__aiter__())
+
+
+def _inside() -> template_pb2.TemplateTerms:
+    made = terms()
+    del made.channels[:]
+    made.channels.append(events_pb2.CHANNEL_IN_APP)
+    made.texts["en"].mjml = ""
+    return made
+
+
+def _linked() -> template_pb2.TemplateTerms:
+    made = terms()
+    link = '<mj-button href="https://shop.brand.example/lamps">Show it</mj-button></mj-column>'
+    made.texts["en"].mjml = made.texts["en"].mjml.replace("</mj-column>", link)
+    return made
+
+
+def _stream(who: str, **fields: Any) -> notification_pb2.StreamInboxRequest:
+    return notification_pb2.StreamInboxRequest(profile_id=who, **fields)
+
+
+async def test_where_somebody_listens_is_kept_without_its_address_and_an_inner_one_is_refused(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    who = installation.person()
+
+    def registration(url: str) -> feedback_pb2.RegisterEndpointRequest:
+        return feedback_pb2.RegisterEndpointRequest(
+            request_id=request_id(), profile_id=who, webhook=feedback_pb2.WebhookEndpoint(url=url)
+        )
+
+    with refused("ENDPOINT_INVALID", "listener"):
+        await desk.feedback.RegisterEndpoint(registration("https://127.0.0.1/hook"))
+    made = await desk.feedback.RegisterEndpoint(registration("https://hooks.customer.example/very-secret-path"))
+    assert made.host == "hooks.customer.example"
+    assert [each[:6] for each in made.signing_secret.split()] == ["whsec_", "whpk_" + made.signing_secret.split()[1][5]]
+    listed = await desk.feedback.ListEndpoints(feedback_pb2.ListEndpointsRequest(profile_id=who))
+    assert [(each.endpoint_id, each.signing_secret) for each in listed.endpoints] == [(made.endpoint_id, "")]
+    gone = feedback_pb2.RemoveEndpointRequest(request_id=request_id(), endpoint_id=made.endpoint_id)
+    await desk.feedback.RemoveEndpoint(gone)
+    with refused("ENDPOINT_NOT_FOUND"):
+        await desk.feedback.RemoveEndpoint(
+            feedback_pb2.RemoveEndpointRequest(request_id=request_id(), endpoint_id=made.endpoint_id)
+        )
