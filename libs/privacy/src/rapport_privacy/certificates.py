@@ -15,6 +15,7 @@ from rapport_chassis.signing import PublicKey, kid_of
 from rapport_chassis.times import moment
 
 from rapport_privacy.log_proofs import ProofError, verify_logged
+from rapport_privacy.notes import NoteKey
 from rapport_privacy.participant.answers import is_genuine
 from rapport_privacy.receipts import ReceiptError, verify_receipt
 
@@ -34,6 +35,7 @@ def verify_certificate(
     *,
     log_proof: str = "",
     log_keys: Iterable[bytes] = (),
+    witnesses: Iterable[NoteKey] = (),
 ) -> dict[str, Any]:
     """Verify a certificate and return its fields.
 
@@ -43,6 +45,7 @@ def verify_certificate(
         public_key: Raw key of the service, from `ListSigningKeys`.
         log_proof: Proof that it is in the transparency log; empty where there is none.
         log_keys: Raw keys of the service, retired ones included.
+        witnesses: Keys of witnesses each of which must have cosigned the log.
 
     Raises:
         CertificateError: It is not genuine, a participant did not sign what it says, or the log has another one.
@@ -60,7 +63,7 @@ def verify_certificate(
         raise CertificateError("an answer in it is malformed") from error
     if log_proof:
         try:
-            entry, _, _ = verify_logged(log_proof, log_keys)
+            entry, _ = verify_logged(log_proof, log_keys, witnesses)
         except ProofError as error:
             raise CertificateError(f"its log proof: {error}") from error
         if entry.get("certificate_sha256") != sha256(document).hexdigest():

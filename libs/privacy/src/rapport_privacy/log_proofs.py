@@ -163,21 +163,26 @@ def _decoded(text: str) -> bytes:
 
 def verify_logged(
     text: str, public_keys: Iterable[bytes], witnesses: Iterable[NoteKey] = ()
-) -> tuple[dict[str, Any], Checkpoint, list[NoteKey]]:
-    """Return what a proof says is in the log, where, and who has signed.
+) -> tuple[dict[str, Any], Checkpoint]:
+    """Return what a proof says is in the log, and in which tree.
 
     Args:
         text: The proof, with its opening.
         public_keys: Raw keys of which the service signs with one, retired ones included.
-        witnesses: Keys of witnesses that are trusted.
+        witnesses: Keys of witnesses each of which must have cosigned: who trusts them need not fear that others are
+            shown another log.
 
     Raises:
         ProofError: It proves nothing.
     """
-    proof = LogProof.parse(text)
+    proof, witnesses = LogProof.parse(text), tuple(witnesses)
     origin = proof.checkpoint.partition("\n")[0]
     try:
         keys = [NoteKey(origin, key) for key in public_keys]
     except NoteError as error:
         raise ProofError(f"the checkpoint is not genuine: {error}") from error
-    return verify_opened(proof, [*keys, *witnesses])
+    fields, checkpoint, signers = verify_opened(proof, [*keys, *witnesses])
+    for witness in witnesses:
+        if witness not in signers:
+            raise ProofError(f"{witness.name} has not cosigned it")
+    return fields, checkpoint

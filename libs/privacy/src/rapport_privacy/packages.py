@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from rapport_privacy.log_proofs import ProofError, verify_logged
+from rapport_privacy.notes import NoteKey
 from rapport_privacy.receipts import ReceiptError, verify_receipt
 
 SCHEMA: Final = "rapport-package/1"
@@ -47,25 +48,28 @@ class VerifiedPackage:
     logged_at: int
 
 
-def verify_package(path: Path, public_keys: Mapping[str, bytes] | None = None) -> VerifiedPackage:
+def verify_package(
+    path: Path, public_keys: Mapping[str, bytes] | None = None, witnesses: Sequence[NoteKey] = ()
+) -> VerifiedPackage:
     """Verify a package: every file by its digest, the manifest by its signature and its entry in the log.
 
     Args:
         path: The archive.
         public_keys: Raw keys that are trusted, by key id; None takes the one in the package: compare it with a
             published one.
+        witnesses: Keys of witnesses each of which must have cosigned the log.
 
     Raises:
         PackageError: It is not genuine, or not whole.
     """
     try:
         with ZipFile(path) as archive:
-            return _verify(archive, public_keys)
+            return _verify(archive, public_keys, witnesses)
     except (OSError, BadZipFile, ZlibError, NotImplementedError, RuntimeError) as error:
         raise PackageError(f"the archive cannot be read: {type(error).__name__}") from error
 
 
-def _verify(archive: ZipFile, public_keys: Mapping[str, bytes] | None) -> VerifiedPackage:
+def _verify(archive: ZipFile, public_keys: Mapping[str, bytes] | None, witnesses: Sequence[NoteKey]) -> VerifiedPackage:
     names = archive.namelist()
     if len(names) != len(set(names)):
         raise PackageError("a file is in it twice")
@@ -91,7 +95,7 @@ def _verify(archive: ZipFile, public_keys: Mapping[str, bytes] | None) -> Verifi
     try:
         keys = [key] if public_keys is None else list(public_keys.values())
         proof = _read(archive, _PROOF).decode()
-        entry, _, _ = verify_logged(proof, keys)
+        entry, _ = verify_logged(proof, keys, witnesses)
     except (ProofError, UnicodeDecodeError) as error:
         raise PackageError(f"its log proof: {error}") from error
     if (entry.get("manifest_sha256"), entry.get("request_id")) != (

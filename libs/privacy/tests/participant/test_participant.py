@@ -17,6 +17,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.database.roles import RolePasswords, create_service_database
+from rapport_chassis.errors import RapportError
 from rapport_chassis.events import topology
 from rapport_chassis.events.envelope import Event, Received, event_of
 from rapport_chassis.events.eraser import Eraser
@@ -43,6 +44,7 @@ from rapport_privacy.participant.holding import (
 )
 from rapport_privacy.participant.ledger import Known
 from rapport_privacy.participant.participant import Participant
+from rapport_privacy.participant.replaying import MARK, AfterRestore
 from rapport_privacy.participant.retention import Retention
 from rapport_testing.clock import TestClock
 from rapport_testing.events import Broker, append, count, granted, rows
@@ -127,10 +129,16 @@ def _settings(made: Any) -> DatabaseSettings:
 
 
 @pytest.fixture
-async def store(database: Callable[..., Any]) -> AsyncIterator[Database]:
-    """The database of the sample service."""
+def made(database: Callable[..., Any]) -> Any:
+    """The database of the sample service, as the superuser sees it."""
     made = database(_build_template)
     create_service_database(made.access.dsn(), "sample", PASSWORDS, database=made.name)
+    return made
+
+
+@pytest.fixture
+async def store(made: Any) -> AsyncIterator[Database]:
+    """The database of the sample service."""
     opened = Database(_settings(made), service="sample")
     await opened.open()
     yield opened
@@ -468,3 +476,33 @@ async def test_what_was_kept_long_enough_goes_and_is_logged_but_nothing_of_who_i
     assert await retention.sweep(datetime.now(UTC)) == {}
     assert {each for (each,) in await rows(store, "SELECT profile_id FROM notes")} == {frozen, young}
     assert await rows(store, "SELECT store, deleted FROM privacy_sweeps") == [("notes", 1)]
+
+
+async def test_a_restored_database_is_not_ready_until_whoever_was_erased_since_is_erased_again(
+    made: Any, store: Database, broker: Broker, participant: Participant, test_clock: TestClock
+) -> None:
+    since, before, living_one = (new_id("profile") for _ in range(3))
+    await take(participant, store, asked(TaskKind.ERASE, before))
+    await work(participant)
+    await write(store, since, living_one)  # as the backup has it: `since` was erased after it was made
+    told = Known(EPOCH, KNOWN, fresh=True, fenced=(since, before))
+    fresh = [False]
+
+    async def ledger() -> Known:
+        return told if fresh[0] else Known()
+
+    restored = AfterRestore(store, Notes(), Eraser(SERVICE, database=store, nats=broker.settings), ledger, test_clock)
+    await restored.check()
+    made.execute(MARK)
+    assert not await restored.step()  # nobody knows yet who was erased
+    with pytest.raises(RapportError, match="NOT_READY"):
+        await restored.check()
+    assert await count(store, "notes") == 2
+    fresh[0] = True
+    assert await restored.step()
+    await restored.check()
+    assert await rows(store, "SELECT profile_id FROM notes") == [(living_one,)]
+    assert len(await answers(store)) == 1  # that of the task: nobody asked for what was replayed
+    async with store.transaction() as connection:
+        assert await living.buried(connection, [since, before, living_one]) == {since, before}
+    assert not await restored.step()

@@ -13,7 +13,7 @@ from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.eraser import Eraser
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.process import Component
-from rapport_chassis.rpc.health import Role
+from rapport_chassis.rpc.health import ROLES, Role
 from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
@@ -21,6 +21,7 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.participant.holding import Holding
 from rapport_privacy.participant.ledger import Ledger
 from rapport_privacy.participant.participant import Participant
+from rapport_privacy.participant.replaying import AfterRestore
 from rapport_privacy.participant.retention import Retention
 from rapport_privacy.participant.servicer import SERVICE, ParticipantServicer
 from rapport_privacy.settings import ParticipantSettings
@@ -67,11 +68,12 @@ def participate(
         servicer = ParticipantServicer(service, database, holding, keys)
         server.add(participant_pb2_grpc.add_ParticipantServiceServicer_to_server, servicer, SERVICE)
     own = nats.settings if settings.eraser is None else nats.settings.model_copy(update={"tls": settings.eraser})
+    eraser = Eraser(service, database=database, nats=own)
     participant = Participant(
         service,
         database=database,
         holding=holding,
-        eraser=Eraser(service, database=database, nats=own),
+        eraser=eraser,
         keys=keys,
         ledger=ledger,
         clock=clock,
@@ -88,7 +90,11 @@ def participate(
         release=release,
         clock=clock,
     )
+    restored = AfterRestore(database, holding, eraser, ledger, clock)
+    for role in ROLES:
+        server.health.register(role, "erasures-replayed", restored.check)
     server.health.register("events", consumer.name, consumer.check)
     server.health.register("events", "privacy-tasks", participant.check)
     working = Stepping("privacy-tasks", participant.step, clock, share=0.9, idle_s=settings.look_every_s, role="events")
-    return [consumer, working, Retention(holding, database, clock)]
+    replaying = Stepping("erasures-replayed", restored.step, clock, share=0.9, role="events")
+    return [consumer, working, replaying, Retention(holding, database, clock)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from rapport_privacy.embedded import ConsentGate
@@ -16,11 +16,13 @@ class Known:
         epoch: Epoch of the ledger; empty while nothing is known.
         position: Position in it.
         fresh: Whether that is, at this moment, all there is.
+        fenced: Every id of everybody who was ever erased, as far as it is known.
     """
 
     epoch: str = ""
     position: int = 0
     fresh: bool = False
+    fenced: Collection[str] = ()
 
 
 Ledger = Callable[[], Awaitable[Known]]
@@ -33,6 +35,6 @@ def known_by(gate: ConsentGate | None) -> Ledger:
     async def known() -> Known:
         if gate is None or not gate.replica.warm:
             return Known()
-        return Known(gate.replica.epoch, gate.replica.position, gate.is_fresh)
+        return Known(gate.replica.epoch, gate.replica.position, gate.is_fresh, gate.replica.fences)
 
     return known

@@ -67,6 +67,13 @@ _TABLES: Final = (
         CONSTRAINT pk_privacy_sweeps PRIMARY KEY (store, swept_at)
     )
     """,
+    """
+    CREATE TABLE privacy_restores (
+        restored_at timestamptz DEFAULT clock_timestamp() NOT NULL,
+        replayed_at timestamptz,
+        CONSTRAINT pk_privacy_restores PRIMARY KEY (restored_at)
+    )
+    """,
 )
 
 _GRANTS: Final = (
@@ -74,6 +81,7 @@ _GRANTS: Final = (
     ("privacy_tombstones", "SELECT, INSERT"),
     ("privacy_freezes, privacy_held", "SELECT, INSERT, DELETE"),
     ("privacy_sweeps", "SELECT, INSERT"),
+    ("privacy_restores", "SELECT, UPDATE (replayed_at)"),
 )
 
 

@@ -48,6 +48,12 @@ def participant_tables(base: type[SQLModel]) -> None:
         _time("before"),
         Column("deleted", BigInteger, nullable=False),
     )
+    Table(
+        "privacy_restores",
+        metadata,
+        _time("restored_at", primary_key=True, server_default=text("clock_timestamp()")),
+        _time("replayed_at", nullable=True),
+    )
 
 
 def _tasks(metadata: MetaData) -> None:
