@@ -3,6 +3,7 @@
     python tools/tables.py consent            writes them
     python tools/tables.py consent --check    fails if they are not what the code says
     python tools/tables.py gate               those of the page about embedding a gate
+    python tools/tables.py ingest             those of the page about mappings
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
@@ -14,11 +15,13 @@ import importlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from pydantic import BaseModel
 from rapport.common.v1 import event_pb2
 from rapport_chassis.rpc.foreign import access_of
 from rapport_chassis.settings_report import settings_table
@@ -35,10 +38,10 @@ def main() -> int:
     parser.add_argument("service")
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
-    is_gate = options.service == "gate"
-    readme = ROOT / ("libs/privacy/EMBEDDING.md" if is_gate else f"services/{options.service}/README.md")
+    page, made = _PAGES.get(options.service, (f"services/{options.service}/README.md", None))
+    readme = ROOT / page
     written = readme.read_text(encoding="utf-8")
-    tables = _gate_tables() if is_gate else _tables(options.service)
+    tables = made() if made else _tables(options.service)
     fresh = _TABLE.sub(lambda found: _framed(found["name"], tables[found["name"]]()), written)
     if not options.check:
         readme.write_text(fresh, encoding="utf-8")
@@ -69,6 +72,30 @@ def _gate_tables() -> Mapping[str, Callable[[], str]]:
         "settings": lambda: settings_table(settings.GateProcessSettings),
         "telemetry": lambda: names_table(declared_in(names)),
     }
+
+
+def _ingest_tables() -> Mapping[str, Callable[[], str]]:
+    mapping = importlib.import_module("rapport_local.ingest.mapping")
+    parts = {
+        "mapping": mapping.Mapping,
+        "customers": mapping.Customers,
+        "transactions": mapping.Transactions,
+        "decisions": mapping.PastConsents,
+        "declared": mapping.DeclaredItem,
+        "cells": mapping.Cell,
+        "conditions": mapping.Condition,
+        "identifiers": mapping.IdentifierCell,
+    }
+    return {name: partial(_keys, part) for name, part in parts.items()}
+
+
+def _keys(part: type[BaseModel]) -> str:
+    """Return what a part of a mapping may say."""
+    rows = [
+        f"| `{field.alias or name}` | {'required' if field.is_required() else ''} | {field.description} |"
+        for name, field in part.model_fields.items()
+    ]
+    return "\n".join(["| Key | | Meaning |", "|---|---|---|", *rows])
 
 
 def _methods(services: Iterable[ServiceDescriptor], said: Mapping[str, str]) -> str:
@@ -116,6 +143,12 @@ def comments(service: str) -> dict[str, str]:
 
 def _framed(name: str, table: str) -> str:
     return f"<!-- table: {name} -->\n{table}\n<!-- end -->"
+
+
+_PAGES: Final[Mapping[str, tuple[str, Callable[[], Mapping[str, Callable[[], str]]]]]] = {
+    "gate": ("libs/privacy/EMBEDDING.md", _gate_tables),
+    "ingest": ("deploy/local/INGEST.md", _ingest_tables),
+}
 
 
 if __name__ == "__main__":

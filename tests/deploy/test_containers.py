@@ -20,7 +20,7 @@ from manifest_table import Deployed, deployed
 from prepare import prepare
 from rapport_chassis.settings_report import settings_table
 from rapport_testing.nats import binary
-from rapport_testing.plugin import Scale
+from rapport_testing.prove import Scale
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("infrastructure", "services", "observability")

@@ -24,7 +24,7 @@ def commands(readme: Path) -> list[str]:
 
 
 def readmes() -> list[Path]:
-    pages = ["*README.md", "libs/privacy/EMBEDDING.md"]
+    pages = ["*README.md", "docs/*.md", "deploy/local/INGEST.md", "libs/privacy/EMBEDDING.md"]
     listed = subprocess.run(["git", "ls-files", *pages], cwd=ROOT, capture_output=True, text=True, check=True)
     return [ROOT / name for name in listed.stdout.splitlines() if commands(ROOT / name)]
 
