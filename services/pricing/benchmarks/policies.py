@@ -2,7 +2,9 @@
 
 python services/pricing/benchmarks/policies.py [--seeds 30] [--scenarios 1,2] [--policies rapport,...] [--fresh]
 
-Every season is kept by the code that made it, so a run that was stopped goes on where it was. Peers know no guardrail.
+Every season is kept by the code that made it, or by the version of the library, so a run that was stopped goes on where
+it was. Peers know no guardrail; those of other makers are played if they are installed: `pip install -e
+services/pricing[peers]`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Final
 
 import numpy as np
 from rapport_pricing.simulator.baselines import BASELINES
+from rapport_pricing.simulator.peers import installed
 from rapport_pricing.simulator.playing import Policy, Season, play
 from rapport_pricing.simulator.scenarios import SCENARIOS, World, build
 from rapport_pricing.simulator.seller import Seller
@@ -29,6 +32,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 KEPT: Final = ROOT / "build" / "bench" / "pricing-seasons"
 SOURCES: Final = ROOT / "services/pricing/src/rapport_pricing"
 OWN: Final = "rapport"
+PEERS: Final = installed()
 WANTED: Final = {1: 98.2, 2: 97.6, 3: 98.0, 4: 94.0, 5: 97.2, 6: 95.7, 7: 93.5}
 _WORLD: Final = ("simulator/demand.py", "simulator/scenarios.py", "simulator/playing.py")
 _MADE_OF: Final = {
@@ -41,6 +45,7 @@ _MADE_OF: Final = {
     ),
     "surfaces": ("domain/surfaces.py", "simulator/surface_seller.py"),
     "peers": ("simulator/baselines.py",),
+    "libraries": ("simulator/peers.py",),
 }
 
 
@@ -49,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--scenarios", default=",".join(map(str, SCENARIOS)))
-    parser.add_argument("--policies", default=",".join((OWN, *BASELINES)))
+    parser.add_argument("--policies", default=",".join((OWN, *BASELINES, *PEERS)))
     parser.add_argument("--fresh", action="store_true", help="play again what is kept")
     options = parser.parse_args()
     os.nice(10)
@@ -79,6 +84,9 @@ def season(name: str, scenario: int, seed: int, fresh: bool) -> Season:
     """Return a season as kept, or play it."""
     parts = _MADE_OF["peers"] if name != OWN else _MADE_OF["surfaces" if scenario == 5 else OWN]
     digest = hashlib.sha256()
+    if name in PEERS:
+        parts = _MADE_OF["libraries"]
+        digest.update(PEERS[name][0].encode())
     for part in (*_WORLD, *parts):
         digest.update((SOURCES / part).read_bytes())
     path = KEPT / f"{name}-{scenario}-{seed}-{digest.hexdigest()[:12]}.json".replace(" ", "_").replace("/", "")
@@ -92,6 +100,8 @@ def season(name: str, scenario: int, seed: int, fresh: bool) -> Season:
 
 def policy_of(name: str, scenario: int, seed: int, world: World) -> Policy:
     """Return a policy by its name; the service has a price for each circumstance where demand follows circumstances."""
+    if name in PEERS:
+        return PEERS[name][1](world, seed)
     if name != OWN:
         return BASELINES[name](world, seed)
     return SurfaceSeller(world, seed) if scenario == 5 else Seller(world, seed)
