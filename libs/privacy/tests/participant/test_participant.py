@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -506,3 +508,21 @@ async def test_a_restored_database_is_not_ready_until_whoever_was_erased_since_i
     async with store.transaction() as connection:
         assert await living.buried(connection, [since, before, living_one]) == {since, before}
     assert not await restored.step()
+
+
+async def test_a_copy_four_times_as_long_takes_no_more_memory(store: Database) -> None:
+    some, many = new_id("profile"), new_id("profile")
+    for person, number in ((some, 1_500), (many, 6_000)):
+        values = [person, number]
+        await rows(store, "INSERT INTO notes (profile_id) SELECT %s FROM generate_series(1, %s) RETURNING 1", values)
+    peaks = []
+    for person in (some, many):
+        tracemalloc.start()
+        sent = 0
+        async with aclosing(parts(store, Notes(), Subject("req_0", (person,)))) as exported:
+            async for part in exported:
+                sent += len(part.records)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert sent == 6_000
+    assert peaks[1] < 1.5 * peaks[0]
