@@ -38,6 +38,7 @@ from rapport_privacy.follower import Follower, Timing
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.gate_watch import GateWatch
+from rapport_privacy.notes import NoteKey
 from rapport_privacy.participant.joining import participate
 from rapport_privacy.replica import Replica
 
@@ -104,7 +105,8 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
     store = LedgerStore(database, follower.offer)
     requests, trail = RequestLog(), AuditTrail(clock)
     keys = SigningKeys.load(settings.signing_folder, clock)
-    log = TransparencyLog(database, keys, origin=settings.log_origin)
+    witnesses = [NoteKey.parse(text) for text in settings.log_witnesses]
+    log = TransparencyLog(database, keys, origin=settings.log_origin, witnesses=witnesses)
     once: Once[LedgerUnit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     server = ServerBuilder(
         settings.grpc,

@@ -104,6 +104,8 @@ class ConsentSettings(ServiceSettings):
     """Folder of the Ed25519 keys that sign receipts; retired keys stay in it. Required."""
     log_origin: Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)] = "consent.rapport.example/log"
     """Name of the transparency log, for ever, best the address of a page about it; witnesses know the log by it."""
+    log_witnesses: tuple[str, ...] = ()
+    """Keys of the log's witnesses, as `rapport witness` prints them: what they sign is shown in proofs."""
     controller: ControllerSettings = ControllerSettings()
     """Who answers for the data."""
     gate: GateSettings = GateSettings()

@@ -135,13 +135,15 @@ async def test_receipt_opens_its_leaf_until_an_erasure_and_the_leaf_stays(desk: 
     assert await faults(log, page=3) == []
 
 
-async def test_sizes_and_places_that_never_were_are_refused(desk: Desk) -> None:
+async def test_sizes_and_places_that_never_were_and_unknown_witnesses_are_refused(desk: Desk) -> None:
     log = log_of(desk)
     size = (await until_logged(desk, log)).tree_size
     with refused("LOG_INDEX_UNKNOWN", "index"):
         await log.GetInclusionProof(transparency_pb2.GetInclusionProofRequest(index=size, tree_size=size))
     with refused("LOG_SIZE_UNKNOWN", "tree_size"):
         await log.GetCheckpoint(transparency_pb2.GetCheckpointRequest(tree_size=size + 10_000))
+    with refused("COSIGNATURE_REFUSED", "note"):
+        await log.AddCosignature(transparency_pb2.AddCosignatureRequest(note=(await checkpoint(log)).note))
     with refused("LOG_SIZE_UNKNOWN", "from_size"):
         await log.GetConsistencyProof(transparency_pb2.GetConsistencyProofRequest(from_size=size + 1, tree_size=size))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from rapport.consent.v1 import consent_pb2, privacy_pb2
 from rapport_privacy.certificates import CertificateError, unsigned, verify_certificate
 from rapport_privacy.log_proofs import LogProof, ProofError, verify_logged
+from rapport_privacy.notes import NoteError, NoteKey
 from rapport_privacy.packages import PackageError, verify_package
 from rapport_privacy.receipts import ReceiptError, verify_receipt
 
@@ -30,40 +31,43 @@ _BOUND: Final = {"receipt_id": "receipt_id", "reference": "record_id", "named_id
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Public keys, as ListSigningKeys answers them. A package can do without: it holds its own.",
 )
-def verify(file: Path, keys_file: Path | None) -> None:
+@click.option("--witness", "witnesses", multiple=True, metavar="KEY", help="A witness that must have cosigned the log.")
+def verify(file: Path, keys_file: Path | None, witnesses: Sequence[str]) -> None:
     """Verify the receipt, package or certificate in FILE, and print what it says. Nothing is asked over the network.
 
     FILE is the ZIP of a package, or what `rapport call --json` prints for GetReceipt or GetErasureCertificate; the keys
     are what it prints for ListSigningKeys. All that is proven of a package without --keys is that nobody changed it
     since: compare the fingerprint of its key with the published one.
     """
-    keys = _keys(keys_file)
+    keys, cosigners = _keys(keys_file), _witnesses(witnesses)
     if str(file) != "-" and _begins(file) == _ARCHIVE:
-        _verify_package(file, keys)
+        _verify_package(file, keys, cosigners)
         return
     text = _text(file)
     if keys is None:
         raise Failure("a receipt or certificate is verified with the service's public keys", hint="give --keys")
     if "certificateId" in text or "certificate_id" in text:
-        _verify_certificate(file, _parsed(file, text, privacy_pb2.ErasureCertificate()), keys)
+        _verify_certificate(file, _parsed(file, text, privacy_pb2.ErasureCertificate()), keys, cosigners)
     else:
-        _verify_receipt(_parsed(file, text, consent_pb2.Receipt()), keys)
+        _verify_receipt(_parsed(file, text, consent_pb2.Receipt()), keys, cosigners)
 
 
-def _verify_receipt(receipt: consent_pb2.Receipt, keys: Mapping[str, bytes]) -> None:
+def _verify_receipt(receipt: consent_pb2.Receipt, keys: Mapping[str, bytes], witnesses: Sequence[NoteKey]) -> None:
     try:
         fields = verify_receipt(receipt.document, receipt.signature, _key(receipt.kid, keys))
     except ReceiptError as error:
         raise Failure(f"not a genuine receipt: {error}") from error
     _print(fields)
-    if receipt.log_proof:
-        entry = _logged(receipt.log_proof, keys)
+    if receipt.log_proof or witnesses:
+        entry = _logged(receipt.log_proof, keys, witnesses)
         if any(entry.get(name) != fields.get(field) for name, field in _BOUND.items()):
             raise Failure("not a genuine receipt: the entry in the transparency log is of another decision")
     _genuine(receipt.kid)
 
 
-def _verify_certificate(file: Path, message: privacy_pb2.ErasureCertificate, keys: Mapping[str, bytes]) -> None:
+def _verify_certificate(
+    file: Path, message: privacy_pb2.ErasureCertificate, keys: Mapping[str, bytes], witnesses: Sequence[NoteKey]
+) -> None:
     key = _key(message.kid, keys)
     try:
         fields = verify_certificate(
@@ -80,16 +84,16 @@ def _verify_certificate(file: Path, message: privacy_pb2.ErasureCertificate, key
             click.echo(f"{'kept':>14} {each['count']} in {each['store']}: {each['ground']} {each['until']}".rstrip())
     for name in sorted(set(unsigned({"answers": answers, "probe": []}))):
         click.secho(f"{name} signs nothing itself: an operator confirmed it", fg="yellow")
-    if message.log_proof:
-        _logged(message.log_proof, keys)
+    if message.log_proof or witnesses:
+        _logged(message.log_proof, keys, witnesses)
     else:
         click.secho(f"{file} holds no proof of the transparency log", fg="yellow")
     _genuine(message.kid)
 
 
-def _verify_package(file: Path, keys: Mapping[str, bytes] | None) -> None:
+def _verify_package(file: Path, keys: Mapping[str, bytes] | None, witnesses: Sequence[NoteKey]) -> None:
     try:
-        found = verify_package(file, keys)
+        found = verify_package(file, keys, witnesses)
     except PackageError as error:
         raise Failure(f"not a genuine package: {error}") from error
     manifest = found.manifest
@@ -107,14 +111,16 @@ def _verify_package(file: Path, keys: Mapping[str, bytes] | None) -> None:
     _genuine(str(manifest["kid"]))
 
 
-def _logged(proof: str, keys: Mapping[str, bytes]) -> dict[str, Any]:
+def _logged(proof: str, keys: Mapping[str, bytes], witnesses: Sequence[NoteKey]) -> dict[str, Any]:
     """Print where something is in the log; return what the log says of it."""
     try:
-        entry, checkpoint, _ = verify_logged(proof, keys.values())
+        entry, checkpoint = verify_logged(proof, keys.values(), witnesses)
     except ProofError as error:
         raise Failure(f"its proof of the transparency log is not genuine: {error}") from error
     index = LogProof.parse(proof).index
     click.echo(f"{'transparency log':<44} entry {index} of {checkpoint.size} in {checkpoint.origin}")
+    for witness in witnesses:
+        click.echo(f"{'cosigned by':<44} {witness.name}")
     return entry
 
 
@@ -151,6 +157,13 @@ def _keys(path: Path | None) -> dict[str, bytes] | None:
         return None
     listed = _parsed(path, _text(path), consent_pb2.ListSigningKeysResponse())
     return {key.kid: key.public_key for key in listed.keys}
+
+
+def _witnesses(texts: Sequence[str]) -> list[NoteKey]:
+    try:
+        return [NoteKey.parse(text) for text in texts]
+    except NoteError as error:
+        raise Failure(f"not the key of a witness: {error}", hint="`rapport witness` prints it") from error
 
 
 def _begins(path: Path) -> bytes:

@@ -32,6 +32,7 @@ _PAGE: Final = 1_000
 @click.option("--state", type=click.Path(path_type=Path, file_okay=False), help="Its folder; by default of the suite.")
 @click.option("--trust", multiple=True, metavar="KEY", help="Key of the log, as GetCheckpoint lists it; kept.")
 @click.option("--every", type=click.FloatRange(min=0.1), help="Go on, and look again after so many seconds.")
+@click.option("--publish", is_flag=True, help="Hand the cosignature in: proofs show it if the log knows this witness.")
 @click.option("--ledger", is_flag=True, help="Have the ledger compared with the log, too.")
 @click.option("--leaves", is_flag=True, help="Read every leaf, and compute the root from them.")
 def witness(
@@ -41,6 +42,7 @@ def witness(
     state: Path | None,
     trust: Sequence[str],
     every: float | None,
+    publish: bool,
     ledger: bool,
     leaves: bool,
 ) -> None:
@@ -53,7 +55,10 @@ def witness(
     try:
         witnessing = Witness(folder, name)
         while True:
-            asyncio.run(_look(environment, client, witnessing, folder, trust, ledger=ledger, leaves=leaves))
+            looking = _look(
+                environment, client, witnessing, folder, trust, publish=publish, ledger=ledger, leaves=leaves
+            )
+            asyncio.run(looking)
             if every is None:
                 return
             time.sleep(every)
@@ -72,6 +77,7 @@ async def _look(
     folder: Path,
     trust: Sequence[str],
     *,
+    publish: bool,
     ledger: bool,
     leaves: bool,
 ) -> None:
@@ -90,6 +96,8 @@ async def _look(
         checkpoint, _ = open_checkpoint(note, [witnessing.key])
         grown = f"continues {before[0].size}" if before else "seen for the first time"
         click.echo(f"{checkpoint.origin}: {checkpoint.size} entries, {grown}; cosigned as {witnessing.key}")
+        if publish:
+            await log.AddCosignature(transparency_pb2.AddCosignatureRequest(note=note))
         if leaves:
             await _recompute(log, checkpoint)
         if ledger:

@@ -189,3 +189,14 @@ class TransparencyOpeningTable(Base, table=True):
     salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     record: bytes | None = Field(sa_column=Column(LargeBinary))
     """What is committed to; null for a row of the ledger, which is kept there."""
+
+
+class TransparencyCosignatureTable(Base, table=True):
+    """What witnesses have signed: the tree of a size, each witness once."""
+
+    __tablename__ = "transparency_cosignatures"
+
+    size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    witness: str = Field(sa_column=Column(Text, primary_key=True))
+    line: str = Field(sa_column=Column(Text, nullable=False))
+    """The signature line, as it stands under a checkpoint."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from psycopg.rows import dict_row
 from rapport_chassis.database import bulk
@@ -21,21 +21,22 @@ from rapport_chassis.failpoints import failpoint
 from rapport_chassis.signing import SigningKeys
 from rapport_privacy.log_proofs import LogProof, Opening, commitment, leaf_of
 from rapport_privacy.merkle import leaf_hash
-from rapport_privacy.notes import Checkpoint, NoteKey, signed_checkpoint
+from rapport_privacy.notes import Checkpoint, Note, NoteError, NoteKey, open_checkpoint, signed_checkpoint
 
+from rapport_consent.adapters import transparency_tree as tree
+from rapport_consent.adapters.transparency_tree import LogHead
 from rapport_consent.domain import log_tree
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.log_records import LEDGER, PRIVACY, SALT_BYTES, ledger_record
-from rapport_consent.domain.log_tree import Node, Part
 
 _BATCH: Final = 200
 _AT_ONCE: Final = 50
+_COSIGNED_SIZES: Final = 1_000
 
 LEDGER_COLUMNS: Final = (
     "position, epoch, recorded_at, reference, receipt_id, named_id, kind, purpose_id, brand_id, occurred_at, "
     "expires_at, reask_not_before, details, change"
 )
-_HEAD: Final = "SELECT size, root FROM transparency_head"
 _WAITS: Final = """
 SELECT EXISTS (SELECT FROM transparency_queue)
     OR (SELECT position FROM ledger_head) > (SELECT ledger_position FROM transparency_head)
@@ -61,13 +62,6 @@ WHERE transparency_openings.reference = placed.reference
 _ADVANCE: Final = """
 UPDATE transparency_head SET size = %s, root = %s, ledger_position = greatest(ledger_position, %s)
 """
-_READ_NODES: Final = """
-SELECT nodes.level, nodes.index, nodes.hash FROM unnest(%s::smallint[], %s::bigint[]) AS wanted (level, index)
-JOIN transparency_nodes AS nodes ON nodes.level = wanted.level AND nodes.index = wanted.index
-"""
-_READ_LEAVES: Final = """
-SELECT leaf FROM transparency_leaves WHERE index >= %s AND index < %s ORDER BY index LIMIT %s
-"""
 _FIND: Final = """
 SELECT reference, leaf_index, salt, record FROM transparency_openings
 WHERE leaf_index IS NOT NULL
@@ -75,12 +69,14 @@ AND reference IN (%(name)s, (SELECT reference FROM ledger WHERE receipt_id = %(n
 """
 _ROW: Final = f"SELECT {LEDGER_COLUMNS} FROM ledger WHERE reference = %s"  # noqa: S608
 
-
-class LogHead(NamedTuple):
-    """How large the log is, and its root."""
-
-    size: int
-    root: bytes
+_COSIGN: Final = """
+INSERT INTO transparency_cosignatures (size, witness, line) VALUES (%s, %s, %s) ON CONFLICT (size, witness) DO NOTHING
+"""
+_COSIGNED: Final = "SELECT line FROM transparency_cosignatures WHERE size = %s ORDER BY witness"
+_FORGET_OLDER: Final = """
+DELETE FROM transparency_cosignatures
+WHERE size < (SELECT size FROM transparency_cosignatures ORDER BY size DESC OFFSET %s LIMIT 1)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +122,15 @@ class TransparencyLog:
         database: Where it is.
         keys: What checkpoints are signed with.
         origin: Its name, for ever.
+        witnesses: Keys of witnesses whose cosignatures are taken in.
     """
 
-    def __init__(self, database: Database, keys: SigningKeys, *, origin: str) -> None:
+    def __init__(
+        self, database: Database, keys: SigningKeys, *, origin: str, witnesses: Sequence[NoteKey] = ()
+    ) -> None:
         self._database = database
         self._keys = keys
+        self._witnesses = tuple(witnesses)
         self.origin = origin
 
     async def extend(self) -> bool:
@@ -163,26 +163,47 @@ class TransparencyLog:
             RapportError: LOG_SIZE_UNKNOWN, NOT_READY.
         """
         async with self._database.transaction() as connection:
-            head = await _head_at(connection, size)
-        return head, self._signed(head)
+            head = await tree.head_at(connection, size)
+            return head, await self._signed(connection, head)
+
+    async def cosign(self, text: str) -> tuple[LogHead, str]:
+        """Take in what a witness has signed; return the tree and its note with every cosignature there is.
+
+        Raises:
+            RapportError: COSIGNATURE_REFUSED: not a note of this log, or no witness that is known has signed it.
+                LOG_SIZE_UNKNOWN, NOT_READY.
+        """
+        try:
+            checkpoint, signers = open_checkpoint(text, self._witnesses)
+        except NoteError as error:
+            raise ERRORS.error("COSIGNATURE_REFUSED", f"not a cosigned checkpoint: {error}", field="note") from error
+        lines = {(line.name, line.key_id): str(line) for line in Note.parse(text).signatures}
+        async with self._database.transaction() as connection:
+            head = await tree.head_at(connection, checkpoint.size)
+            if checkpoint != (self.origin, *head):
+                raise ERRORS.error("COSIGNATURE_REFUSED", "the log never said so", field="note")
+            for key in signers:
+                await connection.execute(_COSIGN, (head.size, str(key), lines[key.name, key.id]))
+            await connection.execute(_FORGET_OLDER, (_COSIGNED_SIZES,))
+            return head, await self._signed(connection, head)
 
     async def inclusion(self, index: int, size: int = 0) -> Inclusion:
         """Return a leaf with all that proves that it is in a tree.
 
         Args:
             index: Its place.
-            size: Of the tree; 0 for the present one.
+            size: Of the tree; 0 for the largest that a witness has cosigned and the leaf is in, else the present one.
 
         Raises:
             RapportError: LOG_SIZE_UNKNOWN, LOG_INDEX_UNKNOWN, NOT_READY.
         """
         async with self._database.transaction() as connection:
-            head = await _head_at(connection, size)
+            head = await tree.head_at(connection, size or await tree.cosigned_size(connection, index))
             if not 0 <= index < head.size:
                 raise ERRORS.error("LOG_INDEX_UNKNOWN", f"the tree has {head.size} entries", field="index")
-            (leaf,) = await _leaves(connection, index, index + 1, 1)
-            hashes = await _hashes(connection, log_tree.inclusion(index, head.size))
-        return Inclusion(index, leaf, tuple(hashes), head, self._signed(head))
+            (leaf,) = await tree.leaves(connection, index, index + 1, 1)
+            hashes = await tree.proof_hashes(connection, log_tree.inclusion(index, head.size))
+            return Inclusion(index, leaf, tuple(hashes), head, await self._signed(connection, head))
 
     async def consistency(self, smaller: int, size: int = 0) -> tuple[LogHead, list[bytes], str]:
         """Return a tree, the hashes that prove that it continues a smaller one, and its signed note.
@@ -191,17 +212,17 @@ class TransparencyLog:
             RapportError: LOG_SIZE_UNKNOWN: it never had one of the sizes, or the first is the larger. NOT_READY.
         """
         async with self._database.transaction() as connection:
-            head = await _head_at(connection, size)
+            head = await tree.head_at(connection, size)
             if not 0 <= smaller <= head.size:
                 raise ERRORS.error("LOG_SIZE_UNKNOWN", f"the log has {head.size} entries", field="from_size")
-            hashes = await _hashes(connection, log_tree.consistency(smaller, head.size))
-        return head, hashes, self._signed(head)
+            hashes = await tree.proof_hashes(connection, log_tree.consistency(smaller, head.size))
+            return head, hashes, await self._signed(connection, head)
 
     async def leaves(self, start: int, limit: int) -> tuple[LogHead, list[bytes]]:
         """Return the head, and leaves from a place on."""
         async with self._database.transaction() as connection:
-            head = await _head(connection)
-            return head, await _leaves(connection, start, head.size, limit)
+            head = await tree.head(connection)
+            return head, await tree.leaves(connection, start, head.size, limit)
 
     async def find(self, name: str) -> Placed | None:
         """Return what is logged under a reference or receipt id; None where nothing is, or what opens it is destroyed.
@@ -247,11 +268,14 @@ class TransparencyLog:
         """Return the keys that verify checkpoints, retired ones included, newest first."""
         return [NoteKey(self.origin, key.public_key) for key in self._keys.public_keys()]
 
-    def _signed(self, head: LogHead) -> str:
+    async def _signed(self, connection: Connection, head: LogHead) -> str:
+        """Return the note of a tree, with what witnesses have signed of it."""
         checkpoint = Checkpoint(self.origin, head.size, head.root)
         kid, signature = self._keys.sign(checkpoint.text.encode())
         (public_key,) = (key.public_key for key in self._keys.public_keys() if key.kid == kid)
-        return str(signed_checkpoint(checkpoint, public_key, lambda _: signature))
+        note = str(signed_checkpoint(checkpoint, public_key, lambda _: signature))
+        lines = await (await connection.execute(_COSIGNED, (head.size,))).fetchall()
+        return note + "".join(line for (line,) in lines)
 
     async def _append(
         self, connection: Connection, size: int, rows: Sequence[dict[str, Any]], taken: Sequence[tuple[str, bytes]]
@@ -265,7 +289,7 @@ class TransparencyLog:
             leaves.append(leaf_of(LEDGER, commitment(salt, row_record(row))))
         placed = [(reference, size + len(leaves) + offset) for offset, (reference, _) in enumerate(taken)]
         leaves += [leaf_of(PRIVACY, bytes(committed)) for _, committed in taken]
-        frontier = await _read(connection, log_tree.part(0, size))
+        frontier = await tree.node_hashes(connection, log_tree.part(0, size))
         nodes, frontier = log_tree.grown(size, map(leaf_hash, leaves), frontier)
         await bulk.copy(connection, _LEAVES, enumerate(leaves, start=size))
         await bulk.copy(connection, _NODES, ((node.level, node.place, hash_) for node, hash_ in nodes))
@@ -290,39 +314,3 @@ async def _row(connection: Connection, reference: str) -> dict[str, Any]:
         row = await (await cursor.execute(_ROW, (reference,))).fetchone()
     assert row is not None, "a row of the ledger is never deleted"
     return row
-
-
-async def _head(connection: Connection) -> LogHead:
-    row = await (await connection.execute(_HEAD)).fetchone()
-    assert row is not None, "the log has a head"
-    return LogHead(row[0], bytes(row[1]))
-
-
-async def _head_at(connection: Connection, size: int) -> LogHead:
-    """Return the head the log had at a size; the present one for 0."""
-    head = await _head(connection)
-    if size in (0, head.size):
-        return head
-    if not 0 < size < head.size:
-        raise ERRORS.error("LOG_SIZE_UNKNOWN", f"the log has {head.size} entries", field="tree_size")
-    return LogHead(size, log_tree.folded(await _read(connection, log_tree.part(0, size))))
-
-
-async def _hashes(connection: Connection, parts: list[Part]) -> list[bytes]:
-    """Return the hashes of a proof: one query, as many rows as the tree is deep."""
-    nodes = [node for part in parts for node in part]
-    found = dict(zip(nodes, await _read(connection, nodes), strict=True))
-    return log_tree.read_parts(parts, found.__getitem__)
-
-
-async def _read(connection: Connection, nodes: Iterable[Node]) -> list[bytes]:
-    wanted = list(nodes)
-    levels, indexes = [node.level for node in wanted], [node.place for node in wanted]
-    rows = await (await connection.execute(_READ_NODES, (levels, indexes))).fetchall()
-    found = {Node(level, index): bytes(hash_) for level, index, hash_ in rows}
-    return [found[node] for node in wanted]
-
-
-async def _leaves(connection: Connection, start: int, end: int, limit: int) -> list[bytes]:
-    rows = await (await connection.execute(_READ_LEAVES, (start, end, limit))).fetchall()
-    return [bytes(leaf) for (leaf,) in rows]

@@ -84,6 +84,10 @@ class Log(Protocol):
         """Return a tree and its signed note."""
         ...
 
+    async def cosign(self, text: str) -> tuple[Head, str]:
+        """Take in what a witness has signed."""
+        ...
+
     async def placed(self, name: str) -> Placed | None:
         """Return what is logged under a reference."""
         ...
@@ -137,14 +141,13 @@ class TransparencyServicer(transparency_pb2_grpc.TransparencyServiceServicer):
         self, request: transparency_pb2.GetCheckpointRequest, context: Context
     ) -> transparency_pb2.Checkpoint:
         """Return the signed head of the log."""
-        head, note = await self.log.checkpoint(request.tree_size)
-        return transparency_pb2.Checkpoint(
-            note=note,
-            origin=self.log.origin,
-            tree_size=head.size,
-            root_hash=head.root,
-            verifier_keys=map(str, self.log.verifier_keys()),
-        )
+        return self._checkpoint(*await self.log.checkpoint(request.tree_size))
+
+    async def AddCosignature(
+        self, request: transparency_pb2.AddCosignatureRequest, context: Context
+    ) -> transparency_pb2.Checkpoint:
+        """Take in what a witness has signed."""
+        return self._checkpoint(*await self.log.cosign(request.note))
 
     async def GetInclusionProof(
         self, request: transparency_pb2.GetInclusionProofRequest, context: Context
@@ -192,4 +195,13 @@ class TransparencyServicer(transparency_pb2_grpc.TransparencyServiceServicer):
             blanked=found.blanked,
             faults=[transparency_pb2.LedgerFault(position=position, fault=what) for position, what in found.faults],
             next_position=found.next_position,
+        )
+
+    def _checkpoint(self, head: Head, note: str) -> transparency_pb2.Checkpoint:
+        return transparency_pb2.Checkpoint(
+            note=note,
+            origin=self.log.origin,
+            tree_size=head.size,
+            root_hash=head.root,
+            verifier_keys=map(str, self.log.verifier_keys()),
         )

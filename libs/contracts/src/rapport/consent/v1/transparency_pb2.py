@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from rapport.common.v1 import access_pb2 as rapport_dot_common_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%rapport/consent/v1/transparency.proto\x12\x12rapport.consent.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1erapport/common/v1/access.proto\")\n\x14GetCheckpointRequest\x12\x11\n\ttree_size\x18\x01 \x01(\x04\"g\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\x12\x11\n\troot_hash\x18\x04 \x01(\x0c\x12\x15\n\rverifier_keys\x18\x05 \x03(\t\"o\n\x18GetInclusionProofRequest\x12\x0f\n\x05index\x18\x01 \x01(\x04H\x00\x12\x1f\n\treference\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00\x12\x11\n\ttree_size\x18\x03 \x01(\x04\x42\x0e\n\x05\x65ntry\x12\x05\xbaH\x02\x08\x01\"r\n\x0eInclusionProof\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04leaf\x18\x04 \x01(\x0c\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12\r\n\x05proof\x18\x06 \x01(\t\"B\n\x1aGetConsistencyProofRequest\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"i\n\x10\x43onsistencyProof\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06hashes\x18\x04 \x03(\x0c\x12\x0c\n\x04note\x18\x05 \x01(\t\"?\n\x12ListEntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"8\n\x13ListEntriesResponse\x12\x0e\n\x06leaves\x18\x01 \x03(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"I\n\x13VerifyLedgerRequest\x12\x16\n\x0e\x61\x66ter_position\x18\x01 \x01(\x04\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\".\n\x0bLedgerFault\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\"\x81\x01\n\x14VerifyLedgerResponse\x12\x10\n\x08\x63ompared\x18\x01 \x01(\x04\x12\x0f\n\x07\x62lanked\x18\x02 \x01(\x04\x12/\n\x06\x66\x61ults\x18\x03 \x03(\x0b\x32\x1f.rapport.consent.v1.LedgerFault\x12\x15\n\rnext_position\x18\x04 \x01(\x04\x32\x93\x05\n\x13TransparencyService\x12t\n\rGetCheckpoint\x12(.rapport.consent.v1.GetCheckpointRequest\x1a\x1e.rapport.consent.v1.Checkpoint\"\x19\x90\x02\x01\xaa\xbb\x18\x12\n\x10\x63onsent.log.read\x12\x81\x01\n\x11GetInclusionProof\x12,.rapport.consent.v1.GetInclusionProofRequest\x1a\".rapport.consent.v1.InclusionProof\"\x1a\x90\x02\x01\xaa\xbb\x18\x13\n\x11\x63onsent.log.prove\x12\x86\x01\n\x13GetConsistencyProof\x12..rapport.consent.v1.GetConsistencyProofRequest\x1a$.rapport.consent.v1.ConsistencyProof\"\x19\x90\x02\x01\xaa\xbb\x18\x12\n\x10\x63onsent.log.read\x12y\n\x0bListEntries\x12&.rapport.consent.v1.ListEntriesRequest\x1a\'.rapport.consent.v1.ListEntriesResponse\"\x19\x90\x02\x01\xaa\xbb\x18\x12\n\x10\x63onsent.log.read\x12~\n\x0cVerifyLedger\x12\'.rapport.consent.v1.VerifyLedgerRequest\x1a(.rapport.consent.v1.VerifyLedgerResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x14\n\x12\x63onsent.log.verifyBM\n\x16\x63om.rapport.consent.v1P\x01Z\x1crapport/consent/v1;consentv1\xaa\x02\x12Rapport.Consent.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%rapport/consent/v1/transparency.proto\x12\x12rapport.consent.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1erapport/common/v1/access.proto\")\n\x14GetCheckpointRequest\x12\x11\n\ttree_size\x18\x01 \x01(\x04\"g\n\nCheckpoint\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x11\n\ttree_size\x18\x03 \x01(\x04\x12\x11\n\troot_hash\x18\x04 \x01(\x0c\x12\x15\n\rverifier_keys\x18\x05 \x03(\t\"2\n\x15\x41\x64\x64\x43osignatureRequest\x12\x19\n\x04note\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\xa0\x9c\x01\"o\n\x18GetInclusionProofRequest\x12\x0f\n\x05index\x18\x01 \x01(\x04H\x00\x12\x1f\n\treference\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00\x12\x11\n\ttree_size\x18\x03 \x01(\x04\x42\x0e\n\x05\x65ntry\x12\x05\xbaH\x02\x08\x01\"r\n\x0eInclusionProof\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0c\n\x04leaf\x18\x04 \x01(\x0c\x12\x0e\n\x06hashes\x18\x05 \x03(\x0c\x12\r\n\x05proof\x18\x06 \x01(\t\"B\n\x1aGetConsistencyProofRequest\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"i\n\x10\x43onsistencyProof\x12\x11\n\tfrom_size\x18\x01 \x01(\x04\x12\x11\n\ttree_size\x18\x02 \x01(\x04\x12\x11\n\troot_hash\x18\x03 \x01(\x0c\x12\x0e\n\x06hashes\x18\x04 \x03(\x0c\x12\x0c\n\x04note\x18\x05 \x01(\t\"?\n\x12ListEntriesRequest\x12\r\n\x05start\x18\x01 \x01(\x04\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"8\n\x13ListEntriesResponse\x12\x0e\n\x06leaves\x18\x01 \x03(\x0c\x12\x11\n\ttree_size\x18\x02 \x01(\x04\"I\n\x13VerifyLedgerRequest\x12\x16\n\x0e\x61\x66ter_position\x18\x01 \x01(\x04\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\".\n\x0bLedgerFault\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\r\n\x05\x66\x61ult\x18\x02 \x01(\t\"\x81\x01\n\x14VerifyLedgerResponse\x12\x10\n\x08\x63ompared\x18\x01 \x01(\x04\x12\x0f\n\x07\x62lanked\x18\x02 \x01(\x04\x12/\n\x06\x66\x61ults\x18\x03 \x03(\x0b\x32\x1f.rapport.consent.v1.LedgerFault\x12\x15\n\rnext_position\x18\x04 \x01(\x04\x32\x8d\x06\n\x13TransparencyService\x12t\n\rGetCheckpoint\x12(.rapport.consent.v1.GetCheckpointRequest\x1a\x1e.rapport.consent.v1.Checkpoint\"\x19\x90\x02\x01\xaa\xbb\x18\x12\n\x10\x63onsent.log.read\x12\x81\x01\n\x11GetInclusionProof\x12,.rapport.consent.v1.GetInclusionProofRequest\x1a\".rapport.consent.v1.InclusionProof\"\x1a\x90\x02\x01\xaa\xbb\x18\x13\n\x11\x63onsent.log.prove\x12\x86\x01\n\x13GetConsistencyProof\x12..rapport.consent.v1.GetConsistencyProofRequest\x1a$.rapport.consent.v1.ConsistencyProof\"\x19\x90\x02\x01\xaa\xbb\x18\x12\n\x10\x63onsent.log.read\x12y\n\x0bListEntries\x12&.rapport.consent.v1.ListEntriesRequest\x1a\'.rapport.consent.v1.ListEntriesResponse\"\x19\x90\x02\x01\xaa\xbb\x18\x12\n\x10\x63onsent.log.read\x12x\n\x0e\x41\x64\x64\x43osignature\x12).rapport.consent.v1.AddCosignatureRequest\x1a\x1e.rapport.consent.v1.Checkpoint\"\x1b\x90\x02\x02\xaa\xbb\x18\x14\n\x12\x63onsent.log.cosign\x12~\n\x0cVerifyLedger\x12\'.rapport.consent.v1.VerifyLedgerRequest\x1a(.rapport.consent.v1.VerifyLedgerResponse\"\x1b\x90\x02\x01\xaa\xbb\x18\x14\n\x12\x63onsent.log.verifyBM\n\x16\x63om.rapport.consent.v1P\x01Z\x1crapport/consent/v1;consentv1\xaa\x02\x12Rapport.Consent.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rapport.consent.v1.transpar
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026com.rapport.consent.v1P\001Z\034rapport/consent/v1;consentv1\252\002\022Rapport.Consent.V1'
+  _globals['_ADDCOSIGNATUREREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_ADDCOSIGNATUREREQUEST'].fields_by_name['note']._serialized_options = b'\272H\010r\006\020\001\030\240\234\001'
   _globals['_GETINCLUSIONPROOFREQUEST'].oneofs_by_name['entry']._loaded_options = None
   _globals['_GETINCLUSIONPROOFREQUEST'].oneofs_by_name['entry']._serialized_options = b'\272H\002\010\001'
   _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['reference']._loaded_options = None
@@ -50,30 +52,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRANSPARENCYSERVICE'].methods_by_name['GetConsistencyProof']._serialized_options = b'\220\002\001\252\273\030\022\n\020consent.log.read'
   _globals['_TRANSPARENCYSERVICE'].methods_by_name['ListEntries']._loaded_options = None
   _globals['_TRANSPARENCYSERVICE'].methods_by_name['ListEntries']._serialized_options = b'\220\002\001\252\273\030\022\n\020consent.log.read'
+  _globals['_TRANSPARENCYSERVICE'].methods_by_name['AddCosignature']._loaded_options = None
+  _globals['_TRANSPARENCYSERVICE'].methods_by_name['AddCosignature']._serialized_options = b'\220\002\002\252\273\030\024\n\022consent.log.cosign'
   _globals['_TRANSPARENCYSERVICE'].methods_by_name['VerifyLedger']._loaded_options = None
   _globals['_TRANSPARENCYSERVICE'].methods_by_name['VerifyLedger']._serialized_options = b'\220\002\001\252\273\030\024\n\022consent.log.verify'
   _globals['_GETCHECKPOINTREQUEST']._serialized_start=122
   _globals['_GETCHECKPOINTREQUEST']._serialized_end=163
   _globals['_CHECKPOINT']._serialized_start=165
   _globals['_CHECKPOINT']._serialized_end=268
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=270
-  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=381
-  _globals['_INCLUSIONPROOF']._serialized_start=383
-  _globals['_INCLUSIONPROOF']._serialized_end=497
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=499
-  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=565
-  _globals['_CONSISTENCYPROOF']._serialized_start=567
-  _globals['_CONSISTENCYPROOF']._serialized_end=672
-  _globals['_LISTENTRIESREQUEST']._serialized_start=674
-  _globals['_LISTENTRIESREQUEST']._serialized_end=737
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=739
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=795
-  _globals['_VERIFYLEDGERREQUEST']._serialized_start=797
-  _globals['_VERIFYLEDGERREQUEST']._serialized_end=870
-  _globals['_LEDGERFAULT']._serialized_start=872
-  _globals['_LEDGERFAULT']._serialized_end=918
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=921
-  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=1050
-  _globals['_TRANSPARENCYSERVICE']._serialized_start=1053
-  _globals['_TRANSPARENCYSERVICE']._serialized_end=1712
+  _globals['_ADDCOSIGNATUREREQUEST']._serialized_start=270
+  _globals['_ADDCOSIGNATUREREQUEST']._serialized_end=320
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=322
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=433
+  _globals['_INCLUSIONPROOF']._serialized_start=435
+  _globals['_INCLUSIONPROOF']._serialized_end=549
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=551
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=617
+  _globals['_CONSISTENCYPROOF']._serialized_start=619
+  _globals['_CONSISTENCYPROOF']._serialized_end=724
+  _globals['_LISTENTRIESREQUEST']._serialized_start=726
+  _globals['_LISTENTRIESREQUEST']._serialized_end=789
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=791
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=847
+  _globals['_VERIFYLEDGERREQUEST']._serialized_start=849
+  _globals['_VERIFYLEDGERREQUEST']._serialized_end=922
+  _globals['_LEDGERFAULT']._serialized_start=924
+  _globals['_LEDGERFAULT']._serialized_end=970
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_start=973
+  _globals['_VERIFYLEDGERRESPONSE']._serialized_end=1102
+  _globals['_TRANSPARENCYSERVICE']._serialized_start=1105
+  _globals['_TRANSPARENCYSERVICE']._serialized_end=1886
 # @@protoc_insertion_point(module_scope)

@@ -54,7 +54,9 @@ class Checkpoint(_message.Message):
     ROOT_HASH_FIELD_NUMBER: _builtins.int
     VERIFIER_KEYS_FIELD_NUMBER: _builtins.int
     note: _builtins.str
-    """The signed note (c2sp.org/tlog-checkpoint): origin, size and root, with the log's signature."""
+    """The signed note (c2sp.org/tlog-checkpoint): origin, size and root, with the log's signature and those of witnesses
+    that have cosigned this size.
+    """
     origin: _builtins.str
     """Name of the log."""
     tree_size: _builtins.int
@@ -83,6 +85,28 @@ class Checkpoint(_message.Message):
 Global___Checkpoint: _TypeAlias = Checkpoint  # noqa: Y015
 
 @_typing.final
+class AddCosignatureRequest(_message.Message):
+    """Hands in a checkpoint that a witness has cosigned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTE_FIELD_NUMBER: _builtins.int
+    note: _builtins.str
+    """The signed note, with the log's signature and the witness's."""
+    def __init__(
+        self,
+        *,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddCosignatureRequest: _TypeAlias = AddCosignatureRequest  # noqa: Y015
+
+@_typing.final
 class GetInclusionProofRequest(_message.Message):
     """Asks for a proof that something is in the log."""
 
@@ -96,7 +120,7 @@ class GetInclusionProofRequest(_message.Message):
     reference: _builtins.str
     """A ledger event id, a receipt id, or the reference of an event of a privacy request."""
     tree_size: _builtins.int
-    """Of the tree of this size; 0 for the present one."""
+    """Of the tree of this size; 0 for the largest that a witness has cosigned and the entry is in, else the present one."""
     def __init__(
         self,
         *,

@@ -55,6 +55,11 @@ class TransparencyServiceStub:
                 request_serializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.AddCosignature = channel.unary_unary(
+                '/rapport.consent.v1.TransparencyService/AddCosignature',
+                request_serializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.AddCosignatureRequest.SerializeToString,
+                response_deserializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.Checkpoint.FromString,
+                _registered_method=True)
         self.VerifyLedger = channel.unary_unary(
                 '/rapport.consent.v1.TransparencyService/VerifyLedger',
                 request_serializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.VerifyLedgerRequest.SerializeToString,
@@ -94,6 +99,14 @@ class TransparencyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddCosignature(self, request, context):
+        """Takes in what a witness has signed, so that proofs can show it. Only of witnesses that are configured; a repeat adds
+        nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyLedger(self, request, context):
         """Compares the ledger with the log: a row that was rewritten is found.
         """
@@ -123,6 +136,11 @@ def add_TransparencyServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.ListEntriesRequest.FromString,
                     response_serializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'AddCosignature': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddCosignature,
+                    request_deserializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.AddCosignatureRequest.FromString,
+                    response_serializer=rapport_dot_consent_dot_v1_dot_transparency__pb2.Checkpoint.SerializeToString,
             ),
             'VerifyLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyLedger,
@@ -239,6 +257,33 @@ class TransparencyService:
             '/rapport.consent.v1.TransparencyService/ListEntries',
             rapport_dot_consent_dot_v1_dot_transparency__pb2.ListEntriesRequest.SerializeToString,
             rapport_dot_consent_dot_v1_dot_transparency__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddCosignature(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.consent.v1.TransparencyService/AddCosignature',
+            rapport_dot_consent_dot_v1_dot_transparency__pb2.AddCosignatureRequest.SerializeToString,
+            rapport_dot_consent_dot_v1_dot_transparency__pb2.Checkpoint.FromString,
             options,
             channel_credentials,
             insecure,

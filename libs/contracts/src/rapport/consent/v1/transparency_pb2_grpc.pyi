@@ -43,6 +43,10 @@ class TransparencyServiceStub:
     """Proves that the log only grew."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_transparency_pb2.ListEntriesRequest, _transparency_pb2.ListEntriesResponse]
     """Lists leaves: commitments, which name nobody."""
+    AddCosignature: _grpc.UnaryUnaryMultiCallable[_transparency_pb2.AddCosignatureRequest, _transparency_pb2.Checkpoint]
+    """Takes in what a witness has signed, so that proofs can show it. Only of witnesses that are configured; a repeat adds
+    nothing.
+    """
     VerifyLedger: _grpc.UnaryUnaryMultiCallable[_transparency_pb2.VerifyLedgerRequest, _transparency_pb2.VerifyLedgerResponse]
     """Compares the ledger with the log: a row that was rewritten is found."""
 
@@ -59,6 +63,10 @@ class TransparencyServiceAsyncStub(TransparencyServiceStub):
     """Proves that the log only grew."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_transparency_pb2.ListEntriesRequest, _transparency_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Lists leaves: commitments, which name nobody."""
+    AddCosignature: _aio.UnaryUnaryMultiCallable[_transparency_pb2.AddCosignatureRequest, _transparency_pb2.Checkpoint]  # type: ignore[assignment]
+    """Takes in what a witness has signed, so that proofs can show it. Only of witnesses that are configured; a repeat adds
+    nothing.
+    """
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_transparency_pb2.VerifyLedgerRequest, _transparency_pb2.VerifyLedgerResponse]  # type: ignore[assignment]
     """Compares the ledger with the log: a row that was rewritten is found."""
 
@@ -96,6 +104,16 @@ class TransparencyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transparency_pb2.ListEntriesResponse, _abc.Awaitable[_transparency_pb2.ListEntriesResponse]]:
         """Lists leaves: commitments, which name nobody."""
+
+    @_abc_1.abstractmethod
+    def AddCosignature(
+        self,
+        request: _transparency_pb2.AddCosignatureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transparency_pb2.Checkpoint, _abc.Awaitable[_transparency_pb2.Checkpoint]]:
+        """Takes in what a witness has signed, so that proofs can show it. Only of witnesses that are configured; a repeat adds
+        nothing.
+        """
 
     @_abc_1.abstractmethod
     def VerifyLedger(
