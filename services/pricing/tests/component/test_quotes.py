@@ -125,7 +125,7 @@ async def test_without_consent_no_personal_field_changes_a_byte(desk: Desk, scal
         terms = promotion_terms(percent_ppm=draw.randint(1, 300_000), scope=scope, audience=LOYALTY, loyalty=tier)
         await desk.promote(name(), terms)
     await desk.promote(name(), promotion_terms(percent_ppm=50_000, scope=scope))
-    for _ in range(scale.pick(small=5, full=250)):
+    for _ in range(scale.pick(small=5, full=500)):
         requests = []
         for _ in range(100):
             who = new_id("profile")
