@@ -59,12 +59,10 @@ def test_erasure_that_is_not_complete_or_not_probed_is_not_certified(change: dic
     assert certificate_faults(replace(FACTS, **change)) == (fault,)
 
 
-@pytest.mark.parametrize("locale", ["en", "de-AT", "fr", "xx"])
-@pytest.mark.parametrize("participants", [1, 60])
+@pytest.mark.parametrize(("locale", "participants"), [("en", 1), ("de-AT", 60), ("fr", 5), ("xx", 1)])
 def test_certificate_is_on_one_page_however_many_took_part(locale: str, participants: int) -> None:
     answers = tuple(replace(ERASED, participant=f"participant-{n}") for n in range(participants))
     document = rfc8785.dumps(certificate_document(replace(FACTS, answers=answers)))
     page = certificate_pdf(document, bytes(32), locale)
     assert page.startswith(b"%PDF-")
     assert page.count(b"/Type /Page\n") == 1
-    assert page == certificate_pdf(document, bytes(32), locale)
