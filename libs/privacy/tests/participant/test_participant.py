@@ -515,7 +515,7 @@ async def test_a_copy_four_times_as_long_takes_no_more_memory(store: Database) -
     for person, number in ((some, 1_500), (many, 6_000)):
         values = [person, number]
         await rows(store, "INSERT INTO notes (profile_id) SELECT %s FROM generate_series(1, %s) RETURNING 1", values)
-    peaks = []
+    peaks, sent = [], 0
     for person in (some, many):
         tracemalloc.start()
         sent = 0
