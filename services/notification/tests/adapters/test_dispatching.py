@@ -186,6 +186,7 @@ class Stage:
 
     async def work_until(self, notification_id: str, *states: State, step_s: float = 30.0) -> Stored:
         """Work and let time pass until a message is in a state, or at an end."""
+        found = await self.get(notification_id)
         for _ in range(200):
             await self.work()
             found = await self.get(notification_id)
@@ -282,15 +283,17 @@ async def test_what_is_withdrawn_after_the_intent_is_stopped_right_before_the_bo
 
 async def test_a_doubt_ends_by_name_and_only_a_duty_by_law_is_sent_twice(opened: Database) -> None:
     faults = {0: Fault.DROP_AFTER_BODY, 1: Fault.DROP_AFTER_BODY}
-    async with SmtpSink(lambda number: faults.get(number, Fault.NONE)) as sink:
-        async with staged(opened, sink=sink.address, other=sink.address) as stage:
-            stage.clock.advance(12 * 3600)
-            stage.follow()
-            offer = await stage.accept(stage.person())
-            ended = await stage.work_until(offer)
-            assert (ended.entry.state, ended.entry.verdict) == (State.SETTLED, Verdict.AMBIGUOUS)
-            duty = await stage.accept(new_id("privacy_request"), message_class=MessageClass.LEGAL, purpose_id="")
-            assert (await stage.work_until(duty)).entry.state is State.SENT
+    async with (
+        SmtpSink(lambda number: faults.get(number, Fault.NONE)) as sink,
+        staged(opened, sink=sink.address, other=sink.address) as stage,
+    ):
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        offer = await stage.accept(stage.person())
+        ended = await stage.work_until(offer)
+        assert (ended.entry.state, ended.entry.verdict) == (State.SETTLED, Verdict.AMBIGUOUS)
+        duty = await stage.accept(new_id("privacy_request"), message_class=MessageClass.LEGAL, purpose_id="")
+        assert (await stage.work_until(duty)).entry.state is State.SENT
     counts = {name.partition(".")[0]: 0 for name in sink.taken.ids}
     for name, number in sink.taken.ids.items():
         counts[name.partition(".")[0]] += number

@@ -33,7 +33,7 @@ ON CONFLICT (recipient_id, cause) WHERE cause <> '' DO NOTHING
 """  # noqa: S608 - made of constants
 _SET: Final = f"""
 UPDATE notifications SET ({MOVING}) = ROW ({", ".join(["%s"] * (MOVING.count(",") + 1))})
-WHERE notification_id = %s AND state = %s AND fence = %s
+WHERE notification_id = %s AND state = %s AND fence = %s RETURNING 1
 """  # noqa: S608 - made of constants
 _FIND: Final = f"SELECT {COLUMNS} FROM notifications WHERE notification_id = ANY (%s)"  # noqa: S608 - made of constants
 _HOLD: Final = f"{_FIND} FOR UPDATE"
@@ -141,11 +141,14 @@ class MessageBook:
             (*moving_values(step.after), step.after.notification_id, int(step.before.state), step.before.fence)
             for step in steps
         ]
-        taken = []
+        taken: list[bool] = []
         async with self.connection.cursor() as cursor:
-            for values in moves:
-                await cursor.execute(_SET, values)
+            # All go out at once; each answers whether it found the message where the step begins.
+            await cursor.executemany(_SET, moves, returning=True)
+            while moves:
                 taken.append(cursor.rowcount == 1)
+                if not cursor.nextset():
+                    break
             done = [step for step, moved in zip(steps, taken, strict=True) if moved]
             if begun := [step.begun for step in done if step.begun is not None]:
                 await cursor.executemany(_ADD_ATTEMPT, [attempt_values(each) for each in begun])

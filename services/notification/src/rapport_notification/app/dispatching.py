@@ -41,6 +41,8 @@ from rapport_notification.sending.sms import segments
 _AWAY_US: Final = 2 * SECOND_US
 _LEAST_WAIT_US: Final = 50_000
 _CAP_PERIODS: Final = 2
+_MOMENT_S: Final = 0.1
+_MOMENTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Dispatching:
         await self._write([case for case in cases if case.ending is None])
         for case in cases:
             if case.ending is None:
-                self._provide(case)
+                await self._provide(case)
         begun = await self._begin(cases)
         failpoint("notification.intent.written")
         await asyncio.gather(*(self._hand_over(case, stored, attempt) for case, stored, attempt in begun))
@@ -158,14 +160,20 @@ class Dispatching:
             else:
                 case.texts = each
 
-    def _provide(self, case: Case) -> None:
-        """Choose a provider, or let the message wait for one."""
+    async def _provide(self, case: Case) -> None:
+        """Choose a provider, or let the message wait for one: here for a moment, longer in the ledger."""
         assert case.channel is not None
-        pool, now, entry = self.carriers[case.channel].pool, self.clock.boottime(), case.stored.entry
-        case.health = pool.health(now)
-        case.provider = pool.begin(now, only=entry.provider if entry.repeating else "")
+        pool, entry = self.carriers[case.channel].pool, case.stored.entry
+        only = entry.provider if entry.repeating else ""
+        for _ in range(_MOMENTS):
+            now = self.clock.boottime()
+            case.provider = pool.begin(now, only=only)
+            case.health = pool.health(now)
+            if case.provider is not None or pool.wait_s(now) > _MOMENT_S:
+                break
+            await asyncio.sleep(max(pool.wait_s(now), _MOMENT_S / 10))  # of the machine: a bucket fills
         if case.provider is None:
-            wait_us = max(_LEAST_WAIT_US, round(pool.wait_s(now) * SECOND_US))
+            wait_us = max(_LEAST_WAIT_US, round(pool.wait_s(self.clock.boottime()) * SECOND_US))
             case.hold(HoldReason.PROVIDER, micros_of(self.clock.now()) + wait_us)
 
     async def _begin(self, cases: Sequence[Case]) -> list[tuple[Case, Stored, AttemptRow]]:

@@ -30,6 +30,7 @@ MOST_ATTEMPTS: Final = 30
 
 _AT_ONCE: Final = 100
 _AGAIN_S: Final = 0.5
+_GATHER_S: Final = 0.004
 _SENT, _NOT_SENT, _UNKNOWN = 1, 2, 3
 HARD_BOUNCE, SOFT_BOUNCE, REFUSED, UNKNOWN_OUTCOME, UNREACHABLE = 1, 2, 3, 4, 5
 """What an attempt failed of: numbers of the contract."""
@@ -68,7 +69,7 @@ class Recorder(Background):
         while True:
             await self._added.wait()
             self._added.clear()
-            await asyncio.sleep(0)  # others of the same turn of the loop come with it
+            await asyncio.sleep(_GATHER_S)  # of the machine, not of the clock: others that come at once go with it
             await self._write_all()
 
     async def stop(self) -> None:

@@ -7,13 +7,23 @@ from contextlib import suppress
 
 
 class Wake:
-    """Is called by whoever has made work, and waited for by whoever does it, in one process."""
+    """Is called by whoever has made work, and waited for by whoever does it, in one process.
+
+    Attributes:
+        said: How often there was something new.
+    """
 
     def __init__(self) -> None:
         self._event: asyncio.Event | None = None
+        self.said = 0
 
     def __call__(self) -> None:
-        """Say that there is something to do."""
+        """Say that there is something new to do."""
+        self.said += 1
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Say that there is room for what is known."""
         if self._event is not None:
             self._event.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -64,6 +65,7 @@ class Worker(Background):
         self._clock = clock
         self._claimed: dict[str, Stored] = {}
         self._lanes: Counter[Priority] = Counter()
+        self._empty: dict[Priority, tuple[int, float]] = {}
         self._batches: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -101,10 +103,13 @@ class Worker(Background):
         """Fill the lanes that are half empty; return how many were claimed."""
         count = 0
         for priority in Priority:
-            if self._lanes[priority] > _LANE // 2:
+            if self._lanes[priority] > _LANE // 2 or self._is_empty(priority):
                 continue
-            now_us = micros_of(self._clock.now())
-            for stored in await self._store.claim(priority, _LANE, now_us, self._limits):
+            said, now_us = self._wake.said, micros_of(self._clock.now())
+            found = await self._store.claim(priority, _LANE, now_us, self._limits)
+            if not found:
+                self._empty[priority] = (said, time.monotonic())
+            for stored in found:
                 if stored.notification_id in self._claimed:
                     continue  # the claim of a batch that still runs has run out: its writes will be refused
                 self._claimed[stored.notification_id] = stored
@@ -116,6 +121,11 @@ class Worker(Background):
             failpoint("notification.claimed")
         self._queued.set(len(self._claimed))
         return count
+
+    def _is_empty(self, priority: Priority) -> bool:
+        """Say whether there was nothing to claim a moment ago, and nobody has said that there is something new."""
+        said, at = self._empty.get(priority, (-1, 0.0))
+        return said == self._wake.said and time.monotonic() - at < _IDLE_S
 
     def _next(self) -> list[Queued]:
         """Return the messages whose turn it is; what has waited too long for its claim is left for the next one."""
@@ -139,7 +149,7 @@ class Worker(Background):
         finally:
             for each in batch:
                 self._done(each)
-            self._wake()
+            self._wake.nudge()
 
     def _done(self, turn: Queued) -> None:
         del self._claimed[turn.notification_id]
