@@ -17,7 +17,7 @@ from rapport_consent.adapters import transparency_intake
 from rapport_consent.adapters.papers import one_page
 from rapport_consent.domain.certificates import ErasureFacts, certificate_document, certificate_faults
 from rapport_consent.domain.errors import ERRORS
-from rapport_consent.domain.letters import Role
+from rapport_consent.domain.letter_blocks import Role
 
 _MOST_ROWS: Final = 30
 

@@ -9,7 +9,8 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
 from rapport_consent.domain.errors import ERRORS
-from rapport_consent.domain.letters import Letter, Role
+from rapport_consent.domain.letter_blocks import Role
+from rapport_consent.domain.letters import Letter
 
 if TYPE_CHECKING:
     from reportlab.lib.styles import ParagraphStyle

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from html import escape
-from typing import Final, Literal
+from typing import Final
 
 from rapport_consent.domain.errors import ERRORS
+from rapport_consent.domain.letter_blocks import Block, Role, page_of, text_of
 from rapport_consent.domain.receipts import Controller
-
-Role = Literal["sender", "subject", "paragraph", "item", "signature"]
 
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 _LONGEST_EDIT: Final = 4_000
@@ -109,23 +107,6 @@ class LetterFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One part of a letter.
-
-    Attributes:
-        role: How it is set.
-        text: Its words.
-        place: Name of the marked place it came from; empty where nothing may be edited.
-        tells: What it tells, as a code; empty for nothing that a law asks for.
-    """
-
-    role: Role
-    text: str
-    place: str = ""
-    tells: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Letter:
     """A letter in one language.
 
@@ -151,18 +132,12 @@ class Letter:
     @property
     def text(self) -> str:
         """The letter as plain text."""
-        parts = [f"- {block.text}" if block.role == "item" else block.text for block in self.blocks]
-        return "\n\n".join(parts) + "\n"
+        return text_of(self.blocks)
 
     @property
     def html(self) -> str:
-        """The letter as a page of its own, without script; marked places are marked, and nothing else can be edited."""
-        body = "\n".join(map(_html, _listed(self.blocks)))
-        return (
-            f'<!doctype html>\n<html lang="{escape(self.locale)}"><head><meta charset="utf-8">'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(self.subject)}</title>'
-            f"<style>{_STYLE}</style></head><body><main>\n{body}\n</main></body></html>\n"
-        )
+        """The letter as a page of its own, without script."""
+        return page_of(self.blocks, title=self.subject, locale=self.locale)
 
     def require_sendable(self) -> Letter:
         """Return the letter itself.
@@ -175,13 +150,6 @@ class Letter:
                 "LETTER_INCOMPLETE", f"the letter does not tell: {', '.join(self.missing)}", field="edits"
             )
         return self
-
-
-_STYLE: Final = (
-    "body{font:1.1rem/1.5 Georgia,serif;max-width:40rem;margin:2rem auto;padding:0 1rem;color:#111;background:#fff}"
-    ".sender{white-space:pre-line;font-size:.9rem}.edited{border-left:.2rem solid #888;padding-left:.8rem}"
-    "h1{font-size:1.25rem}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,29 +295,3 @@ def _clean(text: str) -> str:
     """Return text without control characters, which no paper shows."""
     spaced = text.replace("\r\n", "\n").translate(_BLANKS)
     return "".join(letter for letter in spaced if letter == "\n" or letter.isprintable()).strip()
-
-
-def _listed(blocks: Iterable[Block]) -> list[tuple[Block, ...]]:
-    """Group neighbouring items, each group a list."""
-    groups: list[tuple[Block, ...]] = []
-    for block in blocks:
-        if block.role == "item" and groups and groups[-1][0].role == "item":
-            groups[-1] = (*groups[-1], block)
-        else:
-            groups.append((block,))
-    return groups
-
-
-def _html(group: tuple[Block, ...]) -> str:
-    first = group[0]
-    if first.role == "item":
-        return f"<ul>{''.join(f'<li>{_lines(block.text)}</li>' for block in group)}</ul>"
-    if first.role == "subject":
-        return f"<h1>{_lines(first.text)}</h1>"
-    kind = " ".join(filter(None, (first.role if first.role != "paragraph" else "", "edited" if first.place else "")))
-    named = f' data-place="{escape(first.place)}"' if first.place else ""
-    return f"<p{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}{named}>{_lines(first.text)}</p>"
-
-
-def _lines(text: str) -> str:
-    return escape(text).replace("\n", "<br>")
