@@ -248,7 +248,6 @@ SERVICES: Final = (
             "EMAIL__TEST_DOMAINS": '["example.com"]',
             "TRACKING__PURPOSE_ID": "tracking.messages",
             "LOCALES": '["en", "de"]',
-            "DISPATCH__QUIET_HOURS_FILE": str(Path(__file__).with_name("quiet_hours.json")),
         },
         roles={
             "editor": ("notification.*",),

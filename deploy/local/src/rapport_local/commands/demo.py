@@ -7,6 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,25 @@ from rich.console import Console
 from rich.text import Text
 
 from rapport_local import access
-from rapport_local.demo import events, gates, leaving, population, recognition, refusal, scenes, selling, stewards
+from rapport_local.demo import (
+    events,
+    gates,
+    leaving,
+    population,
+    recognition,
+    refusal,
+    scenes,
+    selling,
+    stewards,
+    writing,
+)
 from rapport_local.demo.report import Report
 from rapport_local.demo.shop import SHOP, SHOP_MAY, Cast, cast
 from rapport_local.demo.throughput import throughput
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
 from rapport_local.progress import Progress, Step
+from rapport_local.services import SERVICES, LocalService
 from rapport_local.stack import Stack
 
 _NEXT: Final = (
@@ -89,9 +102,9 @@ async def _tell(environment: Environment, report: Report) -> None:
         if step.state == "done":
             report.line(Text.assemble(("✓", "green"), f" {step.text:<64}", (f"{step.took_s:6.1f} s", "dim")))
 
-    stack = Stack(environment, Progress(step_ended), lambda _: None)
+    stack = Stack(environment, Progress(step_ended), lambda _: None, _services())
     try:
-        with report.scene("PostgreSQL, NATS, consent, identity, churn and pricing start"):
+        with report.scene("PostgreSQL, NATS and the five services start"):
             _prepare(environment)
             report.expect(await stack.start(), "everything is ready")
         async with cast(environment, stack.status()) as everybody:
@@ -102,6 +115,14 @@ async def _tell(environment: Environment, report: Report) -> None:
         console.print()
         await stack.stop()
     _conclude(console, report, time.monotonic() - began)
+
+
+def _services() -> list[LocalService]:
+    """The services, with quiet hours that let the story be told at any time of the day."""
+    own = {"DISPATCH__QUIET_HOURS_FILE": str(writing.ALWAYS_OPEN)}
+    return [
+        replace(each, settings={**each.settings, **own}) if each.name == "notification" else each for each in SERVICES
+    ]
 
 
 def _prepare(environment: Environment) -> None:
@@ -137,6 +158,8 @@ async def _play(report: Report, cast: Cast, stack: Stack) -> None:
         await refusal.analytics(report, cast)
     with report.scene("The shop sets a price, within its rules"):
         product_id = await selling.published(report, cast)
+    with report.scene("The shop says what it writes to whom, and when"):
+        await writing.authored(report, cast)
     with report.scene("Two years of a shop come in"):
         await leaving.history(report, cast)
     with report.scene("A model learns who does not come back"):
@@ -145,6 +168,8 @@ async def _play(report: Report, cast: Cast, stack: Stack) -> None:
         await leaving.scores(report, cast)
     with report.scene("Who may leave gets an offer, and nobody else pays for it"):
         await selling.offers(report, cast, product_id)
+    with report.scene("The offer becomes a mail, and one click ends it"):
+        await writing.offers(report, cast)
     with report.scene("Somebody does not want to be profiled"):
         await leaving.refused(report, cast)
     with report.scene("Who decided what"):

@@ -63,6 +63,9 @@ class Buyer:
             market=_MARKET,
         )
         made.person.identifiers.append(self.account)
+        made.person.identifiers.add(
+            kind=events_pb2.IDENTIFIER_KIND_EMAIL, value=f"{self.key}.{self.number}@post.example"
+        )
         return made
 
     def touchpoints(self) -> Iterator[ingest_pb2.RawTouchpoint]:

@@ -22,7 +22,7 @@ from rapport_local.demo.channels import Somebody, kinds, order
 from rapport_local.demo.recognition import Customer, outcome, resolve, take
 from rapport_local.demo.report import Report, words
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import ANALYST, BUYER, OFFICER, STEWARD, Cast
+from rapport_local.demo.shop import ANALYST, BUYER, EDITOR, OFFICER, STEWARD, Cast
 from rapport_local.demo.streams import published
 from rapport_local.demo.trees import short
 from rapport_local.services import SERVICES
@@ -128,8 +128,14 @@ async def audit(report: Report, cast: Cast) -> None:
     report.rows(rows)
     report.expect(
         {(service, who) for service, who, *_ in rows}
-        == {("consent", OFFICER), ("identity", STEWARD), ("churn", ANALYST), ("pricing", BUYER)},
-        "the acts of the officer, the steward, the analyst and the buyer are on it",
+        == {
+            ("consent", OFFICER),
+            ("identity", STEWARD),
+            ("churn", ANALYST),
+            ("pricing", BUYER),
+            ("notification", EDITOR),
+        },
+        "the acts of the officer, the steward, the analyst, the buyer and the editor are on it",
     )
     report.expect(not faults, "no entry was changed, removed or moved")
 

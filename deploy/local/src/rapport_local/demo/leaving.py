@@ -22,7 +22,7 @@ from rapport_local.demo.buyers import Buyer, buyers
 from rapport_local.demo.channels import visit
 from rapport_local.demo.recognition import take
 from rapport_local.demo.report import Report
-from rapport_local.demo.scenes import ANALYTICS, PERSONAL_PRICES, PROFILING
+from rapport_local.demo.scenes import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
 from rapport_local.demo.shop import Cast, grant, request_id, until
 from rapport_local.demo.trees import short
 
@@ -175,11 +175,12 @@ async def _decided(cast: Cast, ids: Sequence[str], now: datetime) -> None:
             external_id=f"{profile_id}-{purpose_id}",
             profile_id=profile_id,
             purpose_id=purpose_id,
+            brand_id=NORTH if purpose_id == EMAIL else "",
             status=ledger_pb2.CONSENT_STATUS_GRANTED,
             occurred_at=stamp(now),
         )
         for profile_id in ids
-        for purpose_id in (ANALYTICS, PROFILING, PERSONAL_PRICES)
+        for purpose_id in (ANALYTICS, PROFILING, PERSONAL_PRICES, EMAIL)
     ]
 
     async def messages() -> AsyncIterator[consent_pb2.RecordConsentsRequest]:

@@ -16,6 +16,12 @@ from rapport.churn.v1 import churn_pb2_grpc, model_pb2_grpc
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
+from rapport.notification.v1 import (
+    notification_pb2_grpc,
+    preference_pb2_grpc,
+    template_pb2_grpc,
+    trigger_pb2_grpc,
+)
 from rapport.pricing.v1 import catalog_pb2_grpc, pricing_pb2_grpc
 from rapport_chassis.events.jetstream import JetStreamApi
 from rapport_chassis.ids import new_id
@@ -41,12 +47,15 @@ SHOP_MAY: Final = (
     "identity.records.write",
     "identity.relations.read",
     "identity.touchpoints.write",
+    "notification.explanations.read",
+    "notification.messages.*",
     "pricing.quotes.*",
 )
 OFFICER: Final = "officer-1"
 STEWARD: Final = "steward-1"
 ANALYST: Final = "analyst-1"
 BUYER: Final = "buyer-1"
+EDITOR: Final = "editor-1"
 NOTICE: Final = "welcome"
 _SETTLE_S: Final = 10.0
 _ASK_AGAIN_S: Final = 0.02
@@ -74,6 +83,10 @@ class Cast:
         till: Asks for prices and sells, with the shop's certificate.
         buyer: Authors prices, with a buyer behind each call.
         prices: Asks for offers and explanations.
+        messages: Writes to customers, with the shop's certificate.
+        templates: Authors templates, with an editor behind each call.
+        triggers: Authors triggers, with the same.
+        rules: Authors caps, with the same.
         streams: Looks at what is published.
     """
 
@@ -93,6 +106,10 @@ class Cast:
     till: pricing_pb2_grpc.PricingServiceAsyncStub
     buyer: catalog_pb2_grpc.CatalogServiceAsyncStub
     prices: pricing_pb2_grpc.PricingServiceAsyncStub
+    messages: notification_pb2_grpc.NotificationServiceAsyncStub
+    templates: template_pb2_grpc.TemplateServiceAsyncStub
+    triggers: trigger_pb2_grpc.TriggerServiceAsyncStub
+    rules: preference_pb2_grpc.PreferenceServiceAsyncStub
     streams: JetStreamApi
 
     async def check_ledger(self, entry: consent_pb2.CheckEntry) -> consent_pb2.Decision:
@@ -140,7 +157,8 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
     """
     consent, nats = status.process("consent"), status.process("nats")
     identity, churn, pricing = (status.process(name) for name in ("identity", "churn", "pricing"))
-    if consent is None or nats is None or identity is None or churn is None or pricing is None:
+    notification = status.process("notification")
+    if consent is None or nats is None or identity is None or churn is None or pricing is None or notification is None:
         raise Failure("not every service runs")
     telemetry = Telemetry.start(
         TelemetrySettings(folder=environment.telemetry, sampling=1.0), service=SHOP, version="", environment="local"
@@ -149,6 +167,7 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
     steward = operators.Login(subject=STEWARD, roles=["steward"], auth_time=datetime.now(UTC))
     analyst = operators.Login(subject=ANALYST, roles=["analyst"], auth_time=datetime.now(UTC))
     buyer = operators.Login(subject=BUYER, roles=["buyer"], auth_time=datetime.now(UTC))
+    editor = operators.Login(subject=EDITOR, roles=["editor"], auth_time=datetime.now(UTC))
     async with AsyncExitStack() as stack:
         stack.callback(telemetry.shutdown)
 
@@ -167,6 +186,9 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         workshop = client(churn.address, access.CLI)
         till = client(pricing.address, SHOP)
         purchasing = client(pricing.address, access.CLI)
+        writer = client(notification.address, SHOP)
+        desk_of_editor = client(notification.address, access.CLI)
+        edits = _token(environment, editor, "notification")
         yield Cast(
             environment,
             telemetry,
@@ -184,6 +206,10 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
             till.stub(pricing_pb2_grpc.PricingServiceStub),
             purchasing.stub(catalog_pb2_grpc.CatalogServiceStub, actor_token=_token(environment, buyer, "pricing")),
             purchasing.stub(pricing_pb2_grpc.PricingServiceStub),
+            writer.stub(notification_pb2_grpc.NotificationServiceStub),
+            desk_of_editor.stub(template_pb2_grpc.TemplateServiceStub, actor_token=edits),
+            desk_of_editor.stub(trigger_pb2_grpc.TriggerServiceStub, actor_token=edits),
+            desk_of_editor.stub(preference_pb2_grpc.PreferenceServiceStub, actor_token=edits),
             await stack.enter_async_context(broker.connected(environment, nats.address)),
         )
 
