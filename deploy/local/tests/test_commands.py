@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import subprocess
 import sys
@@ -375,3 +376,11 @@ def change_stream(desk: Desk, name: str, config: object) -> None:
             assert "error" not in json.loads(answer.data), answer.data
 
     asyncio.run(change())
+
+
+def test_the_record_of_processing_activities_says_what_each_service_keeps_and_how_long(running: Desk) -> None:
+    rows = list(csv.DictReader(running.run("privacy", "activities", "--csv").stdout.splitlines()))
+    kept = {(row["service"], row["store"]): row["kept for"] for row in rows}
+    assert {service for service, _ in kept} >= {each.name for each in SERVICES if each.participant}
+    assert kept["identity", "touchpoints"] == "1095 days"
+    assert kept["consent", "privacy_requests"] == "730 days"

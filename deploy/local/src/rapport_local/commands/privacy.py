@@ -16,6 +16,7 @@ from rapport.consent.v1 import privacy_pb2, privacy_request_pb2
 from rapport_testing.files import replace_file
 
 from rapport_local import privacy_view
+from rapport_local.commands.privacy_activities import activities
 from rapport_local.commands.privacy_holds import hold
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
@@ -37,6 +38,7 @@ def privacy() -> None:
 
 
 privacy.add_command(hold)
+privacy.add_command(activities)
 
 
 @privacy.command("list")
