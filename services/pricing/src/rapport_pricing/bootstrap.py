@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
+from google.protobuf.message import Message
 from rapport.pricing.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
@@ -21,6 +23,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
 from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
+from rapport_chassis.events.intake import Handler
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.idempotency import RequestLog
@@ -68,8 +71,11 @@ from rapport_pricing.entrypoints.subscriptions import (
     CONSUMER,
     PEOPLE_CONSUMER,
     PEOPLE_EVENTS,
+    RETURNS_CONSUMER,
+    RETURNS_EVENTS,
     RISK_EVENTS,
     People,
+    Returns,
     Risks,
 )
 from rapport_pricing.settings import PricingSettings
@@ -168,38 +174,34 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         purpose_id,
         lambda decision: decision_message(decision).SerializeToString(),
     )
-    consumer = Consumer(
-        CONSUMER,
-        "churn",
-        of_the_living(Risks(retain, store).handle, RISK_EVENTS),
-        context=SERVICE,
-        events=RISK_EVENTS,
-        nats=nats,
-        database=database,
-        telemetry=telemetry,
-        release=DEFINITION.version,
-        clock=clock,
-    )
-    people_consumer = Consumer(
-        PEOPLE_CONSUMER,
-        "consent",
-        People(store, clock).handle,
-        context=SERVICE,
-        events=PEOPLE_EVENTS,
-        nats=nats,
-        database=database,
-        telemetry=telemetry,
-        release=DEFINITION.version,
-        clock=clock,
-    )
+    handlers: list[tuple[str, str, Handler, Sequence[type[Message]]]] = [
+        (CONSUMER, "churn", of_the_living(Risks(retain, store).handle, RISK_EVENTS), RISK_EVENTS),
+        (PEOPLE_CONSUMER, "consent", People(store, clock).handle, PEOPLE_EVENTS),
+        (RETURNS_CONSUMER, "identity", Returns(store, clock).handle, RETURNS_EVENTS),
+    ]
+    consumers = [
+        Consumer(
+            name,
+            stream,
+            handler,
+            context=SERVICE,
+            events=events,
+            nats=nats,
+            database=database,
+            telemetry=telemetry,
+            release=DEFINITION.version,
+            clock=clock,
+        )
+        for name, stream, handler, events in handlers
+    ]
     ending = EndOffers(database, store, permits, purpose_id, clock)
     offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")
     learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
     learns = Stepping("learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events")
     allocating = AllocateArms(database, store, lambda: following.shelf.rules, following.step, clock)
     allocates = Stepping("experiments", allocating.step, clock, share=0.1, role="events")
-    server.health.register("events", consumer.name, consumer.check)
-    server.health.register("events", people_consumer.name, people_consumer.check)
+    for consumer in consumers:
+        server.health.register("events", consumer.name, consumer.check)
     answering += participate(
         SERVICE,
         settings.privacy,
@@ -235,5 +237,5 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
-        components=[*answering, consumer, people_consumer, offers, learns, allocates, relay, sweeper],
+        components=[*answering, *consumers, offers, learns, allocates, relay, sweeper],
     )

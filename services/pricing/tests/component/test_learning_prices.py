@@ -8,14 +8,17 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from pricing_desk import Desk, minor, money, outcome, refused, request_id
+from pricing_desk import Desk, PricingInstallation, minor, money, outcome, refused, request_id
+from rapport.identity.v1 import events_pb2 as identity_pb2
+from rapport.identity.v1 import touchpoint_pb2
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, learning_pb2, pricing_pb2, product_pb2
+from rapport_chassis.events.envelope import event_of
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_testing.waiting import eventually
 
 SEEN, BOUGHT = pricing_pb2.OUTCOME_KIND_SEEN, pricing_pb2.OUTCOME_KIND_BOUGHT
-NOT_BOUGHT, RETURNED = pricing_pb2.OUTCOME_KIND_NOT_BOUGHT, pricing_pb2.OUTCOME_KIND_RETURNED
+NOT_BOUGHT = pricing_pb2.OUTCOME_KIND_NOT_BOUGHT
 HOLD = 20
 
 
@@ -146,7 +149,9 @@ async def test_a_price_that_is_paused_stays_and_one_that_is_pinned_goes_there_st
     assert prices == [1200, 1180]
 
 
-async def test_who_saw_a_price_and_did_not_buy_in_time_counts_as_not_having_bought(desk: Desk) -> None:
+async def test_who_saw_a_price_and_did_not_buy_in_time_counts_as_not_having_bought(
+    desk: Desk, installation: PricingInstallation
+) -> None:
     made = await learned(desk, 1200, 700, bought_within={"seconds": 1})
     quote = await desk.quote((made, 1))
     shown = [outcome(made, 1, f"view-{at}", SEEN) for at in range(3)]
@@ -163,7 +168,20 @@ async def test_who_saw_a_price_and_did_not_buy_in_time_counts_as_not_having_boug
 
     found = await eventually(lapsed, timeout_s=20)
     assert (found.sold, found.refolds) == (1, True)
-    await desk.report(outcome(made, 1, "view-0", BOUGHT), outcome(made, 1, "view-1", RETURNED))
+    now = stamp(datetime.now(UTC))
+    line = touchpoint_pb2.Line(
+        item=touchpoint_pb2.Item(product_id=made.product_id), quantity=1, quote_id=quote.quote_id
+    )
+    touchpoint = touchpoint_pb2.Touchpoint(
+        occurred_at=now,
+        channel=touchpoint_pb2.CHANNEL_WEB,
+        purpose_ids=["contract"],
+        order_returned=touchpoint_pb2.OrderReturned(order_id=new_id("order"), lines=[line]),
+    )
+    told = identity_pb2.TouchpointRecorded(touchpoint=touchpoint, recorded_at=now)
+    told.fact.fact_id, told.fact.profile_id, told.fact.owner_version = new_id("fact"), new_id("profile"), 1
+    await installation.broker().publish(event_of(told, source="identity", occurred_at=datetime.now(UTC)))
+    await desk.report(*(outcome(made, 1, f"view-{at}", BOUGHT) for at in (0, 1)))
 
     async def later() -> bool:
         found = await desk.learning(made, refold=True)

@@ -32,6 +32,11 @@ _MOVE: Final = """
 UPDATE redemptions SET profile_id = %s, owner_version = owner_version + 1
 WHERE named_id = ANY (%s) AND profile_id NOT IN ('', %s) AND told IS NOT NULL RETURNING told, owner_version
 """
+_BOUGHT: Final = """
+SELECT quote_id, product_id, variant_id, market, price_version FROM outcomes
+WHERE outcome_id = ANY (SELECT '@' || quote_id || '/' || place FROM unnest(%s::text[]) AS quote_id,
+    generate_series(0, 99) AS place)
+"""
 
 
 async def find(connection: Connection, quote_id: str) -> Redeemed | None:
@@ -60,3 +65,9 @@ async def move(connection: Connection, profile_id: str, ids: Sequence[str]) -> l
     """Give redemptions asked for under some ids to the profile that they stand for; return what told of each."""
     rows = await (await connection.execute(_MOVE, (profile_id, list(ids), profile_id))).fetchall()
     return [(bytes(row[0]), row[1]) for row in rows]
+
+
+async def bought(connection: Connection, quote_ids: Sequence[str]) -> list[tuple[str, str, str, str, int]]:
+    """Return what was bought at published prices by quotes: quote, product, variant, market, price version."""
+    rows = await (await connection.execute(_BOUGHT, [list(quote_ids)])).fetchall()
+    return [tuple(row) for row in rows]

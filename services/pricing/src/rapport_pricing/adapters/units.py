@@ -137,6 +137,10 @@ class Unit:
         failpoint("pricing.redeem.kept")
         return True
 
+    async def bought(self, quote_ids: Sequence[str]) -> Sequence[tuple[str, str, str, str, int]]:
+        """Return what was bought at published prices by quotes: quote, product, variant, market, price version."""
+        return await redemptions.bought(self.connection, quote_ids)
+
     async def note(self, quote_id: str, named_id: str, told: bytes) -> None:
         """Keep under which id a redemption was asked for, and the event that tells of it."""
         await redemptions.note(self.connection, quote_id, named_id, told)

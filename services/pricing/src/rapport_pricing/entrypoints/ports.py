@@ -125,6 +125,10 @@ class Unit(Protocol):
         """Keep a redemption and its decision; False if the quote was used before."""
         ...
 
+    async def bought(self, quote_ids: Sequence[str]) -> Sequence[tuple[str, str, str, str, int]]:
+        """Return what was bought at published prices by quotes: quote, product, variant, market, price version."""
+        ...
+
     async def note(self, quote_id: str, named_id: str, told: bytes) -> None:
         """Keep under which id a redemption was asked for, and the event that tells of it."""
         ...

@@ -1,4 +1,4 @@
-"""Events that the pricing service follows: risks, which offers answer; who is whose."""
+"""Events that the pricing service follows: risks, which offers answer; who is whose; what came back."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Final
 
 from rapport.churn.v1 import events_pb2
 from rapport.consent.v1 import events_pb2 as consent_pb2
+from rapport.identity.v1 import events_pb2 as identity_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Received
 
 from rapport_pricing.app.retention import Retain, Risk, one_offer
 from rapport_pricing.entrypoints.ports import RetentionStore
-from rapport_pricing.translate.redemptions import redeemed_again
+from rapport_pricing.translate.redemptions import redeemed_again, returned
 
 CONSUMER: Final = "pricing-risks"
 """The durable consumer; `deploy/nats/consumers.yaml` declares it."""
@@ -26,6 +27,36 @@ PEOPLE_CONSUMER: Final = "pricing-people"
 
 PEOPLE_EVENTS: Final = (consent_pb2.ConsentsMerged, consent_pb2.ConsentsSplit)
 """What that reads."""
+
+
+RETURNS_CONSUMER: Final = "pricing-returns"
+"""The durable consumer of what came back."""
+
+RETURNS_EVENTS: Final = (identity_pb2.TouchpointRecorded,)
+"""What that reads."""
+
+
+class Returns:
+    """Handles touchpoint_recorded: of what comes back and was bought by a quote, the sale is taken back.
+
+    Args:
+        store: Gives transactions in that which also enters the event as received.
+        clock: The time.
+    """
+
+    def __init__(self, store: RetentionStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def handle(self, event: Received, connection: Connection) -> None:
+        """Follow one event."""
+        told = event.parse(identity_pb2.TouchpointRecorded)
+        quotes = {line.quote_id for line in told.touchpoint.order_returned.lines} - {""}
+        if quotes:
+            unit = self._store.unit_on(connection)
+            outcomes = returned(told, await unit.bought(sorted(quotes)))
+            if outcomes:
+                await unit.report(outcomes, self._clock.now())
 
 
 class People:

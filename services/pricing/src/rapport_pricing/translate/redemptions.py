@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from rapport.identity.v1 import events_pb2 as identity_pb2
 from rapport.pricing.v1 import events_pb2, pricing_pb2, quote_pb2
 from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.times import moment, set_stamp
@@ -114,3 +116,34 @@ def redeemed_again(told: bytes, profile_id: str, owner_version: int, recorded_at
     message.fact.profile_id, message.fact.owner_version = profile_id, owner_version
     set_stamp(message.recorded_at, recorded_at)
     return event_of(message, source=SOURCE, occurred_at=moment(message.occurred_at))
+
+
+def returned(
+    told: identity_pb2.TouchpointRecorded, bought: Sequence[tuple[str, str, str, str, int]]
+) -> list[tuple[object, ...]]:
+    """Return the outcomes that an order coming back is.
+
+    Args:
+        told: The touchpoint.
+        bought: What was bought at published prices by its quotes: quote, product, variant, market, price version.
+    """
+    back = {
+        (line.quote_id, line.item.product_id, line.item.variant_id): line.quantity
+        for line in told.touchpoint.order_returned.lines
+    }
+    return [
+        (
+            f"@{told.fact.fact_id}/{quote_id}/{product_id}/{variant_id}",
+            quote_id,
+            product_id,
+            variant_id,
+            market,
+            version,
+            pricing_pb2.OUTCOME_KIND_RETURNED,
+            back[quote_id, product_id, variant_id],
+            quote_id,
+            told.touchpoint.occurred_at.ToMicroseconds(),
+        )
+        for quote_id, product_id, variant_id, market, version in bought
+        if (quote_id, product_id, variant_id) in back
+    ]
