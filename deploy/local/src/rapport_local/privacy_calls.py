@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from rapport.consent.v1 import privacy_pb2_grpc
 from rapport_chassis.errors import RapportError
@@ -16,7 +16,7 @@ from rapport_local.operators import current_login
 from rapport_local.options import running
 
 AnswerT = TypeVar("AnswerT")
-Stub = privacy_pb2_grpc.PrivacyRequestServiceAsyncStub
+Stub: TypeAlias = "privacy_pb2_grpc.PrivacyRequestServiceAsyncStub"
 
 _SERVICE: Final = "consent"
 _HINTS: Final = {

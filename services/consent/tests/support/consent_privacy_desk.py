@@ -19,6 +19,7 @@ from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, privacy_pb2, priva
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
 from rapport_chassis.ids import new_id
+from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.settings import DatabaseSettings
 from rapport_testing.files import replace_file
 from rapport_testing.free_ports import free_port
@@ -122,12 +123,21 @@ class PrivacyDesk:
         )
 
     async def approve(self, privacy_request_id: str) -> privacy_request_pb2.PrivacyRequest:
-        """Approve as the second officer."""
-        return await self.second.ApproveRequest(
-            privacy_pb2.ApproveRequestRequest(
-                request_id=request_id(), privacy_request_id=privacy_request_id, reason="checked"
-            )
-        )
+        """Approve as the second officer, once it is known whom it is about."""
+
+        async def approved() -> privacy_request_pb2.PrivacyRequest | None:
+            try:
+                return await self.second.ApproveRequest(
+                    privacy_pb2.ApproveRequestRequest(
+                        request_id=request_id(), privacy_request_id=privacy_request_id, reason="checked"
+                    )
+                )
+            except RemoteError as error:
+                if error.reason.name != "SUBJECT_UNSEARCHED":
+                    raise
+                return None
+
+        return await eventually(approved, _PATIENCE_S)
 
     async def get(self, privacy_request_id: str) -> privacy_request_pb2.PrivacyRequest:
         """Return a request."""

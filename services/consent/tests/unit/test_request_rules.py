@@ -65,11 +65,13 @@ def request(*rights: Right, market: str = "DE", pack: RulePack = GDPR, **fields:
         created_by="taker",
         created_at=NOW,
         profile_id="prf_0000000000000000000001",
+        searched=True,
     )
     return rules.receive(replace(made, **fields), pack)
 
 
 def verified(asked: Request, by: str = "verifier") -> Request:
+    """The request once an operator has seen a document."""
     return rules.verify(asked, Verification(Method.DOCUMENT, NOW, by, "PASSPORT", NOW.date()), "", GDPR)
 
 
@@ -171,6 +173,8 @@ def test_an_excessive_request_is_refused_by_two_and_a_part_of_it_leaves_the_rest
     asked = verified(request(Right.ACCESS, Right.RECTIFICATION))
     proposed = refusal(asked, Right.ACCESS, ground="EXCESSIVE")
     refused_for("REFUSAL_UNCONFIRMED", lambda: rules.approve(proposed, "another", [], NOW))
+    unsearched = replace(asked, searched=False)
+    refused_for("SUBJECT_UNSEARCHED", lambda: rules.approve(unsearched, "another", [], NOW))
     refused_for("SAME_ACTOR", lambda: refusal(proposed, Right.ACCESS, ground="EXCESSIVE"))
     confirmed = refusal(proposed, Right.ACCESS, ground="EXCESSIVE", actor="another")
     running = rules.approve(confirmed, "approver", [], NOW)

@@ -6,9 +6,9 @@ transaction that journals it. What acts outside the database comes before that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from rapport_chassis.clock import Clock
@@ -54,6 +54,7 @@ _ASKING: Final = {
     Stage.RELEASE: TaskKind.RELEASE,
 }
 _BY_PEOPLE: Final = (TaskKind.ACCESS, TaskKind.ERASE, TaskKind.PROBE)
+_NEVER: Final = ("NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "UNIMPLEMENTED")
 _LETTERED: Final = {RequestState.REFUSED: "REFUSED", RequestState.CANCELLED: "CANCELLED"}
 
 
@@ -155,9 +156,8 @@ class Fulfilment:
             async with self.store.unit() as unit:
                 vault = await unit.vault.get(request.id)
                 sha256 = await self.proofs.keep_letter(unit, request, kind, now)
-            notification_id = ""
-            if self.notices is not None and vault is not None and vault.notice.reachable:
-                notification_id = await self.notices.send_letter(request, kind, days)
+            reachable = vault is not None and vault.notice.reachable
+            notification_id = await self._sent(request, kind, days) if reachable else ""
         except RapportError as error:
             get_logger().warning("privacy_letter_stalled", request_id=request.id, reason=error.reason.name)
             return False
@@ -174,6 +174,18 @@ class Fulfilment:
             )
             await unit.requests.save(told, now)
         return True
+
+    async def _sent(self, request: Request, kind: str, days: Mapping[str, date]) -> str:
+        """Hand a letter to notification; empty where that sends no such letter, so that it goes by post."""
+        if self.notices is None:
+            return ""
+        try:
+            return await self.notices.send_letter(request, kind, days)
+        except RapportError as error:
+            if error.reason.code not in _NEVER:
+                raise
+            get_logger().warning("privacy_letter_by_post", request_id=request.id, reason=error.reason.name)
+            return ""
 
     # After the decision
 

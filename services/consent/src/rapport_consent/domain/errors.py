@@ -52,6 +52,7 @@ ERRORS: Final = ErrorTable(
         Reason("RIGHT_UNKNOWN", "INVALID_ARGUMENT", False, "The law of this market knows no such right."),
         Reason("REQUESTER_NOT_VERIFIED", "FAILED_PRECONDITION", False, "It has not been shown who asks."),
         Reason("SUBJECT_CHANGED", "FAILED_PRECONDITION", False, "The request was shown to be of somebody else."),
+        Reason("SUBJECT_UNSEARCHED", "UNAVAILABLE", True, "Identity has not said yet whom the request is about."),
         Reason("RECORD_NOT_FOUND", "NOT_FOUND", False, "The request lists no such record."),
         Reason("RECORDS_UNDECIDED", "FAILED_PRECONDITION", False, "Doubtful records have to be chosen about first."),
         Reason("SAME_ACTOR", "PERMISSION_DENIED", False, "Another actor has to do this than who prepared it."),

@@ -143,13 +143,16 @@ def approve(request: Request, actor: str, participants: Sequence[Participant], n
     """Return the request once somebody else than who prepared it has approved what is not refused.
 
     Raises:
-        RapportError: REQUEST_STATE, REQUESTER_NOT_VERIFIED, SAME_ACTOR, RECORDS_UNDECIDED, REFUSAL_UNCONFIRMED.
+        RapportError: REQUEST_STATE, REQUESTER_NOT_VERIFIED, SAME_ACTOR, SUBJECT_UNSEARCHED, RECORDS_UNDECIDED,
+            REFUSAL_UNCONFIRMED.
     """
     if request.state is RequestState.RECEIVED:
         raise ERRORS.error("REQUESTER_NOT_VERIFIED", "it has not been shown who asks")
     require(request, RequestState.VERIFIED)
     if actor in prepared_by(request):
         raise ERRORS.error("SAME_ACTOR", "who took the request in or verified it cannot approve it too")
+    if not request.searched:
+        raise ERRORS.error("SUBJECT_UNSEARCHED", "it is not yet known whom the request is about: try again soon")
     if request.undecided_records:
         raise ERRORS.error(
             "RECORDS_UNDECIDED",
@@ -247,8 +250,8 @@ def _refused(before: Asked, proposed: Asked, needs: Sequence[Need], actor: str) 
             metadata={"missing": ",".join(sorted(lacking))},
         )
     if Need.SECOND_APPROVAL not in needs:
-        return replace(proposed, state=RightState.REFUSED)
-    if before.state is RightState.ASKED:
+        return replace(proposed, state=RightState.REFUSED, proposed_by="")
+    if before.state is RightState.ASKED or before.refusal_ground != proposed.refusal_ground:
         return replace(proposed, state=RightState.REFUSAL_PROPOSED, proposed_by=actor)
     if before.proposed_by == actor:
         raise ERRORS.error("SAME_ACTOR", "who proposed the refusal cannot confirm it too")
