@@ -23,6 +23,7 @@ from rapport_chassis.telemetry.metrics import Meter
 from rapport_notification import telemetry
 from rapport_notification.adapters.dispatch import SendingStore
 from rapport_notification.adapters.email import EmailCarrier, Letterhead
+from rapport_notification.adapters.feedback import FeedbackStore
 from rapport_notification.adapters.messages import MessageBook
 from rapport_notification.adapters.rules import Rules
 from rapport_notification.adapters.templates import TemplateShelf
@@ -31,16 +32,17 @@ from rapport_notification.app.accepting import Accepting
 from rapport_notification.app.carriers import Contact
 from rapport_notification.app.dispatching import Dispatching
 from rapport_notification.app.judging import Judge
-from rapport_notification.app.messages import Ask, Stored
+from rapport_notification.app.messages import Ask, ChannelWish, Stored
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.reconciling import Reconciling
 from rapport_notification.app.recording import Recorder
 from rapport_notification.app.times import micros_of, moment_of
 from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
+from rapport_notification.domain.engagement import By, Engagement, Seen
 from rapport_notification.domain.ledger import FINAL, Limits, State, Verdict
 from rapport_notification.domain.resolution import BLIND
 from rapport_notification.domain.scheduling import Priority
-from rapport_notification.domain.vocabulary import Channel, DropReason, HoldReason, MessageClass
+from rapport_notification.domain.vocabulary import HOUR_US, Channel, DropReason, HoldReason, MessageClass
 from rapport_notification.numbers import evidence_of
 from rapport_notification.reference import load_quiet_hours
 from rapport_notification.sending.fields import Address, Text
@@ -150,7 +152,8 @@ class Stage:
 
     async def template(self) -> None:
         """Put a template in force."""
-        terms = template_pb2.TemplateTerms(locale="en", channels=[events_pb2.CHANNEL_EMAIL])
+        channels = [events_pb2.CHANNEL_EMAIL, events_pb2.CHANNEL_SMS]
+        terms = template_pb2.TemplateTerms(locale="en", channels=channels)
         terms.variables["title"].kind = template_pb2.VARIABLE_KIND_TEXT
         terms.texts["en"].subject, terms.texts["en"].text = "{{ title }}", "Hello {{ recipient_given_name }}"
         store, now = AuthoredStore("template"), self.clock.now()
@@ -195,6 +198,17 @@ class Stage:
             self.clock.advance(step_s)
             self.follow()
         raise AssertionError(found)
+
+    async def of(self, person: str) -> list[Stored]:
+        """Return somebody's messages."""
+        async with self._database.transaction() as connection:
+            return await MessageBook(connection, self._shelf).page([person], 0, 0, (2**62, ""), 10)
+
+    async def notice(self, notification_id: str) -> None:
+        """Have a person open a mail."""
+        async with self._database.transaction() as connection:
+            book = FeedbackStore(connection)
+            await book.see(notification_id, Seen(Engagement.OPENED, "", 1, By.PERSON), 2)
 
     async def get(self, notification_id: str) -> Stored:
         """Return a message."""
@@ -298,6 +312,22 @@ async def test_a_doubt_ends_by_name_and_only_a_duty_by_law_is_sent_twice(opened:
     for name, number in sink.taken.ids.items():
         counts[name.partition(".")[0]] += number
     assert counts == {offer: 1, duty: 2}
+
+
+async def test_what_nobody_notices_is_said_again_on_the_next_channel(opened: Database) -> None:
+    async with SmtpSink() as sink, staged(opened, sink=sink.address) as stage:
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        person = stage.person()
+        both = (ChannelWish(Channel.EMAIL), ChannelWish(Channel.SMS))
+        first = await stage.work_until(await stage.accept(person, channels=both, fallback_us=HOUR_US), State.SENT)
+        assert first.channel is Channel.EMAIL
+        (follower,) = [each for each in await stage.of(person) if each.notification_id != first.notification_id]
+        assert [wish.channel for wish in follower.ask.channels] == [Channel.SMS]
+        assert follower.entry.due_us >= first.ended_us + HOUR_US
+        await stage.notice(first.notification_id)
+        ended = await stage.work_until(follower.notification_id, step_s=600)
+        assert ended.entry.drop is DropReason.CANCELLED
 
 
 async def test_a_dead_server_is_left_alone_and_its_messages_go_by_another(opened: Database) -> None:

@@ -57,6 +57,11 @@ SELECT {COLUMNS} FROM notifications WHERE state IN (3, 5) AND look_us <= %(now)s
     AND (state = 5 OR leased_until_us <= %(now)s) ORDER BY look_us LIMIT %(limit)s
 """  # noqa: S608 - made of constants
 _COUNT_DOUBTS: Final = "SELECT count(*) FROM notifications WHERE state IN (3, 5) AND state = 5"
+# Read in an inbox, or done something with by what does not look like a machine.
+_NOTICED: Final = """
+SELECT notification_id FROM engagements WHERE notification_id = ANY (%(ids)s) AND looks <> 2
+UNION SELECT notification_id FROM inbox_messages WHERE notification_id = ANY (%(ids)s) AND read_us > 0
+"""
 _SUPPRESSED: Final = """
 SELECT address_hash, channel, reason, since_us, until_us FROM suppressions WHERE address_hash = ANY (%s)
 """
@@ -176,7 +181,8 @@ class SendingStore:
             }
             people = {ids[0]: ids for ids in closures.values()}
             pasts = await self._pasts(connection, people) if self._pasts is not None else {}
-        return Known(rules, persons, prepared, pasts)
+            noticed = await _noticed(connection, [each.follows for each in messages if each.follows])
+        return Known(rules, persons, prepared, pasts, noticed)
 
     async def doubts(self, now_us: int, limit: int) -> tuple[list[Stored], int]:
         """Return messages in doubt that it is time to look at, and how many are in doubt at all."""
@@ -190,3 +196,9 @@ class SendingStore:
         """Give a transaction: committed at the end of the block, rolled back on an error."""
         async with self._database.transaction() as connection:
             yield SendingBook(connection, self._shelf, self._unsubscribed)
+
+
+async def _noticed(connection: Connection, ids: list[str]) -> set[str]:
+    if not ids:
+        return set()
+    return {row[0] for row in await (await connection.execute(_NOTICED, {"ids": ids})).fetchall()}

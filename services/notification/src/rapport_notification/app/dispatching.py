@@ -96,6 +96,10 @@ class Dispatching:
             ids = closures[stored.notification_id]
             case = Case(stored, ids, known.persons[ids[0]], known.prepared[stored.notification_id], known.rules)
             case.tried = list(stored.tried)
+            if stored.follows in known.noticed:
+                case.drop(DropReason.CANCELLED)
+                cases.append(case)
+                continue
             self.judge.route(case, known.pasts.get(ids[0], {}))
             cases.append(case)
         await asyncio.gather(*(self._reach(case) for case in cases if case.ending is None))

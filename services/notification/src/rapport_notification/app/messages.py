@@ -12,6 +12,8 @@ from rapport_notification.domain.scheduling import Priority
 from rapport_notification.domain.vocabulary import Channel, MessageClass
 
 REQUEST_PREFIX: Final = "req_"
+FALLBACK: Final = "fallback/"
+"""Begins the cause of a message that says on another channel what one before has said; that one's id follows."""
 COMMITTED: Final = 1
 REFUNDED: Final = 2
 """What became of the places that an attempt holds."""
@@ -133,6 +135,11 @@ class Stored:
         """Return it after a step of the ledger."""
         ended = self.ended_us or (now_us if entry.state in FINAL else 0)
         return replace(self, entry=entry, ended_us=ended)
+
+    @property
+    def follows(self) -> str:
+        """The message it says again on another channel; empty for none."""
+        return self.ask.cause.removeprefix(FALLBACK) if self.ask.cause.startswith(FALLBACK) else ""
 
     def purpose_of(self, channel: Channel) -> str:
         """Return the purpose that allows it on a channel."""

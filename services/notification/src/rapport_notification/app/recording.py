@@ -11,15 +11,16 @@ from typing import Final, Literal
 from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
+from rapport_chassis.ids import new_id
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Counter
 
 from rapport_notification.app.ledger import Step
-from rapport_notification.app.messages import COMMITTED, REFUNDED, AttemptRow, Stored
+from rapport_notification.app.messages import COMMITTED, FALLBACK, REFUNDED, AttemptRow, Stored
 from rapport_notification.app.sending import Result, SendBook, SendStore
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain import ledger
-from rapport_notification.domain.ledger import Entry, StepRefusedError
+from rapport_notification.domain.ledger import Entry, State, StepRefusedError
 from rapport_notification.domain.suppression import Suppressed, Suppression
 from rapport_notification.domain.vocabulary import SECOND_US, Channel
 from rapport_notification.sending.outcome import Handed, Outcome
@@ -109,6 +110,9 @@ async def record(book: SendBook, results: Sequence[Result], now_us: int) -> None
         if (step := _step(found, result, now_us)) is not None:
             steps.append(step)
             current[found.notification_id] = step.after
+            follower = _follower(step.after, now_us)
+            if follower is not None and await book.add(follower):
+                steps.append(Step(follower.entry, follower, now_us, new=True))
         if _is_hard(result.outcome) and result.attempt.address_hash:
             given_up = Suppression(Suppressed.HARD, now_us)
             await book.suppress(result.attempt.address_hash, Channel(result.attempt.channel), given_up)
@@ -134,6 +138,23 @@ def _step(found: Stored, result: Result, now_us: int) -> Step | None:
     if outcome.handed is Handed.SENT and not ours:
         return Step(entry, changed, now_us, ended=_ended(result, now_us))
     return Step(entry, changed, now_us, ended=_ended(result, now_us), failure=_failure(outcome))
+
+
+def _follower(sent: Stored, now_us: int) -> Stored | None:
+    """Return the message that says the same on the channels that are left, should this one not be noticed in time."""
+    ask, used = sent.ask, {sent.channel, *sent.tried}
+    left = tuple(wish for wish in ask.channels if wish.channel not in used)
+    due_us = now_us + ask.fallback_us
+    if sent.entry.state is not State.SENT or not ask.fallback_us or not left:
+        return None
+    if ask.expires_us is not None and due_us >= ask.expires_us:
+        return None
+    cause = f"{FALLBACK}{sent.notification_id}"
+    again = replace(ask, channels=left, cause=cause, not_before_us=due_us, about_us=ask.about_us + 1)
+    entry = Entry(ask.message_class, due_us=due_us, expires_us=ask.expires_us)
+    return Stored(
+        new_id("notification"), again, sent.template_brand, sent.template_version, new_id("decision"), now_us, entry
+    )
 
 
 def _after(entry: Entry, result: Result, now_us: int) -> Entry:

@@ -52,12 +52,14 @@ class Known(NamedTuple):
         persons: What people want, by the id that stands for each now.
         prepared: Templates, by message.
         pasts: How people have used channels, by the id that stands for each now.
+        noticed: Messages that somebody did something with.
     """
 
     rules: RuleBook
     persons: Mapping[str, Person]
     prepared: Mapping[str, Prepared]
     pasts: Mapping[str, Mapping[Channel, Past]]
+    noticed: Collection[str] = ()
 
 
 class Ending(NamedTuple):
@@ -162,6 +164,10 @@ class SendBook(Protocol):
 
     async def hold(self, notification_ids: Sequence[str]) -> list[Stored]:
         """Return messages, which nobody else changes until the transaction ends."""
+        ...
+
+    async def add(self, stored: Stored) -> bool:
+        """Keep a new message; False if its recipient has one of its cause."""
         ...
 
     async def persons(self, closures: Iterable[Sequence[str]]) -> dict[str, Person]:
