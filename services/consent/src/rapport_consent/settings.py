@@ -31,6 +31,8 @@ class ControllerSettings(SettingsGroup):
     """How consent is taken back."""
     recipients: tuple[str, ...] = ()
     """Third parties who receive the data."""
+    authority: tuple[str, ...] = ()
+    """The supervisory authority to complain to, line by line; empty: that of the person's market."""
 
 
 class GateSettings(SettingsGroup):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rapport_chassis.errors import RapportError
-from rapport_consent.adapters.letter_texts import letter_languages, letter_words
+from rapport_consent.adapters.letter_texts import authority_of, letter_languages, letter_words
 from rapport_consent.adapters.papers import letter_pdf
 from rapport_consent.adapters.rule_packs import shipped_packs
 from rapport_consent.domain.letters import EDITABLE, LetterFacts, LetterKind, RefusedRight, write_letter
@@ -103,6 +103,15 @@ def test_reason_written_by_an_officer_is_a_reason() -> None:
     facts = replace(FACTS, refused=(replace(REFUSED, text=""),))
     letter = write_letter(LetterKind.REFUSAL, facts, letter_words("de"), {"reason": "Weil es so ist."})
     assert "Weil es so ist." in letter.require_sendable().text
+
+
+def test_everybody_whom_a_pack_speaks_to_has_an_authority_that_can_be_printed() -> None:
+    for market in {market for pack in shipped_packs() for market in pack.markets}:
+        lines = authority_of(market, FACTS.controller)
+        assert lines, market
+        assert letter_pdf(write_letter(LetterKind.REFUSAL, replace(FACTS, authority=lines), letter_words("en")))
+    assert authority_of("US-CA", FACTS.controller) != authority_of("US", FACTS.controller)
+    assert authority_of("DE", replace(FACTS.controller, authority=("Ours",))) == ("Ours",)
 
 
 @pytest.mark.parametrize(

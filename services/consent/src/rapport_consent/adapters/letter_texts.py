@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from rapport_consent.domain.letters import LetterKind, LetterTemplate, Words
+from rapport_consent.domain.receipts import Controller
 
 
 def letter_words(locale: str) -> Words:
@@ -19,6 +20,21 @@ def letter_words(locale: str) -> Words:
 def letter_languages() -> tuple[str, ...]:
     """Return the languages there are."""
     return tuple(_catalogues())
+
+
+def authority_of(market: str, controller: Controller) -> tuple[str, ...]:
+    """Return whom a person can complain to, line by line: the controller's own choice, else that of the market.
+
+    Empty where none is known: a refusal that has to name one is then not sendable.
+    """
+    known = _authorities()
+    return controller.authority or known.get(market) or known.get(market[:2], ())
+
+
+@cache
+def _authorities() -> dict[str, tuple[str, ...]]:
+    document = files("rapport_consent.domain").joinpath("data/authorities.json").read_text(encoding="utf-8")
+    return {market: tuple(lines) for market, lines in json.loads(document)["markets"].items()}
 
 
 @cache

@@ -107,7 +107,7 @@ def read_plan(folder: Path) -> PackagePlan:
         kind=PackageKind(fields["kind"]),
         locale=fields["locale"],
         made_at=datetime.fromisoformat(fields["made_at"]),
-        controller=Controller(**{**fields["controller"], "recipients": tuple(fields["controller"]["recipients"])}),
+        controller=_controller(fields["controller"]),
         stores=stores,
         authority=tuple(fields["authority"]),
         purposes=fields["purposes"],
@@ -158,6 +158,10 @@ def _plan_json(plan: PackagePlan, stores: tuple[StoreInfo, ...]) -> dict[str, An
         "purposes": dict(plan.purposes),
         "history": [[at.isoformat(), words] for at, words in plan.history],
     }
+
+
+def _controller(fields: dict[str, Any]) -> Controller:
+    return Controller(**{**fields, "recipients": tuple(fields["recipients"]), "authority": tuple(fields["authority"])})
 
 
 def _store(fields: dict[str, Any]) -> StoreInfo:

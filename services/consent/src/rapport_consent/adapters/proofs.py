@@ -13,6 +13,7 @@ from rapport_chassis.ids import id_from
 from rapport_chassis.signing import SigningKeys
 
 from rapport_consent.adapters import certificates
+from rapport_consent.adapters.letter_texts import authority_of
 from rapport_consent.adapters.package_store import Certificate, PackageStore, keep_certificate
 from rapport_consent.adapters.packages import Packages
 from rapport_consent.adapters.participants import Participants
@@ -79,6 +80,7 @@ class Proofs:
                 now,
                 self.controller,
                 stores,
+                authority=authority_of(request.market, self.controller),
                 history=((request.received_at, f"{request.id}: {', '.join(each.right for each in request.rights)}"),),
             )
             sealed = await self.packages.make(plan, self.participants.records(asked, request.subject_ids))

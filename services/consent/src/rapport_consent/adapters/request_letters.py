@@ -9,7 +9,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from rapport_consent.adapters.letter_texts import letter_words
+from rapport_consent.adapters.letter_texts import authority_of, letter_words
 from rapport_consent.adapters.papers import letter_pdf
 from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.domain.errors import ERRORS
@@ -136,6 +136,7 @@ class RequestLetters:
             refused=refused,
             kept=tuple(sorted(kept, key=str)),
             tells=tuple(pack.refusal_tells),
+            authority=authority_of(request.market, self._controller),
             certificate_id=certificate[0] if certificate else "",
         )
         return write_letter(LetterKind(kind), facts, letter_words(locale), marked)

@@ -35,6 +35,7 @@ class Controller:
         retention: How long it is kept, or by what it is decided.
         withdrawal_method: How consent is taken back.
         recipients: Third parties who receive the data.
+        authority: The supervisory authority to complain to, line by line; empty for that of the person's market.
     """
 
     party_id: str
@@ -46,6 +47,7 @@ class Controller:
     retention: str
     withdrawal_method: str
     recipients: tuple[str, ...] = ()
+    authority: tuple[str, ...] = ()
 
 
 def receipt_document(
