@@ -151,7 +151,9 @@ class IdentityHolding(Holding):
         standing = await _standing(connection, subject.profile_ids)
         await connection.execute(_FREEZE, (head.position + 1, list(standing.profile_ids)))
         await unit.advance(head)
-        return Answer(await _counts(connection, standing.profile_ids), closure_ids=standing.closure)
+        # An id that was never issued here is the person's all the same: others may hold something under it.
+        closure = tuple(sorted({*standing.closure, *subject.profile_ids}))
+        return Answer(await _counts(connection, standing.profile_ids), closure_ids=closure)
 
     async def release(self, connection: Connection, subject: Subject) -> Answer:
         """Let the profiles change again, and have what they kept out meanwhile be linked anew."""
