@@ -41,10 +41,13 @@ SELECT decision_id, body, scored_at FROM decisions WHERE profile_id = ANY (%(ids
 _REVIEWS: Final = """
 SELECT review_id, decision_id, state, requested_at, decided_at, reason FROM reviews WHERE profile_id = ANY (%(ids)s)
 """
-# What left as soon as the ledger told of the erasure is part of the answer to the task that comes after.
+# What left as soon as the ledger told of the erasure is part of the answer to the task that comes after; not of a later
+# one, which finds the tombstone of the first.
 _TAKEN: Final = """
 SELECT store, sum(taken::bigint)::bigint FROM removals, jsonb_each_text(counts) AS each (store, taken)
-WHERE scope = 'all' AND profile_ids && %(ids)s GROUP BY store
+WHERE scope = 'all' AND profile_ids && %(ids)s AND NOT EXISTS (
+    SELECT FROM privacy_tombstones WHERE profile_id = ANY (%(ids)s) AND left_at >= removed_at
+) GROUP BY store
 """
 
 
