@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
 from protovalidate import Validator
 from rapport.common.v1 import access_pb2
-from rapport.pricing.v1 import authored_pb2, catalog_pb2, pricing_pb2, product_pb2, quote_pb2
+from rapport.pricing.v1 import authored_pb2, catalog_pb2, experiments_pb2, pricing_pb2, product_pb2, quote_pb2
 
 M = TypeVar("M", bound=Message)
 VALIDATOR = Validator()
@@ -44,8 +44,9 @@ METHODS = {
         "GetQuote BatchGetQuotes RedeemQuote ReportOutcome ExplainQuote RequestReview CreateOffer ListOffers"
     ),
     "CatalogService": "UpsertProduct SetPricePolicy UpdateInventory GetPriceHistory",
+    "ExperimentService": "CreateExperiment StopExperiment GetExperimentReport GetFairnessReport",
 }
-FOR_HUMANS = {"ActivateVersion", "RetireVersion", "DecideReview"}
+FOR_HUMANS = {"ActivateVersion", "RetireVersion", "DecideReview", "SteerPrice", "StopExperiment"}
 
 
 def parsed(kind: type[M], given: dict[str, Any]) -> M:
@@ -59,7 +60,7 @@ def faults(kind: type[Message], given: dict[str, Any]) -> set[str]:
 
 
 def methods() -> Iterator[MethodDescriptor]:
-    for file in (pricing_pb2.DESCRIPTOR, catalog_pb2.DESCRIPTOR):
+    for file in (pricing_pb2.DESCRIPTOR, catalog_pb2.DESCRIPTOR, experiments_pb2.DESCRIPTOR):
         for service in file.services_by_name.values():
             yield from service.methods
 

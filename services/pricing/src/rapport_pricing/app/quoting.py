@@ -13,24 +13,20 @@ from rapport_privacy.gate import Position
 from rapport_privacy.vocabulary import Reason
 
 from rapport_pricing.app.offer_terms import promotion_of
+from rapport_pricing.app.protecting import protections
 from rapport_pricing.app.rules import Rulebook
 from rapport_pricing.app.shelf import Lot, Shelf
-from rapport_pricing.app.stored import Key
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.app.trials import Assigned, assigned
 from rapport_pricing.domain.baskets import PricedBasket, Use, price_basket
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import Disclosure, Law
-from rapport_pricing.domain.ledger import PriceVersion
 from rapport_pricing.domain.personal import DENIED, Permit, entitlements
-from rapport_pricing.domain.promotions import Audience, Benefit, Entitlements, Promotion, Scope
+from rapport_pricing.domain.promotions import Audience, Promotion
 from rapport_pricing.domain.quotes import Quote, canonical
 
 _LOYALTY: Final = "loyalty_tier"
 _OFFER: Final = "offer"
-_PROTECTION: Final = "settled/"
-_FIRST: Final = -(2**31)
-_FOR_EVER: Final = 2**62
 
 
 class AskedLine(NamedTuple):
@@ -194,7 +190,11 @@ def price(shelf: Shelf, market_name: str, lines: Sequence[AskedLine], brought: B
     else:
         book = rulebook.book if known else rulebook.book_for_nobody
     if account and law.personal_allowed:
-        entitled = _with_more(entitled, rulebook, given, brought, lots, at_us)
+        more = [
+            *_of_arms(rulebook, given, brought),
+            *(protections(lots, at_us) if brought.loyalty or brought.offers else ()),
+        ]
+        entitled = replace(entitled, offers=(*entitled.offers, *more)) if more else entitled
     basket = price_basket(
         [lot.line(shelf, rulebook, market, each.quantity, at_us) for lot, each in zip(lots, lines, strict=True)],
         book,
@@ -221,56 +221,14 @@ def price(shelf: Shelf, market_name: str, lines: Sequence[AskedLine], brought: B
     return Priced(quote, lots, disclosures, brought, shelf.epoch, shelf.position, laws, tuple(given))
 
 
-def _with_more(
-    entitled: Entitlements,
-    rulebook: Rulebook,
-    given: Sequence[Assigned],
-    brought: Brought,
-    lots: Sequence[Lot],
-    at_us: int,
-) -> Entitlements:
-    """Add what an arm of accounts lowers prices by, and what keeps protected customers from paying to be learned from.
-
-    Protected are customers of a loyalty tier, and those to whom an offer was made.
-    """
+def _of_arms(rulebook: Rulebook, given: Sequence[Assigned], brought: Brought) -> list[Promotion]:
+    """Return what arms of accounts lower prices by."""
     named = [rulebook.promotions.get(each.promotion_id) for each in given if each.is_account]
-    more = [
+    return [
         each
         for each in named
         if each is not None and each.audience is Audience.INDIVIDUAL and each.promotion_id not in brought.exhausted
     ]
-    if brought.loyalty or brought.offers:
-        for lot in lots:
-            current = lot.history.at(at_us)
-            if current is not None and current.settled is not None:
-                more.append(protection(lot.key, current))
-    return replace(entitled, offers=(*entitled.offers, *more)) if more else entitled
-
-
-def protection(key: Key, price: PriceVersion) -> Promotion:
-    """Return what keeps a protected customer from paying more than the settled price of a version."""
-    assert price.settled is not None
-    return Promotion(
-        promotion_id=f"{_PROTECTION}{key.product_id}/{key.variant_id}",
-        version=price.version,
-        benefit=Benefit.PRICE_EACH,
-        value=price.settled,
-        since_us=0,
-        until_us=_FOR_EVER,
-        order=_FIRST,
-        scope=Scope(products=frozenset((key.product_id,))),
-        audience=Audience.INDIVIDUAL,
-    )
-
-
-def protection_named(shelf: Shelf, market: str, promotion_id: str, version: int) -> Promotion | None:
-    """Return a protection by the name it has in a quote; None if that names none."""
-    if not promotion_id.startswith(_PROTECTION):
-        return None
-    product_id, _, variant_id = promotion_id.removeprefix(_PROTECTION).partition("/")
-    lot = shelf.lot(product_id, variant_id, market)
-    found = [each for each in lot.history.versions if each.version == version and each.settled is not None]
-    return protection(lot.key, found[0]) if found else None
 
 
 def _together(laws: tuple[Law, ...]) -> Law:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from rapport_pricing.app.documents import Document
-from rapport_pricing.app.quoting import protection_named
+from rapport_pricing.app.protecting import protection_named
 from rapport_pricing.app.rules import Kind
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import ProductState
