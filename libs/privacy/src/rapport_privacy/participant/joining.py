@@ -22,7 +22,7 @@ from rapport_privacy.participant.holding import Holding
 from rapport_privacy.participant.ledger import Ledger
 from rapport_privacy.participant.participant import Participant
 from rapport_privacy.participant.replaying import AfterRestore
-from rapport_privacy.participant.retention import Retention
+from rapport_privacy.participant.retention import EVERY_S, Retention
 from rapport_privacy.participant.servicer import SERVICE, ParticipantServicer
 from rapport_privacy.settings import ParticipantSettings
 
@@ -97,4 +97,7 @@ def participate(
     server.health.register("events", "privacy-tasks", participant.check)
     working = Stepping("privacy-tasks", participant.step, clock, share=0.9, idle_s=settings.look_every_s, role="events")
     replaying = Stepping("erasures-replayed", restored.step, clock, share=0.9, role="events")
-    return [consumer, working, replaying, Retention(holding, database, clock)]
+    keeping = Stepping(
+        "retention", Retention(holding, database, clock).step, clock, share=0.5, idle_s=EVERY_S, role="relay"
+    )
+    return [consumer, working, replaying, keeping]

@@ -3,46 +3,43 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
-from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
-from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.logs import get_logger
 
 from rapport_privacy.participant.holding import Holding, Store
 
-_EVERY_S: Final = 3600.0
+EVERY_S: Final = 3600.0
+"""How often it is due."""
+
 _AT_ONCE: Final = 1000
 _LOG: Final = "INSERT INTO privacy_sweeps (store, before, deleted) VALUES (%s, %s, %s)"
 
 
-class Retention(Background):
-    """The component that applies the retention of each store, in short transactions; several processes do no harm.
+class Retention:
+    """Applies the retention of each store, in short transactions; several processes do no harm.
 
     Args:
         holding: What is kept, and for how long.
         database: Where it is.
-        clock: Says what is old, and waits between the rounds.
+        clock: Says what is old.
     """
-
-    name = "retention"
-    role: Literal["relay"] = "relay"
 
     def __init__(self, holding: Holding, database: Database, clock: Clock) -> None:
         self._holding = holding
         self._database = database
         self._clock = clock
 
-    async def run(self) -> None:
-        """Sweep once an hour."""
-        while True:
-            try:
-                await self.sweep(self._clock.now())
-            except RapportError as error:
-                get_logger().warning("sweep_failed", component=self.name, reason=error.reason.name)
-            await self._clock.sleep(_EVERY_S)
+    async def step(self) -> bool:
+        """Delete all that is too old now; there is nothing to do again for a while.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        await self.sweep(self._clock.now())
+        return False
 
     async def sweep(self, now: datetime) -> dict[str, int]:
         """Delete what is too old at a time, enter it into the log, and return how much of which store.

@@ -45,7 +45,9 @@ async def decide(unit: Unit, replica: Replica, revised: frozenset[int]) -> Decid
         replica: As of the head, with the change on trial.
         revised: Records with a new version: their profiles may say something else now.
     """
-    persons, parked = hold_still(_persons(replica), replica.owners, replica.members, replica.frozen)
+    persons, parked = _persons(replica), dict[int, str]()
+    if replica.frozen:
+        persons, parked = hold_still(persons, replica.owners, replica.members, replica.frozen)
     news = [each for each in persons if _is_news(replica, each, revised)]
     numbers = [number for each in news for number in each]
     owners = {number: replica.owners[number] for number in numbers if number in replica.owners}
