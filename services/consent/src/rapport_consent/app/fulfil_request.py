@@ -22,6 +22,7 @@ from rapport_consent.app.ledger import Token
 from rapport_consent.app.place_restriction import place_restriction
 from rapport_consent.app.record_objection import record_objection
 from rapport_consent.app.request_ports import Notices, People, Proofs, RequestStore, RequestUnit
+from rapport_consent.app.verify_requester import NEVER
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.request_rules import complete, conclude, pin, with_subject
 from rapport_consent.domain.request_stages import Stage, after
@@ -54,7 +55,6 @@ _ASKING: Final = {
     Stage.RELEASE: TaskKind.RELEASE,
 }
 _BY_PEOPLE: Final = (TaskKind.ACCESS, TaskKind.ERASE, TaskKind.PROBE)
-_NEVER: Final = ("NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "UNIMPLEMENTED")
 _LETTERED: Final = {RequestState.REFUSED: "REFUSED", RequestState.CANCELLED: "CANCELLED"}
 
 
@@ -182,7 +182,7 @@ class Fulfilment:
         try:
             return await self.notices.send_letter(request, kind, days)
         except RapportError as error:
-            if error.reason.code not in _NEVER:
+            if error.reason.code not in NEVER:
                 raise
             get_logger().warning("privacy_letter_by_post", request_id=request.id, reason=error.reason.name)
             return ""

@@ -9,6 +9,9 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
+from rapport_chassis.errors import RapportError
+from rapport_chassis.telemetry.logs import get_logger
+
 from rapport_consent.app.request_ports import Code, Notices, RequestStore, RequestUnit
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.request_rules import verify
@@ -19,6 +22,9 @@ ATTEMPTS: Final = 5
 
 CODE_GOOD_FOR: Final = timedelta(minutes=15)
 """How long a code is good."""
+
+NEVER: Final = ("NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT", "UNIMPLEMENTED")
+"""Codes by which notification says that it never sends something."""
 
 _AGAIN_AFTER: Final = timedelta(seconds=1)
 
@@ -98,7 +104,7 @@ class CodeSender:
         A process killed between sending and noting it sends another code, and only that is good.
 
         Raises:
-            RapportError: Notification or the database cannot be reached.
+            RapportError: The database cannot be reached.
         """
         async with self._store.unit() as unit:
             request_id = await unit.codes.next_wanted(now)
@@ -112,8 +118,16 @@ class CodeSender:
                 await unit.codes.sent(request_id, now, None)
                 return True
             code, salt, expires_at = self._draw(), self._salt(), now + CODE_GOOD_FOR
+            try:
+                await self._notices.send_code(request, code, expires_at)
+            except RapportError as error:
+                get_logger().warning("privacy_code_unsent", request_id=request_id, reason=error.reason.name)
+                if error.reason.code in NEVER:
+                    await unit.codes.sent(request_id, now, None)
+                else:
+                    await unit.codes.postpone(request_id, _AGAIN_AFTER)
+                return True
             await unit.codes.sent(request_id, now, Code(salt, digest(salt, str(code)), expires_at, 0, 0))
-            await self._notices.send_code(request, code, expires_at)
         return True
 
 
