@@ -1,4 +1,4 @@
-"""Measures what the seven worlds leave out: late outcomes, limited stock, and twenty products without history.
+"""Measures what the seven worlds leave out: late outcomes, limited stock, new products, crowds, rivals, consent.
 
 python services/pricing/benchmarks/seasons.py [--seeds 10]
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from rapport_pricing.simulator.crowds import crowd_season, gather
 from rapport_pricing.simulator.playing import play
 from rapport_pricing.simulator.scenarios import build
 from rapport_pricing.simulator.seasons import DistantSeller, Post, cold_start, stock_season
@@ -19,6 +20,7 @@ from rapport_testing.bench import Figure, Report
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 PRODUCTS: Final = 20
+VISITS: Final = 4000
 
 
 def main() -> None:
@@ -45,6 +47,10 @@ def main() -> None:
     ]
     report.add(Figure("20 products, 500 visits each", float(np.mean(starts)), "%", budget=">= 95.5"))
     report.add(Figure("the last five of them", float(np.mean([each[-5:] for each in starts])), "%"))
+    for consent in (0.0, 0.5, 1.0):
+        crowds = [crowd_season(gather(seed, consent=consent, visits=VISITS)) for seed in range(options.seeds)]
+        name = f"a crowd and a rival, {consent:.0%} consent"
+        report.add(Figure(name, 100 * float(np.mean([each.personal for each in crowds])), "%"))
     print(f"written to {report.write().relative_to(ROOT)}")
 
 

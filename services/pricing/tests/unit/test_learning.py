@@ -11,6 +11,7 @@ from rapport_pricing.domain.outcomes import Count, Fold, News, Outcome
 from rapport_pricing.domain.policy import Policy, PolicySettings, Product, Stock, Version
 from rapport_pricing.domain.steering import Mode, Steering, due
 from rapport_pricing.domain.surfaces import SurfaceBelief, SurfaceSettings, lambert_w, learn
+from rapport_pricing.simulator.crowds import crowd_season, gather
 from rapport_pricing.simulator.playing import play
 from rapport_pricing.simulator.scenarios import build
 from rapport_pricing.simulator.seller import Seller
@@ -222,3 +223,12 @@ def test_a_shift_of_demand_is_noticed():
     seller = Seller(world)
     play(seller, world)
     assert any(1500 <= at <= 2300 for at in seller.shifts)
+
+
+def test_in_a_crowd_personal_prices_only_lower_and_without_consent_change_nothing():
+    nobody = crowd_season(gather(3, consent=0.0, visits=600))
+    everybody = crowd_season(gather(3, consent=1.0, visits=600))
+    assert (nobody.raised, everybody.raised) == (0, 0)
+    assert nobody.personal == nobody.share == everybody.share
+    assert nobody.share < everybody.personal
+    assert crowd_season(gather(3, consent=1.0, visits=600)) == everybody
