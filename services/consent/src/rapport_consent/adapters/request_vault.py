@@ -97,7 +97,7 @@ class RequestCodes:
         await self._connection.execute(_POSTPONE, (by, request_id))
 
     async def tried(self, request_id: str) -> Code | None:
-        """Count one attempt and return the code, held until the transaction ends; its digest is empty if none is good."""
+        """Count one attempt and return the code, held until the transaction ends; without a digest none is good."""
         row = await (await self._connection.execute(_TRIED, (request_id,))).fetchone()
         if row is None:
             return None

@@ -150,7 +150,7 @@ class Codes(Protocol):
         ...
 
     async def tried(self, request_id: str) -> Code | None:
-        """Count one attempt and return the code, held until the transaction ends; its digest is empty if none is good."""
+        """Count one attempt and return the code, held until the transaction ends; without a digest none is good."""
         ...
 
     async def spend(self, request_id: str) -> None:
