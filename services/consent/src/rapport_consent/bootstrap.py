@@ -118,6 +118,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         roles=roles,
         declared=(*SERVICES, *((REQUESTS,) if settings.requests is not None else ())) if "api" in roles else (),
     )
+    links = _links(settings.links, clock) if settings.links and settings.http else None
     parts = None
     if settings.requests is not None:
         from rapport_consent.bootstrap_requests import privacy_requests
@@ -135,20 +136,24 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             telemetry=telemetry,
             release=DEFINITION.version,
             clock=clock,
+            signer=links.signer if links else None,
         )
     http = None
     answering: list[Component] = []
     if "api" in roles:
         answering = [follower, LedgerHints(database, follower.hint, clock, store.is_writing), watch]
         receipts = Receipts(database, keys, Controller(**settings.controller.model_dump()))
-        links = _links(settings.links, clock) if settings.links and settings.http else None
         if links is not None and settings.http is not None:
             # Slow to import, and needed where links are given only.
             from rapport_chassis.asgi.server import HttpServer
 
             from rapport_consent.entrypoints.http import routes
+            from rapport_consent.entrypoints.http_packages import package_routes
 
-            http = HttpServer(settings.http, routes(receipts, log, links), telemetry=telemetry)
+            served = routes(receipts, log, links)
+            if parts is not None and parts.links is not None:
+                served += package_routes(parts.store, parts.packages, parts.links, trail)
+            http = HttpServer(settings.http, served, telemetry=telemetry)
         servicer = ConsentServicer(
             once=once,
             imports=Imports(store, clock, settings.import_pause_s),

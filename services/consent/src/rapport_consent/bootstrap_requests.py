@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.background import Stepping
 from rapport_chassis.clock import Clock
@@ -41,6 +42,7 @@ from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.request_clocks import Clocks
 from rapport_consent.domain.requests import Participant, ParticipantKind
 from rapport_consent.entrypoints.grpc_requests import PrivacyRequestServicer
+from rapport_consent.entrypoints.package_links import PackageLinks
 from rapport_consent.entrypoints.request_answers import ANSWER_EVENTS, ANSWERED, ParticipantAnswers, consumer_name
 from rapport_consent.entrypoints.request_ports import RequestUnit
 from rapport_consent.settings import ConsentSettings, RequestSettings
@@ -57,6 +59,8 @@ class RequestParts:
 
     Attributes:
         store: Opens transactions on them.
+        packages: Keeps packages.
+        links: Makes links to them; None where none are given.
         servicer: Serves them.
         consumers: Read what participants answer.
         components: What runs beside.
@@ -64,6 +68,8 @@ class RequestParts:
     """
 
     store: RequestStore
+    packages: PackageStore
+    links: PackageLinks | None
     servicer: PrivacyRequestServicer
     consumers: Sequence[Consumer]
     components: Sequence[Component]
@@ -84,6 +90,7 @@ def privacy_requests(
     telemetry: Telemetry,
     release: str,
     clock: Clock,
+    signer: LinkSigner | None,
 ) -> RequestParts:
     """Return what privacy requests add to a process, nothing started yet.
 
@@ -126,6 +133,7 @@ def privacy_requests(
     async def send_code() -> bool:
         return await codes.step(clock.now())
 
+    links = PackageLinks(signer, clock, timedelta(days=wanted.link_days)) if signer else None
     once: Once[RequestUnit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     servicer = PrivacyRequestServicer(
         once=once,
@@ -141,6 +149,7 @@ def privacy_requests(
         ),
         clock=clock,
         fresh_login=timedelta(seconds=settings.auth.fresh_login_s),
+        links=links,
     )
     consumers = [
         Consumer(
@@ -163,4 +172,4 @@ def privacy_requests(
         Stepping("privacy-requests", fulfilment.step, clock, share=_SHARE, idle_s=idle_s, role="events"),
         Stepping("privacy-codes", send_code, clock, share=_SHARE, idle_s=idle_s, role="events"),
     ]
-    return RequestParts(store, servicer, consumers, [peers, *consumers, *working], [sweep_packages])
+    return RequestParts(store, kept, links, servicer, consumers, [peers, *consumers, *working], [sweep_packages])

@@ -91,6 +91,8 @@ class RequestSettings(SettingsGroup):
     """Records joined by less evidence than this are listed apart, and an officer chooses."""
     packages_kept_days: Annotated[float, Field(gt=0)] = 30.0
     """How long a package can be opened."""
+    link_days: Annotated[float, Field(gt=0)] = 7.0
+    """How long after a verification a person may fetch a package by a link."""
     vault_kept_days: Annotated[float, Field(gt=0)] = 30.0
     """How long an address is kept after the end of a request, should no notice ask for it."""
     look_every_s: PositiveSeconds = 0.5

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
 
 import pytest
 from consent_desk import profile, refused, request_id
@@ -33,6 +36,8 @@ from rapport.consent.v1.privacy_request_pb2 import (
 )
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
+from rapport_privacy.certificates import verify_certificate
+from rapport_privacy.packages import verify_package
 from rapport_testing.waiting import eventually
 
 BY_HAND = {"name": "archive", "kind": "MANUAL", "owner": "records office", "instruction": "Look in the cellar."}
@@ -93,6 +98,50 @@ async def test_access_is_sealed_before_everything_is_erased_and_proven(desk: Pri
     }
     assert {each["outcome"] for each in document["probe"]} == {"NOTHING_HELD"}
     assert not any(each.encode() in certificate.document for each in (person, absorbed, email))
+
+
+async def test_what_is_handed_out_is_verified_by_whoever_has_it_and_fetched_by_a_link(
+    desk: PrivacyDesk, rig: PrivacyRig, tmp_path: Path
+) -> None:
+    email, (person,) = somebody(rig)
+    asked = await desk.verified(PRIVACY_RIGHT_ACCESS, PRIVACY_RIGHT_ERASURE, email=email, profile_id=person)
+    await desk.approve(asked)
+    await desk.until(asked, COMPLETED)
+    listed = await desk.ledger.ListSigningKeys(consent_pb2.ListSigningKeysRequest())
+    keys = {each.kid: each.public_key for each in listed.keys}
+    link = await desk.first.GetPackageLink(privacy_pb2.GetPackageLinkRequest(privacy_request_id=asked))
+    status, content = await asyncio.to_thread(fetch, rig, link.link)
+    assert status == 200
+    assert content == await download(desk, asked)
+    (tmp_path / "package.zip").write_bytes(content)
+    package = verify_package(tmp_path / "package.zip", keys)
+    assert package.manifest["request_id"] == asked
+    assert (await asyncio.to_thread(fetch, rig, link.link[:-6] + "AAAAAA"))[0] in (400, 403, 404)
+    certificate = await desk.first.GetErasureCertificate(
+        privacy_pb2.GetErasureCertificateRequest(privacy_request_id=asked)
+    )
+    fields = verify_certificate(
+        certificate.document,
+        certificate.signature,
+        keys[certificate.kid],
+        log_proof=certificate.log_proof,
+        log_keys=list(keys.values()),
+    )
+    assert certificate.log_proof
+    assert fields["request_id"] == asked
+    assert certificate.pdf.startswith(b"%PDF-")
+
+
+def fetch(rig: PrivacyRig, path: str) -> tuple[int, bytes]:
+    """Fetch something without a login."""
+    address = (rig.installation.folder / "http.address").read_text(encoding="ascii")
+    connection = HTTPConnection(address, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
 
 
 async def download(desk: PrivacyDesk, asked: str) -> bytes:

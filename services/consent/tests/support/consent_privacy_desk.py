@@ -299,10 +299,14 @@ def _participants(installation: Installation) -> ServiceProcess:
 def _requests(installation: Installation, more: Sequence[dict[str, Any]]) -> dict[str, str]:
     folder = installation.folder
     replace_file(folder / "vault.keys", ("ab" * 32).encode())
+    replace_file(folder / "link.keys", ("cd" * 32).encode())
     (folder / "packages").mkdir()
     addresses = {name: (folder / f"{name}.address").read_text(encoding="ascii") for name in NAMES}
     peers = {**addresses, "notification": addresses["identity"]}
     return {
+        "http__port": "0",
+        "http__address_file": str(folder / "http.address"),
+        "links__keys_file": str(folder / "link.keys"),
         "requests__vault_keys_file": str(folder / "vault.keys"),
         "requests__packages_folder": str(folder / "packages"),
         "requests__participants": json.dumps([*({"name": name} for name in NAMES), *more]),

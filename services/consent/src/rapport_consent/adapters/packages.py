@@ -143,6 +143,8 @@ class Packages:
                 document={"kind": plan.kind.value, "manifest_sha256": digest},
             )
         proof = await self._log.proof(reference)
+        if not proof:
+            raise ERRORS.error("PACKAGE_FAILED", "much else has to be logged first")
         path = folder / ARCHIVE
         await asyncio.to_thread(_complete, path, files, manifest, signature, key, proof, self._log_keys())
         failpoint("package.sealed")

@@ -250,9 +250,12 @@ class TransparencyLog:
         """
         found = await self.find(name)
         for _ in range(_AT_ONCE):
-            if found is not None or not await self.extend():
+            if found is not None:
                 break
-            found = await self.find(name)
+            waited = await self.extend()
+            found = await self.find(name)  # also where nothing waited: others log too
+            if not waited:
+                break
         return found
 
     async def proof(self, name: str) -> str:

@@ -39,6 +39,8 @@ ERRORS: Final = ErrorTable(
         Reason("LOG_INDEX_UNKNOWN", "NOT_FOUND", False, "The log has no such entry, or what opens it is gone."),
         Reason("LOG_SIZE_UNKNOWN", "INVALID_ARGUMENT", False, "The transparency log never had this size."),
         Reason("COSIGNATURE_REFUSED", "INVALID_ARGUMENT", False, "Not a checkpoint of this log that a witness signed."),
+        Reason("VERIFICATION_STALE", "FAILED_PRECONDITION", False, "Who asks must be verified anew."),
+        Reason("LINKS_OFF", "FAILED_PRECONDITION", False, "No links are given here: there is no HTTP listener."),
         Reason("LETTER_INCOMPLETE", "FAILED_PRECONDITION", False, "The letter lacks what it may not be sent without."),
         Reason("LETTER_PLACE_UNKNOWN", "INVALID_ARGUMENT", False, "The letter cannot be edited at this place."),
         Reason("LETTER_UNPRINTABLE", "INVALID_ARGUMENT", False, "The letter has characters that cannot be printed."),

@@ -16,7 +16,7 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.once import Once, actor, deed_of
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.pipeline import current_call
-from rapport_chassis.times import moment
+from rapport_chassis.times import moment, stamp
 
 from rapport_consent.app.hold_records import place_hold, release_hold
 from rapport_consent.domain.errors import ERRORS
@@ -26,6 +26,7 @@ from rapport_consent.domain.obstacles import obstacles
 from rapport_consent.domain.request_rules import next_action
 from rapport_consent.domain.requests import Participant, Request
 from rapport_consent.domain.rule_packs import Right
+from rapport_consent.entrypoints.package_links import PackageLinks
 from rapport_consent.entrypoints.ports import Log
 from rapport_consent.entrypoints.request_ports import Letters, PackageStore, RenderedLetter, RequestStore, RequestUnit
 from rapport_consent.translate.requests import RIGHTS, audit_message, placed_hold, request_message, state_of
@@ -69,6 +70,7 @@ class RequestReading:
     participants: Sequence[Participant]
     clock: Clock
     fresh_login: timedelta
+    links: PackageLinks | None
 
     async def GetRequest(
         self, request: privacy_pb2.GetRequestRequest, context: Context
@@ -143,6 +145,24 @@ class RequestReading:
         async for piece in pieces:
             yield privacy_pb2.PackageChunk(data=piece)
         yield privacy_pb2.PackageChunk(sha256=sha256)
+
+    async def GetPackageLink(
+        self, request: privacy_pb2.GetPackageLinkRequest, context: Context
+    ) -> privacy_pb2.PackageLink:
+        """Return a link for the person, to an operator who logged in just now; it is audited."""
+        call = current_call()
+        assert call.actor is not None, "the contract marks the method as human"
+        require_fresh_login(call.actor, self.clock, self.fresh_login)
+        if self.links is None:
+            raise ERRORS.error("LINKS_OFF", "there is no HTTP listener")
+        rights = await self.packages.rights(request.privacy_request_id, self.clock.now())
+        right = _openable(rights, RIGHTS.get(request.right))
+        async with self.store.unit() as unit:
+            link, ends = self.links.link_to(await unit.requests.get(request.privacy_request_id), right)
+            deed = deed_of(request.privacy_request_id, right.value)
+            assert deed is not None, "an operator stands behind the call"
+            await self.trail.append(unit.connection, **deed._asdict(), outcome="allowed")
+        return privacy_pb2.PackageLink(link=link, expires_at=stamp(ends))
 
     async def GetErasureCertificate(
         self, request: privacy_pb2.GetErasureCertificateRequest, context: Context

@@ -941,6 +941,60 @@ class PackageChunk(_message.Message):
 Global___PackageChunk: _TypeAlias = PackageChunk  # noqa: Y015
 
 @_typing.final
+class GetPackageLinkRequest(_message.Message):
+    """Asks for a link to a package, to be handed to the person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRIVACY_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    privacy_request_id: _builtins.str
+    """The request."""
+    right: _privacy_request_pb2.PrivacyRight.ValueType
+    """Which: ACCESS or PORTABILITY; UNSPECIFIED for the only one there is."""
+    def __init__(
+        self,
+        *,
+        privacy_request_id: _builtins.str = ...,
+        right: _privacy_request_pb2.PrivacyRight.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["privacy_request_id", b"privacy_request_id", "right", b"right"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPackageLinkRequest: _TypeAlias = GetPackageLinkRequest  # noqa: Y015
+
+@_typing.final
+class PackageLink(_message.Message):
+    """A link to a package. Whoever holds it can fetch the package, until the verification that it rests on ends."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINK_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    link: _builtins.str
+    """Path at the service's HTTP listener."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """From when on it is refused; before, too, once the request is verified anew or cancelled."""
+
+    def __init__(
+        self,
+        *,
+        link: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "link", b"link"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageLink: _TypeAlias = PackageLink  # noqa: Y015
+
+@_typing.final
 class GetErasureCertificateRequest(_message.Message):
     """Asks for an erasure certificate."""
 

@@ -121,6 +121,11 @@ class PrivacyRequestServiceStub:
                 request_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.DownloadPackageRequest.SerializeToString,
                 response_deserializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.PackageChunk.FromString,
                 _registered_method=True)
+        self.GetPackageLink = channel.unary_unary(
+                '/rapport.consent.v1.PrivacyRequestService/GetPackageLink',
+                request_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.GetPackageLinkRequest.SerializeToString,
+                response_deserializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.PackageLink.FromString,
+                _registered_method=True)
         self.GetErasureCertificate = channel.unary_unary(
                 '/rapport.consent.v1.PrivacyRequestService/GetErasureCertificate',
                 request_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.GetErasureCertificateRequest.SerializeToString,
@@ -276,6 +281,13 @@ class PrivacyRequestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPackageLink(self, request, context):
+        """Returns a link by which the person fetches a package, to an operator who logged in just now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetErasureCertificate(self, request, context):
         """Returns the proof of an erasure.
         """
@@ -405,6 +417,11 @@ def add_PrivacyRequestServiceServicer_to_server(servicer, server):
                     servicer.DownloadPackage,
                     request_deserializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.DownloadPackageRequest.FromString,
                     response_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.PackageChunk.SerializeToString,
+            ),
+            'GetPackageLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPackageLink,
+                    request_deserializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.GetPackageLinkRequest.FromString,
+                    response_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.PackageLink.SerializeToString,
             ),
             'GetErasureCertificate': grpc.unary_unary_rpc_method_handler(
                     servicer.GetErasureCertificate,
@@ -897,6 +914,33 @@ class PrivacyRequestService:
             '/rapport.consent.v1.PrivacyRequestService/DownloadPackage',
             rapport_dot_consent_dot_v1_dot_privacy__pb2.DownloadPackageRequest.SerializeToString,
             rapport_dot_consent_dot_v1_dot_privacy__pb2.PackageChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPackageLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.consent.v1.PrivacyRequestService/GetPackageLink',
+            rapport_dot_consent_dot_v1_dot_privacy__pb2.GetPackageLinkRequest.SerializeToString,
+            rapport_dot_consent_dot_v1_dot_privacy__pb2.PackageLink.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,8 @@ class PrivacyRequestServiceStub:
     """Edits a letter in its marked places, before it is sent."""
     DownloadPackage: _grpc.UnaryStreamMultiCallable[_privacy_pb2.DownloadPackageRequest, _privacy_pb2.PackageChunk]
     """Streams an access package to an operator who logged in just now."""
+    GetPackageLink: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetPackageLinkRequest, _privacy_pb2.PackageLink]
+    """Returns a link by which the person fetches a package, to an operator who logged in just now."""
     GetErasureCertificate: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetErasureCertificateRequest, _privacy_pb2.ErasureCertificate]
     """Returns the proof of an erasure."""
     PlaceHold: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.PlaceHoldRequest, _privacy_request_pb2.PlacedHold]
@@ -120,6 +122,8 @@ class PrivacyRequestServiceAsyncStub(PrivacyRequestServiceStub):
     """Edits a letter in its marked places, before it is sent."""
     DownloadPackage: _aio.UnaryStreamMultiCallable[_privacy_pb2.DownloadPackageRequest, _privacy_pb2.PackageChunk]  # type: ignore[assignment]
     """Streams an access package to an operator who logged in just now."""
+    GetPackageLink: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetPackageLinkRequest, _privacy_pb2.PackageLink]  # type: ignore[assignment]
+    """Returns a link by which the person fetches a package, to an operator who logged in just now."""
     GetErasureCertificate: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetErasureCertificateRequest, _privacy_pb2.ErasureCertificate]  # type: ignore[assignment]
     """Returns the proof of an erasure."""
     PlaceHold: _aio.UnaryUnaryMultiCallable[_privacy_pb2.PlaceHoldRequest, _privacy_request_pb2.PlacedHold]  # type: ignore[assignment]
@@ -271,6 +275,14 @@ class PrivacyRequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_privacy_pb2.PackageChunk], _abc.AsyncIterator[_privacy_pb2.PackageChunk]]:
         """Streams an access package to an operator who logged in just now."""
+
+    @_abc_1.abstractmethod
+    def GetPackageLink(
+        self,
+        request: _privacy_pb2.GetPackageLinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_pb2.PackageLink, _abc.Awaitable[_privacy_pb2.PackageLink]]:
+        """Returns a link by which the person fetches a package, to an operator who logged in just now."""
 
     @_abc_1.abstractmethod
     def GetErasureCertificate(
