@@ -26,7 +26,7 @@ def test_status_shows_every_process_ready(running: Desk) -> None:
     done = running.run("status", "--json")
     assert done.exit_code == 0, done.stderr
     processes = {process["name"]: process for process in json.loads(done.stdout)["processes"]}
-    assert sorted(processes) == sorted(["postgres", "nats", *(service.name for service in SERVICES)])
+    assert sorted(processes) == sorted(["postgres", "nats", "mails", *(service.name for service in SERVICES)])
     for service in SERVICES:
         assert processes[service.name]["roles"] == {"api": "ready", "events": "ready", "relay": "ready"}
     table = running.run("status").stdout
@@ -136,6 +136,8 @@ TOLD = (
     "cost.margin",
     "the reasons sum exactly to the score",
     "personal prices only lower",
+    "frequency cap",
+    "in the consent ledger",
     "PROFILING_DENIED",
     "The broker is stopped",
     "DENY_STALE after",

@@ -135,7 +135,7 @@ async def audit(report: Report, cast: Cast) -> None:
             ("pricing", BUYER),
             ("notification", EDITOR),
         },
-        "the acts of the officer, the steward, the analyst, the buyer and the editor are on it",
+        "the acts of officer, steward, analyst, buyer and editor are on it",
     )
     report.expect(not faults, "no entry was changed, removed or moved")
 

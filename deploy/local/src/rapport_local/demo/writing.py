@@ -86,13 +86,13 @@ async def authored(report: Report, cast: Cast) -> None:
     )
     report.rows(
         [
-            ("when", "if", "then", "allowed by", "at most"),
-            (terms.event, _conditions(terms), terms.template_id, f"{EMAIL} ({NORTH})", "one a day"),
+            ("when", "if", "then", "allowed by"),
+            (terms.event, _conditions(terms), terms.template_id, EMAIL),
         ]
     )
     report.expect(
         (tried.events, tried.sent, active.status.decided_by) == (0, 0, EDITOR),
-        "tried on the events so far, it would have written to nobody; an editor puts it in force",
+        "tried on what happened so far it writes to nobody; an editor lets it act",
     )
 
 
@@ -123,7 +123,7 @@ async def offers(report: Report, cast: Cast) -> None:
     report.expect(len(mails) == len(treated) > 0, "every customer with an offer got one mail")
     untold = [each for each in made if each not in treated]
     report.expect(not await _sent(cast, set(untold)), "those held out by chance hear nothing")
-    report.expect(why.intact, "asked why, the sealed decision is shown: consent, caps, window, template, provider")
+    report.expect(why.intact, "asked why, the decision is shown as it was sealed: consent, caps, provider")
     await _enough(report, cast, who)
     await _one_click(report, cast, who, mail)
 
