@@ -1,220 +1,232 @@
-"""Mails a second by the whole path: event, trigger, gates, address, two parts rendered, DKIM, ledger, SMTP.
+"""Mails a second over the whole way: claimed, judged, rendered in two parts, written down, signed, sent, recorded.
 
-One worker, a process of the service as it runs in earnest, on PostgreSQL that writes to its disk. Counted at a sink in
-a process of its own, against mails of about that size handed to the same sink over as many kept connections, in turns.
-
-python services/notification/benchmarks/path.py [--rounds 7] [--mails 400]
+One worker on a PostgreSQL that syncs its commits, against the same bytes handed over raw in the same run. Counted in
+the ledger, which says SENT only after the sink has answered.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, cast
 
+import mail as mails
+import rapport_notification
 import uvloop
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from rapport.consent.v1 import purpose_pb2
+from rapport.notification.v1 import content_pb2, events_pb2, template_pb2
+from rapport_chassis.authored import AuthoredStore
+from rapport_chassis.clock import SystemClock
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.migrate import upgrade
+from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
+from rapport_chassis.ids import new_id
+from rapport_chassis.settings import DatabaseSettings
+from rapport_chassis.telemetry.setup import Telemetry
+from rapport_notification.adapters.email import EmailCarrier, Letterhead
+from rapport_notification.adapters.messages import MessageBook
+from rapport_notification.adapters.templates import TemplateShelf
+from rapport_notification.adapters.writing import Writing
+from rapport_notification.app.accepting import Accepting
+from rapport_notification.app.carriers import Contact
+from rapport_notification.app.messages import Ask, Stored
+from rapport_notification.app.people import LedgerPeople
+from rapport_notification.app.waking import Wake
+from rapport_notification.assembly import Parts
+from rapport_notification.delivery import furnish_dispatch
+from rapport_notification.domain.resolution import BLIND
+from rapport_notification.domain.vocabulary import Channel, MessageClass
+from rapport_notification.reference import load_quiet_hours
+from rapport_notification.sending.dkim import DkimKey, DkimSigner
+from rapport_notification.sending.fields import Address, Text
+from rapport_notification.sending.providers import Provider, ProviderPool
+from rapport_notification.sending.return_path import ReturnPaths
+from rapport_notification.sending.smtp import SmtpPool, SmtpSettings
+from rapport_notification.settings import DispatchSettings, NotificationSettings
+from rapport_notification.templates.preparing import prepare
+from rapport_notification.templates.worker import RenderWorker
+from rapport_notification.translate.contents import content_of, values_in
+from rapport_privacy.freshness import Freshness
+from rapport_privacy.gate import Gate
+from rapport_privacy.replica import Replica
+from rapport_privacy.snapshot import SnapshotLoad
+from rapport_testing.bench import Figure, Report
+from rapport_testing.ledger_model import LedgerModel
+from rapport_testing.postgres import PostgresServer
+from rapport_testing.waiting import eventually
 
-ROOT: Final = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "services/notification/tests/support"))
-
-from mail import CONNECTIONS, raw  # noqa: E402
-from notification_desk import (  # noqa: E402
-    MARKETING,
-    Desk,
-    NotificationInstallation,
-    open_desk,
-    request_id,
-    start_installation,
-    terms,
-)
-from rapport.notification.v1 import events_pb2, template_pb2, trigger_pb2  # noqa: E402
-from rapport.pricing.v1 import events_pb2 as pricing_pb2  # noqa: E402
-from rapport_chassis.events.envelope import Event, event_of  # noqa: E402
-from rapport_chassis.events.wire import Request, Wire  # noqa: E402
-from rapport_chassis.ids import new_id  # noqa: E402
-from rapport_chassis.times import stamp  # noqa: E402
-from rapport_notification.conformance.smtp_sink import SmtpSink  # noqa: E402
-from rapport_testing.bench import Figure, Report  # noqa: E402
-from rapport_testing.free_ports import free_port  # noqa: E402
-from rapport_testing.waiting import eventually  # noqa: E402
-
-_TRIGGER: Final = "bench"
-_TIMEOUT_S: Final = 300.0
-
-
-class CountingSink:
-    """A sink in a process of its own, which writes a line for each mail it has taken."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.log = folder / "sink.log"
-        self.log.touch()
-        self._process = subprocess.Popen([sys.executable, __file__, "--sink", str(self.port), str(self.log)])  # noqa: S603
-
-    @property
-    def taken(self) -> int:
-        """How many mails it has taken."""
-        return self.log.read_bytes().count(b"\n")
-
-    def stop(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-
-
-@contextlib.contextmanager
-def counting(folder: Path) -> Iterator[CountingSink]:
-    """Run a sink."""
-    sink = CountingSink(folder)
-    try:
-        yield sink
-    finally:
-        sink.stop()
+ROUNDS, MAILS = 5, 400
+PURPOSE = "contract.service"
+MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
 
 
-async def serve(port: int, log: Path) -> None:
-    """Be the sink."""
-    listening = SmtpSink(dsn=True, log=log)
-    listening.address = ("127.0.0.1", port)
-    async with listening:
-        await asyncio.Event().wait()
+class Addresses:
+    """Gives everybody the same address."""
+
+    async def find(self, message: Stored, channel: Channel, purpose_id: str) -> Contact:
+        """Return it."""
+        return Contact("a@example.org", given_name="customer")
 
 
-def offer(profile_id: str) -> Event:
-    """Return an event that asks for a mail."""
-    now = datetime.now(UTC)
-    made = pricing_pb2.Offer(
-        offer_id=new_id("offer"),
-        version=1,
-        profile_id=profile_id,
-        state=pricing_pb2.OFFER_STATE_OPEN,
-        treatment=pricing_pb2.TREATMENT_TREATED,
-        promotion_id="winback",
-        promotion_version=1,
-        decision_id=new_id("decision"),
-        basis_points=1500,
-        valid_from=stamp(now),
-        valid_until=stamp(now + timedelta(days=14)),
-    )
-    message = pricing_pb2.OfferCreated(offer=made, occurred_at=stamp(now), recorded_at=stamp(now))
-    return event_of(message, source="pricing", occurred_at=now)
+class Way:
+    """A worker of the service with all its rules."""
 
-
-async def furnish(desk: Desk) -> None:
-    """Have a template and a trigger in force."""
-    await desk.until_ready()
-    written = terms("Hello {{ recipient_given_name }}: {{ percent }} % until {{ until }}")
-    del written.variables["title"]
-    written.variables["percent"].kind = template_pb2.VARIABLE_KIND_TEXT
-    written.variables["until"].kind = template_pb2.VARIABLE_KIND_DATE
-    texts = written.texts["en"]
-    texts.subject, texts.mjml = "{{ percent }} % off", texts.mjml.replace("{{ title }}", "{{ percent }} % off")
-    await desk.template("bench", written)
-    said = trigger_pb2.TriggerTerms(
-        event="offer_created",
-        audience=trigger_pb2.TRIGGER_AUDIENCE_PERSON,
-        category="offers",
-        purpose_id=MARKETING,
-        template_id="bench",
-        variables={"percent": "percent", "until": "valid_until"},
-        **_class(events_pb2.MESSAGE_CLASS_MARKETING),
-    )
-    drafted = await desk.triggers.UpsertTrigger(
-        trigger_pb2.UpsertTriggerRequest(request_id=request_id(), trigger_id=_TRIGGER, terms=said)
-    )
-    await desk.triggers.ActivateTrigger(
-        trigger_pb2.ActivateTriggerRequest(
-            request_id=request_id(), trigger_id=_TRIGGER, version=drafted.status.version, reason="bench"
+    def __init__(self, database: Database, pool: SmtpPool, signer: DkimSigner, worker: RenderWorker) -> None:
+        clock, ledger, replica = SystemClock(), LedgerModel(), Replica()
+        ledger.define(PURPOSE, purpose_pb2.LEGAL_BASIS_CONTRACT, active_from=datetime(2020, 1, 1, tzinfo=UTC))
+        load, freshness = SnapshotLoad(), Freshness(bound_s=1e6, continuation_s=1e6)
+        for each in ledger.snapshot():
+            load.take(each)
+        replica.load(load)
+        freshness.head_read(clock.boottime(), ledger.position, replica.position, clock.boottime())
+        self.database, self.shelf = database, TemplateShelf(worker, clock)
+        gate, people = Gate(replica, freshness, clock), LedgerPeople(replica)
+        paths = ReturnPaths([b"k" * 32], "bounces.brand.example")
+        head = Letterhead(Address("shop@mail.brand.example"), Text("Brand"), None, paths, None, signer)
+        providers = ProviderPool([Provider("sink", BLIND, rate_per_s=1e6, burst=1e6)], clock.boottime())
+        self.parts = Parts(
+            settings=NotificationSettings.model_construct(dispatch=DispatchSettings(), consent=None),
+            roles=("events",),
+            release="0",
+            clock=clock,
+            telemetry=Telemetry.off(),
+            database=database,
+            nats=cast(Any, None),
+            server=cast(Any, None),
+            replica=replica,
+            permits=gate,
+            people=people,
+            shelf=self.shelf,
+            store=cast(Any, None),
+            once=cast(Any, None),
+            accepting=Accepting(gate, people, lambda: (PURPOSE,), values_in, clock),
+            hours=load_quiet_hours(),
+            address_key=b"a" * 32,
+            return_paths=paths,
+            links=None,
+            wake=Wake(),
         )
-    )
+        self.parts.carriers[Channel.EMAIL] = EmailCarrier(head, {"sink": pool}, {}, providers, clock)
+        self.parts.contacts[Channel.EMAIL] = Addresses()
+        furnish_dispatch(self.parts, self.shelf, Writing(worker))
+
+    async def template(self) -> None:
+        """Put a template in two parts in force."""
+        terms = template_pb2.TemplateTerms(locale="en", channels=[events_pb2.CHANNEL_EMAIL])
+        terms.variables["name"].kind = template_pb2.VARIABLE_KIND_TEXT
+        rows = terms.variables["products"]
+        rows.kind = template_pb2.VARIABLE_KIND_ROWS
+        rows.columns["title"] = template_pb2.VARIABLE_KIND_TEXT
+        rows.columns["price"] = template_pb2.VARIABLE_KIND_MONEY
+        rows.columns["link"] = template_pb2.VARIABLE_KIND_URL
+        terms.texts["en"].CopyFrom(
+            template_pb2.TemplateTexts(subject="Three prices for {{ name }}", text=mails.PLAIN, mjml=mails.MJML)
+        )
+        store, now = AuthoredStore("template"), datetime.now(UTC)
+        async with self.database.transaction() as connection:
+            drafted = await store.draft(connection, "price_drop/", terms.SerializeToString(), actor="me", now=now)
+            await store.activate(connection, "price_drop/", drafted.version, actor="me", reason="bench", now=now)
+
+    async def accept(self, count: int) -> float:
+        """Take messages on, before anything is measured; return how many a second."""
+        began = time.perf_counter()
+        for number in range(count):
+            content = content_of(values(number))
+            ask = Ask(new_id("profile"), "price_drop", MessageClass.SERVICE, "orders", PURPOSE, content)
+            async with self.database.transaction() as connection:
+                await self.parts.accepting.accept(MessageBook(connection, self.shelf), ask)
+        return count / (time.perf_counter() - began)
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Have the worker work."""
+        for each in self.parts.components:
+            await each.start()
+        try:
+            yield
+        finally:
+            for each in reversed(self.parts.components):
+                await each.stop()
+
+    async def is_done(self) -> bool:
+        """Say whether all are sent."""
+        async with self.database.transaction() as connection:
+            row = await (await connection.execute("SELECT count(*) FROM notifications WHERE state <> 4")).fetchone()
+        return row == (0,)
 
 
-async def by_path(installation: NotificationInstallation, sink: CountingSink, people: list[str]) -> float:
-    """Return the seconds from the first event to the last mail."""
-    wire = await Wire.open(installation.nats_settings("observer"), user="observer")
-    requests = [Request(each.subject, each.payload(), each.headers()) for each in map(offer, people)]
-    wanted = sink.taken + len(people)
-    began = time.perf_counter()
-    try:
-        await wire.exchange(requests, timeout_s=30)
-        await eventually(lambda: sink.taken >= wanted, timeout_s=_TIMEOUT_S)
-    finally:
-        wire.close()
-    return time.perf_counter() - began
+def values(number: int) -> dict[str, content_pb2.ContentValue]:
+    """Values of one mail."""
+    made = {"name": content_pb2.ContentValue(text=f"customer {number}"), "products": content_pb2.ContentValue()}
+    for n in range(3):
+        row = made["products"].rows.rows.add()
+        row.values["title"].text = f"Lamp {n}"
+        row.values["price"].money.currency_code, row.values["price"].money.units = "EUR", int(Decimal(f"{n}9"))
+        row.values["link"].url = f"https://brand.example/{number}/{n}"
+    return made
 
 
-async def by_hand(sink: CountingSink, mail: bytes, count: int) -> float:
-    """Return the seconds that the same bytes take, handed over raw."""
-    began = time.perf_counter()
-    await raw("127.0.0.1", sink.port, mail, count)
-    return time.perf_counter() - began
-
-
-async def measure(installation: NotificationInstallation, sink: CountingSink, rounds: int, mails: int) -> None:
+async def measure(server: PostgresServer) -> None:
     """Take turns, print and write the figures."""
-    async with open_desk(installation, process="worker") as desk:
-        await furnish(desk)
-    people = [[installation.person(MARKETING) for _ in range(mails)] for _ in range(rounds + 1)]
-    await by_path(installation, sink, people[0])  # warm
-    sample = b"X" * 76 + b"\r\n"
-    mail = b"From: a@mail.brand.example\r\nTo: b@x.example\r\nSubject: s\r\n\r\n" + sample * 100
-    paths, hands = [], []
-    for turn in people[1:]:
-        hands.append(mails / await by_hand(sink, mail, mails // CONNECTIONS * CONNECTIONS))
-        paths.append(mails / await by_path(installation, sink, turn))
-    report = Report("notification-path", ROOT / "build" / "bench")
-    floor = statistics.median(hands)
-    ratio = statistics.median(path / hand for path, hand in zip(paths, hands, strict=True))
-    report.add(Figure("event to SMTP, one worker", ratio * floor, "mails/s", floor, ">= 0.15"))
+    key = generate_private_key(65537, 2048)
+    worker = RenderWorker(("en",))
+    names = ServiceDatabase.of("notification")
+    settings = DatabaseSettings.model_validate(
+        {"dsn": server.dsn(names.name, names.runtime_role), "owner_dsn": server.dsn(names.name, names.owner_role)}
+    )
+    await asyncio.to_thread(create_service_database, server.dsn("postgres"), "notification", RolePasswords())
+    await asyncio.to_thread(upgrade, settings, MIGRATIONS)
+    database = Database(settings, service="notification")
+    await database.open()
+    rates: dict[str, list[float]] = {"raw": [], "path": [], "accept": []}
+    async with mails.sink() as (name, host, port):
+        pool = SmtpPool(SmtpSettings(host, port, tls="never", connections=mails.CONNECTIONS))
+        signer = DkimSigner("brand.example", [DkimKey("r1", key)])
+        way = Way(database, pool, signer, worker)
+        await way.template()
+        plain = mails.Way(host, port, signer, worker, await prepare(mails.TEMPLATE, worker))
+        [texts] = await plain.render(range(1))
+        mail = plain.sign(0, texts)
+        for turn in range(ROUNDS + 1):
+            accepted = await way.accept(MAILS)
+            began = time.perf_counter()
+            async with way.working():
+                await eventually(way.is_done, timeout_s=300)
+                took = time.perf_counter() - began
+            began = time.perf_counter()
+            await mails.raw(host, port, mail, MAILS)
+            if turn:
+                rates["raw"].append(MAILS / (time.perf_counter() - began))
+                rates["path"].append(MAILS / took)
+                rates["accept"].append(accepted)
+        await pool.close()
+    await worker.close()
+    await database.close()
+    report = Report("notification-path", mails.FOLDER)
+    floor = statistics.median(rates["raw"])
+    ratio = statistics.median(p / r for p, r in zip(rates["path"], rates["raw"], strict=True))
+    report.add(Figure(f"full path, one worker ({name}, {len(mail)} bytes)", ratio * floor, "mails/s", floor, ">= 0.15"))
+    report.add(Figure("taken on, one by one", statistics.median(rates["accept"]), "messages/s"))
     report.write()
 
 
-def _class(number: Any) -> dict[str, Any]:
-    return {"class": number}  # a word of Python
-
-
 def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--mails", type=int, default=400)
-    parser.add_argument("--sink", nargs=2, metavar=("PORT", "LOG"), help="be the sink")
-    options = parser.parse_args()
-    if options.sink:
-        with contextlib.suppress(KeyboardInterrupt):
-            uvloop.run(serve(int(options.sink[0]), Path(options.sink[1])))
-        return
-    with tempfile.TemporaryDirectory(prefix="rapport-bench-") as name, counting(Path(name)) as sink:
-        installation = start_installation(Path(name) / "i", durable=True)
-        server = [{"name": "sink", "host": "127.0.0.1", "port": sink.port, "tls": "never", "connections": CONNECTIONS}]
-        worker = installation.process(
-            "worker", email__servers=json.dumps(server), telemetry__sampling="0.05", dispatch__home="Etc/UTC",
-            dispatch__quiet_hours_file=str(_open(Path(name))),
-        )  # fmt: skip
+    """Start a database, measure, stop it."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = PostgresServer(Path(folder) / "postgres", durable=True)
+        server.start()
         try:
-            worker.start()
-            uvloop.run(measure(installation, sink, options.rounds, options.mails))
+            uvloop.run(measure(server))
         finally:
-            worker.kill()
-            installation.stop()
-
-
-def _open(folder: Path) -> Path:
-    """Return rules without quiet hours, so that it can be measured at any time."""
-    rule = {"quiet": [], "holidays": False, "kind": "bench", "source": "none", "checked": "2026-11-22"}
-    path = folder / "open.json"
-    path.write_text(json.dumps({"version": "bench", "default": rule, "countries": {}}), encoding="utf-8")
-    return path
+            server.stop()
 
 
 if __name__ == "__main__":
