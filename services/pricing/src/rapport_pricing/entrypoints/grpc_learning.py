@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -72,7 +73,8 @@ class LearningDesk:
         async with self.store.unit() as unit:
             catalogue = await unit.catalogue()
             await listing_of(catalogue, key)
-            market = (await catalogue.rulebook()).market(key.market)
+            market, now_us = (await catalogue.rulebook()).market(key.market), catalogue.now_us
+        async with self.store.unit() as unit:  # without the head of the catalogue: folding may take long
             learner = await unit.learning.learner(key)
             if learner is None or learner.anchor is None or learner.prior is None:
                 return learning_pb2.PriceLearning(**key._asdict())
@@ -81,7 +83,7 @@ class LearningDesk:
             turns = await unit.learning.turns(key, learner.since_turn)
             numbers = sorted({each.price_version for each in turns})
             counts = await unit.learning.counts(key, numbers)
-            kept_us = catalogue.now_us - self.kept_for // timedelta(microseconds=1)
+            kept_us = now_us - self.kept_for // timedelta(microseconds=1)
             whole = not turns or turns[0].at_us > kept_us
             again = await unit.learning.folded_again(key, numbers) if request.refold and whole else None
         if turns:
@@ -110,12 +112,14 @@ class LearningDesk:
             market = (await catalogue.rulebook()).market(key.market)
             history = await catalogue.history(key)
             learner = await unit.learning.learner(key)
-            published = {each.version: each for each in history.versions}
-            counts = await unit.learning.counts(key, list(published))
+            counts = await unit.learning.counts(key, [each.version for each in history.versions])
         seen = [
-            Seen(each.since_us, published_at(each, market), counts[number].shown, max(counts[number].sold, 0))
-            for number, each in published.items()
-            if number in counts and counts[number].shown and not each.promotion_id
+            Seen(
+                each.since_us, published_at(each, market), counts[each.version].shown, max(counts[each.version].sold, 0)
+            )
+            for each in history.versions
+            if each.version in counts and counts[each.version].shown and not each.promotion_id
         ]
         law = self.laws.at(key.market, product.category, now_us)
-        return replay_message(replay_policy(policy, seen, learner, listing, market, law, history), market.currency)
+        replay = await asyncio.to_thread(replay_policy, policy, seen, learner, listing, market, law, history)
+        return replay_message(replay, market.currency)
