@@ -19,7 +19,7 @@ RUN /opt/uv/bin/uv pip install --python /opt/rapport ./libs/contracts ./libs/cha
 
 FROM python:3.11-slim-bookworm
 RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
-RUN install --directory --owner=10001 --group=10001 /var/lib/rapport /var/lib/rapport/models /var/lib/rapport/work
+RUN install --directory --owner=10001 --group=10001 /var/lib/rapport /var/lib/rapport/models /var/lib/rapport/signing /var/lib/rapport/work
 COPY --from=build /opt/rapport /opt/rapport
 ENV PATH=/opt/rapport/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # No user of this id exists: it owns nothing, and the root file system may be read-only (/tmp is a volume).
