@@ -65,11 +65,9 @@ SERVICES = (
     consent_pb2.DESCRIPTOR.services_by_name["ConsentService"],
     purpose_pb2.DESCRIPTOR.services_by_name["PurposeService"],
     transparency_pb2.DESCRIPTOR.services_by_name["TransparencyService"],
+    privacy_pb2.DESCRIPTOR.services_by_name["PrivacyRequestService"],
 )
-"""What it always serves."""
-
-REQUESTS = privacy_pb2.DESCRIPTOR.services_by_name["PrivacyRequestService"]
-"""What it serves where privacy requests are taken in."""
+"""What it serves, the last where privacy requests are taken in."""
 
 _LOG_SHARE = 0.5
 _LOG_EVERY_S = 0.5
@@ -116,7 +114,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         tokens=tokens,
         clock=clock,
         roles=roles,
-        declared=(*SERVICES, *((REQUESTS,) if settings.requests is not None else ())) if "api" in roles else (),
+        declared=(SERVICES if settings.requests is not None else SERVICES[:-1]) if "api" in roles else (),
     )
     links = _links(settings.links, clock) if settings.links and settings.http else None
     parts = None
@@ -187,7 +185,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             server.add(
                 privacy_pb2_grpc.add_PrivacyRequestServiceServicer_to_server,
                 parts.servicer,
-                REQUESTS,
+                SERVICES[3],
             )
         server.health.register("api", "database", database.check)
         server.health.register("api", "consent_replica", watch.check)
