@@ -33,6 +33,7 @@ from rapport_privacy.participant.joining import participate
 from rapport_privacy.participant.ledger import known_by
 from rapport_privacy.replica import Replica
 
+from rapport_notification.adapters import sweeping
 from rapport_notification.adapters.keys import load_keys
 from rapport_notification.adapters.privacy_holding import NotificationHolding
 from rapport_notification.adapters.templates import TemplateShelf
@@ -145,7 +146,7 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
         clock=clock,
     )
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
-    sweeper = Housekeeping(database, [requests.sweep, inbox.sweep], clock=clock, role="relay")
+    sweeper = Housekeeping(database, [requests.sweep, inbox.sweep, sweeping.sweep], clock=clock, role="relay")
     server.health.register("relay", relay.name, relay.check)
     return Assembly(
         telemetry=telemetry,

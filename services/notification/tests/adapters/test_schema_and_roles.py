@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
 import rapport_notification
 from psycopg import errors
+from rapport_chassis.database.engine import Database
 from rapport_chassis.database.migrate import check_drift, pending, upgrade
 from rapport_chassis.database.migration_lint import lint_migrations
 from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.settings import DatabaseSettings
 from rapport_notification.adapters.edge_tables import EndpointTable
+from rapport_notification.adapters.sweeping import sweep
 from rapport_notification.adapters.tables import Base
+from rapport_notification.app.times import micros_of
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.plugin import MakeDatabase
 
@@ -60,3 +65,24 @@ def test_decisions_are_only_added_to_and_tables_are_the_owners(settings: Databas
         ):
             with pytest.raises(errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
+
+
+async def test_what_lay_long_enough_is_forgotten_and_what_is_still_open_is_not(settings: DatabaseSettings) -> None:
+    database = Database(settings, service="notification")
+    await database.open()
+    try:
+        now = datetime(2030, 1, 1, tzinfo=UTC)
+        wish = b"INSERT INTO unsubscribes VALUES (%s, '', 'prf_1', 1, '{}', '', 1, 0, %s, 0, 0, 0)"
+        async with database.transaction() as connection:
+            for number, state in enumerate(("open", "recorded")):
+                await connection.execute(wish, (UUID(int=number), state))
+            for at_us in (0, micros_of(now)):
+                values = (f"ntf_{at_us}", at_us)
+                await connection.execute(b"INSERT INTO feedback VALUES (%s, 1, 'soft', 1, '', %s)", values)
+        async with database.transaction() as connection:
+            assert await sweep(connection, now) == 2
+            assert await sweep(connection, now) == 0
+            left = await (await connection.execute(b"SELECT state FROM unsubscribes")).fetchall()
+            assert left == [("open",)]
+    finally:
+        await database.close()
