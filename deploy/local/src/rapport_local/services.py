@@ -229,6 +229,7 @@ SERVICES: Final = (
     LocalService(
         "notification",
         gate=True,
+        participant=True,
         calls={"IDENTITY": "identity", "CONSENT": _CONSENT},
         may=(
             "consent.ledger.write",
