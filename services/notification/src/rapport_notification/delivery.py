@@ -190,7 +190,7 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
     in_doubt = parts.telemetry.meter.gauge(telemetry.IN_DOUBT).of()
     reconciling = Reconciling(store, parts.carriers, limits, in_doubt, clock)
     doubts = Stepping("doubts", reconciling.step, clock, share=0.5, idle_s=1.0, role="events")
-    parts.components += [recorder, worker, doubts]
+    parts.components += [worker, doubts]
 
 
 def _unsubscribe_url(parts: Parts, stored: Stored) -> str:

@@ -37,11 +37,13 @@ from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.reconciling import Reconciling
 from rapport_notification.app.recording import Recorder
 from rapport_notification.app.times import micros_of, moment_of
+from rapport_notification.app.waking import Wake
+from rapport_notification.app.working import Worker
 from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
 from rapport_notification.domain.engagement import By, Engagement, Seen
 from rapport_notification.domain.ledger import FINAL, Limits, State, Verdict
 from rapport_notification.domain.resolution import BLIND
-from rapport_notification.domain.scheduling import Priority
+from rapport_notification.domain.scheduling import FairQueue, Priority
 from rapport_notification.domain.vocabulary import HOUR_US, Channel, DropReason, HoldReason, MessageClass
 from rapport_notification.numbers import evidence_of
 from rapport_notification.reference import load_quiet_hours
@@ -174,6 +176,12 @@ class Stage:
         async with self._database.transaction() as connection:
             book = MessageBook(connection, self._shelf)
             return (await self._accepting.accept(book, replace(ask, **fields))).notification_id
+
+    def worker(self) -> Worker:
+        """A worker that takes turns by itself."""
+        queue = FairQueue(places=20, urgent_places=2, per_destination=10)
+        queued = Meter().gauge(telemetry.QUEUED).of()
+        return Worker(self.store, self._dispatching, queue, Wake(), queued, LIMITS, self.clock)
 
     async def work(self) -> int:
         """Claim and send what is due, and settle what can be; return how many were claimed."""
@@ -312,6 +320,23 @@ async def test_a_doubt_ends_by_name_and_only_a_duty_by_law_is_sent_twice(opened:
     for name, number in sink.taken.ids.items():
         counts[name.partition(".")[0]] += number
     assert counts == {offer: 1, duty: 2}
+
+
+async def test_a_worker_that_is_stopped_leaves_nothing_in_doubt(opened: Database) -> None:
+    async with SmtpSink() as sink, staged(opened, sink=sink.address) as stage:
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        ids = [await stage.accept(stage.person()) for _ in range(40)]
+        await stage.recorder.stop()
+        worker = stage.worker()
+        await worker.start()
+        await sink.until(5)
+        await worker.stop()
+        entries = [(await stage.get(each)).entry for each in ids]
+        states = [each.state for each in entries]
+        assert set(states) <= {State.ACCEPTED, State.SENT}
+        assert {each.leased_until_us for each in entries if each.state is State.ACCEPTED} <= {0}
+        assert states.count(State.SENT) == sum(sink.taken.ids.values()) >= 5
 
 
 async def test_what_nobody_notices_is_said_again_on_the_next_channel(opened: Database) -> None:

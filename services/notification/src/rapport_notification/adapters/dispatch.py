@@ -52,6 +52,10 @@ UPDATE notifications SET fence = fence + 1, leased_until_us = %(until)s FROM cho
 WHERE notifications.notification_id = chosen.notification_id
 RETURNING {", ".join(f"notifications.{name.strip()}" for name in COLUMNS.split(","))}
 """  # noqa: S608 - made of constants
+_GIVE_BACK: Final = """
+UPDATE notifications SET leased_until_us = 0 FROM unnest(%s::text[], %s::bigint[]) AS mine (id, number)
+WHERE notification_id = mine.id AND fence = mine.number AND state IN (1, 2)
+"""
 _DOUBTS: Final = f"""
 SELECT {COLUMNS} FROM notifications WHERE state IN (3, 5) AND look_us <= %(now)s
     AND (state = 5 OR leased_until_us <= %(now)s) ORDER BY look_us LIMIT %(limit)s
@@ -167,6 +171,18 @@ class SendingStore:
         async with self._database.transaction() as connection:
             rows = await (await connection.execute(_CLAIM, values)).fetchall()
         return sorted(map(stored_in, rows), key=lambda each: each.entry.due_us)
+
+    async def give_back(self, messages: Sequence[Stored]) -> None:
+        """Let others claim messages that this worker has claimed and not begun.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        if not messages:
+            return
+        ids, fences = [each.notification_id for each in messages], [each.entry.fence for each in messages]
+        async with self._database.transaction() as connection:
+            await connection.execute(_GIVE_BACK, (ids, fences))
 
     async def known(self, messages: Sequence[Stored], closures: Mapping[str, tuple[str, ...]]) -> Known:
         """Return what is known of messages; `closures` are the ids of each recipient."""

@@ -80,8 +80,9 @@ class Recorder(Background):
             await self._write_all(tries=3)
 
     async def _write_all(self, tries: int = 0) -> None:
+        most = _AT_ONCE
         while self._waiting:
-            group = self._waiting[:_AT_ONCE]
+            group = self._waiting[:most]
             try:
                 async with self._store.book() as book:
                     await record(book, [result for result, _ in group], micros_of(self._clock.now()))
@@ -92,6 +93,11 @@ class Recorder(Background):
                     return
                 await self._clock.sleep(_AGAIN_S)
                 continue
+            except Exception as fault:
+                get_logger().error("outcomes_not_kept", component=self.name, exc_info=fault)
+                if len(group) > 1:
+                    most = 1  # one that cannot be kept takes no other with it
+                    continue
             del self._waiting[: len(group)]
             for result, kept in group:
                 self._counted.of(Channel(result.attempt.channel).name, result.outcome.handed.value).add()

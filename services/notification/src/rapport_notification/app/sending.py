@@ -206,6 +206,10 @@ class SendStore(Protocol):
         """Take messages that are due for this worker, those of every brand in turn."""
         ...
 
+    async def give_back(self, messages: Sequence[Stored]) -> None:
+        """Let others claim messages that this worker has claimed and not begun."""
+        ...
+
     async def known(self, messages: Sequence[Stored], closures: Mapping[str, tuple[str, ...]]) -> Known:
         """Return what is known of messages; `closures` are the ids of each recipient."""
         ...

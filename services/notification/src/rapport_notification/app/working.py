@@ -35,7 +35,7 @@ class Worker(Background):
 
     Args:
         store: Where messages wait.
-        dispatching: Sends batches.
+        dispatching: Sends batches; its recorder lives as long as the worker.
         queue: Decides on turns.
         wake: Is told of work.
         queued: Is told how many messages are claimed.
@@ -75,7 +75,11 @@ class Worker(Background):
                 claimed = await self._claim()
             except RapportError as error:
                 if error.reason.name != "NOT_READY":
-                    raise
+                    get_logger().warning("not_claimed", component=self.name, reason=error.reason.name)
+                await self._clock.sleep(_AWAY_S)
+                continue
+            except Exception as fault:
+                get_logger().error("not_claimed", component=self.name, exc_info=fault)
                 await self._clock.sleep(_AWAY_S)
                 continue
             started = False
@@ -91,13 +95,24 @@ class Worker(Background):
                 if not started:
                     await self._wake.wait(_IDLE_S)
 
+    async def start(self) -> None:
+        """Begin, what keeps outcomes first."""
+        await self._dispatching.recorder.start()
+        await super().start()
+
     async def stop(self) -> None:
-        """Claim nothing more; let what is under way end."""
+        """Claim nothing more; let what is under way end, and be kept."""
         await super().stop()
         if self._batches:
             _, late = await asyncio.wait(self._batches, timeout=self._limits.transfer_us / 1e6)
             for task in late:
                 await end(task)
+        await self._dispatching.recorder.stop()
+        try:
+            await self._store.give_back(list(self._claimed.values()))
+        except RapportError as error:
+            # Their claims run out by themselves.
+            get_logger().warning("claims_not_given_back", component=self.name, reason=error.reason.name)
 
     async def _claim(self) -> int:
         """Fill the lanes that are half empty; return how many were claimed."""
