@@ -53,7 +53,7 @@ PARTS: Final = ("scores", "batch", "intake", "withdrawal")
 PEOPLE: Final = 50
 BATCH: Final = 50
 EVENTS: Final = 2000
-EFFORT: Final = {"draws": 4, "origins": 2, "cutoffs": 12, "rows": 20_000}
+EFFORT: Final = {"draws": 2, "origins": 2, "cutoffs": 10, "rows": 10_000}
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="rapport-bench-"))
     job = folder / "job"
     job.mkdir()
-    write_down(job / "events", 60_000)
+    write_down(job / "events", 40_000)
     (job / "header.json").write_text(json.dumps({"as_of": START + DAYS * DAY, "effort": EFFORT}))
     with redirect_stdout(StringIO()):  # where it tells its progress
         files = {path.name: path.read_bytes() for path in train(job).iterdir()}

@@ -227,7 +227,7 @@ def _serve(
         profiling.brand_id,
         settings.models.effort.model_dump(),
     )
-    store = StoreModel(database, registry, load, clock)
+    store = StoreModel(database, registry, load, models, clock)
     teaching, settled = RegisteredTeaching(registry), Settled(database, registry)
     runner.register(TRAIN, ModelWork(train, settled, workshop.clear, store, clock).trained)
     renewal = Renewal(teaching, wait=timedelta(seconds=settings.models.renew_after_s), again_after=_TRY_AGAIN_AFTER)

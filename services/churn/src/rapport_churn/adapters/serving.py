@@ -18,7 +18,7 @@ from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.registry import Registry
 from rapport_churn.app.gates import Champion, gates_of
 from rapport_churn.app.models import Promotion, Role, Stored, find_model
-from rapport_churn.app.ports import Serving
+from rapport_churn.app.ports import Models, Serving
 from rapport_churn.app.train import Made
 from rapport_churn.domain.judged import Judged
 from rapport_churn.domain.scoring import Scorer
@@ -149,13 +149,15 @@ class StoreModel:
         database: Where models are.
         registry: Where artefacts are.
         load: Makes of an artefact what scores.
+        models: Who serves.
         clock: The time.
     """
 
-    def __init__(self, database: Database, registry: Registry, load: Load, clock: Clock) -> None:
+    def __init__(self, database: Database, registry: Registry, load: Load, models: Models, clock: Clock) -> None:
         self._database = database
         self._registry = registry
         self._load = load
+        self._models = models
         self._clock = clock
 
     async def __call__(self, model_id: str, made: Made) -> Stored:
@@ -185,11 +187,8 @@ class StoreModel:
             return await store.find(promotion.model_id) if promotion is not None else None
 
     def _champion(self, model: Stored | None) -> Champion | None:
-        """Open the model that serves; one that cannot be opened any more is held against nobody."""
-        if model is None:
-            return None
-        try:
-            scorer = self._load(self._registry.get(model.sha256))
-        except RapportError:
-            return None
-        return Champion(scorer, round(trained_until(model) * 1e6))
+        """Return the model that serves. Many rows are scored without what it keeps from call to call of one."""
+        serving = self._models.champion
+        if model is None or serving is None or serving.model_id != model.model_id:
+            return None  # it serves nowhere yet, or cannot be opened: it is held against nobody
+        return Champion(serving.scoring, round(trained_until(model) * 1e6))

@@ -84,7 +84,7 @@ class Score:
 
 
 class Scorer:
-    """Scores customers. Not for two threads at once.
+    """Scores customers. Not for two threads at once; only many rows may be scored beside one.
 
     Args:
         parts: What `model.json` holds.
