@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from manifest_table import ACCESS, FILES, GRPC_PORT, PROVISION_TLS, PYTHON, SECRETS, TLS, UID, Deployed
+from manifest_table import ACCESS, FILES, GRPC_PORT, KEYS, PROVISION_TLS, PYTHON, SECRETS, TLS, UID, Deployed
 
 POSTGRES_IMAGE: Final = "postgres:18"
 MAIL_IMAGE: Final = "axllent/mailpit:v1.27"
@@ -126,6 +126,8 @@ def _service(service: Deployed) -> dict[str, Compose]:
     }
     hardened = {"user": f"{UID}:{UID}", "read_only": True, "tmpfs": ["/tmp"], "cap_drop": ["ALL"]}  # noqa: S108
     volumes = [*certificates, f"{_STATE}/access:{ACCESS}:ro"]
+    if service.key_files():
+        volumes.append(f"{_STATE}/keys/{name}:{KEYS}:ro")
     if service.folders():
         volumes.append(f"{name}-files:{FILES}")
     made: dict[str, Compose] = {}

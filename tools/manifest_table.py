@@ -30,6 +30,7 @@ TLS: Final = "/etc/rapport/tls"
 PROVISION_TLS: Final = "/etc/rapport/provision"
 ACCESS: Final = "/etc/rapport/access"
 SECRETS: Final = "/run/secrets/rapport"
+KEYS: Final = "/run/secrets/keys"
 FILES: Final = "/var/lib/rapport"
 PYTHON: Final = "/opt/rapport/bin/python"
 UID: Final = 10001
@@ -116,6 +117,7 @@ class Deployed:
             str(here.policy_file.parent / "issuers"): f"{ACCESS}/issuers",
             str(here.service_folder(self.name)): FILES,
             str(secrets_folders(self.local, here)[0]): SECRETS,
+            str(here.secrets / self.name): KEYS,
             **{f"{HOST}:{port}": f"dns:///{name}:{GRPC_PORT}" for name, port in ports.items()},
         }
         moved = {
@@ -143,6 +145,10 @@ class Deployed:
         """Return where the certificates of its holders are mounted: its own, and its eraser's where it has one."""
         own, *others = self.local.certificates
         return {**{holder: f"/etc/rapport/{holder.removeprefix(f'{own}-')}" for holder in others}, own: TLS}
+
+    def key_files(self) -> list[str]:
+        """Return the names of the files of keys that it reads and never writes."""
+        return sorted(value.removeprefix(f"{KEYS}/") for value in self.settings().values() if value.startswith(KEYS))
 
     def folders(self) -> list[str]:
         """Return the folders that its processes share and expect to be there."""

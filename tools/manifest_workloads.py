@@ -10,6 +10,7 @@ from manifest_table import (
     FILES,
     GRPC_PORT,
     HTTP_PORT,
+    KEYS,
     PROVISION_TLS,
     PYTHON,
     SECRETS,
@@ -218,6 +219,8 @@ def _mounts(service: Deployed) -> list[Manifest]:
     for holder, folder in service.certificate_folders().items():
         if holder != service.name:
             found.append({"name": holder, "mountPath": folder, "readOnly": True})
+    if service.key_files():
+        found.append({"name": "keys", "mountPath": KEYS, "readOnly": True})
     if service.folders():
         found.append({"name": "files", "mountPath": FILES})
     return found
@@ -231,6 +234,8 @@ def _volumes(service: Deployed, database_secret: str) -> list[Manifest]:
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
     ]
     found += [_secret(holder, f"{holder}-tls") for holder in service.certificate_folders() if holder != service.name]
+    if service.key_files():
+        found.append(_secret("keys", f"{service.name}-keys"))
     if service.folders():
         found.append({"name": "files", "persistentVolumeClaim": {"claimName": f"{service.name}-files"}})
     return found

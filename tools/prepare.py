@@ -23,6 +23,7 @@ from rapport_chassis.events.provision import PROVISION_USER
 from rapport_testing.pki import LocalAuthority
 
 CLI: Final = "cli"
+_KEY_BYTES: Final = 32
 _NATS: Final = """\
 server_name: nats
 port: 4222
@@ -56,6 +57,10 @@ def prepare(folder: Path, *, postgres: str) -> None:
     admin = _password(folder / "admin" / "password")
     _write(folder / "admin" / "dsn", f"host={postgres} user=postgres password={admin} dbname=postgres")
     for service in found:
+        for key_file in service.key_files():
+            path = folder / "keys" / service.name / key_file
+            if not path.exists():
+                _write(path, secrets.token_hex(_KEY_BYTES))
         for database in service.local.databases:
             names = ServiceDatabase.of(database.name)
             owner, runtime = (_password(folder / "passwords" / database.name / role) for role in ("owner", "runtime"))

@@ -18,7 +18,7 @@ RUN /opt/uv/bin/uv venv /opt/rapport
 RUN /opt/uv/bin/uv pip install --python /opt/rapport ./libs/contracts ./libs/chassis ./libs/privacy "./services/notification"
 
 FROM python:3.11-slim-bookworm
-RUN install --directory --owner=10001 --group=10001 /var/lib/rapport /var/lib/rapport/keys
+RUN install --directory --owner=10001 --group=10001 /var/lib/rapport /var/lib/rapport/keys /var/lib/rapport/signing
 COPY --from=build /opt/rapport /opt/rapport
 ENV PATH=/opt/rapport/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # No user of this id exists: it owns nothing, and the root file system may be read-only (/tmp is a volume).
