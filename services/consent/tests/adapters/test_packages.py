@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from base64 import b64encode
@@ -142,6 +143,9 @@ async def test_package_that_was_changed_is_refused(packages: Packages) -> None:
 
 
 async def test_what_cannot_be_packed_is_refused_and_leaves_nothing_behind(packages: Packages, tmp_path: Path) -> None:
+    left = tmp_path / "packages" / "req_killed-access"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
     with pytest.raises(RapportError, match="PACKAGE_UNREADABLE"):
         await packages.make(PLAN, stream([record("no record")]))
 

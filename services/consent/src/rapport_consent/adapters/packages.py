@@ -7,10 +7,12 @@ low priority makes pages, tables and the archive of them; it sees neither the da
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -37,6 +39,7 @@ MANIFEST: Final = "manifest.json"
 
 _YIELD_EVERY: Final = 200
 _PIECE: Final = 1 << 20
+_LEFT_AFTER_S: Final = 6 * 3600.0
 _HANDED_DOWN: Final = ("PATH", "PYTHONPATH", "LANG", "TMPDIR")  # and nothing that is secret
 
 
@@ -97,6 +100,7 @@ class Packages:
                 NOT_READY.
         """
         folder = self._folder_of(plan)
+        await asyncio.to_thread(_drop_left, self._folder)
         await asyncio.to_thread(_make_anew, folder)
         try:
             with Spool(folder, plan) as spool:
@@ -118,11 +122,6 @@ class Packages:
     async def discard(self, plan: PackagePlan) -> None:
         """Remove what was made, finished or not."""
         await asyncio.to_thread(shutil.rmtree, self._folder_of(plan), ignore_errors=True)
-
-    def clear(self) -> None:
-        """Remove whatever an earlier process has left; for a folder that no other process uses."""
-        for left in self._folder.glob("req_*") if self._folder.is_dir() else ():
-            shutil.rmtree(left, ignore_errors=True)
 
     async def _seal(self, plan: PackagePlan, folder: Path) -> SealedPackage:
         files, tallies = read_rendered(folder)
@@ -215,6 +214,14 @@ async def _render(folder: Path) -> None:
         raise ERRORS.error("PACKAGE_UNREADABLE", "a participant exported what is no JSON object")
     if ended:
         raise ERRORS.error("PACKAGE_FAILED", f"rendering ended with {ended}")
+
+
+def _drop_left(folder: Path) -> None:
+    """Remove what processes that were killed have left a while ago: it names people."""
+    for left in folder.glob("req_*"):
+        with contextlib.suppress(FileNotFoundError):
+            if left.stat().st_mtime < time.time() - _LEFT_AFTER_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _make_anew(folder: Path) -> None:
