@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             answer = check(request, timeout=options.timeout, metadata=unrecorded)
         except grpc.RpcError as error:
-            sys.stderr.write(f"{options.name}: {error.code().name}\n")  # type: ignore[attr-defined]
+            sys.stderr.write(f"{options.name}: {error.code().name}\n")
             return 1
     serving = answer.status == health_pb2.HealthCheckResponse.SERVING
     sys.stderr.write("" if serving else f"{options.name}: not serving\n")
