@@ -91,6 +91,8 @@ def test_consumers_ask_for_events_that_exist(declared):
         for module in (identity, consent, churn, pricing, notification)
         for event in events_of(module)
     }
+    # What every context may publish.
+    known |= {f"rapport.{context}.v1.{event.name}.*" for context in CONTEXTS for event in events_of(privacy_pb2)}
     for consumer in topology.load(declared).consumers:
         filters = consumer.config.get("filter_subjects") or [consumer.config["filter_subject"]]
         if consumer.stream.endswith("_RETRY"):
