@@ -185,6 +185,7 @@ def test_the_newest_window_looked_back_at_is_kept_for_the_gates_beside_the_artef
     assert "judged.npz" not in files
 
 
+@pytest.mark.timeout(300)  # a process of the lowest priority waits for whatever else runs
 def test_the_job_is_a_process_that_tells_progress_and_from_the_same_events_makes_the_same_bytes(files, tmp_path):
     folder = write_job(tmp_path / "again", PEOPLE)
     command = [sys.executable, "-m", "rapport_churn.training.job", str(folder)]
@@ -197,6 +198,7 @@ def test_the_job_is_a_process_that_tells_progress_and_from_the_same_events_makes
     assert {path.name: path.read_bytes() for path in (folder / "artefact").iterdir()} == files
 
 
+@pytest.mark.timeout(300)  # a process of the lowest priority waits for whatever else runs
 def test_the_job_ends_with_its_parent(tmp_path):
     folder = write_job(tmp_path / "job", PEOPLE)
     command = [sys.executable, "-m", "rapport_churn.training.job", str(folder)]
