@@ -189,6 +189,8 @@ class TransparencyOpeningTable(Base, table=True):
     salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     record: bytes | None = Field(sa_column=Column(LargeBinary))
     """What is committed to; null for a row of the ledger, which is kept there."""
+    ledger_position: int | None = Field(sa_column=Column(BigInteger))
+    """Where that row is."""
 
 
 class TransparencyCosignatureTable(Base, table=True):

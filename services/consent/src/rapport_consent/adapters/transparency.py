@@ -51,7 +51,7 @@ WITH taken AS (
 )
 SELECT reference, commitment FROM taken ORDER BY seq
 """
-_OPEN: Final = "COPY transparency_openings (reference, leaf_index, salt) FROM STDIN"
+_OPEN: Final = "COPY transparency_openings (reference, leaf_index, salt, ledger_position) FROM STDIN"
 _LEAVES: Final = "COPY transparency_leaves (index, leaf) FROM STDIN"
 _NODES: Final = "COPY transparency_nodes (level, index, hash) FROM STDIN"
 _PLACE: Final = """
@@ -63,11 +63,11 @@ _ADVANCE: Final = """
 UPDATE transparency_head SET size = %s, root = %s, ledger_position = greatest(ledger_position, %s)
 """
 _FIND: Final = """
-SELECT reference, leaf_index, salt, record FROM transparency_openings
-WHERE leaf_index IS NOT NULL
+SELECT ledger_position, leaf_index, salt, record FROM transparency_openings
+WHERE leaf_index IS NOT NULL AND (record IS NOT NULL OR ledger_position IS NOT NULL)
 AND reference IN (%(name)s, (SELECT reference FROM ledger WHERE receipt_id = %(name)s))
 """
-_ROW: Final = f"SELECT {LEDGER_COLUMNS} FROM ledger WHERE reference = %s"  # noqa: S608
+_ROW: Final = f"SELECT {LEDGER_COLUMNS} FROM ledger WHERE position = %s"  # noqa: S608
 
 _COSIGN: Final = """
 INSERT INTO transparency_cosignatures (size, witness, line) VALUES (%s, %s, %s) ON CONFLICT (size, witness) DO NOTHING
@@ -234,10 +234,10 @@ class TransparencyLog:
             found = await (await connection.execute(_FIND, {"name": name})).fetchone()
             if found is None:
                 return None
-            reference, index, salt, record = found
+            position, index, salt, record = found
             if record is not None:
                 return Placed(index, Opening(PRIVACY, bytes(record), bytes(salt)))
-            row = await _row(connection, reference)
+            row = await _row(connection, position)
         return Placed(index, Opening(LEDGER, row_record(row), bytes(salt)))
 
     async def placed(self, name: str) -> Placed | None:
@@ -284,11 +284,11 @@ class TransparencyLog:
         self, connection: Connection, size: int, rows: Sequence[dict[str, Any]], taken: Sequence[tuple[str, bytes]]
     ) -> None:
         leaves: list[bytes] = []
-        openings: list[tuple[str, int, bytes]] = []
+        openings: list[tuple[str, int, bytes, int]] = []
         for row in rows:
             salt = secrets.token_bytes(SALT_BYTES)
             if row["kind"] != "blank":  # what was erased before it was logged, nobody shall open
-                openings.append((row["reference"], size + len(leaves), salt))
+                openings.append((row["reference"], size + len(leaves), salt, row["position"]))
             leaves.append(leaf_of(LEDGER, commitment(salt, row_record(row))))
         placed = [(reference, size + len(leaves) + offset) for offset, (reference, _) in enumerate(taken)]
         leaves += [leaf_of(PRIVACY, bytes(committed)) for _, committed in taken]
@@ -312,8 +312,8 @@ def row_record(row: dict[str, Any]) -> bytes:
     return json.dumps(ledger_record(row), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-async def _row(connection: Connection, reference: str) -> dict[str, Any]:
+async def _row(connection: Connection, position: int) -> dict[str, Any]:
     async with connection.cursor(row_factory=dict_row) as cursor:
-        row = await (await cursor.execute(_ROW, (reference,))).fetchone()
+        row = await (await cursor.execute(_ROW, (position,))).fetchone()
     assert row is not None, "a row of the ledger is never deleted"
     return row
