@@ -69,6 +69,9 @@ EDGE_SERVICES: Final = (
 )
 """What it serves beside messages, templates and preferences."""
 
+_TASKS: Final = 8
+_TASKS_OF_TOUCHPOINTS: Final = 2
+"""By far the most events, of which few ask for a message: they leave the database to what is on its way out."""
 _LOOK_AT_INBOXES_S: Final = 0.1
 _LOOK_AT_WISHES_S: Final = 0.25
 _LOOK_AT_ENGAGEMENT_S: Final = 1.0
@@ -130,6 +133,7 @@ def _triggers(parts: Parts, store: EdgeStore) -> None:
             database=parts.database,
             telemetry=parts.telemetry,
             release=parts.release,
+            max_tasks=_TASKS_OF_TOUCHPOINTS if source == "identity" else _TASKS,
             clock=clock,
         )
         parts.server.health.register("events", consumer.name, consumer.check)
