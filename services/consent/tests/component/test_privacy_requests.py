@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from consent_desk import profile, refused, request_id
+from consent_events import Identity
 from consent_privacy_desk import (
     COMPLETED,
     FIRST,
+    SECOND,
     VERIFIED,
     PrivacyDesk,
     PrivacyRig,
@@ -24,6 +26,7 @@ from consent_privacy_desk import (
     running_privacy_rig,
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from google.type.date_pb2 import Date
 from rapport.common.v1 import privacy_pb2 as common_pb2
 from rapport.consent.v1 import consent_pb2, privacy_pb2
 from rapport.consent.v1.privacy_request_pb2 import (
@@ -34,6 +37,7 @@ from rapport.consent.v1.privacy_request_pb2 import (
     RightAsked,
     SeenDocument,
 )
+from rapport_chassis.events.envelope import event_of
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_privacy.certificates import verify_certificate
@@ -41,11 +45,20 @@ from rapport_privacy.packages import verify_package
 from rapport_testing.waiting import eventually
 
 BY_HAND = {"name": "archive", "kind": "MANUAL", "owner": "records office", "instruction": "Look in the cellar."}
+KILLED_AT = (
+    "freeze_identity.committing",
+    "sealed",
+    "fence.committing",
+    "erase",
+    "certify.committing",
+    "close.committing",
+)
+"""In the order in which an erasure comes by."""
 
 
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivacyRig]:
-    with running_privacy_rig(tmp_path_factory.mktemp("privacy")) as made:
+    with running_privacy_rig(tmp_path_factory.mktemp("privacy"), more=[BY_HAND]) as made:
         yield made
 
 
@@ -95,6 +108,7 @@ async def test_access_is_sealed_before_everything_is_erased_and_proven(desk: Pri
     assert {each["participant"]: each["outcome"] for each in document["answers"]} == {
         "identity": "DONE",
         "churn": "DONE",
+        "archive": "NOTHING_HELD",
     }
     assert {each["outcome"] for each in document["probe"]} == {"NOTHING_HELD"}
     assert not any(each.encode() in certificate.document for each in (person, absorbed, email))
@@ -178,7 +192,7 @@ async def test_whoever_is_not_known_is_told_that_nothing_is_held(desk: PrivacyDe
         privacy_pb2.VerifyRequesterRequest(
             request_id=request_id(),
             privacy_request_id=asked,
-            document=SeenDocument(kind="PASSPORT", seen_on={"year": 2026, "month": 11, "day": 2}),
+            document=SeenDocument(kind="PASSPORT", seen_on=Date(year=2026, month=11, day=2)),
         )
     )
     await desk.approve(asked)
@@ -192,14 +206,17 @@ async def test_who_prepared_a_request_does_not_approve_it_and_nothing_unverified
     asked = (await desk.first.CreateRequest(created(PRIVACY_RIGHT_ACCESS, email="a@example.com"))).privacy_request_id
     with refused("REQUESTER_NOT_VERIFIED"):
         await desk.approve(asked)
-    document = SeenDocument(kind="PASSPORT", seen_on={"year": 2026, "month": 11, "day": 2})
+    document = SeenDocument(kind="PASSPORT", seen_on=Date(year=2026, month=11, day=2))
     await desk.second.VerifyRequester(
         privacy_pb2.VerifyRequesterRequest(request_id=request_id(), privacy_request_id=asked, document=document)
     )
     with refused("SAME_ACTOR"):
         await desk.approve(asked)
-    events = await desk.first.ListAuditEvents(privacy_pb2.ListAuditEventsRequest(target=asked))
-    assert FIRST in {each.actor for each in events.events} or asked in {each.target for each in events.events}
+    events = (await desk.first.ListAuditEvents(privacy_pb2.ListAuditEventsRequest(target=asked))).events
+    assert [(each.actor, each.action.rpartition("/")[2], each.outcome) for each in events] == [
+        (SECOND, "VerifyRequester", "allowed"),
+        (FIRST, "CreateRequest", "allowed"),
+    ]
 
 
 async def test_one_request_runs_per_person_and_right(desk: PrivacyDesk, rig: PrivacyRig) -> None:
@@ -243,7 +260,8 @@ async def test_a_hold_keeps_its_records_and_its_release_wakes_the_erasure(desk: 
     async def kept() -> bool:
         found = await desk.get(asked)
         erased = [each for each in found.tasks if each.kind == common_pb2.PRIVACY_TASK_KIND_ERASE]
-        return len(erased) == 2 and all(each.HasField("answer") for each in erased)
+        await desk.look_in_the_cellar(found)
+        return len(erased) == 3 and all(each.HasField("answer") for each in erased)
 
     await eventually(kept, 60)
     waiting = await desk.held_up(asked, "HELD", "ERASE")
@@ -296,32 +314,53 @@ async def test_deadlines_say_how_they_were_reckoned_and_an_extension_counts_from
         )
 
 
+async def test_nobody_answers_for_a_participant_and_an_answer_that_comes_twice_counts_once(
+    desk: PrivacyDesk, rig: PrivacyRig
+) -> None:
+    email, (person,) = somebody(rig)
+    asked = await desk.verified(PRIVACY_RIGHT_ERASURE, email=email, profile_id=person)
+    rig.others.suspend()
+    try:
+        await desk.approve(asked)
+        (task,) = (await desk.held_up(asked, "ANSWERS_MISSING", "FREEZE_IDENTITY")).tasks
+        forged = common_pb2.PrivacyTaskCompleted(
+            request_id=asked,
+            task_id=task.task_id,
+            participant="identity",
+            kind=task.kind,
+            outcome=common_pb2.PRIVACY_TASK_OUTCOME_DONE,
+            completed_at=stamp(datetime.now(UTC)),
+            kid="0" * 32,
+            signature=bytes(64),
+        )
+        await Identity(rig.installation).publish(event_of(forged, source="identity", occurred_at=datetime.now(UTC)))
+    finally:
+        rig.others.resume()
+    done = await desk.until(asked, COMPLETED)
+    (answer,) = [each.answer for each in done.tasks if each.task_id == task.task_id]
+    assert answer.kid != forged.kid
+    assert rig.notes("churn", person) == 0
+    again = [event_of(answer, source="identity", occurred_at=datetime.now(UTC)) for _ in range(2)]
+    await Identity(rig.installation).publish(*again)
+    assert (await desk.get(asked)).tasks == done.tasks
+
+
 @pytest.mark.heavy
-@pytest.mark.parametrize(
-    "failpoint",
-    [
-        "request.freeze_identity.committing",
-        "request.fence.committing",
-        "request.erase",
-        "request.sealed",
-        "request.certify.committing",
-        "request.close.done",
-    ],
-)
-async def test_an_erasure_whose_coordinator_is_killed_reaches_its_end(rig: PrivacyRig, failpoint: str) -> None:
+async def test_an_erasure_whose_coordinator_is_killed_at_every_stage_reaches_its_end(rig: PrivacyRig) -> None:
     email, (person,) = somebody(rig)
     async with open_privacy_desk(rig) as desk:
         asked = await desk.verified(PRIVACY_RIGHT_ACCESS, PRIVACY_RIGHT_ERASURE, email=email, profile_id=person)
         await desk.until(asked, VERIFIED)
-    await rig.restart(f"{failpoint}=kill@1")
+    await rig.restart(*(f"request.{where}=kill@1" for where in KILLED_AT))
     async with open_privacy_desk(rig) as desk:
         await desk.approve(asked)
-        await rig.revive()
+    for at in range(len(KILLED_AT)):
+        await rig.revive(*(f"request.{where}=kill@1" for where in KILLED_AT[at + 1 :]), asked=asked)
     async with open_privacy_desk(rig) as desk:
         done = await desk.until(asked, COMPLETED)
-        assert [each.outcome for each in done.rights] == ["DONE", "DONE"]
-        assert rig.notes("churn", person) == 0
-        asked_of = [(each.participant, each.kind, each.attempts) for each in done.tasks]
-        assert len(set(asked_of)) == len(asked_of)
-        assert done.has_package
-        assert done.has_certificate
+    assert [each.outcome for each in done.rights] == ["DONE", "DONE"]
+    assert rig.notes("churn", person) == 0
+    asked_of = [(each.participant, each.kind, each.attempts) for each in done.tasks]
+    assert len(set(asked_of)) == len(asked_of)
+    assert done.has_package
+    assert done.has_certificate

@@ -26,6 +26,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.ids import new_id
+from rapport_chassis.process import Component
 from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.settings import DatabaseSettings, GrpcSettings, NatsSettings
 from rapport_chassis.telemetry.setup import Telemetry
@@ -110,7 +111,7 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
     ) -> identity_pb2.LookupProfileResponse:
         """Find the profile of an address."""
         async with self._database.transaction() as connection:
-            query = "SELECT profile_id FROM notes WHERE words = %s ORDER BY note_id LIMIT 1"
+            query = "SELECT profile_id FROM notes WHERE words = %s ORDER BY place LIMIT 1"
             row = await (await connection.execute(query, [request.identifier.value])).fetchone()
         if row is None:
             return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_NOT_FOUND)
@@ -127,7 +128,7 @@ class Identity(identity_pb2_grpc.IdentityServiceServicer):
     ) -> identity_pb2.GetContactPointsResponse:
         """Return the address on file."""
         async with self._database.transaction() as connection:
-            query = "SELECT words FROM notes WHERE profile_id = %s ORDER BY note_id LIMIT 1"
+            query = "SELECT words FROM notes WHERE profile_id = %s ORDER BY place LIMIT 1"
             row = await (await connection.execute(query, [request.profile_id])).fetchone()
         points = [identity_pb2.ContactPoint(contact_point_id=new_id("contact_point"), email=row[0])] if row else []
         return identity_pb2.GetContactPointsResponse(contact_points=points)
@@ -151,8 +152,9 @@ class Messages(notification_pb2_grpc.NotificationServiceServicer):
         return notification_pb2.NotificationRecord(notification=sent)
 
 
-def only(servicer: Any, service: ServiceDescriptor) -> Any:
+def only(servicer_class: Any, database: Database, service: ServiceDescriptor) -> Any:
     """Return a servicer whose methods that nobody wrote fail, in the shape that a server asks for."""
+    servicer = servicer_class(database)
 
     async def one(request: Any, context: Any) -> Any:
         raise NotImplementedError
@@ -162,7 +164,7 @@ def only(servicer: Any, service: ServiceDescriptor) -> Any:
         yield
 
     for method in service.methods:
-        if method.name not in type(servicer).__dict__:
+        if method.name not in servicer_class.__dict__:
             setattr(servicer, method.name, many if method.server_streaming else one)
     return servicer
 
@@ -177,7 +179,7 @@ async def serve(config: dict[str, Any]) -> None:
     clock, telemetry = SystemClock(), Telemetry.off()
     grpc = GrpcSettings.model_validate(config["grpc"])
     policy = PermissionPolicy.load(Path(config["policy"]))
-    components = []
+    components: list[Component] = []
     servers = []
     for name in NAMES:
         own = config[name]
@@ -198,11 +200,11 @@ async def serve(config: dict[str, Any]) -> None:
         )
         if name == "identity":
             server.add(
-                identity_pb2_grpc.add_IdentityServiceServicer_to_server, only(Identity(database), _IDENTITY), _IDENTITY
+                identity_pb2_grpc.add_IdentityServiceServicer_to_server, only(Identity, database, _IDENTITY), _IDENTITY
             )
             server.add(
                 notification_pb2_grpc.add_NotificationServiceServicer_to_server,
-                only(Messages(database), _NOTIFICATION),
+                only(Messages, database, _NOTIFICATION),
                 _NOTIFICATION,
             )
         components += [

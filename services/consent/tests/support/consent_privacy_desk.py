@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,6 +16,7 @@ import psycopg
 from consent_desk import CONSENT, OFFICER, SHOP, furnish, request_id
 from consent_participants import MIGRATIONS, NAMES, READY
 from consent_rig import provision
+from rapport.common.v1 import privacy_pb2 as common_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, privacy_pb2, privacy_pb2_grpc, privacy_request_pb2
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
@@ -57,10 +59,14 @@ class PrivacyRig:
         self.service.arm(*failpoints)
         await asyncio.to_thread(self.service.start)
 
-    async def revive(self) -> None:
-        """Wait until a failpoint has killed the service, and start it without any."""
+    async def revive(self, *failpoints: str, asked: str) -> None:
+        """Wait until a failpoint has killed the service, and start it with these; people do their part meanwhile."""
+        while self.service.is_running:
+            with contextlib.suppress(RemoteError):
+                async with open_privacy_desk(self) as desk:
+                    await desk.look_in_the_cellar(await desk.get(asked))
         await asyncio.to_thread(self.service.wait_killed)
-        self.service.arm()
+        self.service.arm(*failpoints)
         await asyncio.to_thread(self.service.start)
 
     def database(self, name: str) -> psycopg.Connection:
@@ -165,9 +171,24 @@ class PrivacyDesk:
 
         async def there() -> privacy_request_pb2.PrivacyRequest | None:
             found = await self.get(privacy_request_id)
+            await self.look_in_the_cellar(found)
             return found if found.state == state else None
 
         return await eventually(there, _PATIENCE_S)
+
+    async def look_in_the_cellar(self, request: privacy_request_pb2.PrivacyRequest) -> None:
+        """Have people do what they are asked: they find nothing."""
+        for task in request.tasks:
+            if task.participant_kind == privacy_request_pb2.PARTICIPANT_KIND_MANUAL and not task.HasField("answer"):
+                await self.first.CompleteManualTask(
+                    privacy_pb2.CompleteManualTaskRequest(
+                        request_id=request_id(),
+                        privacy_request_id=request.privacy_request_id,
+                        task_id=task.task_id,
+                        outcome=common_pb2.PRIVACY_TASK_OUTCOME_NOTHING_HELD,
+                        reason="looked through every box",
+                    )
+                )
 
     async def held_up(self, privacy_request_id: str, code: str, stage: str) -> privacy_request_pb2.PrivacyRequest:
         """Wait until something holds a request up in a stage."""
@@ -296,7 +317,7 @@ def _participants(installation: Installation) -> ServiceProcess:
     )
 
 
-def _requests(installation: Installation, more: Sequence[dict[str, Any]]) -> dict[str, str]:
+def _requests(installation: Installation, more: Sequence[dict[str, Any]]) -> dict[str, Any]:
     folder = installation.folder
     replace_file(folder / "vault.keys", ("ab" * 32).encode())
     replace_file(folder / "link.keys", ("cd" * 32).encode())

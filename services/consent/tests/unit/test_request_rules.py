@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -46,7 +47,7 @@ TELLS = GDPR.refusal_tells
 STAFF = ("taker", "verifier", "approver", "another")
 
 
-def request(*rights: Right, market: str = "DE", pack: RulePack = GDPR, **fields: object) -> Request:
+def request(*rights: Right, market: str = "DE", pack: RulePack = GDPR, **fields: Any) -> Request:
     """A request as it is taken in."""
     asked = tuple(
         Asked(right, ground="ACCURACY_DISPUTED", decision_id="dec_0000000000000000000001")

@@ -14,6 +14,9 @@ def upgrade() -> None:
     role = runtime_role(op)
     create_chassis_tables_v1(op, role)
     create_participant_tables_v1(op, role)
-    op.execute("CREATE TABLE notes (note_id text PRIMARY KEY, profile_id text NOT NULL, words text NOT NULL)")
+    op.execute(
+        "CREATE TABLE notes (note_id text PRIMARY KEY, profile_id text NOT NULL, words text NOT NULL,"
+        " place bigint GENERATED ALWAYS AS IDENTITY)"
+    )
     op.execute("CREATE TABLE sent (recipient text NOT NULL, template text NOT NULL, code bigint NOT NULL)")
     op.execute(f"GRANT ALL ON notes, sent TO {sql.Identifier(role).as_string()}")
