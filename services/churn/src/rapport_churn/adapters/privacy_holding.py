@@ -18,6 +18,7 @@ from rapport_privacy.participant.holding import (
     StoreCount,
     Subject,
 )
+from rapport_privacy.participant.living import buried
 
 from rapport_churn.adapters.holdings import DECISIONS, FACTS, REVIEWS, SCORES, DatabaseHoldings
 from rapport_churn.app.ports import Scope
@@ -45,9 +46,7 @@ SELECT review_id, decision_id, state, requested_at, decided_at, reason FROM revi
 # one, which finds the tombstone of the first.
 _TAKEN: Final = """
 SELECT store, sum(taken::bigint)::bigint FROM removals, jsonb_each_text(counts) AS each (store, taken)
-WHERE scope = 'all' AND profile_ids && %(ids)s AND NOT EXISTS (
-    SELECT FROM privacy_tombstones WHERE profile_id = ANY (%(ids)s) AND left_at >= removed_at
-) GROUP BY store
+WHERE scope = 'all' AND profile_ids && %(ids)s GROUP BY store
 """
 
 
@@ -107,9 +106,10 @@ class ChurnHolding(Holding):
     async def erase(self, connection: Connection, subject: Subject) -> Answer:
         """Delete facts and scores, and leave of decisions and reviews that there were some."""
         self._holdings.forget(subject.profile_ids)
-        await self._holdings.take_away(connection, subject, Scope.ALL)
-        cursor = await connection.execute(_TAKEN, {"ids": subject.ids})
-        taken = {store: int(count) for store, count in await cursor.fetchall()}
+        taken = await self._holdings.take_away(connection, subject, Scope.ALL)
+        if not await buried(connection, subject.profile_ids):
+            cursor = await connection.execute(_TAKEN, {"ids": subject.ids})
+            taken = {store: int(count) for store, count in await cursor.fetchall()}
         stores: list[StoreCount] = []
         kept: list[Kept] = []
         for store, question in _COUNTS.items():
