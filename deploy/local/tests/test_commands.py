@@ -212,7 +212,7 @@ def test_a_receipt_is_verified_offline(running: Desk) -> None:
     folder = running.environment.folder
     receipt, keys = folder / "receipt.json", folder / "keys.json"
     receipt.write_text(json.dumps(receipt_of(running, grant(running, purpose))))
-    keys.write_text(running.run("call", "--json", "ListSigningKeys").stdout)
+    keys.write_text(running.run("call", "--json", "consent.v1.ConsentService/ListSigningKeys").stdout)
     genuine = running.run("verify", str(receipt), "--keys", str(keys))
     assert genuine.exit_code == 0, genuine.stderr
     assert purpose in genuine.stdout
@@ -239,7 +239,7 @@ def test_a_running_service_signs_with_the_rotated_key_and_old_receipts_still_ver
     assert listed[1][:3] == ["consent", after["kid"], "active"]
     assert listed[2][:3] == ["consent", before["kid"], "retired"]
     keys, folder = running.environment.folder / "keys.json", running.environment.folder
-    keys.write_text(running.run("call", "--json", "ListSigningKeys").stdout)
+    keys.write_text(running.run("call", "--json", "consent.v1.ConsentService/ListSigningKeys").stdout)
     for receipt in (before, after):
         (folder / "receipt.json").write_text(json.dumps(receipt))
         assert running.run("verify", str(folder / "receipt.json"), "--keys", str(keys)).exit_code == 0

@@ -29,15 +29,15 @@ _BOUND: Final = {"receipt_id": "receipt_id", "reference": "record_id", "named_id
     "--keys",
     "keys_file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Public keys, as ListSigningKeys answers them. A package can do without: it holds its own.",
+    help="Public keys, as consent.v1.ConsentService/ListSigningKeys answers; a package can do without.",
 )
 @click.option("--witness", "witnesses", multiple=True, metavar="KEY", help="A witness that must have cosigned the log.")
 def verify(file: Path, keys_file: Path | None, witnesses: Sequence[str]) -> None:
     """Verify the receipt, package or certificate in FILE, and print what it says. Nothing is asked over the network.
 
     FILE is the ZIP of a package, or what `rapport call --json` prints for GetReceipt or GetErasureCertificate; the keys
-    are what it prints for ListSigningKeys. All that is proven of a package without --keys is that nobody changed it
-    since: compare the fingerprint of its key with the published one.
+    are what it prints for consent.v1.ConsentService/ListSigningKeys. All that is proven of a package without --keys is
+    that nobody changed it since: compare the fingerprint of its key with the published one.
     """
     keys, cosigners = _keys(keys_file), _witnesses(witnesses)
     if str(file) != "-" and _begins(file) == _ARCHIVE:
@@ -148,7 +148,10 @@ def flattened(fields: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, 
 
 def _key(kid: str, keys: Mapping[str, bytes]) -> bytes:
     if kid not in keys:
-        raise Failure(f"the key {kid or '(none)'} that signed it is not among those given", hint="ask ListSigningKeys")
+        raise Failure(
+            f"the key {kid or '(none)'} that signed it is not among those given",
+            hint="ask consent.v1.ConsentService/ListSigningKeys",
+        )
     return keys[kid]
 
 
