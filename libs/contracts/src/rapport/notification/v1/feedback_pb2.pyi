@@ -477,7 +477,9 @@ class Endpoint(_message.Message):
     paused: _builtins.bool
     """True while it is left alone because it does not answer."""
     signing_secret: _builtins.str
-    """Of a system: what signs the calls, "whsk_…" and "whpk_…"; returned when it is registered, and never again."""
+    """Of a system: what verifies the calls, "whsec_…" for v1 and "whpk_…" for v1a; returned when it is registered, and never
+    again.
+    """
     @_builtins.property
     def registered_at(self) -> _timestamp_pb2.Timestamp:
         """When it was registered."""
