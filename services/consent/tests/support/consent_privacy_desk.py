@@ -303,7 +303,7 @@ def _participants(installation: Installation) -> ServiceProcess:
         config[name] = {
             "database": dsns,
             "nats": {"url": installation.nats.url, "tls": tls},
-            "privacy": {"signing_folder": str(signing), "eraser": eraser, "look_every_s": 0.05},
+            "privacy": {"signing_folder": str(signing), "eraser": eraser, "look_every_s": 0.1},
             "address_file": str(folder / f"{name}.address"),
         }
     path = folder / "participants.json"
@@ -333,5 +333,5 @@ def _requests(installation: Installation, more: Sequence[dict[str, Any]]) -> dic
         "requests__participants": json.dumps([*({"name": name} for name in NAMES), *more]),
         "requests__peers": json.dumps(peers),
         "requests__server_name": "localhost",
-        "requests__look_every_s": "0.05",
+        "requests__look_every_s": "0.1",
     }
