@@ -26,8 +26,9 @@ from rapport_consent.app.ledger import Token
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.requests import Request
 
-# Held by the transaction, and so by the process: one that is killed lets go at once.
-_TURN: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('privacy_request ' || %s, 0))"
+# Held by the session, and so by the process: one that is killed lets go at once. A transaction would not do: the
+# server ends one that waits for something else longer than some seconds, as the writing of a package may take.
+_TURN: Final = "SELECT pg_try_advisory_lock(hashtextextended('privacy_request ' || %s, 0))"
 
 
 class RequestUnit:
@@ -85,6 +86,6 @@ class RequestStore:
     @asynccontextmanager
     async def turn(self, request_id: str) -> AsyncIterator[bool]:
         """Take the one turn at a request's saga; whether it was free. It ends with the block, or with the process."""
-        async with self._database.transaction() as connection:
+        async with self._database.direct() as connection:
             row = await (await connection.execute(_TURN, (request_id,))).fetchone()
             yield bool(row and row[0])
