@@ -151,14 +151,22 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
         round(settings.transfer_s * SECOND_US),
         round(settings.margin_s * SECOND_US),
     )
-    store = SendingStore(parts.database, shelf, Rules(clock), unsubscribed=parts.unsubscribed, pasts=parts.pasts)
+    spread_us = round(settings.spread_s * SECOND_US)
+    store = SendingStore(
+        parts.database,
+        shelf,
+        Rules(clock),
+        spread_us=spread_us,
+        unsubscribed=parts.unsubscribed,
+        pasts=parts.pasts,
+    )
     judge = Judge(
         permits=parts.permits,
         carriers=parts.carriers,
         hours=parts.hours,
         numbers=partial(evidence_of, zones=parts.hours.zones),
         home=settings.home,
-        spread_us=round(settings.spread_s * SECOND_US),
+        spread_us=spread_us,
         limits=limits,
         advertises=parts.links is not None,
         clock=clock,

@@ -44,7 +44,16 @@ from rapport_notification.domain.engagement import By, Engagement, Seen
 from rapport_notification.domain.ledger import FINAL, Limits, State, Verdict
 from rapport_notification.domain.resolution import BLIND
 from rapport_notification.domain.scheduling import FairQueue, Priority
-from rapport_notification.domain.vocabulary import HOUR_US, Channel, DropReason, HoldReason, MessageClass
+from rapport_notification.domain.vocabulary import (
+    DAY_US,
+    HOUR_US,
+    MINUTE_US,
+    SECOND_US,
+    Channel,
+    DropReason,
+    HoldReason,
+    MessageClass,
+)
 from rapport_notification.numbers import evidence_of
 from rapport_notification.reference import load_quiet_hours
 from rapport_notification.sending.fields import Address, Text
@@ -68,6 +77,13 @@ MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
 MONDAY_NIGHT = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 OFFERS = "direct_marketing.email"
 LIMITS = Limits()
+SPREAD_US = 15 * MINUTE_US
+_HOLD_COPIES = b"""
+INSERT INTO notifications SELECT copy.* FROM notifications AS one, generate_series(1, %(number)s) AS number,
+LATERAL jsonb_populate_record(one, jsonb_build_object(
+    'notification_id', 'ntf_copy' || number, 'state', 2, 'hold', 1, 'due_us', %(first)s + number * %(every)s::bigint
+)) AS copy WHERE one.notification_id = %(id)s
+"""
 
 
 class Addresses:
@@ -99,14 +115,14 @@ class Stage:
         hours, meter = load_quiet_hours(), Meter()
         self.pool, self._database, self._shelf = pool, database, TemplateShelf(worker, self.clock)
         self._accepting = Accepting(gate, people, lambda: self._replica.contents.purposes, values_in, self.clock)
-        self.store = SendingStore(database, self._shelf, Rules(self.clock))
+        self.store = SendingStore(database, self._shelf, Rules(self.clock), spread_us=SPREAD_US)
         judge = Judge(
             permits=gate,
             carriers=carriers,
             hours=hours,
             numbers=lambda number: evidence_of(number, hours.zones),
             home="Etc/UTC",
-            spread_us=900_000_000,
+            spread_us=SPREAD_US,
             limits=LIMITS,
             advertises=True,
             clock=self.clock,
@@ -176,6 +192,13 @@ class Stage:
         async with self._database.transaction() as connection:
             book = MessageBook(connection, self._shelf)
             return (await self._accepting.accept(book, replace(ask, **fields))).notification_id
+
+    async def hold_copies(self, notification_id: str, first_us: int, number: int, every_us: int) -> None:
+        """Have copies of a message wait for the morning, one let go after the other; the message itself goes."""
+        async with self._database.transaction() as connection:
+            values = {"id": notification_id, "first": first_us, "number": number, "every": every_us}
+            await connection.execute(_HOLD_COPIES, values)
+            await connection.execute(b"DELETE FROM notifications WHERE notification_id = %(id)s", values)
 
     def worker(self) -> Worker:
         """A worker that takes turns by itself."""
@@ -279,10 +302,35 @@ async def test_an_offer_at_night_waits_for_the_morning_and_is_asked_about_again(
         stage.clock.advance((opening - stage.clock.now()).total_seconds() - 60)
         assert await stage.work() == 0
         stage.withdraw(withdrawn)
-        await stage.work_until(goes, State.SENT, step_s=60)
-        dropped = (await stage.work_until(stays, State.DROPPED, step_s=60)).entry
-        assert dropped.drop is DropReason.NOT_PERMITTED
+        for due_us in sorted([(await stage.get(each)).entry.due_us for each in (goes, stays)]):
+            stage.clock.advance((due_us - micros_of(stage.clock.now())) / SECOND_US)
+            stage.follow()
+            assert await stage.work() == 1
+        assert (await stage.get(goes)).entry.state is State.SENT
+        dropped = (await stage.get(stays)).entry
+        assert (dropped.state, dropped.drop) == (State.DROPPED, DropReason.NOT_PERMITTED)
         assert list(sink.taken.ids.values()) == [1]
+
+
+async def test_what_waited_for_the_morning_goes_without_a_burst_after_a_pause(opened: Database, prove) -> None:
+    async with SmtpSink() as sink, staged(opened, sink=sink.address) as stage:
+        begin_us, each_zone, zones = micros_of(stage.clock.now()), 1800, 2
+        await stage.hold_copies(await stage.accept(stage.person()), begin_us, zones * each_zone, SPREAD_US // each_zone)
+        released: list[int] = []
+        forever = Limits(lease_us=DAY_US)
+        second = 0
+        while sum(released) < zones * each_zone:
+            second += 5
+            if 200 <= second < 600 or 1200 <= second < 1220:
+                continue  # nobody works
+            assert second < 3000
+            count, now_us = 0, begin_us + second * SECOND_US
+            for _ in range(2):  # the first may only spread
+                count += len(await stage.store.claim(Priority.BULK, each_zone, now_us, forever))
+            released.append(count)
+        ratio = max(released) / (sum(released[:-1]) / (len(released) - 1))
+        assert ratio <= 2
+        prove("notification", release_peak_over_mean_after_pauses=round(ratio, 2))
 
 
 async def test_what_is_withdrawn_after_the_intent_is_stopped_right_before_the_body(opened: Database) -> None:

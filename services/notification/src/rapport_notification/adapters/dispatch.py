@@ -22,15 +22,18 @@ from rapport_notification.domain.preferences import Person
 from rapport_notification.domain.routing import Past
 from rapport_notification.domain.scheduling import Priority
 from rapport_notification.domain.suppression import Suppressed, Suppression
-from rapport_notification.domain.vocabulary import Channel
+from rapport_notification.domain.vocabulary import SECOND_US, Channel
 
 Unsubscribed = Callable[[Connection, Sequence[Case]], Awaitable[Collection[str]]]
 """Returns of which messages the recipient has unsubscribed."""
 Pasts = Callable[[Connection, Mapping[str, tuple[str, ...]]], Awaitable[Mapping[str, Mapping[Channel, Past]]]]
 """Returns how people have used channels: by the current id, of which the other ids are given."""
 
+_LATE_US: Final = 5 * SECOND_US
+_SPREAD_AT_ONCE: Final = 10_000
+
 # Brands are found by jumps along the index, so that a backlog of one does not hide another.
-_CLAIM: Final = f"""
+_BRANDS: Final = """
 WITH RECURSIVE brands AS (
     (SELECT brand_id FROM notifications WHERE state IN (1, 2) AND priority = %(priority)s ORDER BY brand_id LIMIT 1)
     UNION ALL
@@ -39,7 +42,32 @@ WITH RECURSIVE brands AS (
         WHERE next.state IN (1, 2) AND next.priority = %(priority)s AND next.brand_id > brands.brand_id
         ORDER BY next.brand_id LIMIT 1
     ) FROM brands WHERE brands.brand_id IS NOT NULL
-), chosen AS (
+)
+"""
+# What waited for an opening and was not let go when its time came: nobody worked for a while. It is spread again, evenly
+# among all that comes next, for let go at once it would be the burst that the spreading is there to prevent.
+_WAITS: Final = "state = 2 AND hold = 1 AND priority = %(priority)s AND leased_until_us <= %(now)s"
+_SPREAD: Final = f"""
+{_BRANDS}, held AS (
+    SELECT found.* FROM brands CROSS JOIN LATERAL (
+        SELECT notification_id, due_us, expires_us FROM notifications
+        WHERE {_WAITS} AND notifications.brand_id = brands.brand_id AND due_us < %(now)s + %(spread)s
+        ORDER BY due_us LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ) AS found
+    WHERE brands.brand_id IS NOT NULL AND EXISTS (
+        SELECT FROM brands AS late, notifications
+        WHERE {_WAITS} AND notifications.brand_id = late.brand_id AND due_us < %(now)s - %(late)s
+    )
+), numbered AS (
+    SELECT notification_id, row_number() OVER (ORDER BY due_us, notification_id) - 1 AS number, count(*) OVER () AS total,
+        greatest(0, least(%(spread)s, (expires_us - %(now)s) / 2)) AS room
+    FROM held
+)
+UPDATE notifications SET due_us = %(now)s + number * room / total FROM numbered
+WHERE notifications.notification_id = numbered.notification_id
+"""  # noqa: S608 - made of constants
+_CLAIM: Final = f"""
+{_BRANDS}, chosen AS (
     SELECT due.notification_id FROM brands CROSS JOIN LATERAL (
         SELECT notification_id, due_us FROM notifications
         WHERE state IN (1, 2) AND priority = %(priority)s AND notifications.brand_id = brands.brand_id
@@ -136,6 +164,7 @@ class SendingStore:
         database: The database.
         shelf: Templates.
         rules: Categories and caps.
+        spread_us: Over how long messages that waited for the same opening are let go.
         unsubscribed: Returns of which messages the recipient has unsubscribed.
         pasts: Returns how people have used channels.
     """
@@ -146,9 +175,11 @@ class SendingStore:
         shelf: TemplateShelf,
         rules: Rules,
         *,
+        spread_us: int,
         unsubscribed: Unsubscribed | None = None,
         pasts: Pasts | None = None,
     ) -> None:
+        self._spread_us = spread_us
         self._database = database
         self._shelf = shelf
         self._rules = rules
@@ -157,6 +188,8 @@ class SendingStore:
 
     async def claim(self, priority: Priority, limit: int, now_us: int, limits: Limits) -> list[Stored]:
         """Take messages that are due for this worker, those of every brand in turn.
+
+        After a pause what should have gone meanwhile is first spread over the time to come, and nothing taken.
 
         Raises:
             RapportError: NOT_READY.
@@ -169,8 +202,20 @@ class SendingStore:
             "limit": limit,
         }
         async with self._database.transaction() as connection:
+            if priority is Priority.BULK and await self._spread(connection, now_us):
+                return []
             rows = await (await connection.execute(_CLAIM, values)).fetchall()
         return sorted(map(stored_in, rows), key=lambda each: each.entry.due_us)
+
+    async def _spread(self, connection: Connection, now_us: int) -> int:
+        values = {
+            "priority": int(Priority.BULK),
+            "now": now_us,
+            "spread": self._spread_us,
+            "late": _LATE_US,
+            "limit": _SPREAD_AT_ONCE,
+        }
+        return (await connection.execute(_SPREAD.encode(), values)).rowcount
 
     async def give_back(self, messages: Sequence[Stored]) -> None:
         """Let others claim messages that this worker has claimed and not begun.

@@ -5,17 +5,10 @@ A hold is a row, not an undelivered message of the broker: a broker counts those
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from rapport_notification.domain.ledger import WAITING, State
-from rapport_notification.domain.vocabulary import SECOND_US
-
-HEADROOM: Final = 1.15
-"""How much faster than on average messages may be let go, to catch up after a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,40 +87,3 @@ def release_at(opening_us: int, spread_us: int, draw: int, expires_us: int | Non
     """
     room = spread_us if expires_us is None else min(spread_us, max(0, expires_us - opening_us) // 2)
     return opening_us + room * (draw & 0xFFFFFFFF) // (1 << 32)
-
-
-class Pace:
-    """How many messages may be let go now, so that none of the seconds after an opening or a pause has a burst."""
-
-    def __init__(self, spread_us: int) -> None:
-        """Start with nothing let go.
-
-        Args:
-            spread_us: Over how long messages are spread.
-        """
-        self._spread_us = spread_us
-        self._kept = 0.0
-        self._asked_us: int | None = None
-        self._needs: deque[tuple[int, int]] = deque()  # of the last spread, falling: the first is the greatest
-
-    def quota(self, now_us: int, due: int, coming: int) -> int:
-        """Return how many to let go: at most as fast as the most of the last spread needed, and some more.
-
-        Args:
-            now_us: The time; calls are a second or so apart.
-            due: How many are due.
-            coming: How many more become due within a spread.
-        """
-        elapsed = now_us - (self._asked_us if self._asked_us is not None else now_us - SECOND_US)
-        self._asked_us = now_us
-        while self._needs and self._needs[-1][1] <= due + coming:
-            self._needs.pop()
-        self._needs.append((now_us, due + coming))
-        while self._needs[0][0] <= now_us - self._spread_us:
-            self._needs.popleft()
-        rate = HEADROOM * self._needs[0][1] / self._spread_us
-        # What a long pause would have allowed is not made good at once.
-        self._kept = min(self._kept + rate * elapsed, max(1.0, rate * SECOND_US))
-        number = min(due, math.floor(self._kept))
-        self._kept -= number
-        return number
