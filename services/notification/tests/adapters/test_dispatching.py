@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from rapport_notification.adapters.dispatch import SendingStore
 from rapport_notification.adapters.email import EmailCarrier, Letterhead
 from rapport_notification.adapters.feedback import FeedbackStore
 from rapport_notification.adapters.messages import MessageBook
+from rapport_notification.adapters.privacy_holding import NotificationHolding
 from rapport_notification.adapters.rules import Rules
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
@@ -64,6 +65,7 @@ from rapport_notification.templates.worker import RenderWorker
 from rapport_notification.translate.contents import content_of, values_in
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.participant.retention import Retention
 from rapport_privacy.replica import Replica
 from rapport_privacy.snapshot import SnapshotLoad
 from rapport_testing.clock import TestClock
@@ -78,6 +80,11 @@ MONDAY_NIGHT = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
 OFFERS = "direct_marketing.email"
 LIMITS = Limits()
 SPREAD_US = 15 * MINUTE_US
+_PARTS = b"""
+SELECT 'notifications' FROM notifications WHERE notification_id = %s
+UNION ALL SELECT 'attempts' FROM attempts WHERE notification_id = %s
+UNION ALL SELECT 'receipts' FROM receipts WHERE notification_id = %s
+"""
 _HOLD_COPIES = b"""
 INSERT INTO notifications SELECT copy.* FROM notifications AS one, generate_series(1, %(number)s) AS number,
 LATERAL jsonb_populate_record(one, jsonb_build_object(
@@ -414,3 +421,20 @@ async def test_a_dead_server_is_left_alone_and_its_messages_go_by_another(opened
         tried = sum(each.entry.attempt for each in found) - len(found)
         assert 0 < tried <= 50
         assert stage.pool.health(stage.clock.boottime())["dead"] == "left alone"
+
+
+async def test_a_message_that_ended_years_ago_is_forgotten_with_its_attempts_and_one_that_waits_is_not(
+    opened: Database,
+) -> None:
+    async with SmtpSink() as sink, staged(opened, sink=sink.address) as stage:
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        sent = await stage.work_until(await stage.accept(stage.person()), State.SENT)
+        waiting = await stage.accept(stage.person(), not_before_us=micros_of(stage.clock.now()) + HOUR_US)
+        retention = Retention(NotificationHolding(), opened, stage.clock)
+        assert await retention.sweep(stage.clock.now() + timedelta(days=1095)) == {}
+        assert await retention.sweep(stage.clock.now() + timedelta(days=1097)) == {"messages": 1}
+        async with opened.transaction() as connection:
+            left = await (await connection.execute(_PARTS, (sent.notification_id,) * 3)).fetchall()
+        assert left == []
+        assert (await stage.get(waiting)).entry.state is State.ACCEPTED

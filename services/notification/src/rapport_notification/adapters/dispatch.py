@@ -44,8 +44,8 @@ WITH RECURSIVE brands AS (
     ) FROM brands WHERE brands.brand_id IS NOT NULL
 )
 """
-# What waited for an opening and was not let go when its time came: nobody worked for a while. It is spread again, evenly
-# among all that comes next, for let go at once it would be the burst that the spreading is there to prevent.
+# What waited for an opening and was not let go when its time came: nobody worked for a while. It is spread again,
+# evenly among all that comes next, for let go at once it would be the burst that the spreading is there to prevent.
 _WAITS: Final = "state = 2 AND hold = 1 AND priority = %(priority)s AND leased_until_us <= %(now)s"
 _SPREAD: Final = f"""
 {_BRANDS}, held AS (
@@ -59,8 +59,8 @@ _SPREAD: Final = f"""
         WHERE {_WAITS} AND notifications.brand_id = late.brand_id AND due_us < %(now)s - %(late)s
     )
 ), numbered AS (
-    SELECT notification_id, row_number() OVER (ORDER BY due_us, notification_id) - 1 AS number, count(*) OVER () AS total,
-        greatest(0, least(%(spread)s, (expires_us - %(now)s) / 2)) AS room
+    SELECT notification_id, row_number() OVER (ORDER BY due_us, notification_id) - 1 AS number,
+        count(*) OVER () AS total, greatest(0, least(%(spread)s, (expires_us - %(now)s) / 2)) AS room
     FROM held
 )
 UPDATE notifications SET due_us = %(now)s + number * room / total FROM numbered

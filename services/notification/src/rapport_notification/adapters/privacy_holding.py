@@ -6,7 +6,7 @@ Addresses that were given up stay: a keyed hash names nobody, and without it the
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
@@ -22,21 +22,22 @@ from rapport_privacy.participant.holding import (
     StoreCount,
     Subject,
 )
+from rapport_privacy.participant.living import STILL
 
 from rapport_notification.adapters.rows import COLUMNS, attempts_of, stored_in
-from rapport_notification.app.times import moment_of
+from rapport_notification.app.times import micros_of, moment_of
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.translate.holdings import message_content
 
 _WANTED: Final = ("contract.service", "direct_marketing.*")
 _STORES: Final = (
-    Store("messages", "user.contact", Origin.INFERRED, _WANTED),
+    Store("messages", "user.contact", Origin.INFERRED, _WANTED, kept_for=timedelta(days=1096)),
     Store("preferences", "user.preferences", Origin.PROVIDED, _WANTED),
     Store("places", "user.location", Origin.PROVIDED, _WANTED),
     Store("cap_counts", "user.behavior", Origin.INFERRED, _WANTED, kept_for=timedelta(days=800)),
-    Store("inbox", "user.contact", Origin.INFERRED, _WANTED),
+    Store("inbox", "user.contact", Origin.INFERRED, _WANTED, kept_for=timedelta(days=365)),
     Store("watches", "user.behavior", Origin.PROVIDED, _WANTED),
-    Store("unsubscribes", "user.preferences", Origin.PROVIDED, _WANTED),
+    Store("unsubscribes", "user.preferences", Origin.PROVIDED, _WANTED, kept_for=timedelta(days=1096)),
     Store("endpoints", "user.device", Origin.PROVIDED, _WANTED),
 )
 _TABLES: Final = {
@@ -59,6 +60,13 @@ _SHOWN: Final = {
     "endpoints": ("channel, host, registered_us", "registered_us"),
 }
 """What is handed out of each, and when it was taken down; addresses of endpoints are secrets of the browser."""
+_OLD: Final = {
+    "messages": "accepted_us < %(before)s AND ended_us BETWEEN 1 AND %(before)s AND state NOT IN (1, 2, 3, 5)",
+    "cap_counts": "day < %(day)s",
+    "inbox": "sent_us < %(before)s",
+    "unsubscribes": "state <> 'open' AND occurred_us < %(before)s",
+}
+"""What has been kept long enough: of messages only what has ended, of unsubscribes only what the ledger knows."""
 _THOSE: Final = "{of} = ANY (%(ids)s) AND NOT (%(all)s OR {id} = ANY (%(kept)s))"
 _OF_MESSAGES: Final = ("receipts", "attempts", "feedback", "engagements")
 
@@ -103,12 +111,27 @@ class NotificationHolding(Holding):
                 kept.append(Kept(name, found - acted, held.ground, held.until))
         return Answer(tuple(stores), tuple(kept))
 
+    async def expire(self, connection: Connection, store: Store, before: datetime, limit: int) -> int:
+        """Delete some of what ended before, with all that is known of it, but for that of who is frozen or held."""
+        table, of, _ = _TABLES[store.name]
+        those = f"{_OLD[store.name]} AND NOT ({STILL.format(profile_id=f'{table}.{of}')})"
+        values = {"before": micros_of(before), "day": before.date(), "limit": limit}
+        if store.name == "messages":
+            return await _delete_messages(connection, f"{those} LIMIT %(limit)s", values)
+        chosen = f"SELECT ctid FROM {table} WHERE {those} LIMIT %(limit)s"  # noqa: S608 - made of constants
+        statement = f"DELETE FROM {table} WHERE ctid IN ({chosen})"  # noqa: S608 - made of constants
+        return (await connection.execute(statement.encode(), values)).rowcount
+
 
 async def _delete(connection: Connection, name: str, values: dict[str, Any]) -> int:
     table, of, id_ = _TABLES[name]
     those = _THOSE.format(of=of, id=id_)
     if name != "messages":
         return (await connection.execute(f"DELETE FROM {table} WHERE {those}".encode(), values)).rowcount  # noqa: S608
+    return await _delete_messages(connection, those, values)
+
+
+async def _delete_messages(connection: Connection, those: str, values: dict[str, Any]) -> int:
     # A worker that has one of them under way waits here, and finds it gone: it keeps nothing of what came of it.
     doomed = f"SELECT notification_id FROM notifications WHERE {those} FOR UPDATE"  # noqa: S608 - made of constants
     ids = [row[0] for row in await (await connection.execute(doomed.encode(), values)).fetchall()]

@@ -1,4 +1,7 @@
-"""Forgets what came back, what was done with messages, and what lay in inboxes, once it serves nothing any more."""
+"""Forgets what came back and what was done with messages once it serves nothing any more.
+
+The rest is kept as long as its store declares (`privacy_holding`).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,11 @@ from rapport_notification.domain.vocabulary import DAY_US
 
 _ROWS: Final = 500
 _KEPT_DAYS: Final = (
-    ("inbox_messages", "sent_us", "true", 365),
     ("feedback", "at_us", "true", 400),
     ("engagements", "at_us", "told > 0", 400),
-    ("unsubscribes", "occurred_us", "state <> 'open'", 1096),
 )
 """Table, time, which of its rows, and for how many days: addresses are judged by a year of feedback, channels by a year
-of responses, and that somebody unsubscribed stays in the consent ledger."""
+of responses."""
 
 
 async def sweep(connection: Connection, now: datetime) -> int:
