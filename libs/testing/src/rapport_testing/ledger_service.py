@@ -74,13 +74,21 @@ class LedgerService:
     Args:
         installation: Whose service follows it.
         purposes: What is defined, with the legal basis of each.
+        also: Adds what else the consent service answers.
 
     Attributes:
         address: Where.
         written: What callers have had written, by request id.
     """
 
-    def __init__(self, installation: Installation, purposes: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        purposes: Mapping[str, int],
+        *,
+        also: Callable[[grpc.aio.Server], None] | None = None,
+    ) -> None:
+        self._also = also
         self.address = f"localhost:{free_port()}"
         self._ledger = LedgerModel()
         self._servicer = _Servicer(self._ledger)  # type: ignore[abstract] # what a gate and a writer ask for
@@ -155,6 +163,8 @@ class LedgerService:
     async def _serve(self) -> None:
         self._server = grpc.aio.server()
         consent_pb2_grpc.add_ConsentServiceServicer_to_server(self._servicer, self._server)
+        if self._also is not None:
+            self._also(self._server)
         self._server.add_secure_port(self.address, self._credentials)
         await self._server.start()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import rapport_notification
+from notification_https import serving
 from rapport.consent.v1 import ledger_pb2, purpose_pb2
 from rapport.notification.v1 import content_pb2, events_pb2, template_pb2
 from rapport_chassis.authored import AuthoredStore
@@ -27,10 +29,11 @@ from rapport_notification.adapters.feedback import FeedbackStore
 from rapport_notification.adapters.messages import MessageBook
 from rapport_notification.adapters.privacy_holding import NotificationHolding
 from rapport_notification.adapters.rules import Rules
+from rapport_notification.adapters.sms import SmsCarrier
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
 from rapport_notification.app.accepting import Accepting
-from rapport_notification.app.carriers import Contact
+from rapport_notification.app.carriers import Carrier, Contact
 from rapport_notification.app.dispatching import Dispatching
 from rapport_notification.app.judging import Judge
 from rapport_notification.app.messages import Ask, ChannelWish, Stored
@@ -60,6 +63,7 @@ from rapport_notification.reference import load_quiet_hours
 from rapport_notification.sending.fields import Address, Text
 from rapport_notification.sending.providers import Provider, ProviderPool
 from rapport_notification.sending.return_path import ReturnPaths
+from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings
 from rapport_notification.sending.smtp import SmtpPool, SmtpSettings
 from rapport_notification.templates.worker import RenderWorker
 from rapport_notification.translate.contents import content_of, values_in
@@ -98,13 +102,17 @@ class Addresses:
 
     async def find(self, message: Stored, channel: Channel, purpose_id: str) -> Contact:
         """Return it."""
+        if channel is Channel.SMS:
+            return Contact("+4915112345678", given_name="Zoë")
         return Contact(f"{message.ask.recipient_id[4:].lower()}@customers.example", given_name="Zoë")
 
 
 class Stage:
     """A worker of the service, taken step by step."""
 
-    def __init__(self, database: Database, pools: dict[str, SmtpPool], worker: RenderWorker) -> None:
+    def __init__(
+        self, database: Database, pools: dict[str, SmtpPool], worker: RenderWorker, sms: SmsHttpProvider | None
+    ) -> None:
         self.clock, self.ledger = TestClock(MONDAY_NIGHT), LedgerModel()
         self.ledger.define(OFFERS, purpose_pb2.LEGAL_BASIS_CONSENT, active_from=datetime(2020, 1, 1, tzinfo=UTC))
         self._replica, self._freshness = Replica(), Freshness(bound_s=1e6, continuation_s=1e6)
@@ -118,7 +126,10 @@ class Stage:
             Address("shop@mail.brand.example"), Text(""), None, ReturnPaths([b"k" * 32], "b.example"), None, None
         )
         pool = ProviderPool([Provider(name, BLIND) for name in pools], self.clock.boottime())
-        carriers = {Channel.EMAIL: EmailCarrier(head, pools, {}, pool, self.clock)}
+        carriers: dict[Channel, Carrier] = {Channel.EMAIL: EmailCarrier(head, pools, {}, pool, self.clock)}
+        if sms is not None:
+            sms_pool = ProviderPool([Provider("texts", sms.capability)], self.clock.boottime())
+            carriers[Channel.SMS] = SmsCarrier(sms, "Brand", sms_pool)
         hours, meter = load_quiet_hours(), Meter()
         self.pool, self._database, self._shelf = pool, database, TemplateShelf(worker, self.clock)
         self._accepting = Accepting(gate, people, lambda: self._replica.contents.purposes, values_in, self.clock)
@@ -140,7 +151,7 @@ class Stage:
             store=self.store,
             judge=judge,
             carriers=carriers,
-            contacts={Channel.EMAIL: Addresses()},
+            contacts=dict.fromkeys(carriers, Addresses()),
             request_contacts=Addresses(),
             writes=Writing(worker),
             recorder=self.recorder,
@@ -281,11 +292,13 @@ async def opened(database: MakeDatabase) -> AsyncIterator[Database]:
 
 
 @asynccontextmanager
-async def staged(opened: Database, **servers: tuple[str, int]) -> AsyncIterator[Stage]:
-    """A worker that hands mails to these servers."""
+async def staged(
+    opened: Database, *, sms: SmsHttpProvider | None = None, **servers: tuple[str, int]
+) -> AsyncIterator[Stage]:
+    """A worker that hands mails to these servers, and texts to a provider."""
     worker = RenderWorker()
     pools = {name: SmtpPool(SmtpSettings(*each, tls="never", timeout_s=1.0)) for name, each in servers.items()}
-    stage = Stage(opened, pools, worker)
+    stage = Stage(opened, pools, worker, sms)
     await stage.recorder.start()
     try:
         await stage.template()
@@ -408,6 +421,28 @@ async def test_what_nobody_notices_is_said_again_on_the_next_channel(opened: Dat
         await stage.notice(first.notification_id)
         ended = await stage.work_until(follower.notification_id, step_s=600)
         assert ended.entry.drop is DropReason.CANCELLED
+
+
+async def test_a_text_in_doubt_is_handed_over_again_under_the_key_that_the_provider_knows(
+    opened: Database, contexts
+) -> None:
+    async with serving(contexts) as (server, poster, endpoint):
+        provider = SmsHttpProvider(SmsHttpSettings(endpoint, "secret", DAY_US), poster)
+        async with staged(opened, sms=provider) as stage:
+            stage.clock.advance(12 * 3600)
+            stage.follow()
+            server.answer = b""  # it takes the text, and nobody hears of it
+            text = await stage.accept(stage.person(), channels=(ChannelWish(Channel.SMS),))
+            await stage.work()
+            assert (await stage.get(text)).entry.repeating
+            server.answer = b"HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\n\r\n"
+            found = await stage.work_until(text)
+    assert (found.entry.state, found.channel) == (State.SENT, Channel.SMS)
+    assert len({sent["idempotency-key"] for sent, _ in server.requests}) == 1
+    bodies = [json.loads(body) for _, body in server.requests]
+    key = server.requests[0][0]["idempotency-key"]
+    assert key.partition(".")[0] == text
+    assert bodies == [{"to": "+4915112345678", "from": "Brand", "text": "Hello Zoë", "reference": key}] * 2
 
 
 async def test_a_dead_server_is_left_alone_and_its_messages_go_by_another(opened: Database) -> None:

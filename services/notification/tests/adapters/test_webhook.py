@@ -1,80 +1,18 @@
 """Webhooks over real TLS to a server of this machine, and every way to lead the caller elsewhere."""
 
-import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from notification_https import NAME, serving
 from rapport_notification.sending.fields import Token
 from rapport_notification.sending.http import Endpoint, EndpointRefusedError, Poster, is_public
 from rapport_notification.sending.outcome import Handed
 from rapport_notification.sending.webhook import BODY_LIMIT, WebhookKey, call, headers
 from standardwebhooks import Webhook
 
-NAME = "hooks.brand.example"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def _header(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(": ")
-    return name.lower(), value
-
-
-class Server:
-    def __init__(self) -> None:
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        self.connections = 0
-        self.answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-        self.port = 0
-        self._sessions: set[asyncio.Task[None]] = set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._sessions.add(task)
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                lines = head.decode().split("\r\n")
-                found = {"target": lines[0]} | dict(_header(line) for line in lines[1:] if line)
-                self.requests.append((found, await reader.readexactly(int(found["content-length"]))))
-                if not self.answer:
-                    break
-                writer.write(self.answer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-            self._sessions.discard(task)
-
-    async def ended(self) -> None:
-        if self._sessions:
-            await asyncio.wait(self._sessions)
-
-
-@asynccontextmanager
-async def serving(contexts) -> AsyncIterator[tuple[Server, Poster, Endpoint]]:
-    answering = Server()
-    server = await asyncio.start_server(answering.serve, "127.0.0.1", 0, ssl=contexts[0])
-    answering.port = server.sockets[0].getsockname()[1]
-
-    async def resolve(host: str, port: int) -> list[str]:
-        assert host == NAME
-        return ["127.0.0.1"]
-
-    poster = Poster(timeout_s=5.0, context=contexts[1], resolve=resolve, allowed=lambda each: each == "127.0.0.1")
-    try:
-        url = f"https://{NAME}:{answering.port}/a?b=c"
-        yield answering, poster, Endpoint.parse(url, ports=[answering.port])
-    finally:
-        await poster.close()
-        await answering.ended()
-        server.close()
-        await server.wait_closed()
 
 
 async def post(poster: Poster, endpoint: Endpoint, may_send: bool = True):

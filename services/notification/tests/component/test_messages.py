@@ -240,6 +240,21 @@ async def test_an_address_that_does_not_exist_is_given_up(installation: Notifica
     assert installation.mails(person) == []
 
 
+async def test_a_privacy_request_is_answered_at_the_address_in_its_vault_and_not_once_that_is_emptied(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    asked, emptied = new_id("privacy_request"), new_id("privacy_request")
+    installation.vault.emails[asked] = f"{asked[4:].lower()}@requests.example"
+    duty: dict[str, Any] = {"class": events_pb2.MESSAGE_CLASS_LEGAL, "purpose_id": ""}
+    notice = await desk.send(message(asked, **duty))
+    await desk.becomes(notice, "SENT")
+    assert installation.vault.taken == [(asked, notice)]
+    (mail,) = [each for each in installation.sink.taken.mails if installation.vault.emails[asked].encode() in each]
+    assert email.message_from_bytes(mail)["List-Unsubscribe"] is None
+    dropped = await desk.becomes(await desk.send(message(emptied, **duty)), "DROPPED")
+    assert dropped.drop_reason == events_pb2.DROP_REASON_UNREACHABLE
+
+
 async def test_a_template_is_looked_at_before_it_is_taken_and_previewed(desk: Desk) -> None:
     bad = terms()
     bad.texts["en"].text = "{{ unknown }}"

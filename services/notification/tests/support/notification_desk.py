@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -20,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rapport.common.v1 import freshness_pb2
-from rapport.consent.v1 import purpose_pb2
+from rapport.consent.v1 import privacy_pb2, privacy_pb2_grpc, purpose_pb2
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, touchpoint_pb2
 from rapport.notification.v1 import (
     authored_pb2,
@@ -146,12 +147,37 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
         return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_NOT_FOUND)
 
 
+class RequestVault(privacy_pb2_grpc.PrivacyRequestServiceServicer):
+    """Consent as far as notification asks it about privacy requests: contacts of those that the test names.
+
+    Attributes:
+        emails: By request.
+        taken: Requests and notifications that a contact was given for.
+    """
+
+    def __init__(self) -> None:
+        self.emails: dict[str, str] = {}
+        self.taken: list[tuple[str, str]] = []
+
+    async def TakeRequestContact(
+        self, request: privacy_pb2.TakeRequestContactRequest, context: Any
+    ) -> privacy_pb2.TakeRequestContactResponse:
+        """Return how a requester may be reached."""
+        if request.request_id not in self.emails:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "emptied")
+        self.taken.append((request.request_id, request.notification_id))
+        answer = privacy_pb2.TakeRequestContactResponse(locale="de")
+        answer.contact.email = self.emails[request.request_id]
+        return answer
+
+
 class NotificationInstallation(Installation):
     """Servers with the ledger, an identity service and a mail server.
 
     Attributes:
         ledger: What people decided.
         book: Their addresses.
+        vault: Contacts of privacy requests.
         sink: Takes mails; its faults are set by `fault`.
         fault: What goes wrong with the next mails.
         relay_log: Where the mail server logs.
@@ -160,7 +186,9 @@ class NotificationInstallation(Installation):
 
     def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
         super().__init__(service, folder, durable=durable)
-        self.ledger = LedgerService(self, PURPOSES)
+        self.vault = RequestVault()  # type: ignore[abstract] # what notification asks
+        serve_vault = partial(privacy_pb2_grpc.add_PrivacyRequestServiceServicer_to_server, self.vault)
+        self.ledger = LedgerService(self, PURPOSES, also=serve_vault)
         self.book = AddressBook()  # type: ignore[abstract] # what notification asks
         self.fault = Fault.NONE
         self.relay_log = folder / "relay.log"
