@@ -48,6 +48,7 @@ async def take(witness: Witness, leaves: Sequence[bytes]) -> str:
 async def test_log_that_grows_is_cosigned_also_by_a_witness_that_was_started_again(
     witness: Witness, tmp_path: Path
 ) -> None:
+    note = ""
     for size in (0, 0, 1, 7, 7, 20):
         note = await take(witness, LEAVES[:size])
         assert open_checkpoint(note, [KEY, witness.key])[1] == [KEY, witness.key]
