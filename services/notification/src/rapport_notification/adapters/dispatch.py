@@ -32,32 +32,15 @@ Pasts = Callable[[Connection, Mapping[str, tuple[str, ...]]], Awaitable[Mapping[
 _LATE_US: Final = 5 * SECOND_US
 _SPREAD_AT_ONCE: Final = 10_000
 
-# Brands are found by jumps along the index, so that a backlog of one does not hide another.
-_BRANDS: Final = """
-WITH RECURSIVE brands AS (
-    (SELECT brand_id FROM notifications WHERE state IN (1, 2) AND priority = %(priority)s ORDER BY brand_id LIMIT 1)
-    UNION ALL
-    SELECT (
-        SELECT next.brand_id FROM notifications AS next
-        WHERE next.state IN (1, 2) AND next.priority = %(priority)s AND next.brand_id > brands.brand_id
-        ORDER BY next.brand_id LIMIT 1
-    ) FROM brands WHERE brands.brand_id IS NOT NULL
-)
-"""
 # What waited for an opening and was not let go when its time came: nobody worked for a while. It is spread again,
 # evenly among all that comes next, for let go at once it would be the burst that the spreading is there to prevent.
-_WAITS: Final = "state = 2 AND hold = 1 AND priority = %(priority)s AND leased_until_us <= %(now)s"
+_WAITS: Final = "state = 2 AND hold = 1 AND leased_until_us <= %(now)s"
 _SPREAD: Final = f"""
-{_BRANDS}, held AS (
-    SELECT found.* FROM brands CROSS JOIN LATERAL (
-        SELECT notification_id, due_us, expires_us FROM notifications
-        WHERE {_WAITS} AND notifications.brand_id = brands.brand_id AND due_us < %(now)s + %(spread)s
-        ORDER BY due_us LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    ) AS found
-    WHERE brands.brand_id IS NOT NULL AND EXISTS (
-        SELECT FROM brands AS late, notifications
-        WHERE {_WAITS} AND notifications.brand_id = late.brand_id AND due_us < %(now)s - %(late)s
-    )
+WITH held AS (
+    SELECT notification_id, due_us, expires_us FROM notifications
+    WHERE {_WAITS} AND due_us < %(now)s + %(spread)s
+        AND EXISTS (SELECT FROM notifications WHERE {_WAITS} AND due_us < %(now)s - %(late)s)
+    ORDER BY due_us LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 ), numbered AS (
     SELECT notification_id, row_number() OVER (ORDER BY due_us, notification_id) - 1 AS number,
         count(*) OVER () AS total, greatest(0, least(%(spread)s, (expires_us - %(now)s) / 2)) AS room
@@ -66,8 +49,17 @@ _SPREAD: Final = f"""
 UPDATE notifications SET due_us = %(now)s + number * room / total FROM numbered
 WHERE notifications.notification_id = numbered.notification_id
 """  # noqa: S608 - made of constants
+# Brands are found by jumps along the index, so that a backlog of one does not hide another.
 _CLAIM: Final = f"""
-{_BRANDS}, chosen AS (
+WITH RECURSIVE brands AS (
+    (SELECT brand_id FROM notifications WHERE state IN (1, 2) AND priority = %(priority)s ORDER BY brand_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT next.brand_id FROM notifications AS next
+        WHERE next.state IN (1, 2) AND next.priority = %(priority)s AND next.brand_id > brands.brand_id
+        ORDER BY next.brand_id LIMIT 1
+    ) FROM brands WHERE brands.brand_id IS NOT NULL
+), chosen AS (
     SELECT due.notification_id FROM brands CROSS JOIN LATERAL (
         SELECT notification_id, due_us FROM notifications
         WHERE state IN (1, 2) AND priority = %(priority)s AND notifications.brand_id = brands.brand_id
@@ -208,13 +200,7 @@ class SendingStore:
         return sorted(map(stored_in, rows), key=lambda each: each.entry.due_us)
 
     async def _spread(self, connection: Connection, now_us: int) -> int:
-        values = {
-            "priority": int(Priority.BULK),
-            "now": now_us,
-            "spread": self._spread_us,
-            "late": _LATE_US,
-            "limit": _SPREAD_AT_ONCE,
-        }
+        values = {"now": now_us, "spread": self._spread_us, "late": _LATE_US, "limit": _SPREAD_AT_ONCE}
         return (await connection.execute(_SPREAD.encode(), values)).rowcount
 
     async def give_back(self, messages: Sequence[Stored]) -> None:

@@ -74,6 +74,7 @@ class NotificationTable(Base, table=True):
             "supersede_key",
             postgresql_where=sql("supersede_key <> ''"),
         ),
+        Index("ix_notifications_openings", "due_us", postgresql_where=sql("state = 2 AND hold = 1")),
         Index("ix_notifications_ambiguous", "accepted_us", postgresql_where=sql("verdict = 2")),
         Index("ix_notifications_cancel", "cancel_keys", postgresql_using="gin", postgresql_where=_WAITING),
     )
