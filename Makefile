@@ -9,13 +9,15 @@ TOX := .venv/bin/tox
 RAPPORT := .venv-run/bin/rapport
 MEMBERS := contracts chassis privacy testing consent identity churn pricing notification local
 LONGEST_FIRST := identity local churn consent e2e chassis
+PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
+TABLES := consent gate ingest churn pricing notification
 SCALE ?= small
 COMMA := ,
 
 export UV_CONSTRAINT := $(CURDIR)/requirements.lock
 export UV_BUILD_CONSTRAINT := $(CURDIR)/requirements.lock
 
-.PHONY: help demo up test check check-rules prove bench proto lock format written dev clean
+.PHONY: help demo up test test-contracts check lint types imports prove bench proto lock format written dev clean
 
 help: ## Lists what make can do.
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,53 +30,65 @@ up: .venv-run/ready ## Starts the whole suite on this machine; Ctrl-C stops it.
 
 test: $(addprefix test-,$(MEMBERS)) ## Runs every test, each member alone in its own environment.
 
-test-%: .tox/tools/ready ## Runs one member's tests, for example test-consent.
+test-%: .venv/ready ## Runs one member's tests, for example test-consent.
 	@$(TOX) run -q -e $* -- --scale=$(SCALE)
 
-check: .tox/tools/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
-	@$(MAKE) --jobs=2 --keep-going check-rules $(addprefix test-,$(LONGEST_FIRST) $(filter-out contracts $(LONGEST_FIRST),$(MEMBERS)))
+check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
+	@$(MAKE) --jobs=2 --keep-going types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
 
-check-rules: .tox/tools/ready
-	@$(TOX) run -q -e lint,types,imports,contracts
+test-contracts: .venv/ready
+	@.venv/bin/pytest -q -n 2 tests/contracts --scale=$(SCALE)
 
-prove: .tox/tools/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
+lint: .venv/ready ## Looks for faults in style, and for what is written from the code and no longer true to it.
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --quiet --check
+	@for tables in $(TABLES); do .venv/bin/python tools/tables.py $$tables --check; done
+	@.venv/bin/python tools/catalogue.py --check
+
+types: .venv/ready ## Checks types.
+	@.venv/bin/mypy
+
+imports: .venv/ready ## Checks who may import whom, wheels, and what is deployed.
+	@.venv/bin/lint-imports
+	@.venv/bin/pytest -q -n 2 tests/imports tests/deploy --scale=$(SCALE)
+
+prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
 	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
 bench: bench-consent bench-gate bench-identity bench-churn bench-pricing bench-notification ## Measures speed against floors in the same run; tables, and build/bench.
 
-bench-%: .tox/tools/ready ## Measures one service, for example bench-consent.
+bench-%: .venv/ready ## Measures one service, for example bench-consent.
 	@$(TOX) run -q -e bench-$*
 
-proto: .tox/tools/ready ## Generates the stubs in libs/contracts from proto/.
-	@$(TOX) run -q -e proto
+proto: .venv/ready ## Generates the stubs in libs/contracts from proto/.
+	@.venv/bin/python tools/proto.py generate
 
-lock: .venv/ready ## Resolves every dependency again into requirements.lock.
+lock: ## Resolves every dependency again into requirements.lock.
+	@tools/uv .venv
 	@env -u UV_CONSTRAINT -u UV_BUILD_CONSTRAINT $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	  --no-header $(foreach m,$(MEMBERS),--no-emit-package rapport-$m) --output-file requirements.lock requirements.in
 
-format: .tox/tools/ready ## Formats the code and mends what lint can mend.
-	@$(TOX) run -q -e format
+format: .venv/ready ## Formats the code and mends what lint can mend.
+	@.venv/bin/ruff check --fix-only
+	@.venv/bin/ruff format
 
-written: .tox/tools/ready ## Writes what is written from the code: tables, the catalogue, manifests, dashboards.
-	@$(TOX) run -q -e written
+written: .venv/ready ## Writes what is written from the code: tables, the catalogue, manifests, dashboards.
+	@for tables in $(TABLES); do .venv/bin/python tools/tables.py $$tables; done
+	@.venv/bin/python tools/catalogue.py
+	@.venv/bin/python tools/manifests.py
 
 dev: .venv/ready ## Installs every member and tool into .venv, for an editor.
-	@$(UV) $(INSTALL) --python .venv --requirement requirements.in
 
 clean: ## Removes what was built, installed or left behind.
 	@rm -rf .venv .venv-run .tox build .rapport .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.venv/ready: requirements.lock tools/uv
-	@tools/uv .venv
-	@$(UV) $(INSTALL) --python .venv tox tox-uv
-	@touch $@
-
-.tox/tools/ready: .venv/ready requirements.in $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
+.venv/ready: requirements.lock requirements.in tools/uv $(PROJECTS)
 	@echo "installing (once) ..."
-	@$(TOX) run -q -e lint --notest --recreate
+	@tools/uv .venv
+	@$(UV) $(INSTALL) --python .venv --requirement requirements.in
 	@touch $@
 
-.venv-run/ready: requirements.lock tools/uv $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
+.venv-run/ready: requirements.lock tools/uv $(PROJECTS)
 	@echo "installing (once) ..."
 	@tools/uv .venv
 	@$(UV) venv --quiet --allow-existing .venv-run

@@ -1,4 +1,4 @@
-"""Lets the environment that runs this use the libraries of the tools' environment, which holds all of the lock.
+"""Lets the environment that runs this use the libraries of another one, which holds all of the lock.
 
 Members installed there stay unknown: no `.pth` file of a folder is read that another one names. So what is installed,
 and compiled by Python, for all environments of the tests is so once, and a sibling is still not importable.
@@ -9,11 +9,11 @@ import sysconfig
 from pathlib import Path
 
 
-def main(tools: Path) -> None:
-    """Name the libraries of the environment `tools` to the running one."""
-    libraries = Path(sysconfig.get_path("purelib", vars={"base": str(tools)}))
+def main(lender: Path) -> None:
+    """Name the libraries of the environment `lender` to the running one."""
+    libraries = Path(sysconfig.get_path("purelib", vars={"base": str(lender)}))
     if not libraries.is_dir():
-        sys.exit(f"{tools} is not there: run `make .tox/tools/ready`")
+        sys.exit(f"{lender} is not there: run `make dev`")
     Path(sysconfig.get_path("purelib"), "libraries.pth").write_text(f"{libraries}\n", encoding="utf-8")
 
 
