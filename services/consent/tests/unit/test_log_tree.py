@@ -77,7 +77,7 @@ def test_tree_is_the_same_in_whichever_steps_it_grew(sizes: list[int]) -> None:
         st.text(st.characters(exclude_categories=["Cs"])) | st.integers(-(2**53) + 1, 2**53 - 1) | st.none(),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abzA_0"), inner, max_size=3),
     ),
-    st.datetimes(min_value=datetime(1970, 1, 1)),
+    st.datetimes(min_value=datetime(1970, 1, 1)),  # noqa: DTZ001 - rows are told in UTC, without saying so
 )
 def test_record_of_a_row_is_canonical(row: dict[str, Any], details: Any, recorded_at: datetime) -> None:
     columns = {"position": 7, "recorded_at": recorded_at, "details": details, "expires_at": None, **row}
