@@ -28,7 +28,7 @@ from rapport_local.demo.trees import short
 from rapport_local.services import SERVICES
 
 MERGE: Final = SpanName("two ids are one person", "What the demo does in its scene about merges.")
-_SETTLE_S: Final = 10.0
+_SETTLE_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.05
 _PARTS: Final = (
     ("identity", "IdentityService/ResolveRecord"),

@@ -31,7 +31,7 @@ _SEED: Final = 11
 _BATCH: Final = 250
 _SUMS_WITHIN: Final = 1e-6
 _TIMEOUT_S: Final = 120.0
-_KNOWN_S: Final = 60.0
+_KNOWN_S: Final = 120.0
 
 
 async def history(report: Report, cast: Cast) -> None:

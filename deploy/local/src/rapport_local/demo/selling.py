@@ -26,7 +26,7 @@ _PRICE: Final = 89_00
 _TAX_PPM: Final = 200_000
 _OFF_PPM: Final = 150_000
 _ASKED_ABOUT: Final = 12
-_MADE_S: Final = 20.0
+_MADE_S: Final = 90.0
 
 
 async def published(report: Report, cast: Cast) -> str:

@@ -57,7 +57,7 @@ ANALYST: Final = "analyst-1"
 BUYER: Final = "buyer-1"
 EDITOR: Final = "editor-1"
 NOTICE: Final = "welcome"
-_SETTLE_S: Final = 10.0
+_SETTLE_S: Final = 60.0
 _ASK_AGAIN_S: Final = 0.02
 _AnswerT = TypeVar("_AnswerT")
 

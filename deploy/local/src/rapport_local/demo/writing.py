@@ -37,7 +37,7 @@ ALWAYS_OPEN: Final = Path(__file__).with_name("always_open.json")
 
 _OFFER: Final = "retention_offer"
 _ASKED_ABOUT: Final = 12
-_SENT_S: Final = 30.0
+_SENT_S: Final = 90.0
 _MARKETING: Final = events_pb2.MESSAGE_CLASS_MARKETING
 
 
