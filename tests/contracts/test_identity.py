@@ -93,9 +93,10 @@ def test_every_method_that_changes_something_once_can_be_repeated_safely(files: 
     unary = [one for one in changing if not one.client_streaming and one.full_name not in KEYED_BY_CONTENT]
     assert unary
     for method in unary:
-        fields = method.input_type.fields_by_name
-        one = fields["requests"].message_type.fields_by_name if "requests" in fields else fields  # each of a batch
-        assert "request_id" in one, method.full_name
+        asked = method.input_type
+        each = asked.fields_by_name["requests"].message_type if "requests" in asked.fields_by_name else asked
+        assert each is not None
+        assert "request_id" in each.fields_by_name, method.full_name  # those of a batch have their own
 
 
 def test_a_method_without_a_stated_idempotency_level_takes_a_stream(files: list[FileDescriptor]) -> None:
