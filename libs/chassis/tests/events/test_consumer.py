@@ -136,6 +136,18 @@ async def test_an_event_that_comes_twice_has_its_effect_once(broker, service_dat
     assert await count(service_database, "inbox") == 1
 
 
+async def test_an_event_that_means_nothing_to_the_handler_is_done_with_and_leaves_no_note(
+    broker, service_database, take_in, seen
+):
+    one, other = profiles_merged(), profiles_merged()
+    await broker.publish(one)
+    await broker.publish(other)
+    await take_in(seen.handler, concerns=lambda received: received.id == other.id)
+    await settled(broker)
+    assert [received.id for received in seen.events] == [other.id]
+    assert await rows(service_database, "SELECT event_id FROM inbox") == [(other.id,)]
+
+
 async def test_a_failed_handling_leaves_nothing_and_is_tried_again_later(broker, service_database, take_in):
     attempts: list[object] = []
 

@@ -23,7 +23,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping
 from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
-from rapport_chassis.events.intake import Handler
+from rapport_chassis.events.intake import Concerns, Handler, any_event
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.idempotency import RequestLog
@@ -174,10 +174,11 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         purpose_id,
         lambda decision: decision_message(decision).SerializeToString(),
     )
-    handlers: list[tuple[str, str, Handler, Sequence[type[Message]]]] = [
-        (CONSUMER, "churn", of_the_living(Risks(retain, store).handle, RISK_EVENTS), RISK_EVENTS),
-        (PEOPLE_CONSUMER, "consent", People(store, clock).handle, PEOPLE_EVENTS),
-        (RETURNS_CONSUMER, "identity", Returns(store, clock).handle, RETURNS_EVENTS),
+    returns = Returns(store, clock)
+    handlers: list[tuple[str, str, Handler, Sequence[type[Message]], Concerns]] = [
+        (CONSUMER, "churn", of_the_living(Risks(retain, store).handle, RISK_EVENTS), RISK_EVENTS, any_event),
+        (PEOPLE_CONSUMER, "consent", People(store, clock).handle, PEOPLE_EVENTS, any_event),
+        (RETURNS_CONSUMER, "identity", returns.handle, RETURNS_EVENTS, returns.concerns),
     ]
     consumers = [
         Consumer(
@@ -190,9 +191,10 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
             database=database,
             telemetry=telemetry,
             release=DEFINITION.version,
+            concerns=concerns,
             clock=clock,
         )
-        for name, stream, handler, events in handlers
+        for name, stream, handler, events, concerns in handlers
     ]
     ending = EndOffers(database, store, permits, purpose_id, clock)
     offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")

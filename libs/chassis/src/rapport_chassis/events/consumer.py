@@ -20,7 +20,7 @@ from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.contract import describe
 from rapport_chassis.events.errors import EVENT_ERRORS
-from rapport_chassis.events.intake import NAK_DELAYS_S, Handler, Intake, Reader, give_back
+from rapport_chassis.events.intake import NAK_DELAYS_S, Concerns, Handler, Intake, Reader, any_event, give_back
 from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.names import retry_stream, retry_subject, stream_name
 from rapport_chassis.events.nats import NatsConnection
@@ -55,6 +55,7 @@ class Consumer:
         database: Holds the inbox and what the handler writes.
         telemetry: Records what is handled.
         release: Release of the service, for dead letters.
+        concerns: Says whether an event may mean anything to the handler; by default each may.
         max_tasks: Most events handled at the same time.
         batch: Most events asked for at once.
         max_failures: After how many failures in a row it pauses.
@@ -76,6 +77,7 @@ class Consumer:
         database: Database,
         telemetry: Telemetry,
         release: str,
+        concerns: Concerns = any_event,
         max_tasks: int = 8,
         batch: int = 20,
         max_failures: int = 20,
@@ -100,6 +102,7 @@ class Consumer:
             Reader(name, context, release, self._stream),
             handler,
             events=events,
+            concerns=concerns,
             api=nats.jetstream,
             prefix=prefix,
             database=database,

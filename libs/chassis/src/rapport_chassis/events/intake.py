@@ -32,6 +32,9 @@ from rapport_chassis.telemetry.red import RedMetrics
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_chassis.telemetry.tracing import Span, error_type
 
+Concerns = Callable[[Received], bool]
+"""Says whether an event may mean anything to a handler."""
+
 Handler = Callable[[Received, Connection], Awaitable[None]]
 """Brings about what an event means, on the connection given: in one transaction with the note that it was handled.
 It may be called again for the same event if that transaction does not commit."""
@@ -61,6 +64,8 @@ class Intake:
         reader: Who reads.
         handler: Brings about what an event means.
         events: The event messages it handles.
+        concerns: Says whether an event may mean anything to it; one that does not leaves no note and takes no
+            transaction.
         api: Reads the originals of replays, stores dead letters.
         prefix: First part of every stream's name.
         database: Holds the inbox and what the handler writes.
@@ -75,6 +80,7 @@ class Intake:
         handler: Handler,
         *,
         events: Sequence[type[Message]],
+        concerns: Concerns,
         api: JetStreamApi,
         prefix: str,
         database: Database,
@@ -84,6 +90,7 @@ class Intake:
     ) -> None:
         self._reader = reader
         self._handler = handler
+        self._concerns = concerns
         self._classes = {describe(event).name: event for event in events}
         self._api = api
         self._database = database
@@ -109,7 +116,9 @@ class Intake:
         error: Exception
         try:
             failpoint("consumer.received")
-            await self._handle(await self._read(message, reference))
+            received = await self._read(message, reference)
+            if self._concerns(received):
+                await self._handle(received)
         except RapportError as refused:
             error, is_final = refused, not refused.reason.retryable or delivered >= max_deliver
         except Exception as failed:
@@ -242,6 +251,11 @@ class Intake:
             with contextlib.suppress(nats.errors.Error, OSError):
                 await message.term()
             return
+
+
+def any_event(_: Received) -> bool:
+    """Say of every event that it may mean something."""
+    return True
 
 
 async def give_back(message: Msg, delay_s: float) -> None:

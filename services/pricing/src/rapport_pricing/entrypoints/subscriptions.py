@@ -48,15 +48,18 @@ class Returns:
         self._store = store
         self._clock = clock
 
+    @staticmethod
+    def concerns(event: Received) -> bool:
+        """Say whether something that was quoted came back."""
+        return bool(_quotes(event.parse(identity_pb2.TouchpointRecorded)))
+
     async def handle(self, event: Received, connection: Connection) -> None:
         """Follow one event."""
         told = event.parse(identity_pb2.TouchpointRecorded)
-        quotes = {line.quote_id for line in told.touchpoint.order_returned.lines} - {""}
-        if quotes:
-            unit = self._store.unit_on(connection)
-            outcomes = returned(told, await unit.bought(sorted(quotes)))
-            if outcomes:
-                await unit.report(outcomes, self._clock.now())
+        unit = self._store.unit_on(connection)
+        outcomes = returned(told, await unit.bought(sorted(_quotes(told))))
+        if outcomes:
+            await unit.report(outcomes, self._clock.now())
 
 
 class People:
@@ -110,3 +113,8 @@ class Risks:
         raised = event.parse(events_pb2.RiskRaised)
         risk = Risk(event.id, raised.profile_id, raised.version, raised.level, raised.held_out)
         await self._retain.raised(book, risk)
+
+
+def _quotes(told: identity_pb2.TouchpointRecorded) -> set[str]:
+    """The quotes by which something was bought that came back."""
+    return {line.quote_id for line in told.touchpoint.order_returned.lines} - {""}
