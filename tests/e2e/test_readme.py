@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from rapport_local.services import SERVICES, Connections, variables
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-STOPS_BY_ITSELF = re.compile(r"(serve|up)\b")
+RUNS_FOR_EVER = re.compile(r"\bserve\b")
+SERVES = '"event":"grpc_serving"'
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -64,10 +66,31 @@ def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dic
             command = command.replace("python", sys.executable, 1)
             if "provision" in rest:
                 configured = configured | provisioner(configured)
-        if STOPS_BY_ITSELF.search(command):
-            command = f"timeout --preserve-status -s TERM 8 {command}"
-        done = run(command, configured if program == "python" else {})
+        variables = configured if program == "python" else {}
+        if RUNS_FOR_EVER.search(command):
+            run_until_ready(command, variables)
+            continue
+        done = run(command, variables)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def run_until_ready(command: str, variables: dict[str, str]) -> None:
+    """Run a command that runs for ever, end it once it says that it serves, and see it end well."""
+    with subprocess.Popen(
+        ["/bin/sh", "-c", f"exec {command}"],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        said = []
+        for line in running.stdout:
+            said.append(line)
+            if SERVES in line:
+                running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0, f"{command}\n{''.join(said)}"
+        assert any(SERVES in line for line in said), command
 
 
 def test_help_lists_every_target_for_people() -> None:

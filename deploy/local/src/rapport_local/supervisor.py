@@ -18,7 +18,7 @@ from rapport_local.processes import ManagedProcess
 from rapport_local.status import ProcessState, ProcessStatus, RoleHealth
 
 _TICK_S: Final = 0.1
-_PROBE_EVERY_S: Final = 1.0
+_PROBE_EVERY_S: Final = 3.0
 _FIRST_DELAY_S: Final = 0.5
 _LONGEST_DELAY_S: Final = 30.0
 _HOPELESS_AFTER: Final = 3

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rapport_testing.shared_servers import OwnedServers, Servers
 
 _FULL_SCALE_TIMEOUT_S = 3600.0
+_SMALL_EXAMPLES = 40
+"""Cases of a property at small scale, where the test does not say how many."""
 
 
 class Run:
@@ -123,6 +125,11 @@ def pytest_configure(config: pytest.Config) -> None:
     run = config.stash[_RUN] = Run(config)
     if CLUSTER_VARIABLE not in os.environ:
         os.environ[CLUSTER_VARIABLE] = str(run.owned.cluster())
+    if config.getoption("scale") == "small":
+        from hypothesis import settings
+
+        settings.register_profile("small", settings.default, max_examples=_SMALL_EXAMPLES)
+        settings.load_profile("small")
     # Before the timeout plugin reads its options: full scale takes longer than any single check may.
     if config.getoption("scale") == "full" and getattr(config.option, "timeout", None) is None:
         config.option.timeout = _FULL_SCALE_TIMEOUT_S
