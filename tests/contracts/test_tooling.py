@@ -45,6 +45,7 @@ def test_contracts_pass_lint(checkout: Any) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -65,6 +66,7 @@ def test_contracts_do_not_break_the_saved_image(checkout: Any) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.few(2)
 @pytest.mark.parametrize(
     ("new", "complaint"),
     [

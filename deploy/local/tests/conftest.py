@@ -16,6 +16,10 @@ from rapport_local.environment import Environment
 from rapport_local.main import main
 
 
+_DRAWN = {"running": 8, "stoppable": 2}
+"""How many of the tests that share an environment a check draws: what runs takes a part of the machine all the time."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker start what several tests share: it takes long to start."""
@@ -23,38 +27,73 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for shared in ("running", "stoppable"):
             if shared in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(shared))
+                item.add_marker(pytest.mark.few(_DRAWN[shared], of=shared))
                 break
 
 
-@pytest.fixture(scope="session")
-def running() -> Iterator[Desk]:
-    """An environment that runs for all tests that leave it as they found it."""
-    folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
-    desk = Desk(folder / "environment")
-    try:
-        desk.up()
-        yield desk
-    finally:
-        desk.close()
-        shutil.rmtree(folder, ignore_errors=True)
+class Shared:
+    """Environments that several tests use: started by the first, ended after the last that this process runs in a row.
+
+    What runs costs a part of the machine also while nobody asks for anything.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
+        self._desks: dict[str, Desk] = {}
+
+    def desk(self, name: str, *services: str) -> Desk:
+        """Return the environment of a name, which may not run."""
+        return self._desks.setdefault(name, Desk(self._folder / name, *services))
+
+    def end(self, name: str) -> None:
+        """End what runs in the environment of a name."""
+        if name in self._desks:
+            self._desks.pop(name).close()
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def close(self) -> None:
+        """End everything."""
+        for name in list(self._desks):
+            self.end(name)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+_SHARED = pytest.StashKey[Shared]()
+_NAMES = ("running", "stoppable")
 
 
 @pytest.fixture(scope="session")
-def _stoppable() -> Iterator[Desk]:
-    folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
-    desk = Desk(folder / "environment", "consent")
-    try:
-        yield desk
-    finally:
-        desk.close()
-        shutil.rmtree(folder, ignore_errors=True)
+def _shared(pytestconfig: pytest.Config) -> Iterator[Shared]:
+    shared = pytestconfig.stash[_SHARED] = Shared()
+    yield shared
+    shared.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End a shared environment once another worker, or nobody, has a use for it."""
+    shared = item.config.stash.get(_SHARED, None)
+    if shared is None or not hasattr(item.config, "workerinput"):
+        return
+    for name in _NAMES:
+        if name in getattr(item, "fixturenames", ()) and name not in getattr(nextitem, "fixturenames", ()):
+            shared.end(name)
 
 
 @pytest.fixture
-def stoppable(_stoppable: Desk) -> Desk:
+def running(_shared: Shared) -> Desk:
+    """An environment that runs for all tests that leave it as they found it."""
+    desk = _shared.desk("running")
+    desk.up_again()
+    return desk
+
+
+@pytest.fixture
+def stoppable(_shared: Shared) -> Desk:
     """A running environment of one service: tests stop and kill it, and write what no other test writes."""
-    _stoppable.up_again()
-    return _stoppable
+    desk = _shared.desk("stoppable", "consent")
+    desk.up_again()
+    return desk
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from rapport_local.main import main
 from rapport_local.status import EnvironmentStatus, live_status
 from rapport_testing.waiting import eventually_sync
 
-_READY_TIMEOUT_S = 60.0
+_READY_TIMEOUT_S = 110.0
 
 
 class Desk:
