@@ -26,6 +26,7 @@ from rapport.pricing.v1 import catalog_pb2_grpc, pricing_pb2_grpc
 from rapport_chassis.events.jetstream import JetStreamApi
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.client import Client
+from rapport_chassis.rpc.deadlines import DeadlineTable
 from rapport_chassis.settings import ClientSettings, TelemetrySettings, TlsFiles
 from rapport_chassis.telemetry.setup import Telemetry
 
@@ -172,7 +173,10 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         stack.callback(telemetry.shutdown)
 
         def client(address: str, name: str, records: Telemetry = telemetry) -> Client:
-            made = Client(_settings(environment, address, name), telemetry=records)
+            patient = DeadlineTable(
+                default_s=_SETTLE_S
+            )  # a busy machine answers late, and it is an answer all the same
+            made = Client(_settings(environment, address, name), telemetry=records, deadlines=patient)
             stack.push_async_callback(made.close)
             return made
 
