@@ -173,9 +173,7 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         stack.callback(telemetry.shutdown)
 
         def client(address: str, name: str, records: Telemetry = telemetry) -> Client:
-            patient = DeadlineTable(
-                default_s=_SETTLE_S
-            )  # a busy machine answers late, and it is an answer all the same
+            patient = DeadlineTable(default_s=_SETTLE_S)
             made = Client(_settings(environment, address, name), telemetry=records, deadlines=patient)
             stack.push_async_callback(made.close)
             return made
