@@ -53,7 +53,7 @@ def provisioner(configured: dict[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.mark.few(3)
+@pytest.mark.few(2)
 @pytest.mark.xdist_group("environment")  # which takes long to start: one worker does, not each
 @pytest.mark.parametrize("readme", readmes(), ids=lambda path: str(path.relative_to(ROOT)))
 @pytest.mark.timeout(300)

@@ -15,7 +15,7 @@ from rapport_local import access, operators
 from rapport_local.environment import Environment
 from rapport_local.main import main
 
-_DRAWN = {"running": 8, "stoppable": 2}
+_DRAWN = {"running": 4, "stoppable": 1}
 """How many of the tests that share an environment a check draws: what runs takes a part of the machine all the time."""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rapport_testing.shared_servers import OwnedServers, Servers
 
 _FULL_SCALE_TIMEOUT_S = 3600.0
-_SMALL_EXAMPLES = 40
+_SMALL_EXAMPLES = 25
 """Cases of a property at small scale, where the test does not say how many."""
 
 
