@@ -91,7 +91,6 @@ async def secured(tmp_path, declared):
         ("churn", "$JS.API.CONSUMER.CREATE.RAPPORT_CONSENT.name.rapport.consent.v1.>"),
         ("churn", "$JS.API.CONSUMER.DURABLE.CREATE.RAPPORT_CONSENT.mine"),
         ("churn", "$JS.API.CONSUMER.MSG.NEXT.RAPPORT_CONSENT.other"),
-        ("pricing", "$JS.API.STREAM.MSG.GET.RAPPORT_NOTIFICATION"),
         ("consent-eraser", "$JS.API.STREAM.MSG.DELETE.RAPPORT_IDENTITY"),
         ("consent-eraser", "rapport.consent.v1.consent_granted.01"),
         ("cli", "$JS.API.STREAM.MSG.DELETE.RAPPORT_CONSENT"),
