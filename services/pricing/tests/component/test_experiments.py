@@ -111,9 +111,14 @@ async def test_a_market_changes_its_arm_with_time_for_everybody_alike(desk: Desk
         return seen == {1000, 900}
 
     await eventually(both, timeout_s=40)
-    found = await report(desk, name)
+
+    async def journalled() -> experiments_pb2.ExperimentReport | None:
+        found = await report(desk, name)
+        return found if all(each.units for each in found.arms) else None
+
+    found = await eventually(journalled, timeout_s=20)
+    assert [each.name for each in found.arms] == ["control", "lower"]
     assert sum(each.share for each in found.arms) == 10_000
-    assert {each.name for each in found.arms if each.units} == {"control", "lower"}
     await stopped(desk, name)
     assert minor((await desk.quote((shoe, 1))).gross) == 900, "the promotion is everybody's again"
 
