@@ -117,10 +117,10 @@ def test_an_interrupted_run_leaves_no_server(short_folder: Path, number: signal.
     notes = suite(
         short_folder,
         """
-        import pathlib, signal
+        import pathlib, threading
         def test_waits(postgres_server, nats_server):
             (pathlib.Path(__file__).parent / "notes" / "up").touch()
-            signal.pause()
+            threading.Event().wait(60)
         """,
     )
     with subprocess.Popen(

@@ -1,6 +1,7 @@
 """Users of the broker as declared: each service can do what it needs, and nothing to another's subjects."""
 
 import asyncio
+import contextlib
 import dataclasses
 
 import nats
@@ -22,7 +23,7 @@ from rapport_testing.nats import NatsServer, NatsUser
 from rapport_testing.pki import LocalAuthority
 from rapport_testing.waiting import eventually
 
-PEOPLE = ("consent", "identity", "churn", "consent-eraser", "provision", "cli", "sender", "stranger")
+PEOPLE = ("consent", "identity", "churn", "pricing", "consent-eraser", "provision", "cli", "sender", "stranger")
 
 
 @dataclasses.dataclass
@@ -54,20 +55,33 @@ class Secured:
         )
 
 
-@pytest.fixture
-async def secured(tmp_path, declared):
-    authority = LocalAuthority(tmp_path / "authority")
+@contextlib.contextmanager
+def secured_broker(folder, declared):
+    authority = LocalAuthority(folder / "authority")
     for name in ("nats", *PEOPLE):
         authority.issue(name)
     users = [
         NatsUser(user.uri, user.publish, user.subscribe) for user in topology.load(declared, gates=["sender"]).users
     ]
-    server = NatsServer(tmp_path / "nats", users=users, tls=authority.files("nats"))
-    await asyncio.to_thread(server.start)
+    server = NatsServer(folder / "nats", users=users, tls=authority.files("nats"))
+    server.start()
     broker = Secured(server, authority)
-    await provision.provision(broker.settings("provision"), declared, check=False)
+    asyncio.run(provision.provision(broker.settings("provision"), declared, check=False))
     yield broker
-    await asyncio.to_thread(server.stop)
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory, declared):
+    """A broker for those who are refused, and so leave it as it was."""
+    with secured_broker(tmp_path_factory.mktemp("closed"), declared) as broker:
+        yield broker
+
+
+@pytest.fixture
+def secured(tmp_path, declared):
+    with secured_broker(tmp_path, declared) as broker:
+        yield broker
 
 
 @pytest.mark.parametrize(
@@ -91,6 +105,9 @@ async def secured(tmp_path, declared):
         ("churn", "$JS.API.CONSUMER.CREATE.RAPPORT_CONSENT.name.rapport.consent.v1.>"),
         ("churn", "$JS.API.CONSUMER.DURABLE.CREATE.RAPPORT_CONSENT.mine"),
         ("churn", "$JS.API.CONSUMER.MSG.NEXT.RAPPORT_CONSENT.other"),
+        ("identity", "$JS.API.STREAM.MSG.GET.RAPPORT_CHURN"),
+        ("identity", "$JS.API.STREAM.MSG.GET.RAPPORT_PRICING"),
+        ("pricing", "$JS.API.STREAM.MSG.GET.RAPPORT_NOTIFICATION"),
         ("consent-eraser", "$JS.API.STREAM.MSG.DELETE.RAPPORT_IDENTITY"),
         ("consent-eraser", "rapport.consent.v1.consent_granted.01"),
         ("cli", "$JS.API.STREAM.MSG.DELETE.RAPPORT_CONSENT"),
@@ -104,17 +121,17 @@ async def secured(tmp_path, declared):
         ("sender", "$JS.API.STREAM.INFO.RAPPORT_IDENTITY"),
     ],
 )
-async def test_what_is_not_a_users_own_is_closed_to_it(secured, who, subject):
-    assert "Permissions Violation" in await secured.refusal(who, subject)
+async def test_what_is_not_a_users_own_is_closed_to_it(closed, who, subject):
+    assert "Permissions Violation" in await closed.refusal(who, subject)
 
 
-async def test_nobody_listens_to_anothers_answers_or_events(secured):
+async def test_nobody_listens_to_anothers_answers_or_events(closed):
     errors = []
 
     async def refused(error):
         errors.append(str(error))
 
-    client = await secured.connect("churn", error_cb=refused)
+    client = await closed.connect("churn", error_cb=refused)
     for subject in ("_INBOX.consent.>", "_INBOX.>", "rapport.>", "$JS.API.>", ">"):
         await client.subscribe(subject)
     await client.flush()
@@ -126,13 +143,13 @@ async def test_nobody_listens_to_anothers_answers_or_events(secured):
         await client.close()
 
 
-async def test_answers_to_anothers_inbox_cannot_be_asked_for(secured):
+async def test_answers_to_anothers_inbox_cannot_be_asked_for(closed):
     with pytest.raises(WireError):
-        await Wire.open(secured.settings("churn"), user="consent")
+        await Wire.open(closed.settings("churn"), user="consent")
 
 
-async def test_a_durable_cannot_be_made_or_changed_through_the_subject_of_ephemeral_ones(secured):
-    wire = await Wire.open(secured.settings("churn"), user="churn")
+async def test_a_durable_cannot_be_made_or_changed_through_the_subject_of_ephemeral_ones(closed):
+    wire = await Wire.open(closed.settings("churn"), user="churn")
     api = JetStreamApi(wire)
     durable = {"stream_name": "RAPPORT_CONSENT", "config": {"durable_name": "mine", "ack_policy": "explicit"}}
     with pytest.raises(JetStreamError):
@@ -141,8 +158,8 @@ async def test_a_durable_cannot_be_made_or_changed_through_the_subject_of_epheme
 
 
 @pytest.mark.parametrize("name", ["stranger", None])
-async def test_a_certificate_that_names_no_user_and_none_at_all_are_turned_away(secured, name):
-    settings = secured.settings(name) if name else NatsSettings(url=secured.server.url)
+async def test_a_certificate_that_names_no_user_and_none_at_all_are_turned_away(closed, name):
+    settings = closed.settings(name) if name else NatsSettings(url=closed.server.url)
     with pytest.raises(WireError):
         await Wire.open(settings, user=name or "consent")
 
