@@ -1,5 +1,7 @@
 """Erasure in the stream: all of one person's events and nobody else's, overwritten on disk."""
 
+import asyncio
+
 import pytest
 from rapport_chassis.events.eraser import Erased, Eraser
 from rapport_chassis.events.relay import Relay
@@ -62,6 +64,29 @@ async def test_a_fence_stays(broker, published, eraser, person):
 async def test_events_not_published_yet_are_said_to_wait(service_database, eraser, broker, person):
     await append(service_database, granted(person))
     assert (await eraser.erase([person])).waiting == 1
+
+
+async def test_an_event_that_is_published_while_it_is_looked_for_is_found_all_the_same(
+    service_database, broker, eraser, person
+):
+    event = granted(person)
+    await append(service_database, event)
+    await broker.publish(event)
+    async with service_database.transaction() as relay:
+        await relay.execute("LOCK outbox IN ACCESS EXCLUSIVE MODE")
+        erasing = asyncio.create_task(eraser.erase([person]))
+
+        async def waits():
+            return bool(await rows(service_database, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+
+        await eventually(waits, 20)
+        await relay.execute("DELETE FROM outbox")
+        await relay.execute(
+            "INSERT INTO published (event_id, stream, sequence, profile_ids) VALUES (%s, %s, 1, %s)",
+            (event.id, STREAM, [person]),
+        )
+    assert await erasing == Erased(deleted=1, gone=0, kept=0, waiting=0)
+    assert await broker.count(STREAM) == 0
 
 
 async def test_a_message_that_is_another_event_is_not_deleted_whatever_the_index_says(

@@ -14,6 +14,13 @@ from rapport_chassis.events.wire import Wire
 from rapport_chassis.settings import NatsSettings
 from rapport_chassis.telemetry.logs import get_logger
 
+# One statement, so that both tables are read as of one moment: an event that the relay moves from one to the other
+# between two looks would be found by neither.
+_FIND: Final = """
+SELECT event_id, sequence FROM published WHERE profile_ids && %(ids)s AND stream = %(stream)s
+UNION ALL SELECT event_id, NULL FROM outbox WHERE profile_ids && %(ids)s
+ORDER BY sequence
+"""
 # What must outlive the person: the fence itself, what merges did, and the course of the request.
 _KEPT: Final = ("fence_raised.", "consents_", "privacy_")
 
@@ -78,16 +85,10 @@ class Eraser:
         return Erased(**counts, waiting=waiting)
 
     async def _find(self, profile_ids: Sequence[str]) -> tuple[list[tuple[str, int]], int]:
-        ids = list(profile_ids)
         async with self._database.transaction() as connection:
-            found = await connection.execute(
-                "SELECT event_id, sequence FROM published WHERE profile_ids && %s AND stream = %s ORDER BY sequence",
-                [ids, self._stream],
-            )
-            indexed = [(event_id, sequence) for event_id, sequence in await found.fetchall()]
-            counted = await connection.execute("SELECT count(*) FROM outbox WHERE profile_ids && %s", [ids])
-            row = await counted.fetchone()
-        return indexed, row[0] if row is not None else 0
+            rows = await (await connection.execute(_FIND, {"ids": list(profile_ids), "stream": self._stream})).fetchall()
+        indexed = [(event_id, sequence) for event_id, sequence in rows if sequence is not None]
+        return indexed, len(rows) - len(indexed)
 
     async def _delete(self, api: JetStreamApi, event_id: str, sequence: int, only: Collection[str]) -> str:
         stored = await api.get(self._stream, sequence)
