@@ -131,7 +131,8 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
     holdout = Holdout(database, profiling.holdout_share, clock)
     journal = Journal(database, meter, clock)
     registry = Registry(settings.models.folder)
-    models = Roles(database, registry, load, settings.models.look_every_s, meter, clock)
+    teaching = RegisteredTeaching(registry)
+    models = Roles(database, registry, teaching, load, settings.models.look_every_s, meter, clock)
     score = ScoreProfiles(permits, people, states, models, holdout, clock, profiling.purpose_id, profiling.brand_id)
     scores = Scores(profiling.currency)
     holdings = DatabaseHoldings(database, log, states, journal, meter.counter(VOIDED), clock)
@@ -154,7 +155,9 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
         Stepping("withdrawals", withdrawals.step, clock, share=0.5, idle_s=_LOOK_AT_WITHDRAWALS_S, role="relay"),
     ]
     if "api" in roles:
-        components += _serve(settings, server, database, score, scores, journal, registry, models, replica, clock)
+        components += _serve(
+            settings, server, database, score, scores, journal, registry, models, teaching, replica, clock
+        )
     if "events" in roles:
         rounds = DatabaseRounds(database, scores, meter.counter(TELLINGS))
         every = timedelta(hours=settings.rescoring.every_hours)
@@ -209,6 +212,7 @@ def _serve(
     journal: Journal,
     registry: Registry,
     models: Roles,
+    teaching: RegisteredTeaching,
     replica: Replica,
     clock: Clock,
 ) -> list[Component]:
@@ -228,7 +232,7 @@ def _serve(
         settings.models.effort.model_dump(),
     )
     store = StoreModel(database, registry, load, models, clock)
-    teaching, settled = RegisteredTeaching(registry), Settled(database, registry)
+    settled = Settled(database, registry)
     runner.register(TRAIN, ModelWork(train, settled, workshop.clear, store, clock).trained)
     renewal = Renewal(teaching, wait=timedelta(seconds=settings.models.renew_after_s), again_after=_TRY_AGAIN_AFTER)
     renewing = Renewing(renewal, database, runner, TRAIN, registry, clock)

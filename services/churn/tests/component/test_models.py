@@ -30,6 +30,7 @@ from churn_model import PARTS, artefact
 from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.ids import new_id
+from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 from rapport_churn.adapters.log import FactLog
 from rapport_churn.domain.labels import PopulationRule
@@ -129,6 +130,23 @@ async def test_a_model_is_trained_on_what_is_held_without_whoever_refused(desk: 
     with refused("WITHDRAWN_SINCE", "model_id"):
         await desk.promote(later)
     await renewed(desk, model.model_id, buyer)
+    # To go back to it is still possible, and not any more once the person is erased.
+    desk.installation.ledger.erase(buyer)
+    for role in (CHALLENGER, CHAMPION):
+        await until_never(desk, model.model_id, role)
+
+
+async def until_never(desk: Desk, model_id: str, role: int) -> None:
+    """Wait until a model may not have a role any more, whoever insists."""
+
+    async def never() -> bool:
+        try:
+            await desk.promote(model_id, role, despite_gates=True)
+        except RemoteError as error:
+            return error.reason.name == "LEARNED_FROM_ERASED"
+        return False
+
+    await eventually(never, timeout_s=20)
 
 
 async def renewed(desk: Desk, before: str, who: str) -> None:

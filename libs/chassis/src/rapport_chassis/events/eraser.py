@@ -86,7 +86,8 @@ class Eraser:
 
     async def _find(self, profile_ids: Sequence[str]) -> tuple[list[tuple[str, int]], int]:
         async with self._database.transaction() as connection:
-            rows = await (await connection.execute(_FIND, {"ids": list(profile_ids), "stream": self._stream})).fetchall()
+            found = await connection.execute(_FIND, {"ids": list(profile_ids), "stream": self._stream})
+            rows = await found.fetchall()
         indexed = [(event_id, sequence) for event_id, sequence in rows if sequence is not None]
         return indexed, len(rows) - len(indexed)
 

@@ -36,9 +36,12 @@ SELECT {_PROMOTION} FROM promotions
 WHERE (%(role)s = 0 OR role = %(role)s) AND (promoted_at, role, version) < (%(at)s, %(before_role)s, %(version)s)
 ORDER BY promoted_at DESC, role DESC, version DESC LIMIT %(limit)s
 """  # noqa: S608 - constants
-# Positions of another life of the log mean nothing: then everybody who was ever taken out counts.
+# Positions of another life of the log mean nothing: then everybody who was ever taken out counts. Of whoever withdrew
+# first and was erased then, the tombstone alone may tell.
 _REMOVED: Final = """
-SELECT profile_ids, removed_at FROM removals, log_head
+SELECT profile_ids, removed_at,
+    scope = 'all' OR EXISTS (SELECT FROM privacy_tombstones WHERE profile_id = ANY (profile_ids))
+FROM removals, log_head
 WHERE scope <> 'scores' AND (removals.position > %(position)s OR epoch <> %(epoch)s) ORDER BY removals.position
 """
 _REMOVED_WITH: Final = "SELECT profile_ids FROM removals WHERE scope <> 'scores' AND %s = ANY (profile_ids)"
@@ -92,7 +95,7 @@ class DatabaseModels:
         """Return whose facts were taken away that a model may have been trained on."""
         values = {"epoch": model.log_epoch, "position": model.log_position}
         rows = await (await self._connection.execute(_REMOVED, values)).fetchall()
-        return [Removed(tuple(profile_ids), at) for profile_ids, at in rows]
+        return [Removed(tuple(profile_ids), at, erased) for profile_ids, at, erased in rows]
 
     async def removed_with(self, profile_id: str) -> list[str]:
         """Return every id of a person whose facts were taken away."""

@@ -17,7 +17,7 @@ from rapport_chassis.telemetry.metrics import Meter
 from rapport_churn.adapters.models import DatabaseModels
 from rapport_churn.adapters.registry import Registry
 from rapport_churn.app.gates import Champion, gates_of
-from rapport_churn.app.models import Promotion, Role, Stored, find_model
+from rapport_churn.app.models import Promotion, Role, Stored, Teaching, find_model, learned_from
 from rapport_churn.app.ports import Models, Serving
 from rapport_churn.app.train import Made
 from rapport_churn.domain.judged import Judged
@@ -39,11 +39,13 @@ Raises:
 class Roles(Background):
     """The component that keeps the models that have a role in memory.
 
-    What cannot be loaded leaves what served before in place, and says so in health.
+    What cannot be loaded leaves what served before in place, and says so in health; but nothing stays in place that was
+    learned from somebody who was erased.
 
     Args:
         database: Says who has which role.
         registry: Holds the artefacts.
+        teaching: Says whom models were learned from.
         load: Makes of an artefact what scores.
         every_s: How often to look.
         meter: Is told how old the champion is.
@@ -54,10 +56,18 @@ class Roles(Background):
     role: Literal["all"] = "all"
 
     def __init__(
-        self, database: Database, registry: Registry, load: Load, every_s: float, meter: Meter, clock: Clock
+        self,
+        database: Database,
+        registry: Registry,
+        teaching: Teaching,
+        load: Load,
+        every_s: float,
+        meter: Meter,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._registry = registry
+        self._teaching = teaching
         self._load = load
         self._every_s = every_s
         self._clock = clock
@@ -122,9 +132,25 @@ class Roles(Background):
         for role, promotion in new.items():
             model = stored[promotion.model_id]
             assert model is not None  # a promotion refers to it
-            scoring = await self._scoring(model)
+            try:
+                scoring = await self._scoring(model)
+            except RapportError:
+                await self._end_if_erased(role)
+                raise
             self._serving[role] = Serving(promotion.model_id, promotion.version, promotion.promoted_at, scoring)
             get_logger().info("model_serves", type=role.name.lower(), state=promotion.model_id)
+
+    async def _end_if_erased(self, role: Role) -> None:
+        """Let a role go to nobody, rather than stay with a model that was learned from somebody who was erased."""
+        if (held := self._serving.get(role)) is None:
+            return
+        async with self._database.transaction() as connection:
+            store = DatabaseModels(connection)
+            model = await find_model(store, held.model_id)
+            removed = [each for each in await store.removed_since(model) if each.erased]
+        if await learned_from(self._teaching, model, removed):
+            del self._serving[role]
+            get_logger().warning("model_ended", type=role.name.lower(), state=held.model_id)
 
     def _is_new(self, role: Role, promotion: Promotion) -> bool:
         known = self._serving.get(role)

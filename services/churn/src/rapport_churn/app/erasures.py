@@ -69,7 +69,8 @@ class Trainings(Protocol):
 class Renewal:
     """Has a model trained anew, and serve, once somebody was taken out from whom the one that serves was learned.
 
-    What is to be done follows from what is stored: after a kill at any point the next step finds it.
+    A challenger that was learned from such a person gives its place to the one that serves. What is to be done follows
+    from what is stored: after a kill at any point the next step finds it.
 
     Attributes:
         teaching: Says whom models were learned from.
@@ -94,19 +95,26 @@ class Renewal:
         serving = await find_model(store, champion.model_id)
         concerned = await learned_from(self.teaching, serving, await store.removed_since(serving))
         if not concerned:
-            return False
+            return await self._without_challenger(store, serving, now)
         if (candidate := await self._candidate(store, serving)) is not None:
-            await store.promote(
-                Promotion(
-                    Role.CHAMPION, champion.version + 1, candidate.model_id, champion.model_id, now, "", REASON, False
-                )
-            )
+            await store.promote(_instead_of(champion, candidate, now))
             return True
         goes_on, begun_at = await trainings.last()
         too_soon = begun_at is not None and now < begun_at + self.again_after
         if goes_on or too_soon or now < min(each.removed_at for each in concerned) + self.wait:
             return False
         await trainings.begin(serving)
+        return True
+
+    async def _without_challenger(self, store: ModelStore, serving: Stored, now: datetime) -> bool:
+        """Give the challenger's place to the model that serves, if somebody was taken out whom the challenger knew."""
+        challenger = (await store.current()).get(Role.CHALLENGER)
+        if challenger is None or challenger.model_id == serving.model_id:
+            return False
+        model = await find_model(store, challenger.model_id)
+        if not await learned_from(self.teaching, model, await store.removed_since(model)):
+            return False
+        await store.promote(_instead_of(challenger, serving, now))
         return True
 
     async def _candidate(self, store: ModelStore, serving: Stored) -> Stored | None:
@@ -119,3 +127,7 @@ class Renewal:
             if not concerned and store.failed(model) <= store.failed(serving):
                 return model
         return None
+
+
+def _instead_of(before: Promotion, model: Stored, now: datetime) -> Promotion:
+    return Promotion(before.role, before.version + 1, model.model_id, before.model_id, now, "", REASON, False)

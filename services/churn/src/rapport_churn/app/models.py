@@ -48,10 +48,11 @@ class Stored(NamedTuple):
 
 
 class Removed(NamedTuple):
-    """Somebody was taken out of the log: every id that stood for the person, and when."""
+    """Somebody was taken out of the log: every id that stood for the person, when, and whether for ever."""
 
     profile_ids: tuple[str, ...]
     removed_at: datetime
+    erased: bool
 
 
 class Teaching(Protocol):
@@ -191,10 +192,11 @@ async def promote(
     reason: str,
     now: datetime,
 ) -> Promotion:
-    """Give a model a role. One that served before was examined then: to go back to it, nothing is asked.
+    """Give a model a role. One that served before was examined then: to go back to it, little is asked.
 
     Raises:
-        RapportError: HAS_ROLE, GATES_NOT_PASSED; WITHDRAWN_SINCE: facts it learned from were taken away meanwhile.
+        RapportError: HAS_ROLE, GATES_NOT_PASSED; WITHDRAWN_SINCE: facts it learned from were taken away meanwhile;
+            LEARNED_FROM_ERASED: it learned from somebody who was erased, which nothing makes good.
     """
     model_id = model.model_id
     await store.hold()
@@ -203,7 +205,10 @@ async def promote(
         raise ERRORS.error("HAS_ROLE", "the model has this role already", field="role")
     failed = [gate.name for gate in gates if not gate.passed]
     must_pass = role is Role.CHAMPION and not await store.had(role, model_id)
-    if must_pass and await learned_from(teaching, model, await store.removed_since(model)):
+    concerned = await learned_from(teaching, model, await store.removed_since(model))
+    if any(each.erased for each in concerned):
+        raise ERRORS.error("LEARNED_FROM_ERASED", "it was learned from somebody who was erased", field="model_id")
+    if must_pass and concerned:
         raise ERRORS.error("WITHDRAWN_SINCE", "somebody it was trained on withdrew: train anew", field="model_id")
     if failed and must_pass and not despite_gates:
         raise ERRORS.error(

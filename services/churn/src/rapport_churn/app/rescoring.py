@@ -190,8 +190,8 @@ class Rescoring:
         return replace(telling, shadow=self._shadow(state, permission)) if telling.scored is not None else telling
 
     def _shadow(self, state: ProfileState, permission: Decision) -> Scored | None:
-        challenger = self._score.models.challenger
-        if challenger is None:
+        challenger, champion = self._score.models.challenger, self._score.models.champion
+        if challenger is None or champion is None or challenger.model_id == champion.model_id:
             return None
         try:
             return self._score.by(challenger, state, permission)

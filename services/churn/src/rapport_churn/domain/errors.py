@@ -23,6 +23,7 @@ ERRORS: Final = ErrorTable(
         Reason("GATES_NOT_PASSED", "FAILED_PRECONDITION", False, "The model failed a gate: the metadata names it."),
         Reason("HAS_ROLE", "FAILED_PRECONDITION", False, "The model has this role already."),
         Reason("WITHDRAWN_SINCE", "FAILED_PRECONDITION", False, "Somebody it was trained on withdrew: train anew."),
+        Reason("LEARNED_FROM_ERASED", "FAILED_PRECONDITION", False, "It knew somebody erased: it serves never again."),
         Reason("NOTHING_REMOVED", "NOT_FOUND", False, "Nothing was taken away of such a profile."),
         Reason("LEARNED_FROM", "FAILED_PRECONDITION", True, "The model that serves knew the person; another is made."),
         Reason("NOT_TRAINABLE", "FAILED_PRECONDITION", False, "The events held teach no model yet."),
