@@ -245,10 +245,7 @@ class Service:
         self.name = name
         self.address = address
         self._probe = probe
-        self._log_path = log_path
-        self._child = ChildProcess(
-            [sys.executable, "-m", module, "serve"], log_path=log_path, env=child_environment(variables)
-        )
+        self._child = self._program([sys.executable, "-m", module, "serve"], child_environment(variables), log_path)
 
     @property
     def pid(self) -> int | None:
@@ -285,6 +282,10 @@ class Service:
     async def close(self) -> None:
         """Close the connection it is asked through."""
         await self._probe.close()
+
+    def _program(self, argv: Sequence[str], variables: Mapping[str, str], log_path: Path) -> ChildProcess:
+        """Return the program, not yet started."""
+        return ChildProcess(argv, log_path=log_path, env=variables)
 
 
 def child_environment(variables: Mapping[str, str]) -> dict[str, str]:

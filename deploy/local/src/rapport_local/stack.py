@@ -43,6 +43,8 @@ class Stack:
         progress: Gets the steps of the start and the stop.
         changed: Called after each change of a process.
         services: The services to start; what one misses of another it waits for.
+        process: Makes the process of a service.
+        durable: Whether commits reach the disk; without, they outlive a killed process, but not a lost machine.
     """
 
     def __init__(
@@ -51,15 +53,22 @@ class Stack:
         progress: Progress,
         changed: Callable[[ProcessStatus], None],
         services: Sequence[LocalService] = SERVICES,
+        process: type[Service] = Service,
+        *,
+        durable: bool = True,
     ) -> None:
         self._environment = environment
         self._wanted = services
+        self._process = process
+        self._durable = durable
         self._progress = progress
         self._changed = changed
         self._phase: Literal["starting", "running", "stopping", "stopped"] = "starting"
         self._ready_after_s: float | None = None
         self._supervisor = Supervisor(self._note)
         self._services: list[Service] = []
+        self.nats_url = ""
+        """Address of NATS, once it is started."""
         self._migrating = asyncio.Lock()
 
     def status(self) -> EnvironmentStatus:
@@ -114,9 +123,9 @@ class Stack:
         self._phase = "stopped"
         self._write()
 
-    async def halt(self, name: str) -> None:
-        """Stop one process and leave it stopped."""
-        await self._supervisor.stop([name])
+    async def halt(self, name: str, *, at_once: bool = False) -> None:
+        """Stop one process and leave it stopped; `at_once` kills it."""
+        await self._supervisor.stop([name], at_once=at_once)
 
     async def resume(self, name: str) -> None:
         """Start a process that was halted, and wait until it is ready.
@@ -144,7 +153,7 @@ class Stack:
             # The first start was killed half way: nothing was stored yet, and the rest cannot be used.
             await in_thread(shutil.rmtree, data)
         title = "PostgreSQL started" if initialised.exists() else "PostgreSQL initialised and started"
-        server = PostgresServer(data, require_passwords=True, log_path=log)
+        server = PostgresServer(data, require_passwords=True, durable=self._durable, log_path=log)
         self._supervisor.add(Postgres(server))
         with self._progress.step(title):
             await self._supervisor.start("postgres")
@@ -165,6 +174,7 @@ class Stack:
         self._supervisor.add(Nats(server, users.current))
         with self._progress.step("NATS started, with JetStream, TLS and one user per service"):
             await self._supervisor.start("nats")
+            self.nats_url = server.url
         with self._progress.step("streams and consumers provisioned"):
             settings = broker.settings_for(self._environment, server.url, PROVISION_USER)
             await provision(settings, DECLARED, check=False)
@@ -192,7 +202,7 @@ class Stack:
         environment = self._environment
         server, connections = await postgres, Connections((await nats).url, ports)
         address = f"{HOST}:{ports[service.name]}"
-        process = Service(
+        process = self._process(
             service.name,
             service.module,
             variables(service, environment, connections),

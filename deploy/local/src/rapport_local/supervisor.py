@@ -99,11 +99,11 @@ class Supervisor:
                 return True
         return False
 
-    async def stop(self, names: Iterable[str]) -> None:
-        """Stop these processes, all at the same time, and wait until they are gone."""
+    async def stop(self, names: Iterable[str], *, at_once: bool = False) -> None:
+        """Stop these processes, all at the same time, and wait until they are gone; `at_once` kills them."""
         async with asyncio.TaskGroup() as group:
             for name in names:
-                group.create_task(self._stop(self._watched[name]))
+                group.create_task(self._stop(self._watched[name], at_once=at_once))
 
     async def kill(self) -> None:
         """End every process at once."""
@@ -154,12 +154,12 @@ class Supervisor:
         with contextlib.suppress(ProcessError):  # not running: the next round tries again, later
             await self._launch(watched)
 
-    async def _stop(self, watched: _Watched) -> None:
+    async def _stop(self, watched: _Watched, *, at_once: bool) -> None:
         if watched.watch is not None:
             watched.watch.cancel()
             await asyncio.wait([watched.watch])
         self._turn(watched, "stopping")
-        await in_thread(watched.process.stop)
+        await in_thread(watched.process.kill if at_once else watched.process.stop)
         watched.roles, watched.note = {}, ""
         self._turn(watched, "stopped")
 
