@@ -44,7 +44,7 @@ from rapport_churn.adapters.monitoring import Monitoring
 from rapport_churn.adapters.privacy_holding import ChurnHolding
 from rapport_churn.adapters.ranks import Ranks
 from rapport_churn.adapters.registry import Registry
-from rapport_churn.adapters.reviews import ReviewStore
+from rapport_churn.adapters.reviews import ScoreReviews
 from rapport_churn.adapters.rounds import DatabaseRounds
 from rapport_churn.adapters.scorers import load
 from rapport_churn.adapters.serving import Roles, StoreModel
@@ -239,7 +239,7 @@ def _serve(
     monitoring = Monitoring(database, registry, score.everybody, clock)
     server.add(
         churn_pb2_grpc.add_ChurnServiceServicer_to_server,
-        ChurnServicer(score, scores, DEFAULT_FEATURES, journal, Ranks(database), once, database, ReviewStore),
+        ChurnServicer(score, scores, DEFAULT_FEATURES, journal, Ranks(database), once, database, ScoreReviews),
         SERVICES[0],
     )
     server.add(

@@ -1,79 +1,46 @@
-"""Reviews in PostgreSQL: `Reviews`."""
+"""Reviews of scores: what a human sets aside raises no risk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
+from rapport_privacy.reviews import Review, Reviews, ReviewState
 
-from rapport_churn.app.reviews import Place, Review, ReviewState
+from rapport_churn.domain.errors import ERRORS
 from rapport_churn.translate.events import RECOVERED, risk_cleared
 from rapport_churn.translate.scores import decision_id_in
 
-_COLUMNS: Final = "review_id, decision_id, profile_id, ground, state, requested_at, decided_at, decided_by, reason"
-_ADD: Final = f"INSERT INTO reviews ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"  # noqa: S608 - constants
-_FIND: Final = f"SELECT {_COLUMNS} FROM reviews WHERE review_id = %s FOR UPDATE"  # noqa: S608 - constants
-_DECIDE: Final = """
-UPDATE reviews SET state = %s, decided_at = %s, decided_by = %s, reason = %s WHERE review_id = %s
-"""
-_OF: Final = f"""
-SELECT {_COLUMNS} FROM reviews WHERE decision_id = %s ORDER BY requested_at, review_id
-"""  # noqa: S608 - constants
-_PAGE: Final = f"""
-SELECT {_COLUMNS} FROM reviews
-WHERE (%(decided)s OR state = 'open') AND (requested_at, review_id) > (%(at)s, %(id)s)
-ORDER BY requested_at, review_id LIMIT %(limit)s
-"""  # noqa: S608 - constants
 _SCORE: Final = "SELECT body, risk, risk_version FROM scores WHERE profile_id = %s FOR UPDATE"
 _CLEAR: Final = "UPDATE scores SET risk = 0, risk_version = risk_version + 1 WHERE profile_id = %s"
-_LONG_AGO: Final = "-infinity"
 
 
-class ReviewStore:
-    """`Reviews`.
+class ScoreReviews(Reviews):
+    """`Reviews` of scores.
 
     Args:
         connection: The transaction.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        super().__init__(connection, ERRORS)
 
-    async def add(self, review: Review) -> None:
-        """Keep a new one."""
-        await self._connection.execute(_ADD, review._replace(state=review.state.value))  # type: ignore[arg-type] # as stored
+    async def decide(self, review_id: str, *, confirmed: bool, actor: str, reason: str, now: datetime) -> Review:
+        """Answer a review, and clear a risk that rests on a score which is set aside.
 
-    async def find(self, review_id: str) -> Review | None:
-        """Return one, held until the transaction ends."""
-        row = await (await self._connection.execute(_FIND, [review_id])).fetchone()
-        return None if row is None else _review(row)
+        Raises:
+            RapportError: REVIEW_NOT_FOUND, REVIEW_DECIDED.
+        """
+        review = await super().decide(review_id, confirmed=confirmed, actor=actor, reason=reason, now=now)
+        if review.state is ReviewState.SET_ASIDE and review.profile_id:
+            await self._clear(review.decision_id, review.profile_id, now)
+        return review
 
-    async def decide(self, review: Review) -> None:
-        """Keep how one was answered."""
-        values = (review.state.value, review.decided_at, review.decided_by, review.reason, review.review_id)
-        await self._connection.execute(_DECIDE, values)
-
-    async def of(self, decision_id: str) -> list[Review]:
-        """Return those of a score."""
-        return [_review(row) for row in await (await self._connection.execute(_OF, [decision_id])).fetchall()]
-
-    async def page(self, after: Place | None, limit: int, *, decided: bool) -> list[Review]:
-        """Return a page of them."""
-        at, review_id = after or (_LONG_AGO, "")
-        values = {"decided": decided, "at": at, "id": review_id, "limit": limit}
-        return [_review(row) for row in await (await self._connection.execute(_PAGE, values)).fetchall()]
-
-    async def set_aside(self, decision_id: str, profile_id: str, at: datetime) -> None:
-        """Clear a risk that rests on a score."""
+    async def _clear(self, decision_id: str, profile_id: str, at: datetime) -> None:
         row = await (await self._connection.execute(_SCORE, [profile_id])).fetchone()
         if row is None or not row[1] or decision_id_in(bytes(row[0])) != decision_id:
             return
         await self._connection.execute(_CLEAR, [profile_id])
         await outbox.append(self._connection, [risk_cleared(profile_id, row[2] + 1, RECOVERED, at)])
-
-
-def _review(row: Sequence[Any]) -> Review:
-    return Review._make((*row[:4], ReviewState(row[4]), *row[5:]))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
+from rapport_privacy.reviews_table import reviews_table
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -28,6 +29,7 @@ else:
     Base = service_base("churn")
 chassis_tables(Base)
 participant_tables(Base)
+reviews_table(Base)
 
 
 def _time(*, nullable: bool = False, **options: Any) -> Any:
@@ -177,29 +179,6 @@ class RescoringTable(Base, table=True):
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
     epoch: str = Field(sa_column=_text())
     position: int = Field(sa_column=_number())
-
-
-class ReviewTable(Base, table=True):
-    """Scores that a human is asked to look at. One about an erased person names nobody."""
-
-    __tablename__ = "reviews"
-    __table_args__: ClassVar[Any] = (
-        CheckConstraint("state IN ('open', 'confirmed', 'set_aside')", name="state"),
-        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
-        Index(None, "decision_id"),
-        Index(None, "profile_id"),
-        Index("ix_reviews_requested_at", "requested_at", "review_id"),
-    )
-
-    review_id: str = Field(sa_column=_text(primary_key=True))
-    decision_id: str = Field(sa_column=_text())
-    profile_id: str = Field(sa_column=_text())
-    ground: int = Field(sa_column=_small())
-    state: str = Field(sa_column=_text())
-    requested_at: datetime = Field(sa_column=_time())
-    decided_at: datetime | None = Field(sa_column=_time(nullable=True))
-    decided_by: str = Field(sa_column=_text(server_default=""))
-    reason: str = Field(sa_column=_text(server_default=""))
 
 
 class ModelTable(Base, table=True):

@@ -16,10 +16,10 @@ from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment
+from rapport_privacy.reviews import Reviews
 
 from rapport_churn.app.people import is_erased
 from rapport_churn.app.ports import Order
-from rapport_churn.app.reviews import Reviews, decide_review, request_review
 from rapport_churn.app.scores import Asked, Kept, ScoreProfiles
 from rapport_churn.app.times import micros_of, moment_of
 from rapport_churn.domain.errors import ERRORS
@@ -100,10 +100,8 @@ class ChurnServicer(churn_pb2_grpc.ChurnServiceServicer):
         kept = await self._kept(request.decision_id)
 
         async def effect(connection: Connection) -> score_pb2.Review:
-            review = await request_review(
-                self.reviews(connection), kept.decision_id, kept.profile_id, request.ground, self.score.clock.now()
-            )
-            return review_message(review)
+            reviews, now = self.reviews(connection), self.score.clock.now()
+            return review_message(await reviews.request(kept.decision_id, kept.profile_id, request.ground, now))
 
         return await self.once.run(request, score_pb2.Review, effect, target=request.decision_id)
 
@@ -126,8 +124,7 @@ class ChurnServicer(churn_pb2_grpc.ChurnServiceServicer):
         """Answer a review."""
 
         async def effect(connection: Connection) -> score_pb2.Review:
-            decided = await decide_review(
-                self.reviews(connection),
+            decided = await self.reviews(connection).decide(
                 request.review_id,
                 confirmed=request.confirmed,
                 actor=actor(),

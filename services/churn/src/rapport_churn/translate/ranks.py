@@ -6,8 +6,7 @@ from typing import Final
 
 from rapport.churn.v1 import churn_pb2, score_pb2
 from rapport_chassis.times import set_stamp
-
-from rapport_churn.app.reviews import Review, ReviewState
+from rapport_privacy.reviews import Review, ReviewState
 
 _STATES: Final = {
     ReviewState.OPEN: score_pb2.REVIEW_STATE_OPEN,

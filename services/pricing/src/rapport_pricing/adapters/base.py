@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
+from rapport_privacy.reviews_table import reviews_table
 from sqlalchemy import BigInteger, Column, DateTime, Double, Identity, LargeBinary, SmallInteger, Text
 from sqlmodel import SQLModel
 
@@ -13,6 +14,7 @@ else:
     Base = service_base("pricing")
 chassis_tables(Base)
 participant_tables(Base)
+reviews_table(Base)
 
 
 def moment(*, nullable: bool = False, **options: Any) -> Any:

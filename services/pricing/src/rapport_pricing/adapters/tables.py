@@ -224,29 +224,6 @@ class OutcomeTable(Base, table=True):
     recorded_at: datetime = Field(sa_column=moment())
 
 
-class ReviewTable(Base, table=True):
-    """Decisions that a human is asked to look at. One about an erased person names nobody."""
-
-    __tablename__ = "reviews"
-    __table_args__: ClassVar[Any] = (
-        CheckConstraint("state IN ('open', 'confirmed', 'set_aside')", name="state"),
-        CheckConstraint("(state = 'open') = (decided_at IS NULL)", name="decided"),
-        Index(None, "decision_id"),
-        Index(None, "profile_id"),
-        Index("ix_reviews_requested_at", "requested_at", "review_id"),
-    )
-
-    review_id: str = Field(sa_column=words(primary_key=True))
-    decision_id: str = Field(sa_column=words())
-    profile_id: str = Field(sa_column=words())
-    ground: int = Field(sa_column=small())
-    state: str = Field(sa_column=words())
-    requested_at: datetime = Field(sa_column=moment())
-    decided_at: datetime | None = Field(sa_column=moment(nullable=True))
-    decided_by: str = Field(sa_column=words(server_default=""))
-    reason: str = Field(sa_column=words(server_default=""))
-
-
 class OfferTable(Base, table=True):
     """Offers to customers, held-out ones included. Of an offer nothing changes but where it stands."""
 

@@ -12,13 +12,13 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
+from rapport_privacy.reviews import Reviews
 
 from rapport_pricing.adapters import catalogue, experiments, history, journal, living, offer_rows, offers, redemptions
 from rapport_pricing.adapters.catalogue import CatalogueUnit
 from rapport_pricing.adapters.learning import LearningUnit
 from rapport_pricing.adapters.offers import OfferUnit
 from rapport_pricing.adapters.reservations import commit_use
-from rapport_pricing.adapters.reviews import ReviewStore
 from rapport_pricing.app.decisions import Redeemed, Redemption
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.offer_terms import StoredOffer
@@ -29,6 +29,7 @@ from rapport_pricing.app.stored import Key, Product, Published
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.app.trial_report import UnitFigures
 from rapport_pricing.app.trials import Assigned
+from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.translate.authored import terms_in
 
@@ -120,9 +121,9 @@ class Unit:
         return LearningUnit(self.connection)
 
     @property
-    def reviews(self) -> ReviewStore:
+    def reviews(self) -> Reviews:
         """The reviews."""
-        return ReviewStore(self.connection)
+        return Reviews(self.connection, ERRORS)
 
     async def redeemed(self, quote_id: str) -> Redeemed | None:
         """Return how a quote was used; None if it was not."""

@@ -12,7 +12,6 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
 
-from rapport_pricing.app.reviews import decide_review, request_review
 from rapport_pricing.app.times import micros_of, moment_of
 from rapport_pricing.entrypoints.grpc_quotes import kept_decision
 from rapport_pricing.entrypoints.ports import Journal, Store, Unit
@@ -47,10 +46,8 @@ class ReviewDesk:
         kept = await kept_decision(self.journal, request.decision_id)
 
         async def asked(unit: Unit) -> pricing_pb2.PriceReview:
-            review = await request_review(
-                unit.reviews, kept.decision_id, kept.profile_id, request.ground, self.clock.now()
-            )
-            return review_message(review)
+            now = self.clock.now()
+            return review_message(await unit.reviews.request(kept.decision_id, kept.profile_id, request.ground, now))
 
         return await self.once.run(request, pricing_pb2.PriceReview, asked, target=request.decision_id)
 
@@ -74,8 +71,7 @@ class ReviewDesk:
         by = actor()
 
         async def answered(unit: Unit) -> pricing_pb2.PriceReview:
-            review = await decide_review(
-                unit.reviews,
+            review = await unit.reviews.decide(
                 request.review_id,
                 confirmed=request.confirmed,
                 actor=by,

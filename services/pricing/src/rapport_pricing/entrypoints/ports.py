@@ -10,6 +10,7 @@ from typing import Protocol
 from rapport_chassis.authored import Version, VersionState
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Event
+from rapport_privacy.reviews import Reviews
 
 from rapport_pricing.app.catalogue import Catalogue
 from rapport_pricing.app.decisions import Kept, Redeemed, Redemption, Unkept
@@ -19,7 +20,6 @@ from rapport_pricing.app.offer_terms import StoredOffer
 from rapport_pricing.app.offers import OfferBook
 from rapport_pricing.app.redeeming import Paid
 from rapport_pricing.app.retention import RetentionBook
-from rapport_pricing.app.reviews import Reviews
 from rapport_pricing.app.rules import Kind, Terms
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key, Product, Published

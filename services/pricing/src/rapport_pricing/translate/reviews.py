@@ -6,8 +6,7 @@ from typing import Final
 
 from rapport.pricing.v1 import pricing_pb2
 from rapport_chassis.times import stamp
-
-from rapport_pricing.app.reviews import Review, ReviewState
+from rapport_privacy.reviews import Review, ReviewState
 
 _STATES: Final = {
     ReviewState.OPEN: pricing_pb2.PRICE_REVIEW_STATE_OPEN,
