@@ -30,6 +30,7 @@ HOLD_GATE: Final = (FOLLOW_LEDGER, "consent.checks.read")
 
 RUN_REQUESTS: Final = (
     "privacy.*",
+    "identity.constraints.exclude",
     "identity.contact_points.read",
     "identity.explanations.read",
     "identity.profiles.lookup",

@@ -35,7 +35,9 @@ from rapport_consent.adapters.requests import RequestStore
 from rapport_consent.adapters.rule_packs import shipped_packs
 from rapport_consent.adapters.sealing import Sealer
 from rapport_consent.adapters.transparency import TransparencyLog
+from rapport_consent.app.find_subject import SubjectSearch
 from rapport_consent.app.fulfil_request import Fulfilment
+from rapport_consent.app.hand_over_letter import LetterBox
 from rapport_consent.app.verify_requester import CodeSender
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.receipts import Controller
@@ -105,24 +107,29 @@ def privacy_requests(
     peers = Peers(wanted.peers, wanted.tls or settings.grpc.tls, wanted.server_name, telemetry)
     participants, kept = Participants(peers), PackageStore(database, sealer)
     controller = Controller(**settings.controller.model_dump())
-    letters = RequestLetters(law, controller)
-    people = People(peers, purpose_id=wanted.contact_purpose, sure_bits=wanted.sure_bits)
+    origin = settings.links.origin if settings.links else ""
+    links = PackageLinks(signer, clock, timedelta(days=wanted.link_days), origin) if signer else None
+    letters = RequestLetters(law, controller, links.in_letter if links else lambda _: "")
+    people = (
+        People(peers, purpose_id=wanted.contact_purpose, sure_bits=wanted.sure_bits) if _IDENTITY in peers else None
+    )
     notices = RequestNotices(peers, purpose_id=wanted.contact_purpose) if _NOTIFICATION in peers else None
+    proofs = Proofs(
+        packages=Packages(database, log, keys, folder=wanted.packages_folder),
+        store=kept,
+        participants=participants,
+        letters=letters,
+        keys=keys,
+        controller=controller,
+        kept_for=timedelta(days=wanted.packages_kept_days),
+        clock=clock,
+    )
     fulfilment = Fulfilment(
         store=store,
-        law=law,
-        people=people if _IDENTITY in peers else None,
-        notices=notices,
-        proofs=Proofs(
-            packages=Packages(database, log, keys, folder=wanted.packages_folder),
-            store=kept,
-            participants=participants,
-            letters=letters,
-            keys=keys,
-            controller=controller,
-            kept_for=timedelta(days=wanted.packages_kept_days),
-            clock=clock,
-        ),
+        people=people,
+        subjects=SubjectSearch(store, people, clock),
+        letters=LetterBox(store, law, notices, proofs, clock),
+        proofs=proofs,
         clock=clock,
         vault_kept_at_most=timedelta(days=wanted.vault_kept_days),
     )
@@ -133,7 +140,6 @@ def privacy_requests(
     async def send_code() -> bool:
         return await codes.step(clock.now())
 
-    links = PackageLinks(signer, clock, timedelta(days=wanted.link_days)) if signer else None
     once: Once[RequestUnit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     servicer = PrivacyRequestServicer(
         once=once,
@@ -169,7 +175,7 @@ def privacy_requests(
     ]
     idle_s = wanted.look_every_s
     working = [
-        Stepping("privacy-requests", fulfilment.step, clock, share=_SHARE, idle_s=idle_s, role="events"),
-        Stepping("privacy-codes", send_code, clock, share=_SHARE, idle_s=idle_s, role="events"),
+        Stepping(name, step, clock, share=_SHARE, idle_s=idle_s, role="events", commits=database.commits)
+        for name, step in (("privacy-requests", fulfilment.step), ("privacy-codes", send_code))
     ]
     return RequestParts(store, kept, links, servicer, consumers, [peers, *consumers, *working], [sweep_packages])

@@ -51,6 +51,8 @@ class LinkSettings(SettingsGroup):
     """Keys, one a line in hexadecimal, at least 32 bytes each, the newest first: it signs, all of them verify."""
     valid_for_s: Annotated[float, Field(gt=0)] = 30 * 86400.0
     """How long a link is good for."""
+    origin: Annotated[str, Field(pattern=r"^(https?://[^\s/]+)?$")] = ""
+    """Where people reach the listener, for example https://privacy.example.com; empty: letters name no link."""
 
 
 class ParticipantEntry(SettingsGroup):

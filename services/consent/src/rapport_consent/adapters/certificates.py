@@ -80,7 +80,7 @@ def _blocks(
     fields: Mapping[str, Any], texts: Mapping[str, str], digest: str, fingerprint: str
 ) -> Iterator[tuple[Role, str]]:
     answers, probe, keys = fields["answers"], fields["probe"], fields["keys_destroyed"]
-    kept = sum(int(each["count"]) for answer in answers for each in answer["kept"])
+    kept = sum(int(each["count"]) for answer in _last(answers).values() for each in answer["kept"])
     yield "subject", f"{texts['title']} {fields['certificate_id']}"
     yield (
         "paragraph",
@@ -103,10 +103,18 @@ def _blocks(
     yield "paragraph", texts["tools"]
 
 
+def _last(answers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what each participant answered last: what it kept before and let go since is not kept any more."""
+    return {answer["participant"]: answer for answer in answers}
+
+
 def _rows(answers: list[dict[str, Any]]) -> Iterator[tuple[str, str, str, str, str]]:
+    erased: dict[str, int] = {}
     for answer in answers:
-        erased = str(sum(int(store["erased"]) for store in answer["stores"]))
-        first = (answer["participant"], erased)
+        name = answer["participant"]
+        erased[name] = erased.get(name, 0) + sum(int(store["erased"]) for store in answer["stores"])
+    for name, answer in _last(answers).items():
+        first = (name, str(erased[name]))
         for each in answer["kept"]:
             yield (*first, f"{each['count']} ({each['store']})", each["ground"], each["until"][:10] or "-")
             first = ("", "")

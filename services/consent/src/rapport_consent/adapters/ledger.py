@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -22,15 +23,17 @@ from rapport_chassis.ids import new_ids
 
 from rapport_consent.adapters import head, notices, projections
 from rapport_consent.adapters.catalogue import CatalogueCache
+from rapport_consent.adapters.holds import HoldRows
 from rapport_consent.adapters.purposes import PurposeVersions
 from rapport_consent.adapters.rows import READ_COLUMNS, WRITE_COLUMNS, columns_of, row_of
 from rapport_consent.app.catalogue import Catalogue
 from rapport_consent.app.ledger import Known
 from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.history import History
+from rapport_consent.domain.holds import CONSENTS, OWN, protected
 from rapport_consent.domain.notices import Notice
 from rapport_consent.domain.rows import LedgerRow, RowKind
-from rapport_consent.translate.ledger import change_in, event_of
+from rapport_consent.translate.ledger import change_in, event_of, withhold
 
 CHANNEL: Final = "consent_ledger"
 """Where a commit gives replicas a hint."""
@@ -62,6 +65,7 @@ CROSS JOIN LATERAL (SELECT state FROM subject_states AS kept WHERE kept.profile_
 _INSERT: Final = f"INSERT INTO ledger ({WRITE_COLUMNS}) VALUES ({', '.join(['%s'] * 14)})"  # noqa: S608
 _IMPORTED: Final = "SELECT row_key, reference FROM imported_rows WHERE row_key = ANY (%s::bytea[])"
 _REMEMBER: Final = "INSERT INTO imported_rows (row_key, reference) SELECT * FROM unnest(%s::bytea[], %s::text[])"
+_BLANK: Final = "SELECT blank_erased_but(id, %s::text[]) FROM unnest(%s::text[]) AS id"
 _COPY: Final = f"COPY ledger ({WRITE_COLUMNS}) FROM STDIN"
 _ADVANCE: Final = f"""
 WITH advanced AS (
@@ -74,8 +78,10 @@ SELECT pg_notify('{CHANNEL}', %s::bigint::text)
 class LedgerUnit:
     """One transaction on the ledger."""
 
-    def __init__(self, connection: Connection, catalogue: CatalogueCache) -> None:
+    def __init__(self, connection: Connection, catalogue: CatalogueCache, *, restoring: bool = False) -> None:
         self.connection = connection
+        self._restoring = restoring
+        self._doubted_until: datetime | None = None
         self._catalogue = catalogue
         self._states: Mapping[str, bytes] = {}
         self._row_keys: dict[str, bytes] = {}
@@ -106,9 +112,10 @@ class LedgerUnit:
             locking = await self.connection.execute(head.LOCK)
             reading = await self.connection.execute(ROWS, wanted)
             stating = await self.connection.execute(STATES, wanted)
-            locked = await head.locked(self.connection, locking)
+            locked = await head.locked(self.connection, locking, restoring=self._restoring)
             rows = [row_of(columns) for columns in await reading.fetchall()]
             self._states = dict(await stating.fetchall())
+        self._doubted_until = locked.doubted_until
         failpoint("ledger.locked")
         catalogue = await self._catalogue.at(self.connection, locked.purposes_at)
         return Known(locked.epoch, locked.position, locked.recorded_at, catalogue, History(catalogue.traits, rows))
@@ -124,6 +131,10 @@ class LedgerUnit:
             await self._insert(_columns(changes, known.epoch, events), len(changes))
             told = [change_in(event) for event in events]
             await projections.store(self.connection, changes, projections.fold(self._states, told))
+            # Told less than is recorded: what is in doubt is not forgotten.
+            for change in told:
+                for subject in change.subjects:
+                    withhold(subject.states, self._doubted_until)
             await outbox.append(self.connection, events)
             await self.connection.execute(_ADVANCE, (known.position, known.recorded_at, purposes_at, known.position))
         self.told += told
@@ -138,9 +149,14 @@ class LedgerUnit:
         failpoint("ledger.inserted")
 
     async def blank(self, profile_ids: Collection[str]) -> None:
-        """Blank the rows that name these ids, which have a recorded erasure, and drop what was kept beside them."""
+        """Blank the rows that name these ids, which have a recorded erasure, and drop what was kept beside them.
+
+        What a legal hold keeps stays: the holds are read here, in the transaction that deletes.
+        """
         ids = list(profile_ids)
-        await self.connection.execute("SELECT blank_erased(id) FROM unnest(%s::text[]) AS id", (ids,))
+        kept = protected(await HoldRows(self.connection).of(ids), OWN, CONSENTS)
+        if not kept.everything:
+            await self.connection.execute(_BLANK, (sorted(kept.record_ids), ids))
         await self.connection.execute("DELETE FROM subject_states WHERE profile_id = ANY (%s::text[])", (ids,))
 
     async def imported(self, source: str, external_ids: Collection[str]) -> dict[str, str]:
@@ -189,6 +205,12 @@ class LedgerStore:
     def is_writing(self, backend_pid: int) -> bool:
         """Return whether a hint comes from a commit of this process, whose changes `committed` is told anyway."""
         return backend_pid in self._writing
+
+    @asynccontextmanager
+    async def restoring_unit(self) -> AsyncIterator[LedgerUnit]:
+        """Give a transaction of the one who takes in what the stream tells after a restore: nobody else writes then."""
+        async with self._database.transaction() as connection:
+            yield LedgerUnit(connection, self._catalogue, restoring=True)
 
     def unit_on(self, connection: Connection) -> LedgerUnit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""

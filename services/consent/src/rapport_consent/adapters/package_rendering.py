@@ -22,6 +22,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from rapport_consent.adapters.package_spool import (
     ARCHIVE,
+    LETTER,
     RenderedFile,
     read_plan,
     records_file,
@@ -67,7 +68,18 @@ class Rendering:
     def run(self) -> None:
         """Write everything but the manifest."""
         stores = [self._store(number, info) for number, info in enumerate(self._plan.stores)]
-        self._write("index.html", index_page(self._plan, stores, self._texts), 0)
+        letter = self._letter()
+        self._write("index.html", index_page(self._plan, stores, self._texts, letter), 0)
+
+    def _letter(self) -> str:
+        """Add the letter; return its name, empty for none."""
+        path = self._folder / LETTER
+        if not path.exists():
+            return ""
+        with entry(self._archive, LETTER) as (write, digest):
+            write(path.read_bytes())
+        self.files.append(RenderedFile(LETTER, *digest(), 0))
+        return LETTER
 
     def _store(self, number: int, info: StoreInfo) -> StoreFiles:
         path = records_file(self._folder, number)

@@ -18,6 +18,8 @@ from rapport_consent.domain.receipts import Controller, time_text
 PLAN: Final = "plan.json"
 ARCHIVE: Final = "package.zip"
 RENDERED: Final = "rendered.json"
+LETTER: Final = "letter.pdf"
+"""The letter that goes with a package, in the folder and in the archive."""
 
 _OPEN_FILES: Final = 64
 

@@ -28,7 +28,7 @@ from rapport_chassis.failpoints import failpoint
 from rapport_chassis.signing import PublicKey, SigningKeys
 
 from rapport_consent.adapters import package_rendering, transparency_intake
-from rapport_consent.adapters.package_spool import ARCHIVE, RenderedFile, Spool, read_rendered
+from rapport_consent.adapters.package_spool import ARCHIVE, LETTER, RenderedFile, Spool, read_rendered
 from rapport_consent.adapters.transparency import TransparencyLog
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.packages import SCHEMA, PackagePlan, PackageRecord, StoreTally
@@ -85,7 +85,9 @@ class Packages:
         self._keys = keys
         self._folder = folder
 
-    async def make(self, plan: PackagePlan, records: AsyncIterator[PackageRecord]) -> SealedPackage:
+    async def make(
+        self, plan: PackagePlan, records: AsyncIterator[PackageRecord], *, letter: bytes = b""
+    ) -> SealedPackage:
         """Make a package of records in the order in which they come.
 
         The caller stores the archive and then calls `discard`. Repeated after a kill it makes another archive with the
@@ -94,6 +96,7 @@ class Packages:
         Args:
             plan: What the package says of itself.
             records: Of all participants, store after store or mixed.
+            letter: The letter that goes with it, as PDF; empty for none.
 
         Raises:
             RapportError: PACKAGE_UNREADABLE: a record is no JSON object. PACKAGE_FAILED: rendering failed; try again.
@@ -111,6 +114,8 @@ class Packages:
                     if count % _YIELD_EVERY == 0:
                         await asyncio.sleep(0)  # others are served in between
                 spool.finish()
+            if letter:
+                await asyncio.to_thread((folder / LETTER).write_bytes, letter)
             failpoint("package.spooled")
             await _render(folder)
             failpoint("package.rendered")

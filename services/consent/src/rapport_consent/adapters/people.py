@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from uuid import NAMESPACE_URL, uuid5
 
 from rapport.identity.v1 import (
     events_pb2,
@@ -11,12 +12,13 @@ from rapport.identity.v1 import (
     identity_pb2,
     identity_pb2_grpc,
     record_pb2,
+    steward_pb2,
     touchpoint_pb2,
 )
 from rapport_chassis.errors import RapportError
 
 from rapport_consent.adapters.peers import Peers
-from rapport_consent.domain.requests import SubjectRecord
+from rapport_consent.domain.requests import Choice, Request, SubjectRecord
 from rapport_consent.domain.vault import Contact
 
 _CERTAIN = frozenset({explanation_pb2.MATCH_DECIDER_CONSTRAINT})
@@ -53,16 +55,11 @@ class People:
 
     async def records(self, profile_id: str) -> list[SubjectRecord]:
         """Return a person's records with how surely they are joined; none for one who is not known."""
-        try:
-            told = await self._identity.ExplainProfile(explanation_pb2.ExplainProfileRequest(profile_id=profile_id))
-        except RapportError as error:
-            if error.reason.code == "NOT_FOUND":
-                return []
-            raise
+        told = await self._explained(profile_id)
         weakest = weakest_links(len(told.leaves), told.joins, self._sure_bits)
         return [
             SubjectRecord(
-                ref=sha256(f"{leaf.record.source}\0{leaf.record.source_record_id}".encode()).hexdigest()[:32],
+                ref=_ref(leaf.record),
                 source=leaf.record.source,
                 profile_id=leaf.recorded_under,
                 link_bits=weakest.get(at),
@@ -70,6 +67,29 @@ class People:
             )
             for at, leaf in enumerate(told.leaves)
         ]
+
+    async def exclude(self, request: Request) -> None:
+        """Have the records that were excluded leave the person's profile, and never come back to it; may be repeated.
+
+        Raises:
+            RapportError: Identity cannot do so now; or an earlier decision demands the opposite, which a steward
+                has to take back first.
+        """
+        excluded = {each.ref: each.chosen_by for each in request.records if each.choice is Choice.EXCLUDED}
+        told = await self._explained(request.profile_id)
+        leaving = [leaf.record for leaf in told.leaves if _ref(leaf.record) in excluded]
+        if not leaving:
+            return  # done already, or somebody else did it
+        named = ",".join(sorted(map(_ref, leaving)))
+        await self._identity.ExcludeRecords(
+            steward_pb2.ExcludeRecordsRequest(
+                request_id=str(uuid5(NAMESPACE_URL, f"{request.id}/excluded/{request.reopened}/{named}")),
+                profile_id=request.profile_id,
+                records=leaving,
+                privacy_request_id=request.id,
+                decided_by=excluded[_ref(leaving[0])],
+            )
+        )
 
     async def contact(self, profile_id: str, market: str, brand_id: str) -> Contact:
         """Return where a person can be written to for a privacy request; empty if nothing is on file."""
@@ -92,9 +112,23 @@ class People:
                 return Contact(email=point.email)
         return Contact()
 
+    async def _explained(self, profile_id: str) -> explanation_pb2.ProfileExplanation:
+        """Return how a person's records came together; nothing of one who is not known."""
+        try:
+            return await self._identity.ExplainProfile(explanation_pb2.ExplainProfileRequest(profile_id=profile_id))
+        except RapportError as error:
+            if error.reason.code == "NOT_FOUND":
+                return explanation_pb2.ProfileExplanation()
+            raise
+
     @property
     def _identity(self) -> identity_pb2_grpc.IdentityServiceAsyncStub:
         return self._peers.stub("identity", identity_pb2_grpc.IdentityServiceStub)
+
+
+def _ref(key: record_pb2.RecordKey) -> str:
+    """Name a record without saying its key, which may say who the person is."""
+    return sha256(f"{key.source}\0{key.source_record_id}".encode()).hexdigest()[:32]
 
 
 def weakest_links(leaves: int, joins: Sequence[explanation_pb2.TreeJoin], sure_bits: float) -> dict[int, float]:

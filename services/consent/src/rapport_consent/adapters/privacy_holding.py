@@ -13,7 +13,8 @@ from rapport_privacy.participant.export import rows
 from rapport_privacy.participant.holding import Answer, Exported, Holding, Kept, Origin, Store, StoreCount, Subject
 from rapport_privacy.participant.ledger import Known, Ledger
 
-CONSENTS: Final = "consents"
+from rapport_consent.domain.holds import CONSENTS
+
 STATES: Final = "consent_states"
 REQUESTS: Final = "privacy_requests"
 PACKAGES: Final = "packages"
@@ -46,7 +47,16 @@ _UNFENCED: Final = f"""
 SELECT EXISTS (SELECT FROM ledger WHERE named_id = ANY (%s) AND {_SAID}
     AND NOT EXISTS (SELECT FROM fences WHERE profile_id = named_id AND kind = 'erased'))
 """  # noqa: S608 - made of constants
-_BLANK: Final = "SELECT blank_erased(profile_id) FROM fences WHERE profile_id = ANY (%s) AND kind = 'erased'"
+_BLANK: Final = """
+SELECT blank_erased_but(profile_id, %s::text[]) FROM fences WHERE profile_id = ANY (%s) AND kind = 'erased'
+"""
+# Who is fenced is asked for after a restore alone: they may be many.
+_KNOWN: Final = """
+SELECT epoch, position, NOT restoring, ARRAY (
+    SELECT profile_id FROM fences
+    WHERE kind = 'erased' AND EXISTS (SELECT FROM privacy_restores WHERE replayed_at IS NULL)
+) FROM ledger_head
+"""
 _FORGET_STATES: Final = "DELETE FROM subject_states WHERE profile_id = ANY (%s)"
 _FORGET_PIECES: Final = """
 DELETE FROM privacy_package_pieces USING privacy_requests AS earlier
@@ -86,7 +96,7 @@ class ConsentHolding(Holding):
         return Answer(counts, await _kept(connection, subject))
 
     async def erase(self, connection: Connection, subject: Subject) -> Answer:
-        """Blank what the person decided, and destroy the packages of earlier requests.
+        """Blank what the person decided, and destroy the packages of earlier requests, but for what a hold keeps.
 
         Raises:
             RapportError: NOT_READY: an id has no recorded erasure yet, so that nothing about it may be blanked.
@@ -94,15 +104,23 @@ class ConsentHolding(Holding):
         row = await (await connection.execute(_UNFENCED, [subject.ids])).fetchone()
         if row is not None and row[0]:
             raise CHASSIS_ERRORS.error("NOT_READY", "the erasure is not recorded in the ledger yet")
-        counted = (await self.count(connection, subject)).stores
-        await connection.execute(_BLANK, [subject.ids])
+        before = (await self.count(connection, subject)).stores
+        consents = subject.held_in(CONSENTS)
+        if not consents.everything:
+            await connection.execute(_BLANK, [list(consents.record_ids), subject.ids])
         await connection.execute(_FORGET_STATES, [subject.ids])
         of_others = {"ids": subject.ids, "request": subject.request_id}
-        await connection.execute(_FORGET_PIECES, of_others)
-        await connection.execute(_FORGET_PACKAGES, of_others)
+        if not subject.held_in(PACKAGES).everything:
+            await connection.execute(_FORGET_PIECES, of_others)
+            await connection.execute(_FORGET_PACKAGES, of_others)
+        left = {each.store: each.found for each in (await self.count(connection, subject)).stores}
+        held = [(store, subject.held_in(store)) for store, found in left.items() if found]
         return Answer(
-            tuple(StoreCount(each.store, each.found, each.found) for each in counted),
-            await _kept(connection, subject),
+            tuple(StoreCount(each.store, each.found, each.found - left[each.store]) for each in before),
+            (
+                *(Kept(store, left[store], reason.ground, reason.until) for store, reason in held),
+                *await _kept(connection, subject),
+            ),
         )
 
 
@@ -110,7 +128,7 @@ def known_from(database: Database) -> Ledger:
     """Return what the ledger's own service knows of it: all there is."""
 
     async def known() -> Known:
-        async with database.transaction() as connection:
+        async with database.looking() as connection:
             row = await (await connection.execute("SELECT epoch, position FROM ledger_head")).fetchone()
         return Known() if row is None else Known(row[0], row[1], fresh=True)
 

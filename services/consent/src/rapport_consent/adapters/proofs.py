@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -26,14 +26,16 @@ from rapport_consent.domain.certificates import (
     ParticipantAnswer,
     StoreOutcome,
 )
-from rapport_consent.domain.packages import PackageKind, PackagePlan
+from rapport_consent.domain.packages import PackageKind, PackagePapers, PackagePlan
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.requests import Choice, ParticipantKind, Request
 from rapport_consent.domain.rule_packs import Right
-from rapport_consent.domain.tasks import AskedTask, TaskAnswer, TaskKind, TaskOutcome, latest
+from rapport_consent.domain.tasks import AskedTask, TaskAnswer, TaskKind, TaskOutcome, erasures, latest
 
 _KINDS: Final = {Right.ACCESS: PackageKind.ACCESS, Right.PORTABILITY: PackageKind.PORTABILITY}
 _KEYS: Final = "record_keys"
+_COVER: Final = "PACKAGE"
+_DUTIES: Final = frozenset({"CONTRACT", "LEGAL_DUTY", "LEGAL_OBLIGATION"})
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,21 @@ class Proofs:
     kept_for: timedelta
     clock: Clock
 
-    async def seal_packages(self, request: Request, tasks: Sequence[AskedTask]) -> Mapping[Right, bool]:
+    async def package_papers(self, unit: RequestUnit, request: Request) -> PackagePapers:
+        """Return what goes into the packages of a request beside the records."""
+        now = self.clock.now()
+        purposes = (await unit.ledger.catalogue()).purposes
+        in_force = {purpose_id: purpose.in_force(now) for purpose_id, purpose in purposes.items()}
+        bases = {
+            purpose_id: version.terms.basis(market=request.market).name
+            for purpose_id, version in in_force.items()
+            if version is not None
+        }
+        return PackagePapers(bases, (await self.letters.preview(unit, request, _COVER, request.locale)).pdf)
+
+    async def seal_packages(
+        self, request: Request, tasks: Sequence[AskedTask], papers: PackagePapers
+    ) -> Mapping[Right, bool]:
         """Write the packages that a request asks for, in place of unfinished ones; say which hold anything."""
         found = {}
         asked = [
@@ -81,9 +97,11 @@ class Proofs:
                 self.controller,
                 stores,
                 authority=authority_of(request.market, self.controller),
+                purposes=_bases({name for each in stores for name in each.purposes}, papers.purposes),
                 history=((request.received_at, f"{request.id}: {', '.join(each.right for each in request.rights)}"),),
             )
-            sealed = await self.packages.make(plan, self.participants.records(asked, request.subject_ids))
+            records = self.participants.records(asked, request.subject_ids)
+            sealed = await self.packages.make(plan, records, letter=papers.letter)
             try:
                 await self.store.keep(
                     request.id, right, sealed.path, sealed.sha256, now=now, expires_at=now + self.kept_for
@@ -108,14 +126,14 @@ class Proofs:
             approved_at=request.approved_at or now,
             completed_at=now,
             ids=len(request.closure_ids),
-            answers=await self._answers(tasks, TaskKind.ERASE),
-            probe=await self._answers(tasks, TaskKind.PROBE),
+            answers=await self._answers(erasures(tasks)),
+            probe=await self._answers(latest(tasks, TaskKind.PROBE).values()),
             keys=tuple(
                 KeysDestroyed(task.answer.completed_at, store.acted, task.task_id, task.participant)
-                for task in latest(tasks, TaskKind.ERASE).values()
+                for task in erasures(tasks)
                 if task.answer is not None
                 for store in task.answer.stores
-                if store.store == _KEYS
+                if store.store == _KEYS and store.acted
             ),
             choices={
                 choice.value: sum(each.choice is choice for each in request.records if each.doubtful)
@@ -138,13 +156,20 @@ class Proofs:
         """Keep a letter as it is sent; return the hash of it in hexadecimal."""
         return await self.letters.keep(unit, request, kind, now)
 
-    async def _answers(self, tasks: Sequence[AskedTask], kind: TaskKind) -> tuple[ParticipantAnswer, ...]:
+    async def _answers(self, tasks: Iterable[AskedTask]) -> tuple[ParticipantAnswer, ...]:
         found = []
-        for name, task in sorted(latest(tasks, kind).items()):
+        for task in sorted(tasks, key=lambda each: (each.participant, each.attempt)):
             if task.answer is not None:
-                key = await self.participants.key(name, task.answer.kid) if task.answer.kid else None
+                kid = task.answer.kid
+                key = await self.participants.key(task.participant, kid) if kid else None
                 found.append(_answer(task, task.answer, key.public_key if key else b""))
         return tuple(found)
+
+
+def _bases(named: Collection[str], in_force: Mapping[str, str]) -> dict[str, str]:
+    """Return on which basis the purposes that stores name rest; what is neither a purpose nor a duty says nothing."""
+    found = {name: in_force.get(name) or (name.upper() if name.upper() in _DUTIES else "") for name in named}
+    return {name: basis for name, basis in found.items() if basis}
 
 
 def _answer(task: AskedTask, answer: TaskAnswer, public_key: bytes) -> ParticipantAnswer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -49,11 +49,13 @@ class RequestLetters:
     Args:
         law: Until when they are answered.
         controller: Who writes.
+        links: Returns where the person fetches the packages of a request, one a line; empty where nowhere.
     """
 
-    def __init__(self, law: Law, controller: Controller) -> None:
+    def __init__(self, law: Law, controller: Controller, links: Callable[[Request], str] = lambda _: "") -> None:
         self._law = law
         self._controller = controller
+        self._links = links
 
     async def preview(self, unit: RequestUnit, request: Request, kind: str, locale: str) -> RenderedLetter:
         """Return a letter as it would be sent now.
@@ -81,11 +83,14 @@ class RequestLetters:
     async def keep(self, unit: RequestUnit, request: Request, kind: str, now: datetime) -> str:
         """Keep a letter as it is sent; return the hash of it in hexadecimal.
 
+        Only here are links to packages in it: whoever previews a letter is not its addressee.
+
         Raises:
             RapportError: LETTER_INCOMPLETE: it lacks what the law asks for, and does not go.
         """
         marked = await self._marked(unit, request, kind)
-        letter = (await self._write(unit, request, kind, request.locale, now, marked)).require_sendable()
+        links = self._links(request) if kind == LetterKind.COMPLETION else ""
+        letter = (await self._write(unit, request, kind, request.locale, now, marked, links)).require_sendable()
         content = letter.text.encode()
         await unit.connection.execute(_KEEP, (request.id, kind, content))
         return sha256(content).hexdigest()
@@ -101,7 +106,14 @@ class RequestLetters:
         return now
 
     async def _write(
-        self, unit: RequestUnit, request: Request, kind: str, locale: str, now: datetime, marked: Mapping[str, str]
+        self,
+        unit: RequestUnit,
+        request: Request,
+        kind: str,
+        locale: str,
+        now: datetime,
+        marked: Mapping[str, str],
+        links: str = "",
     ) -> Letter:
         if kind not in LetterKind.__members__:
             raise ERRORS.error("LETTER_UNKNOWN", "there is no such letter", field="kind")
@@ -137,6 +149,7 @@ class RequestLetters:
             kept=tuple(sorted(kept, key=str)),
             tells=tuple(pack.refusal_tells),
             authority=authority_of(request.market, self._controller),
+            package_link=links,
             certificate_id=certificate[0] if certificate else "",
         )
         return write_letter(LetterKind(kind), facts, letter_words(locale), marked)

@@ -35,7 +35,10 @@ _GET: Final = "SELECT document FROM privacy_requests WHERE request_id = %s"
 _DUE: Final = """
 SELECT request_id FROM privacy_requests WHERE look_at <= %s ORDER BY look_at LIMIT %s
 """
-_WAKE: Final = "UPDATE privacy_requests SET look_at = %s WHERE request_id = %s AND state IN ('RECEIVED', 'RUNNING')"
+_WAKE: Final = """
+UPDATE privacy_requests SET look_at = %s
+WHERE request_id = %s AND (state IN ('RECEIVED', 'RUNNING') OR stage = 'RELEASE')
+"""
 _CLAIM: Final = """
 INSERT INTO privacy_active_rights (profile_id, right_code, request_id)
 SELECT profile_id, right_code, %(request_id)s

@@ -106,7 +106,7 @@ async def cancel_request(unit: RequestUnit, request_id: str, now: datetime) -> R
     """
     request = await unit.requests.hold(request_id)
     cancelled = cancel(request, now)
-    frozen = request.stage not in ("", Stage.APPLY.value)
+    frozen = request.stage not in ("", Stage.APPLY.value, Stage.EXCLUDE.value)
     cancelled = replace(cancelled, stage=Stage.RELEASE.value if frozen else Stage.CLOSE.value)
     await unit.requests.unclaim(request_id)
     await unit.requests.save(cancelled, now)

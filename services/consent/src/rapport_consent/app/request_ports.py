@@ -13,6 +13,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.raise_fence import BlankingUnit
 from rapport_consent.domain.holds import Hold
+from rapport_consent.domain.packages import PackagePapers
 from rapport_consent.domain.requests import Request, SubjectRecord
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.tasks import AskedTask, TaskAnswer
@@ -261,6 +262,15 @@ class People(Protocol):
         """Return a person's records with how surely they are joined."""
         ...
 
+    async def exclude(self, request: Request) -> None:
+        """Have the records that were excluded leave the person's profile, and never come back to it; may be repeated.
+
+        Raises:
+            RapportError: Identity cannot do so now; or an earlier decision demands the opposite, which a steward
+                has to take back first.
+        """
+        ...
+
     async def contact(self, profile_id: str, market: str, brand_id: str) -> Contact:
         """Return where a person can be written to for a privacy request; empty if nothing is on file."""
         ...
@@ -281,7 +291,13 @@ class Notices(Protocol):
 class Proofs(Protocol):
     """Makes what is handed to people: packages, certificates and letters."""
 
-    async def seal_packages(self, request: Request, tasks: Sequence[AskedTask]) -> Mapping[Right, bool]:
+    async def package_papers(self, unit: RequestUnit, request: Request) -> PackagePapers:
+        """Return what goes into the packages of a request beside the records."""
+        ...
+
+    async def seal_packages(
+        self, request: Request, tasks: Sequence[AskedTask], papers: PackagePapers
+    ) -> Mapping[Right, bool]:
         """Write the packages that a request asks for, in place of unfinished ones; say which hold anything."""
         ...
 

@@ -46,6 +46,10 @@ class Partition:
         index = _last(moves, at)
         return moves[index][1] if index >= 0 else profile_id
 
+    def version_of(self, profile_id: str) -> int:
+        """Return the version of identity's newest word on this id; 0 before the first."""
+        return self._assigned.get(profile_id, (0, ""))[0]
+
     def closure_of(self, profile_id: str) -> frozenset[str]:
         """Return the ids that are now one profile with this one, itself included."""
         current = self.survivor(profile_id)

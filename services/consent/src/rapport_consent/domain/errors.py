@@ -57,6 +57,7 @@ ERRORS: Final = ErrorTable(
         Reason("SUBJECT_UNSEARCHED", "UNAVAILABLE", True, "Identity has not said yet whom the request is about."),
         Reason("RECORD_NOT_FOUND", "NOT_FOUND", False, "The request lists no such record."),
         Reason("RECORDS_UNDECIDED", "FAILED_PRECONDITION", False, "Doubtful records have to be chosen about first."),
+        Reason("NOBODY_LEFT", "FAILED_PRECONDITION", False, "Every record was excluded: whom is the request about?"),
         Reason("SAME_ACTOR", "PERMISSION_DENIED", False, "Another actor has to do this than who prepared it."),
         Reason("REFUSAL_NOT_ALLOWED", "FAILED_PRECONDITION", False, "The law knows no refusal on this ground."),
         Reason("REFUSAL_INCOMPLETE", "FAILED_PRECONDITION", False, "The refusal lacks what the law asks for."),

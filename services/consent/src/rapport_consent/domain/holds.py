@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+OWN: Final = "consent"
+"""The participant that the ledger's own service is."""
+
+CONSENTS: Final = "consents"
+"""Its store of what people decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +57,23 @@ class Hold:
     def stands(self) -> bool:
         """Whether it still holds."""
         return self.released_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """What standing holds keep in one store: all of it, or some records."""
+
+    everything: bool = False
+    record_ids: frozenset[str] = frozenset()
+
+
+def protected(holds: Iterable[Hold], participant: str, store: str) -> Protected:
+    """Return what standing holds keep in a store of a participant."""
+    everything, record_ids = False, set[str]()
+    for hold in holds:
+        if not hold.stands:
+            continue
+        here = [each for each in hold.records if (each.participant, each.store) == (participant, store)]
+        everything = everything or not hold.records or any(not each.record_ids for each in here)
+        record_ids.update(*(each.record_ids for each in here))
+    return Protected(everything, frozenset(record_ids))

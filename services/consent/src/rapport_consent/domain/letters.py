@@ -28,6 +28,8 @@ class LetterKind(StrEnum):
     IDENTITY_QUERY = "IDENTITY_QUERY"
     EXTENSION = "EXTENSION"
     REFUSAL = "REFUSAL"
+    INTERIM = "INTERIM"
+    PACKAGE = "PACKAGE"
     COMPLETION = "COMPLETION"
     NOTHING_HELD = "NOTHING_HELD"
 
@@ -37,6 +39,8 @@ EDITABLE: Final[Mapping[LetterKind, tuple[str, ...]]] = {
     LetterKind.IDENTITY_QUERY: ("remark",),
     LetterKind.EXTENSION: ("reason", "remark"),
     LetterKind.REFUSAL: ("reason", "remark"),
+    LetterKind.INTERIM: ("remark",),
+    LetterKind.PACKAGE: ("remark",),
     LetterKind.COMPLETION: ("remark",),
     LetterKind.NOTHING_HELD: ("remark",),
 }
@@ -46,6 +50,7 @@ NEEDS: Final[Mapping[LetterKind, tuple[str, ...]]] = {
     LetterKind.EXTENSION: ("REASONS", "NEW_DAY"),
     LetterKind.REFUSAL: ("REASONS",),
     LetterKind.IDENTITY_QUERY: ("WHAT_TO_SHOW",),
+    LetterKind.INTERIM: ("REASONS",),
 }
 """What a letter may not go without, besides what the rule pack says that a refusal tells."""
 
@@ -244,7 +249,7 @@ def _blocks(
             told = [(code, _filled(words.codes["tells"].get(code, ""), values)) for code in facts.tells]
             return [Block(role, text, tells=code) for code, text in told if text and code != "REASONS"]
         case "kept":
-            return [Block(role, _kept(code, until, words)) for code, until in facts.kept]
+            return [Block(role, _kept(code, until, words), tells=tells) for code, until in facts.kept]
         case "shown_by":
             ways = [words.codes["shown_by"].get(code, "") for code in facts.shown_by]
             return [Block(role, way, tells=tells) for way in ways if way]

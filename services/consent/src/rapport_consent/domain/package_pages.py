@@ -48,8 +48,15 @@ class StoreFiles:
     tables: tuple[str, ...]
 
 
-def index_page(plan: PackagePlan, stores: Sequence[StoreFiles], texts: Texts) -> Iterator[str]:
-    """Yield the page that one opens first."""
+def index_page(plan: PackagePlan, stores: Sequence[StoreFiles], texts: Texts, letter: str = "") -> Iterator[str]:
+    """Yield the page that one opens first.
+
+    Args:
+        plan: The package.
+        stores: Where the records are.
+        texts: The words.
+        letter: Where the letter is that goes with it; empty for none.
+    """
     yield from _head(plan.locale, texts["title"][plan.kind.value], texts)
     yield f"<p>{escape(texts['intro'][plan.kind.value])}</p>"
     if not any(store.tally.records for store in stores):
@@ -64,13 +71,16 @@ def index_page(plan: PackagePlan, stores: Sequence[StoreFiles], texts: Texts) ->
             (texts["transfers"], controller.storage_location),
         ]
     )
+    if letter:
+        yield f'<p><a href="{escape(letter)}">{escape(texts["letter"])}</a></p>'
     yield f"<h2>{escape(texts['contents'])}</h2>"
     for origin in Origin:
         if shown := [store for store in stores if store.info.origin is origin]:
             yield f"<h3>{escape(texts['origins'][origin.value])}</h3>"
             yield from _contents(shown, plan, texts)
     if plan.purposes:
-        yield f"<h2>{escape(texts['purposes'])}</h2>{_rows(sorted(plan.purposes.items()))}"
+        bases = [(purpose, texts["bases"].get(basis, basis)) for purpose, basis in sorted(plan.purposes.items())]
+        yield f"<h2>{escape(texts['purposes'])}</h2>{_rows(bases)}"
     if plan.history:
         yield f"<h2>{escape(texts['history'])}</h2>{_rows([(_when(at), words) for at, words in plan.history])}"
     yield f"<h2>{escape(texts['rights'])}</h2><p>{escape(texts['rights_text'])}</p>"

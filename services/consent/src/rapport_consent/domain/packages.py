@@ -92,7 +92,7 @@ class PackagePlan:
         controller: Who answers for the data.
         stores: What the participants keep, also stores in which nothing was found.
         authority: Whom to complain to: name and address, line by line.
-        purposes: Wording of the purposes that stores name, by id.
+        purposes: On which basis the purposes rest that stores name, by id: a code of the catalogue, or words.
         history: What happened with this and earlier requests: time, and the words for it.
     """
 
@@ -105,6 +105,19 @@ class PackagePlan:
     authority: tuple[str, ...] = ()
     purposes: Mapping[str, str] = field(default_factory=dict)
     history: tuple[tuple[datetime, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePapers:
+    """What goes into a package beside the records.
+
+    Attributes:
+        purposes: On which basis each purpose in force rests in the person's market, by id.
+        letter: The letter that goes with it, as PDF.
+    """
+
+    purposes: Mapping[str, str]
+    letter: bytes
 
 
 @dataclass(frozen=True, slots=True)

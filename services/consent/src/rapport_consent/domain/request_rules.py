@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.requests import (
@@ -25,6 +26,9 @@ from rapport_consent.domain.requests import (
     Verification,
 )
 from rapport_consent.domain.rule_packs import Assurance, Need, Right, RulePack
+
+INTERIM: Final = "INTERIM"
+"""The letter that says what a legal hold keeps, while an erasure waits for it."""
 
 
 def require(request: Request, *states: RequestState) -> None:
@@ -139,12 +143,71 @@ def reopen_subject(request: Request) -> Request:
     return replace(request, records=(), searched=False, reopened=request.reopened + 1)
 
 
+def disturbed(request: Request, records: Sequence[SubjectRecord]) -> bool:
+    """Whether a merge or split made the person somebody else than who was approved.
+
+    What the person brings themselves does not: records that came in beyond doubt, under an id that was known.
+
+    Args:
+        request: The request, with the records that were looked at.
+        records: The person's records as they are held still.
+    """
+    known = {request.profile_id, *(each.profile_id for each in request.records)}
+    stayed = {each.ref for each in request.records if each.choice is not Choice.EXCLUDED}
+    gone = stayed - {each.ref for each in records}
+    came = [each for each in records if each.ref not in stayed]
+    return bool(records) and (bool(gone) or any(each.doubtful or each.profile_id not in known for each in came))
+
+
+def give_back(request: Request, done: Iterable[str]) -> Request:
+    """Return the request as before its approval, since its person was merged or split; what was done of it stays.
+
+    Args:
+        request: The request, with the person's records as they are now.
+        done: Tasks that are to be asked anew after the next approval.
+
+    Raises:
+        RapportError: REQUEST_STATE.
+    """
+    require(request, RequestState.RUNNING)
+    return replace(
+        request,
+        state=RequestState.VERIFIED,
+        stage="",
+        stuck="SUBJECT_REOPENED",
+        approved_at=None,
+        participants=(),
+        closure_ids=(),
+        reopened=request.reopened + 1,
+        outdated=tuple(dict.fromkeys((*request.outdated, *done))),
+        rights=tuple(
+            replace(each, state=RightState.ASKED, decided_by="") if each.state is RightState.APPROVED else each
+            for each in request.rights
+        ),
+    )
+
+
+def widen(request: Request, profile_ids: Collection[str], asked: Iterable[str]) -> Request:
+    """Return the request with further ids of its person; whoever was asked without them is asked anew."""
+    return replace(
+        pin(request, (*request.closure_ids, *profile_ids)),
+        outdated=tuple(dict.fromkeys((*request.outdated, *asked))),
+    )
+
+
+def tell_of_hold(request: Request) -> Request:
+    """Return the request with a letter to tell, once, that a legal hold keeps a part of what was to be erased."""
+    if INTERIM in request.pending or any(each.kind == INTERIM for each in request.letters):
+        return request
+    return replace(request, pending=(*request.pending, INTERIM))
+
+
 def approve(request: Request, actor: str, participants: Sequence[Participant], now: datetime) -> Request:
     """Return the request once somebody else than who prepared it has approved what is not refused.
 
     Raises:
         RapportError: REQUEST_STATE, REQUESTER_NOT_VERIFIED, SAME_ACTOR, SUBJECT_UNSEARCHED, RECORDS_UNDECIDED,
-            REFUSAL_UNCONFIRMED.
+            NOBODY_LEFT, REFUSAL_UNCONFIRMED.
     """
     if request.state is RequestState.RECEIVED:
         raise ERRORS.error("REQUESTER_NOT_VERIFIED", "it has not been shown who asks")
@@ -159,6 +222,8 @@ def approve(request: Request, actor: str, participants: Sequence[Participant], n
             "choose first what becomes of doubtful records",
             metadata={"records": ",".join(each.ref for each in request.undecided_records)},
         )
+    if request.records and all(each.choice is Choice.EXCLUDED for each in request.records):
+        raise ERRORS.error("NOBODY_LEFT", "every record was excluded: name somebody else, or refuse")
     if any(each.state is RightState.REFUSAL_PROPOSED for each in request.rights):
         raise ERRORS.error("REFUSAL_UNCONFIRMED", "a refusal was proposed: confirm it, or refuse nothing")
     return replace(
@@ -341,8 +406,6 @@ def next_action(request: Request, pack: RulePack) -> str:
                 return "CONFIRM_REFUSAL"
             return "APPROVE"
         case RequestState.RUNNING:
-            reviewed = (Right.RECTIFICATION, Right.CONTEST)
-            waiting = any(each.right in reviewed and each.state is RightState.APPROVED for each in request.rights)
-            return "REVIEW" if waiting and request.stage == "REVIEW" else "WAIT"
+            return "REVIEW" if request.in_review and request.stage == "REVIEW" else "WAIT"
         case _:
             return "NONE"

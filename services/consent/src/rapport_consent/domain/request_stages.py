@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from rapport_consent.domain.requests import Request
+from rapport_consent.domain.requests import Choice, Request
 from rapport_consent.domain.rule_packs import Right
 
 
@@ -14,8 +14,14 @@ class Stage(StrEnum):
 
     APPLY = "APPLY"
     """Restrictions and objections enter the ledger: they hold at once."""
+    EXCLUDE = "EXCLUDE"
+    """Records that an officer found to be somebody else's leave the person's profile, and never come back to it."""
     FREEZE_IDENTITY = "FREEZE_IDENTITY"
     """Identity holds the person still and says which ids they ever had."""
+    CONFIRM = "CONFIRM"
+    """Who is held still is compared with who was approved."""
+    THAW = "THAW"
+    """Only where a merge or split came in between: identity lets go, and officers look again."""
     FREEZE = "FREEZE"
     """Every other participant holds the person still."""
     COUNT = "COUNT"
@@ -53,8 +59,12 @@ def needed(stage: Stage, request: Request) -> bool:
     match stage:
         case Stage.APPLY:
             return known and any(map(request.asks, _LEDGERED))
-        case Stage.FREEZE_IDENTITY | Stage.FREEZE:
+        case Stage.EXCLUDE:
+            return (reads or erases) and any(each.choice is Choice.EXCLUDED for each in request.records)
+        case Stage.FREEZE_IDENTITY | Stage.CONFIRM | Stage.FREEZE:
             return reads or erases
+        case Stage.THAW:
+            return False
         case Stage.COUNT | Stage.SEAL:
             return reads
         case Stage.REVIEW:

@@ -278,6 +278,7 @@ class Request:
         searched: Whether identity was asked whom it is about.
         pending: Letters that are to be handed over, as codes.
         approved_at: When it was approved.
+        outdated: Tasks that are to be asked anew: they were about other ids, or about another approval.
         stuck: Why the last turn at it failed, as a code; empty if it did not.
     """
 
@@ -314,6 +315,7 @@ class Request:
     pending: tuple[str, ...] = ()
     stuck: str = ""
     approved_at: datetime | None = None
+    outdated: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -342,6 +344,12 @@ class Request:
     def of(self, right: Right) -> Asked | None:
         """Return what is asked by a right."""
         return next((each for each in self.rights if each.right is right), None)
+
+    @property
+    def in_review(self) -> bool:
+        """Whether people have yet to decide what only people may."""
+        reviewed = (Right.RECTIFICATION, Right.CONTEST)
+        return any(each.right in reviewed and each.state is RightState.APPROVED for each in self.rights)
 
     @property
     def undecided_records(self) -> tuple[SubjectRecord, ...]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
-from rapport_consent.domain.requests import Participant, ParticipantKind
+from rapport_consent.domain.holds import Hold
+from rapport_consent.domain.requests import Outcome, Participant, ParticipantKind
 
 
 class TaskKind(IntEnum):
@@ -145,6 +146,58 @@ def to_ask(
         ):
             found.append((each, last.attempt + 1))
     return found
+
+
+def asked_anew(asked: Mapping[str, AskedTask], outdated: Collection[str]) -> set[str]:
+    """Return whose last task does not count any more."""
+    return {name for name, task in asked.items() if task.task_id in outdated}
+
+
+def released(
+    asked: Mapping[str, AskedTask], holds: Iterable[Hold], told: Mapping[str, Sequence[AskedTask]]
+) -> set[str]:
+    """Return who kept something and may now erase it: a hold was released since.
+
+    Args:
+        asked: What each participant was asked last.
+        holds: The holds on the person's records.
+        told: What services were told of each hold; others read it where they are asked to erase.
+    """
+    found: set[str] = set()
+    for hold in holds:
+        let_go = {task.participant: task.asked_at for task in told[hold.id] if task.kind is TaskKind.UNHOLD}
+        for name, task in asked.items():
+            since = let_go.get(name) or (None if task.participant_kind is ParticipantKind.EVENT else hold.released_at)
+            if since is not None and task.asked_at < since and task.answer is not None and task.answer.kept:
+                found.add(name)
+    return found
+
+
+def held_up(asked: Mapping[str, AskedTask], holds: Iterable[Hold]) -> bool:
+    """Whether something was kept for a hold that still stands."""
+    standing = {hold.ground for hold in holds if hold.stands}
+    return any(kept.ground in standing for task in asked.values() if task.answer for kept in task.answer.kept)
+
+
+def erasures(tasks: Iterable[AskedTask]) -> list[AskedTask]:
+    """Return every erasure that was done, by participant and in order: one that was asked anew counts, too."""
+    done = [
+        task
+        for task in tasks
+        if task.kind is TaskKind.ERASE and task.answer is not None and task.answer.outcome is not TaskOutcome.FAILED
+    ]
+    return sorted(done, key=lambda task: (task.participant, task.attempt))
+
+
+def erasure_outcome(tasks: Iterable[AskedTask]) -> Outcome:
+    """Return how an erasure ended over all participants."""
+    done = erasures(tasks)
+    last = {task.participant: task.answer for task in done}
+    if any(answer is not None and answer.kept for answer in last.values()):
+        return Outcome.PARTIAL
+    if all(task.answer is not None and task.answer.outcome is TaskOutcome.NOTHING_HELD for task in done):
+        return Outcome.NOTHING_HELD
+    return Outcome.DONE
 
 
 def missing(participants: Iterable[Participant], asked: dict[str, AskedTask]) -> list[str]:

@@ -11,12 +11,13 @@ from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.clock import Clock
 
 from rapport_consent.domain.errors import ERRORS
-from rapport_consent.domain.requests import Request, RequestState
+from rapport_consent.domain.requests import Request, RequestState, RightState
 from rapport_consent.domain.rule_packs import Right
 
 PACKAGE: Final = "package"
 """What a link allows: to fetch one package."""
 
+_SEALED: Final = (Right.ACCESS, Right.PORTABILITY)
 _DEAD: Final = frozenset({RequestState.CANCELLED, RequestState.REFUSED})
 
 
@@ -28,11 +29,21 @@ class PackageLinks:
         signer: Signs them.
         clock: The time.
         valid_for: How long after a verification a package may be fetched by it.
+        origin: Where people reach the listener, for letters; empty where letters are to name no link.
     """
 
     signer: LinkSigner
     clock: Clock
     valid_for: timedelta
+    origin: str = ""
+
+    def in_letter(self, request: Request) -> str:
+        """Return where the person fetches the packages of a request, one a line; empty where nowhere."""
+        sealed = [each.right for each in request.rights if each.right in _SEALED and each.state is RightState.FULFILLED]
+        ends = self._ends(request)
+        if not self.origin or ends is None or ends <= self.clock.now():
+            return ""
+        return "\n".join(self.origin + self.link_to(request, right)[0] for right in sealed)
 
     def link_to(self, request: Request, right: Right) -> tuple[str, datetime]:
         """Return the path of a package for whoever holds it, and when it ends.

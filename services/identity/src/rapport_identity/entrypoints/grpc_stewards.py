@@ -54,6 +54,21 @@ class Stewards:
             target=request.profile_id,
         )
 
+    async def ExcludeRecords(
+        self, request: steward_pb2.ExcludeRecordsRequest, context: Context
+    ) -> steward_pb2.StewardDecision:
+        """Take records out of a profile, and keep them out, for whoever decides a privacy request."""
+        leaving = [[key_of(each) for each in request.records]]
+        by, reason = request.decided_by, request.privacy_request_id
+
+        async def effect(session: Session) -> steward_pb2.StewardDecision:
+            decision = await steward.split(session, request.profile_id, leaving, actor=by, reason=reason)
+            return decision_message(decision, self._key_of)
+
+        return await self.once.run(
+            request, steward_pb2.StewardDecision, effect, target=request.profile_id, reason=reason
+        )
+
     async def ForbidMatch(
         self, request: steward_pb2.ForbidMatchRequest, context: Context
     ) -> steward_pb2.StewardDecision:

@@ -104,6 +104,11 @@ class IdentityServiceStub:
                 request_serializer=rapport_dot_identity_dot_v1_dot_steward__pb2.SplitProfileRequest.SerializeToString,
                 response_deserializer=rapport_dot_identity_dot_v1_dot_steward__pb2.StewardDecision.FromString,
                 _registered_method=True)
+        self.ExcludeRecords = channel.unary_unary(
+                '/rapport.identity.v1.IdentityService/ExcludeRecords',
+                request_serializer=rapport_dot_identity_dot_v1_dot_steward__pb2.ExcludeRecordsRequest.SerializeToString,
+                response_deserializer=rapport_dot_identity_dot_v1_dot_steward__pb2.StewardDecision.FromString,
+                _registered_method=True)
         self.ForbidMatch = channel.unary_unary(
                 '/rapport.identity.v1.IdentityService/ForbidMatch',
                 request_serializer=rapport_dot_identity_dot_v1_dot_steward__pb2.ForbidMatchRequest.SerializeToString,
@@ -237,6 +242,13 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExcludeRecords(self, request, context):
+        """Takes out of a profile, and keeps out, what an officer excluded who decides a privacy request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ForbidMatch(self, request, context):
         """Keeps two records apart, whatever the evidence.
         """
@@ -352,6 +364,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
             'SplitProfile': grpc.unary_unary_rpc_method_handler(
                     servicer.SplitProfile,
                     request_deserializer=rapport_dot_identity_dot_v1_dot_steward__pb2.SplitProfileRequest.FromString,
+                    response_serializer=rapport_dot_identity_dot_v1_dot_steward__pb2.StewardDecision.SerializeToString,
+            ),
+            'ExcludeRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExcludeRecords,
+                    request_deserializer=rapport_dot_identity_dot_v1_dot_steward__pb2.ExcludeRecordsRequest.FromString,
                     response_serializer=rapport_dot_identity_dot_v1_dot_steward__pb2.StewardDecision.SerializeToString,
             ),
             'ForbidMatch': grpc.unary_unary_rpc_method_handler(
@@ -742,6 +759,33 @@ class IdentityService:
             target,
             '/rapport.identity.v1.IdentityService/SplitProfile',
             rapport_dot_identity_dot_v1_dot_steward__pb2.SplitProfileRequest.SerializeToString,
+            rapport_dot_identity_dot_v1_dot_steward__pb2.StewardDecision.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExcludeRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.identity.v1.IdentityService/ExcludeRecords',
+            rapport_dot_identity_dot_v1_dot_steward__pb2.ExcludeRecordsRequest.SerializeToString,
             rapport_dot_identity_dot_v1_dot_steward__pb2.StewardDecision.FromString,
             options,
             channel_credentials,

@@ -64,6 +64,8 @@ class IdentityServiceStub:
     """Makes profiles one, whatever the evidence."""
     SplitProfile: _grpc.UnaryUnaryMultiCallable[_steward_pb2.SplitProfileRequest, _steward_pb2.StewardDecision]
     """Takes records out of a profile, and keeps them out."""
+    ExcludeRecords: _grpc.UnaryUnaryMultiCallable[_steward_pb2.ExcludeRecordsRequest, _steward_pb2.StewardDecision]
+    """Takes out of a profile, and keeps out, what an officer excluded who decides a privacy request."""
     ForbidMatch: _grpc.UnaryUnaryMultiCallable[_steward_pb2.ForbidMatchRequest, _steward_pb2.StewardDecision]
     """Keeps two records apart, whatever the evidence."""
     WithdrawConstraint: _grpc.UnaryUnaryMultiCallable[_steward_pb2.WithdrawConstraintRequest, _steward_pb2.StewardDecision]
@@ -112,6 +114,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Makes profiles one, whatever the evidence."""
     SplitProfile: _aio.UnaryUnaryMultiCallable[_steward_pb2.SplitProfileRequest, _steward_pb2.StewardDecision]  # type: ignore[assignment]
     """Takes records out of a profile, and keeps them out."""
+    ExcludeRecords: _aio.UnaryUnaryMultiCallable[_steward_pb2.ExcludeRecordsRequest, _steward_pb2.StewardDecision]  # type: ignore[assignment]
+    """Takes out of a profile, and keeps out, what an officer excluded who decides a privacy request."""
     ForbidMatch: _aio.UnaryUnaryMultiCallable[_steward_pb2.ForbidMatchRequest, _steward_pb2.StewardDecision]  # type: ignore[assignment]
     """Keeps two records apart, whatever the evidence."""
     WithdrawConstraint: _aio.UnaryUnaryMultiCallable[_steward_pb2.WithdrawConstraintRequest, _steward_pb2.StewardDecision]  # type: ignore[assignment]
@@ -235,6 +239,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_steward_pb2.StewardDecision, _abc.Awaitable[_steward_pb2.StewardDecision]]:
         """Takes records out of a profile, and keeps them out."""
+
+    @_abc_1.abstractmethod
+    def ExcludeRecords(
+        self,
+        request: _steward_pb2.ExcludeRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_steward_pb2.StewardDecision, _abc.Awaitable[_steward_pb2.StewardDecision]]:
+        """Takes out of a profile, and keeps out, what an officer excluded who decides a privacy request."""
 
     @_abc_1.abstractmethod
     def ForbidMatch(

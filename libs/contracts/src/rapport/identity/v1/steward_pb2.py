@@ -29,7 +29,7 @@ from rapport.identity.v1 import profile_pb2 as rapport_dot_identity_dot_v1_dot_p
 from rapport.identity.v1 import record_pb2 as rapport_dot_identity_dot_v1_dot_record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rapport/identity/v1/steward.proto\x12\x13rapport.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%rapport/identity/v1/explanation.proto\x1a!rapport/identity/v1/profile.proto\x1a rapport/identity/v1/record.proto\"K\n\x0bRecordGroup\x12<\n\x07records\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"\xb7\x02\n\nConstraint\x12\x15\n\rconstraint_id\x18\x01 \x01(\t\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.rapport.identity.v1.ConstraintKind\x12\x30\n\x06groups\x18\x03 \x03(\x0b\x32 .rapport.identity.v1.RecordGroup\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x11\n\treview_id\x18\x07 \x01(\t\x12\x30\n\x0cwithdrawn_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cwithdrawn_by\x18\t \x01(\t\"\xad\x01\n\x0fStewardDecision\x12\x33\n\nconstraint\x18\x01 \x01(\x0b\x32\x1f.rapport.identity.v1.Constraint\x12.\n\x08profiles\x18\x02 \x03(\x0b\x32\x1c.rapport.identity.v1.Profile\x12\x35\n\x05token\x18\x03 \x01(\x0b\x32&.rapport.identity.v1.PartitionPosition\"\xb2\x01\n\x14MergeProfilesRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12>\n\x0bprofile_ids\x18\x02 \x03(\tB)\xbaH&\x92\x01#\x08\x02\x10\x32\x18\x01\"\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12<\n\x06reason\x18\x03 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xe4\x01\n\x13SplitProfileRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\nprofile_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12=\n\x07leaving\x18\x03 \x03(\x0b\x32 .rapport.identity.v1.RecordGroupB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xdf\x01\n\x12\x46orbidMatchRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x35\n\x05\x66irst\x18\x02 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x06\xbaH\x03\xc8\x01\x01\x12\x36\n\x06second\x18\x03 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xae\x01\n\x19WithdrawConstraintRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x35\n\rconstraint_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^cst_[0-9A-Za-z]{8,40}$\x12<\n\x06reason\x18\x03 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xa4\x01\n\x16ListConstraintsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x35\n\nprofile_id\x18\x03 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^(prf_[0-9A-Za-z]{8,40})?$\x12\x19\n\x11include_withdrawn\x18\x04 \x01(\x08\"h\n\x17ListConstraintsResponse\x12\x34\n\x0b\x63onstraints\x18\x01 \x03(\x0b\x32\x1f.rapport.identity.v1.Constraint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdc\x03\n\x06Review\x12\x11\n\treview_id\x18\x01 \x01(\t\x12/\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32 .rapport.identity.v1.ReviewCause\x12-\n\x05\x66irst\x18\x03 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKey\x12.\n\x06second\x18\x04 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKey\x12\x18\n\x10\x66irst_profile_id\x18\x05 \x01(\t\x12\x19\n\x11second_profile_id\x18\x06 \x01(\t\x12:\n\x0b\x65xplanation\x18\x07 \x01(\x0b\x32%.rapport.identity.v1.MatchExplanation\x12\x15\n\rexpected_gain\x18\x08 \x01(\x01\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x07verdict\x18\n \x01(\x0e\x32\".rapport.identity.v1.ReviewVerdict\x12\x12\n\ndecided_by\x18\x0b \x01(\t\x12.\n\ndecided_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x96\x01\n\x12ListReviewsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x35\n\nprofile_id\x18\x03 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^(prf_[0-9A-Za-z]{8,40})?$\x12\x0f\n\x07\x64\x65\x63ided\x18\x04 \x01(\x08\"\\\n\x13ListReviewsResponse\x12,\n\x07reviews\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe5\x01\n\x13\x44\x65\x63ideReviewRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\treview_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^rvw_[0-9A-Za-z]{8,40}$\x12?\n\x07verdict\x18\x03 \x01(\x0e\x32\".rapport.identity.v1.ReviewVerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"u\n\x0eReviewDecision\x12+\n\x06review\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.Review\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32$.rapport.identity.v1.StewardDecision*r\n\x0e\x43onstraintKind\x12\x1f\n\x1b\x43ONSTRAINT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONSTRAINT_KIND_MUST_MATCH\x10\x01\x12\x1f\n\x1b\x43ONSTRAINT_KIND_NEVER_MATCH\x10\x02*\x88\x01\n\x0bReviewCause\x12\x1c\n\x18REVIEW_CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n\x17REVIEW_CAUSE_CLOSE_CALL\x10\x01\x12\x1e\n\x1aREVIEW_CAUSE_CONTRADICTION\x10\x02\x12\x1e\n\x1aREVIEW_CAUSE_COMPONENT_CUT\x10\x03*\x84\x01\n\rReviewVerdict\x12\x1e\n\x1aREVIEW_VERDICT_UNSPECIFIED\x10\x00\x12\x17\n\x13REVIEW_VERDICT_SAME\x10\x01\x12\x1c\n\x18REVIEW_VERDICT_DIFFERENT\x10\x02\x12\x1c\n\x18REVIEW_VERDICT_UNDECIDED\x10\x03\x42Q\n\x17\x63om.rapport.identity.v1P\x01Z\x1erapport/identity/v1;identityv1\xaa\x02\x13Rapport.Identity.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!rapport/identity/v1/steward.proto\x12\x13rapport.identity.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%rapport/identity/v1/explanation.proto\x1a!rapport/identity/v1/profile.proto\x1a rapport/identity/v1/record.proto\"K\n\x0bRecordGroup\x12<\n\x07records\x18\x01 \x03(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\"\xb7\x02\n\nConstraint\x12\x15\n\rconstraint_id\x18\x01 \x01(\t\x12\x31\n\x04kind\x18\x02 \x01(\x0e\x32#.rapport.identity.v1.ConstraintKind\x12\x30\n\x06groups\x18\x03 \x03(\x0b\x32 .rapport.identity.v1.RecordGroup\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreated_by\x18\x05 \x01(\t\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x11\n\treview_id\x18\x07 \x01(\t\x12\x30\n\x0cwithdrawn_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cwithdrawn_by\x18\t \x01(\t\"\xad\x01\n\x0fStewardDecision\x12\x33\n\nconstraint\x18\x01 \x01(\x0b\x32\x1f.rapport.identity.v1.Constraint\x12.\n\x08profiles\x18\x02 \x03(\x0b\x32\x1c.rapport.identity.v1.Profile\x12\x35\n\x05token\x18\x03 \x01(\x0b\x32&.rapport.identity.v1.PartitionPosition\"\xb2\x01\n\x14MergeProfilesRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12>\n\x0bprofile_ids\x18\x02 \x03(\tB)\xbaH&\x92\x01#\x08\x02\x10\x32\x18\x01\"\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12<\n\x06reason\x18\x03 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xe4\x01\n\x13SplitProfileRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\nprofile_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12=\n\x07leaving\x18\x03 \x03(\x0b\x32 .rapport.identity.v1.RecordGroupB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x32\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\x83\x02\n\x15\x45xcludeRecordsRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\nprofile_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12<\n\x07records\x18\x03 \x03(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xf4\x03\x12:\n\x12privacy_request_id\x18\x04 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^req_[0-9A-Za-z]{8,40}$\x12\x1e\n\ndecided_by\x18\x05 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\"\xdf\x01\n\x12\x46orbidMatchRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x35\n\x05\x66irst\x18\x02 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x06\xbaH\x03\xc8\x01\x01\x12\x36\n\x06second\x18\x03 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKeyB\x06\xbaH\x03\xc8\x01\x01\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xae\x01\n\x19WithdrawConstraintRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x35\n\rconstraint_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^cst_[0-9A-Za-z]{8,40}$\x12<\n\x06reason\x18\x03 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\xa4\x01\n\x16ListConstraintsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x35\n\nprofile_id\x18\x03 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^(prf_[0-9A-Za-z]{8,40})?$\x12\x19\n\x11include_withdrawn\x18\x04 \x01(\x08\"h\n\x17ListConstraintsResponse\x12\x34\n\x0b\x63onstraints\x18\x01 \x03(\x0b\x32\x1f.rapport.identity.v1.Constraint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xdc\x03\n\x06Review\x12\x11\n\treview_id\x18\x01 \x01(\t\x12/\n\x05\x63\x61use\x18\x02 \x01(\x0e\x32 .rapport.identity.v1.ReviewCause\x12-\n\x05\x66irst\x18\x03 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKey\x12.\n\x06second\x18\x04 \x01(\x0b\x32\x1e.rapport.identity.v1.RecordKey\x12\x18\n\x10\x66irst_profile_id\x18\x05 \x01(\t\x12\x19\n\x11second_profile_id\x18\x06 \x01(\t\x12:\n\x0b\x65xplanation\x18\x07 \x01(\x0b\x32%.rapport.identity.v1.MatchExplanation\x12\x15\n\rexpected_gain\x18\x08 \x01(\x01\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x07verdict\x18\n \x01(\x0e\x32\".rapport.identity.v1.ReviewVerdict\x12\x12\n\ndecided_by\x18\x0b \x01(\t\x12.\n\ndecided_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x96\x01\n\x12ListReviewsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x35\n\nprofile_id\x18\x03 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^(prf_[0-9A-Za-z]{8,40})?$\x12\x0f\n\x07\x64\x65\x63ided\x18\x04 \x01(\x08\"\\\n\x13ListReviewsResponse\x12,\n\x07reviews\x18\x01 \x03(\x0b\x32\x1b.rapport.identity.v1.Review\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xe5\x01\n\x13\x44\x65\x63ideReviewRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\treview_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^rvw_[0-9A-Za-z]{8,40}$\x12?\n\x07verdict\x18\x03 \x01(\x0e\x32\".rapport.identity.v1.ReviewVerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"u\n\x0eReviewDecision\x12+\n\x06review\x18\x01 \x01(\x0b\x32\x1b.rapport.identity.v1.Review\x12\x36\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32$.rapport.identity.v1.StewardDecision*r\n\x0e\x43onstraintKind\x12\x1f\n\x1b\x43ONSTRAINT_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ONSTRAINT_KIND_MUST_MATCH\x10\x01\x12\x1f\n\x1b\x43ONSTRAINT_KIND_NEVER_MATCH\x10\x02*\x88\x01\n\x0bReviewCause\x12\x1c\n\x18REVIEW_CAUSE_UNSPECIFIED\x10\x00\x12\x1b\n\x17REVIEW_CAUSE_CLOSE_CALL\x10\x01\x12\x1e\n\x1aREVIEW_CAUSE_CONTRADICTION\x10\x02\x12\x1e\n\x1aREVIEW_CAUSE_COMPONENT_CUT\x10\x03*\x84\x01\n\rReviewVerdict\x12\x1e\n\x1aREVIEW_VERDICT_UNSPECIFIED\x10\x00\x12\x17\n\x13REVIEW_VERDICT_SAME\x10\x01\x12\x1c\n\x18REVIEW_VERDICT_DIFFERENT\x10\x02\x12\x1c\n\x18REVIEW_VERDICT_UNDECIDED\x10\x03\x42Q\n\x17\x63om.rapport.identity.v1P\x01Z\x1erapport/identity/v1;identityv1\xaa\x02\x13Rapport.Identity.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,6 +53,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPLITPROFILEREQUEST'].fields_by_name['leaving']._serialized_options = b'\272H\007\222\001\004\010\001\0202'
   _globals['_SPLITPROFILEREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_SPLITPROFILEREQUEST'].fields_by_name['reason']._serialized_options = b'\272H)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$'
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['profile_id']._loaded_options = None
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['profile_id']._serialized_options = b'\272H\033r\0312\027^prf_[0-9A-Za-z]{8,40}$'
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['records']._loaded_options = None
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['records']._serialized_options = b'\272H\010\222\001\005\010\001\020\364\003'
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['privacy_request_id']._loaded_options = None
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['privacy_request_id']._serialized_options = b'\272H\033r\0312\027^req_[0-9A-Za-z]{8,40}$'
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['decided_by']._loaded_options = None
+  _globals['_EXCLUDERECORDSREQUEST'].fields_by_name['decided_by']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_FORBIDMATCHREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_FORBIDMATCHREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_FORBIDMATCHREQUEST'].fields_by_name['first']._loaded_options = None
@@ -87,12 +97,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DECIDEREVIEWREQUEST'].fields_by_name['verdict']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_DECIDEREVIEWREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_DECIDEREVIEWREQUEST'].fields_by_name['reason']._serialized_options = b'\272H)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$'
-  _globals['_CONSTRAINTKIND']._serialized_start=2960
-  _globals['_CONSTRAINTKIND']._serialized_end=3074
-  _globals['_REVIEWCAUSE']._serialized_start=3077
-  _globals['_REVIEWCAUSE']._serialized_end=3213
-  _globals['_REVIEWVERDICT']._serialized_start=3216
-  _globals['_REVIEWVERDICT']._serialized_end=3348
+  _globals['_CONSTRAINTKIND']._serialized_start=3222
+  _globals['_CONSTRAINTKIND']._serialized_end=3336
+  _globals['_REVIEWCAUSE']._serialized_start=3339
+  _globals['_REVIEWCAUSE']._serialized_end=3475
+  _globals['_REVIEWVERDICT']._serialized_start=3478
+  _globals['_REVIEWVERDICT']._serialized_end=3610
   _globals['_RECORDGROUP']._serialized_start=228
   _globals['_RECORDGROUP']._serialized_end=303
   _globals['_CONSTRAINT']._serialized_start=306
@@ -103,22 +113,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MERGEPROFILESREQUEST']._serialized_end=974
   _globals['_SPLITPROFILEREQUEST']._serialized_start=977
   _globals['_SPLITPROFILEREQUEST']._serialized_end=1205
-  _globals['_FORBIDMATCHREQUEST']._serialized_start=1208
-  _globals['_FORBIDMATCHREQUEST']._serialized_end=1431
-  _globals['_WITHDRAWCONSTRAINTREQUEST']._serialized_start=1434
-  _globals['_WITHDRAWCONSTRAINTREQUEST']._serialized_end=1608
-  _globals['_LISTCONSTRAINTSREQUEST']._serialized_start=1611
-  _globals['_LISTCONSTRAINTSREQUEST']._serialized_end=1775
-  _globals['_LISTCONSTRAINTSRESPONSE']._serialized_start=1777
-  _globals['_LISTCONSTRAINTSRESPONSE']._serialized_end=1881
-  _globals['_REVIEW']._serialized_start=1884
-  _globals['_REVIEW']._serialized_end=2360
-  _globals['_LISTREVIEWSREQUEST']._serialized_start=2363
-  _globals['_LISTREVIEWSREQUEST']._serialized_end=2513
-  _globals['_LISTREVIEWSRESPONSE']._serialized_start=2515
-  _globals['_LISTREVIEWSRESPONSE']._serialized_end=2607
-  _globals['_DECIDEREVIEWREQUEST']._serialized_start=2610
-  _globals['_DECIDEREVIEWREQUEST']._serialized_end=2839
-  _globals['_REVIEWDECISION']._serialized_start=2841
-  _globals['_REVIEWDECISION']._serialized_end=2958
+  _globals['_EXCLUDERECORDSREQUEST']._serialized_start=1208
+  _globals['_EXCLUDERECORDSREQUEST']._serialized_end=1467
+  _globals['_FORBIDMATCHREQUEST']._serialized_start=1470
+  _globals['_FORBIDMATCHREQUEST']._serialized_end=1693
+  _globals['_WITHDRAWCONSTRAINTREQUEST']._serialized_start=1696
+  _globals['_WITHDRAWCONSTRAINTREQUEST']._serialized_end=1870
+  _globals['_LISTCONSTRAINTSREQUEST']._serialized_start=1873
+  _globals['_LISTCONSTRAINTSREQUEST']._serialized_end=2037
+  _globals['_LISTCONSTRAINTSRESPONSE']._serialized_start=2039
+  _globals['_LISTCONSTRAINTSRESPONSE']._serialized_end=2143
+  _globals['_REVIEW']._serialized_start=2146
+  _globals['_REVIEW']._serialized_end=2622
+  _globals['_LISTREVIEWSREQUEST']._serialized_start=2625
+  _globals['_LISTREVIEWSREQUEST']._serialized_end=2775
+  _globals['_LISTREVIEWSRESPONSE']._serialized_start=2777
+  _globals['_LISTREVIEWSRESPONSE']._serialized_end=2869
+  _globals['_DECIDEREVIEWREQUEST']._serialized_start=2872
+  _globals['_DECIDEREVIEWREQUEST']._serialized_end=3101
+  _globals['_REVIEWDECISION']._serialized_start=3103
+  _globals['_REVIEWDECISION']._serialized_end=3220
 # @@protoc_insertion_point(module_scope)

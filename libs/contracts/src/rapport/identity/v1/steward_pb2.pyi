@@ -294,6 +294,46 @@ class SplitProfileRequest(_message.Message):
 Global___SplitProfileRequest: _TypeAlias = SplitProfileRequest  # noqa: Y015
 
 @_typing.final
+class ExcludeRecordsRequest(_message.Message):
+    """Says that records of a profile are somebody else's, as an officer found who decides a privacy request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    PRIVACY_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repeat safe."""
+    profile_id: _builtins.str
+    """The profile, by any id ever issued for it."""
+    privacy_request_id: _builtins.str
+    """The privacy request; it is the reason of the constraint."""
+    decided_by: _builtins.str
+    """Subject of the operator who decided it, for whom the calling service vouches."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[_record_pb2.RecordKey]:
+        """The records: they leave the profile, and none of them is ever again one person with what stays."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        profile_id: _builtins.str = ...,
+        records: _abc.Iterable[_record_pb2.RecordKey] | None = ...,
+        privacy_request_id: _builtins.str = ...,
+        decided_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided_by", b"decided_by", "privacy_request_id", b"privacy_request_id", "profile_id", b"profile_id", "records", b"records", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludeRecordsRequest: _TypeAlias = ExcludeRecordsRequest  # noqa: Y015
+
+@_typing.final
 class ForbidMatchRequest(_message.Message):
     """Says that two records are never one person."""
 

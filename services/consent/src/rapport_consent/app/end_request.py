@@ -1,0 +1,70 @@
+"""Use case: certify what was erased, close a request, tell everybody once, and empty its vault."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from rapport_chassis.telemetry.logs import get_logger
+
+from rapport_consent.app.request_ports import Proofs, RequestUnit
+from rapport_consent.app.turn import go_on
+from rapport_consent.domain.request_rules import complete, conclude
+from rapport_consent.domain.request_stages import Stage
+from rapport_consent.domain.requests import Outcome, Request, RequestState, RightState
+from rapport_consent.domain.rule_packs import Right
+from rapport_consent.domain.tasks import erasure_outcome
+
+LETTERED: Final = {RequestState.REFUSED: "REFUSED", RequestState.CANCELLED: "CANCELLED"}
+"""Outcomes of requests that nothing was done about."""
+
+CLOSED: Final = "CLOSED"
+"""The stage of a request whose end everybody was told."""
+
+
+async def certify_erasure(unit: RequestUnit, request: Request, proofs: Proofs, now: datetime) -> None:
+    """Make the certificate of what participants answered.
+
+    Raises:
+        RapportError: CERTIFICATE_NOT_READY.
+    """
+    tasks = await unit.tasks.of(request.id)
+    outcome = erasure_outcome(tasks)
+    certificate_id = await proofs.certify(unit, request, tasks, now)
+    await unit.log(request, "CERTIFIED", certificate_id, {"outcome": outcome.value})
+    await go_on(unit, conclude(request, Right.ERASURE, outcome), Stage.CERTIFY, now)
+
+
+async def close_request(
+    unit: RequestUnit, request: Request, proofs: Proofs, vault_kept_at_most: timedelta, now: datetime
+) -> None:
+    """Complete a request, keep its closing letter, and tell everybody."""
+    for each in request.rights:  # whoever is not known has nothing here
+        if each.state is RightState.APPROVED:
+            request = conclude(request, each.right, Outcome.NOTHING_HELD)
+    closed = complete(request, now)
+    nothing = all(each.outcome in (None, Outcome.NOTHING_HELD) for each in closed.rights)
+    await proofs.keep_letter(unit, closed, "NOTHING_HELD" if nothing else "COMPLETION", now)
+    partial = any(each.outcome is Outcome.PARTIAL or each.state is RightState.REFUSED for each in closed.rights)
+    await tell_of_end(unit, closed, "PARTIAL" if partial else "COMPLETED", vault_kept_at_most, now)
+
+
+async def tell_of_end(
+    unit: RequestUnit, request: Request, outcome: str, vault_kept_at_most: timedelta, now: datetime
+) -> None:
+    """Tell everybody that a request has ended; its vault is kept until the closing notice has its address."""
+    await unit.requests.unclaim(request.id)
+    await unit.log(request, "CLOSED", f"{request.id}/closed", {"outcome": outcome})
+    await unit.closed(request, outcome, now)
+    vault = await unit.vault.get(request.id)
+    kept = vault_kept_at_most if vault is not None and vault.notice.reachable else timedelta()
+    await unit.requests.save(replace(request, stage=CLOSED), now + kept)
+    get_logger().info("privacy_request_closed", request_id=request.id, outcome=outcome)
+
+
+async def empty_vault(unit: RequestUnit, request: Request) -> None:
+    """Destroy what names the requester, and what opens the log's commitments about the request."""
+    await unit.vault.destroy(request.id)
+    await unit.forget_openings(request.id)
+    await unit.requests.save(request, None)
