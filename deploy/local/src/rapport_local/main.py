@@ -28,6 +28,8 @@ _COMMANDS: Final = {
     "audit": ("audit", "Show who did what, and verify that nothing was changed."),
     "privacy": ("privacy", "See to requests of people about their data."),
     "dlq": ("dlq", "Look after events that could not be handled."),
+    "backup": ("backup", "Back every database up, while everything goes on."),
+    "restore": ("restore", "Bring a backup back, and nobody who was erased since."),
     "verify": ("verify", "Verify a receipt, package or certificate, offline."),
     "witness": ("witness", "Watch the transparency log and cosign it."),
     "demo": ("demo", "Show the main job on real servers."),

@@ -54,6 +54,7 @@ class LocalService:
         may: What its certificate may do in others, beside holding a gate.
         http: Whether it answers HTTP.
         mails: Whether it sends mails, to the mail server of the environment.
+        outlives: Tables whose rows are taken over from the database that a restored one replaces, if it can be read.
         folders: Settings that name a folder of its own -> that folder's name; made before the start.
         settings: Further settings, without the prefix of the service.
         roles: What operators may do in it: role -> permissions. Administrators may do everything.
@@ -69,6 +70,7 @@ class LocalService:
     http: bool = False
     mails: bool = False
     participant: bool = False
+    outlives: tuple[str, ...] = ()
     folders: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -109,6 +111,9 @@ class LocalService:
 MAILS: Final = "mails"
 """Name of the mail server."""
 
+KEY_STORE: Final = "identity_keys"
+"""The database of identity's keys: a backup of it brings none back unless somebody says so."""
+
 _CONSENT: Final = "consent"
 _SIGNING: Final = "signing"
 _VAULT_KEYS: Final = "vault.keys"
@@ -148,9 +153,10 @@ SERVICES: Final = (
     ),
     LocalService(
         "identity",
-        further_databases=(LocalDatabase("identity_keys", "KEYS__DATABASE", "keys_migrations"),),
+        further_databases=(LocalDatabase(KEY_STORE, "KEYS__DATABASE", "keys_migrations"),),
         gate=True,
         participant=True,
+        outlives=("suppressions",),
         folders={"KEYS__EPOCH_FOLDER": "epochs", "KEYS__HASH_FOLDER": "hashes"},
         roles={
             "officer": ("identity.declarations.*",),

@@ -30,7 +30,7 @@ from rapport_chassis.events.relay import Relay
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
-from rapport_chassis.rpc.health import Role
+from rapport_chassis.rpc.health import ROLES, Role
 from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
@@ -48,6 +48,7 @@ from rapport_consent.adapters.head import SharedHeads
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.privacy_holding import ConsentHolding, known_from
 from rapport_consent.adapters.receipts import Receipts
+from rapport_consent.adapters.restoring import LedgerRestoring
 from rapport_consent.adapters.transparency import TransparencyLog
 from rapport_consent.adapters.transparency_audit import compare
 from rapport_consent.definition import DEFINITION, SERVICE
@@ -154,6 +155,7 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
             http = HttpServer(settings.http, served, telemetry=telemetry)
         servicer = ConsentServicer(
             once=once,
+            store=store,
             imports=Imports(store, clock, settings.import_pause_s),
             gate=gate,
             replica=replica,
@@ -214,11 +216,22 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         release=DEFINITION.version,
         clock=clock,
     )
+    restoring = LedgerRestoring(database, store, settings.nats, SERVICE, clock)
+    for role in ROLES:
+        server.health.register(role, restoring.name, restoring.check)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
     sweeper = Housekeeping(
         database, [requests.sweep, inbox.sweep, *(parts.sweeps if parts else ())], clock=clock, role="relay"
     )
-    logging = Stepping("transparency-log", log.extend, clock, share=_LOG_SHARE, idle_s=_LOG_EVERY_S, role="relay")
+    logging = Stepping(
+        "transparency-log",
+        log.extend,
+        clock,
+        share=_LOG_SHARE,
+        idle_s=_LOG_EVERY_S,
+        role="relay",
+        commits=database.commits,
+    )
     for reading in (consumer, *(parts.consumers if parts else ())):
         server.health.register("events", reading.name, reading.check)
     server.health.register("relay", relay.name, relay.check)
@@ -230,7 +243,16 @@ def build(settings: ConsentSettings, roles: tuple[Role, ...]) -> Assembly:
         database=database,
         nats=nats,
         http=http,
-        components=[*answering, consumer, *taking_part, relay, sweeper, logging, *(parts.components if parts else ())],
+        components=[
+            *answering,
+            restoring,
+            consumer,
+            *taking_part,
+            relay,
+            sweeper,
+            logging,
+            *(parts.components if parts else ()),
+        ],
     )
 
 

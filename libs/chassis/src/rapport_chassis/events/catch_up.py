@@ -44,7 +44,7 @@ async def catch_up(wire: Wire, index: PublishedIndex, stream: str, *, domain: st
         progress = 0
     for start in range(max(progress + 1, first), last + 1, _AT_ONCE):
         end = min(start + _AT_ONCE - 1, last)
-        stored = await _read(wire, api.get_subject(stream), range(start, end + 1))
+        stored = await stored_messages(wire, api.get_subject(stream), range(start, end + 1))
         found = [
             Found(each.headers[EVENT_ID], each.sequence, _profiles(each)) for each in stored if EVENT_ID in each.headers
         ]
@@ -53,8 +53,18 @@ async def catch_up(wire: Wire, index: PublishedIndex, stream: str, *, domain: st
     return StreamEnd(last, timedelta(microseconds=info["config"].get("max_age", 0) / 1000))
 
 
-async def _read(wire: Wire, subject: str, sequences: Sequence[int]) -> list[StoredMessage]:
-    """Read these messages, those of them that are still there."""
+async def stored_messages(wire: Wire, subject: str, sequences: Sequence[int]) -> list[StoredMessage]:
+    """Return the messages of these sequences, those of them that are still there, many at once.
+
+    Args:
+        wire: Reads them.
+        subject: `JetStreamApi.get_subject` of the stream.
+        sequences: Which ones.
+
+    Raises:
+        WireError: The broker went away meanwhile.
+        JetStreamError: The broker refused.
+    """
     requests = [Request(subject, get_body(sequence)) for sequence in sequences]
     answers = await wire.exchange(requests, timeout_s=_ANSWER_TIMEOUT_S)
     if not all(answers):

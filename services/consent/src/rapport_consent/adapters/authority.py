@@ -16,7 +16,7 @@ from rapport_consent.adapters.ledger import read_rows
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.read_ledger import Reading
 from rapport_consent.domain.resolution import resolve_subject
-from rapport_consent.translate.ledger import subject_state
+from rapport_consent.translate.ledger import subject_state, withhold
 from rapport_consent.translate.purposes import purpose_state
 
 
@@ -35,10 +35,10 @@ class Authority:
             RapportError: NOT_READY.
         """
         async with self._database.transaction() as connection:
-            epoch, position = await head.read(connection)
+            present = await head.whole(connection)
             catalogue = await self._catalogue.read(connection)
             rows = await read_rows(connection, [profile_id])
-        return Reading(epoch, position, catalogue, tuple(rows))
+        return Reading(present.epoch, present.position, catalogue, tuple(rows), present.doubted_until)
 
     async def check(self, entry: consent_pb2.CheckEntry, at_least: Token | None) -> Decision:
         """Answer whether an effect is allowed now.
@@ -49,7 +49,9 @@ class Authority:
         reading = await self.read(entry.profile_id)
         now = self._clock.now()
         subject = resolve_subject(reading.history(), entry.profile_id)
-        contents = _contents(reading, subject_state(subject, now), entry.purpose_id)
+        told = subject_state(subject, now)
+        withhold(told.states, reading.doubted_until)
+        contents = _contents(reading, told, entry.purpose_id)
         verdict = decide(
             contents.purposes.get(entry.purpose_id),
             contents.subjects.get(entry.profile_id),

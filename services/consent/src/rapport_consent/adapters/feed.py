@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from psycopg import OperationalError
@@ -16,11 +17,12 @@ from rapport_privacy.ports import ForeignEpochError
 
 from rapport_consent.adapters import head
 from rapport_consent.adapters.catalogue import CatalogueCache
+from rapport_consent.adapters.head import Head
 from rapport_consent.adapters.ledger import CHANNEL
 from rapport_consent.adapters.snapshot_chunks import MOST_BYTES, chunks_of
 from rapport_consent.app.ledger import Token
 from rapport_consent.domain.states import Fence
-from rapport_consent.translate.ledger import blank_change, fence_message, position_message
+from rapport_consent.translate.ledger import blank_change, fence_message, position_message, withhold
 from rapport_consent.translate.purposes import purpose_state
 
 _CHUNK: Final = 2_000
@@ -56,7 +58,7 @@ class LedgerReader:
             RapportError: NOT_READY.
         """
         async with self._database.transaction() as connection:
-            present = await head.read(connection)
+            present = await head.whole(connection)
             if epoch and epoch != present.epoch:
                 raise ForeignEpochError
             rows = await (await connection.execute(_AFTER, (position, limit))).fetchall()
@@ -66,7 +68,7 @@ class LedgerReader:
             size += len(row[3] or b"")
             if changes and size > self._most_bytes:
                 break
-            changes.append(_change_of(present.epoch, row))
+            changes.append(_change_of(present, row))
         return changes
 
     async def stream(self) -> AsyncGenerator[consent_pb2.StreamSnapshotResponse, None]:
@@ -78,8 +80,8 @@ class LedgerReader:
         subjects = fences = 0
         async with self._database.transaction() as connection:
             await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            present = await head.read(connection)
-            position = position_message(Token(*present))
+            present = await head.whole(connection)
+            position = position_message(Token(present.epoch, present.position))
             yield consent_pb2.StreamSnapshotResponse(header=consent_pb2.SnapshotHeader(position=position))
             catalogue = await self._catalogue.read(connection)
             purposes = [purpose_state(purpose) for purpose in catalogue.purposes.values() if purpose.versions]
@@ -94,7 +96,8 @@ class LedgerReader:
                 await cursor.execute("SELECT state FROM subject_states")
                 while rows := await cursor.fetchmany(_CHUNK):
                     subjects += len(rows)
-                    for message in chunks_of([state for (state,) in rows], self._most_bytes):
+                    states = [_told(state, present.doubted_until) for (state,) in rows]
+                    for message in chunks_of(states, self._most_bytes):
                         yield message
         trailer = consent_pb2.SnapshotTrailer(subjects=subjects, fences=fences)
         yield consent_pb2.StreamSnapshotResponse(trailer=trailer)
@@ -138,8 +141,20 @@ class LedgerHints(Background):
             await self._clock.sleep(_LISTEN_RETRY_S)
 
 
-def _change_of(epoch: str, row: tuple[Any, ...]) -> ledger_pb2.LedgerChange:
+def _told(state: bytes, doubted_until: datetime | None) -> bytes:
+    """Return a state as gates are told of it: as it is stored, unless some of it is in doubt."""
+    if doubted_until is None:
+        return state
+    told = ledger_pb2.SubjectState.FromString(state)
+    withhold(told.states, doubted_until)
+    return told.SerializeToString()
+
+
+def _change_of(present: Head, row: tuple[Any, ...]) -> ledger_pb2.LedgerChange:
     position, recorded_at, named_id, change, fenced_at = row
     if change is not None:
-        return ledger_pb2.LedgerChange.FromString(change)
-    return blank_change(epoch, position, recorded_at, Fence(named_id, fenced_at))
+        told = ledger_pb2.LedgerChange.FromString(change)
+        for subject in told.subjects:
+            withhold(subject.states, present.doubted_until)
+        return told
+    return blank_change(present.epoch, position, recorded_at, Fence(named_id, fenced_at))

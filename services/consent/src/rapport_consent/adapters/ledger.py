@@ -21,13 +21,14 @@ from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.ids import new_ids
 
-from rapport_consent.adapters import head, notices, projections
+from rapport_consent.adapters import head, notices, projections, restores
 from rapport_consent.adapters.catalogue import CatalogueCache
 from rapport_consent.adapters.holds import HoldRows
 from rapport_consent.adapters.purposes import PurposeVersions
 from rapport_consent.adapters.rows import READ_COLUMNS, WRITE_COLUMNS, columns_of, row_of
 from rapport_consent.app.catalogue import Catalogue
 from rapport_consent.app.ledger import Known
+from rapport_consent.app.restores import Restore, Verdict
 from rapport_consent.domain.changes import LedgerChange
 from rapport_consent.domain.history import History
 from rapport_consent.domain.holds import CONSENTS, OWN, protected
@@ -147,6 +148,19 @@ class LedgerUnit:
         else:
             await bulk.copy(self.connection, _COPY, rows)
         failpoint("ledger.inserted")
+
+    async def restores(self) -> Sequence[Restore]:
+        """Return restores of the ledger, the newest first."""
+        return await restores.latest(self.connection)
+
+    async def decide_restore(self, restored_at: datetime, decision: Verdict, *, actor: str, now: datetime) -> Restore:
+        """Decide about grants that are in doubt since a restore.
+
+        Raises:
+            RapportError: RESTORE_NOT_FOUND, RESTORE_DECIDED, NOT_READY.
+        """
+        await self.lock([])
+        return await restores.decide(self.connection, restored_at, decision, actor=actor, now=now)
 
     async def blank(self, profile_ids: Collection[str]) -> None:
         """Blank the rows that name these ids, which have a recorded erasure, and drop what was kept beside them.

@@ -89,6 +89,42 @@ class LedgerHeadTable(Base, table=True):
     recorded_at: datetime = Field(sa_column=_time(nullable=False))
     purposes_at: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
     """Position of the last row about a purpose: tells a cached catalogue whether it is current."""
+    restoring: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    """True from a restore until what the stream tells is taken in: nothing is answered, and nobody else writes."""
+    doubted_until: datetime | None = Field(sa_column=_time())
+    """Grants up to this time are withheld from gates: a withdrawal of them may have been lost."""
+
+
+class LedgerRestoreTable(Base, table=True):
+    """A restore of this database: written by the trigger of `privacy_restores`."""
+
+    __tablename__ = "ledger_restores"
+    __table_args__: ClassVar[Any] = (CheckConstraint("decision IN ('count', 'ask_again')", name="decision"),)
+
+    restored_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    epoch: str = Field(sa_column=Column(Text, nullable=False))
+    """The epoch of the backup."""
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """The head in the backup."""
+    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Up to here the backup knew the stream."""
+    replayed_at: datetime | None = Field(sa_column=_time())
+    recorded: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """Rows that the stream told of."""
+    doubted_until: datetime | None = Field(sa_column=_time())
+    """Set where the stream does not reach back to the backup: from when on it tells everything."""
+    decision: str | None = Field(sa_column=Column(Text))
+    """What an officer decided about grants from before."""
+    decided_at: datetime | None = Field(sa_column=_time())
+    decided_by: str | None = Field(sa_column=Column(Text))
+
+
+class RestoredErasureTable(Base, table=True):
+    """Ids that were known to be erased when the ledger was restored, until it has fenced them."""
+
+    __tablename__ = "restored_erasures"
+
+    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
 
 
 class ProfileTable(Base, table=True):

@@ -34,6 +34,8 @@ ERRORS: Final = ErrorTable(
         Reason("NOTICE_NOT_FOUND", "NOT_FOUND", False, "There is no such notice in this version and language."),
         Reason("RECEIPT_NOT_FOUND", "NOT_FOUND", False, "There is no such receipt, or its person was erased."),
         Reason("EPOCH_UNKNOWN", "FAILED_PRECONDITION", False, "The position belongs to another life of the ledger."),
+        Reason("RESTORE_NOT_FOUND", "NOT_FOUND", False, "The ledger was not restored at that time."),
+        Reason("RESTORE_DECIDED", "FAILED_PRECONDITION", False, "Nothing waits for a decision since this restore."),
         Reason("IMPORT_HEADER_MISSING", "INVALID_ARGUMENT", False, "An import opens with one header."),
         Reason("ROW_ALREADY_IMPORTED", "ALREADY_EXISTS", False, "The row was imported before."),
         Reason("LOG_INDEX_UNKNOWN", "NOT_FOUND", False, "The log has no such entry, or what opens it is gone."),

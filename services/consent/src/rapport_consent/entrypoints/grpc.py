@@ -13,7 +13,7 @@ from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
-from rapport_chassis.once import Once
+from rapport_chassis.once import Once, author
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment, stamp
 from rapport_privacy.decision import Decision
@@ -37,10 +37,11 @@ from rapport_consent.domain.purposes import unknown_purpose
 from rapport_consent.domain.signals import refuse_signal
 from rapport_consent.entrypoints.imports import Imports
 from rapport_consent.entrypoints.links import ReceiptLinks
-from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerUnit, Log, Receipts
+from rapport_consent.entrypoints.ports import Authority, Heads, LedgerFeed, LedgerStore, LedgerUnit, Log, Receipts
 from rapport_consent.translate.decisions import answers_of, consent_state_message, ledger_write
 from rapport_consent.translate.ledger import position_message
 from rapport_consent.translate.receipts import receipt_message, signing_key_message
+from rapport_consent.translate.restores import DECISIONS, restore_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -54,6 +55,7 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
     """Writes go to the ledger once per request id; checks are answered from memory."""
 
     once: Once[LedgerUnit]
+    store: LedgerStore
     imports: Imports
     gate: Gate
     replica: Replica
@@ -237,6 +239,28 @@ class ConsentServicer(consent_pb2_grpc.ConsentServiceServicer):
         """Stream the whole state."""
         async for message in self.ledger.stream():
             yield message
+
+    async def ListRestores(
+        self, request: consent_pb2.ListRestoresRequest, context: Context
+    ) -> consent_pb2.ListRestoresResponse:
+        """Return restores of the ledger, and what is in doubt since."""
+        async with self.store.unit() as unit:
+            found = await unit.restores()
+        return consent_pb2.ListRestoresResponse(restores=[restore_message(each) for each in found])
+
+    async def DecideRestore(
+        self, request: consent_pb2.DecideRestoreRequest, context: Context
+    ) -> consent_pb2.LedgerRestore:
+        """Let grants count again that are in doubt since a restore, or withhold them for good."""
+        restored_at, decision = moment(request.restored_at), DECISIONS[request.decision]
+
+        async def decide(unit: LedgerUnit) -> consent_pb2.LedgerRestore:
+            decided = await unit.decide_restore(restored_at, decision, actor=author(), now=self.clock.now())
+            return restore_message(decided)
+
+        return await self.once.run(
+            request, consent_pb2.LedgerRestore, decide, target=restored_at.isoformat(), reason=request.reason
+        )
 
     async def GetReceipt(self, request: consent_pb2.GetReceiptRequest, context: Context) -> consent_pb2.Receipt:
         """Return a signed receipt."""

@@ -18,6 +18,7 @@ from rapport_consent.app.import_consents import ImportingUnit
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.raise_fence import BlankingUnit
 from rapport_consent.app.read_ledger import Reading
+from rapport_consent.app.restores import Restore, Verdict
 from rapport_consent.domain.notices import Notice
 from rapport_consent.domain.purposes import Purpose, PurposeTerms
 
@@ -66,6 +67,14 @@ class LedgerUnit(ImportingUnit, BlankingUnit, Protocol):
 
     async def publish(self, notice: Notice, *, reason: str) -> Notice:
         """Publish the next version of a notice and return it with its number."""
+        ...
+
+    async def restores(self) -> Sequence[Restore]:
+        """Return restores of the ledger, the newest first."""
+        ...
+
+    async def decide_restore(self, restored_at: datetime, decision: Verdict, *, actor: str, now: datetime) -> Restore:
+        """Decide about grants that are in doubt since a restore."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, cast
 
@@ -9,7 +10,7 @@ from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import events_pb2, ledger_pb2
 from rapport_chassis.events import envelope
 from rapport_chassis.events.envelope import Event
-from rapport_chassis.times import set_stamp, stamp
+from rapport_chassis.times import moment, set_stamp, stamp
 
 from rapport_consent.app.ledger import Token
 from rapport_consent.domain.changes import LedgerChange, SubjectChange
@@ -143,6 +144,16 @@ def subject_state(state: SubjectState, at: datetime) -> ledger_pb2.SubjectState:
         states=[key_state(each, at) for each in state.states],
         restriction=restriction_message(state.restriction) if state.restriction else None,
     )
+
+
+def withhold(states: Iterable[ledger_pb2.KeyState], until: datetime | None) -> None:
+    """Let grants decided up to a time count as no decision; None: none is in doubt."""
+    if until is None:
+        return
+    for state in states:
+        if state.status == ledger_pb2.CONSENT_STATUS_GRANTED and moment(state.decided_at) <= until:
+            state.status = ledger_pb2.CONSENT_STATUS_UNSPECIFIED
+            del state.granting_ids[:]
 
 
 def position_message(token: Token) -> freshness_pb2.LedgerPosition:

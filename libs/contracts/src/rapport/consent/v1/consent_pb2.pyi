@@ -257,6 +257,30 @@ CONSENT_CHOICE_REFUSE: ConsentChoice.ValueType  # 2
 """No."""
 Global___ConsentChoice: _TypeAlias = ConsentChoice  # noqa: Y015
 
+class _RestoreDecision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestoreDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestoreDecision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTORE_DECISION_UNSPECIFIED: _RestoreDecision.ValueType  # 0
+    """Not decided yet: they are withheld."""
+    RESTORE_DECISION_COUNT: _RestoreDecision.ValueType  # 1
+    """They count again: what was lost has been looked into."""
+    RESTORE_DECISION_ASK_AGAIN: _RestoreDecision.ValueType  # 2
+    """They are withheld for good: people have to be asked again."""
+
+class RestoreDecision(_RestoreDecision, metaclass=_RestoreDecisionEnumTypeWrapper):
+    """What is done with grants that were recorded before a restore, where withdrawals since may be lost."""
+
+RESTORE_DECISION_UNSPECIFIED: RestoreDecision.ValueType  # 0
+"""Not decided yet: they are withheld."""
+RESTORE_DECISION_COUNT: RestoreDecision.ValueType  # 1
+"""They count again: what was lost has been looked into."""
+RESTORE_DECISION_ASK_AGAIN: RestoreDecision.ValueType  # 2
+"""They are withheld for good: people have to be asked again."""
+Global___RestoreDecision: _TypeAlias = RestoreDecision  # noqa: Y015
+
 @_typing.final
 class CheckEntry(_message.Message):
     """What one check asks."""
@@ -1729,3 +1753,140 @@ class ListSigningKeysResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSigningKeysResponse: _TypeAlias = ListSigningKeysResponse  # noqa: Y015
+
+@_typing.final
+class LedgerRestore(_message.Message):
+    """A restore of the ledger from a backup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORED_AT_FIELD_NUMBER: _builtins.int
+    BACKED_UP_FIELD_NUMBER: _builtins.int
+    REPLAYED_AT_FIELD_NUMBER: _builtins.int
+    ROWS_RECORDED_FIELD_NUMBER: _builtins.int
+    DOUBTED_UNTIL_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    rows_recorded: _builtins.int
+    """Rows that the stream told of, recorded anew."""
+    decision: Global___RestoreDecision.ValueType
+    """What was decided about them."""
+    decided_by: _builtins.str
+    """Who decided it."""
+    @_builtins.property
+    def restored_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was restored: names it."""
+
+    @_builtins.property
+    def backed_up(self) -> _freshness_pb2.LedgerPosition:
+        """The last position of the backup, in the epoch that ended."""
+
+    @_builtins.property
+    def replayed_at(self) -> _timestamp_pb2.Timestamp:
+        """When all that the stream tells was taken in; absent before."""
+
+    @_builtins.property
+    def doubted_until(self) -> _timestamp_pb2.Timestamp:
+        """Set where the stream does not reach back to the backup: grants decided up to this time are withheld."""
+
+    @_builtins.property
+    def decided_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided."""
+
+    def __init__(
+        self,
+        *,
+        restored_at: _timestamp_pb2.Timestamp | None = ...,
+        backed_up: _freshness_pb2.LedgerPosition | None = ...,
+        replayed_at: _timestamp_pb2.Timestamp | None = ...,
+        rows_recorded: _builtins.int = ...,
+        doubted_until: _timestamp_pb2.Timestamp | None = ...,
+        decision: Global___RestoreDecision.ValueType = ...,
+        decided_at: _timestamp_pb2.Timestamp | None = ...,
+        decided_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["backed_up", b"backed_up", "decided_at", b"decided_at", "doubted_until", b"doubted_until", "replayed_at", b"replayed_at", "restored_at", b"restored_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backed_up", b"backed_up", "decided_at", b"decided_at", "decided_by", b"decided_by", "decision", b"decision", "doubted_until", b"doubted_until", "replayed_at", b"replayed_at", "restored_at", b"restored_at", "rows_recorded", b"rows_recorded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LedgerRestore: _TypeAlias = LedgerRestore  # noqa: Y015
+
+@_typing.final
+class ListRestoresRequest(_message.Message):
+    """Lists restores of the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRestoresRequest: _TypeAlias = ListRestoresRequest  # noqa: Y015
+
+@_typing.final
+class ListRestoresResponse(_message.Message):
+    """Restores of the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESTORES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def restores(self) -> _containers.RepeatedCompositeFieldContainer[Global___LedgerRestore]:
+        """The newest first, at most a hundred."""
+
+    def __init__(
+        self,
+        *,
+        restores: _abc.Iterable[Global___LedgerRestore] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["restores", b"restores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRestoresResponse: _TypeAlias = ListRestoresResponse  # noqa: Y015
+
+@_typing.final
+class DecideRestoreRequest(_message.Message):
+    """Decides about grants that are withheld since a restore."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESTORED_AT_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repeat safe."""
+    decision: Global___RestoreDecision.ValueType
+    """The decision."""
+    reason: _builtins.str
+    """Why, as a short code, kept in the audit trail."""
+    @_builtins.property
+    def restored_at(self) -> _timestamp_pb2.Timestamp:
+        """Names the restore."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        restored_at: _timestamp_pb2.Timestamp | None = ...,
+        decision: Global___RestoreDecision.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["restored_at", b"restored_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision", "reason", b"reason", "request_id", b"request_id", "restored_at", b"restored_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideRestoreRequest: _TypeAlias = DecideRestoreRequest  # noqa: Y015

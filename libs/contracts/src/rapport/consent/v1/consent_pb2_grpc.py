@@ -105,6 +105,16 @@ class ConsentServiceStub:
                 request_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.StreamSnapshotRequest.SerializeToString,
                 response_deserializer=rapport_dot_consent_dot_v1_dot_consent__pb2.StreamSnapshotResponse.FromString,
                 _registered_method=True)
+        self.ListRestores = channel.unary_unary(
+                '/rapport.consent.v1.ConsentService/ListRestores',
+                request_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.ListRestoresRequest.SerializeToString,
+                response_deserializer=rapport_dot_consent_dot_v1_dot_consent__pb2.ListRestoresResponse.FromString,
+                _registered_method=True)
+        self.DecideRestore = channel.unary_unary(
+                '/rapport.consent.v1.ConsentService/DecideRestore',
+                request_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.DecideRestoreRequest.SerializeToString,
+                response_deserializer=rapport_dot_consent_dot_v1_dot_consent__pb2.LedgerRestore.FromString,
+                _registered_method=True)
         self.GetReceipt = channel.unary_unary(
                 '/rapport.consent.v1.ConsentService/GetReceipt',
                 request_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.GetReceiptRequest.SerializeToString,
@@ -219,6 +229,20 @@ class ConsentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRestores(self, request, context):
+        """Lists restores of the ledger from backups, and what is in doubt since.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideRestore(self, request, context):
+        """Decides about grants withheld since a restore. A new epoch begins where they count again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetReceipt(self, request, context):
         """Returns a signed receipt.
         """
@@ -305,6 +329,16 @@ def add_ConsentServiceServicer_to_server(servicer, server):
                     servicer.StreamSnapshot,
                     request_deserializer=rapport_dot_consent_dot_v1_dot_consent__pb2.StreamSnapshotRequest.FromString,
                     response_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.StreamSnapshotResponse.SerializeToString,
+            ),
+            'ListRestores': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRestores,
+                    request_deserializer=rapport_dot_consent_dot_v1_dot_consent__pb2.ListRestoresRequest.FromString,
+                    response_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.ListRestoresResponse.SerializeToString,
+            ),
+            'DecideRestore': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideRestore,
+                    request_deserializer=rapport_dot_consent_dot_v1_dot_consent__pb2.DecideRestoreRequest.FromString,
+                    response_serializer=rapport_dot_consent_dot_v1_dot_consent__pb2.LedgerRestore.SerializeToString,
             ),
             'GetReceipt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReceipt,
@@ -696,6 +730,60 @@ class ConsentService:
             '/rapport.consent.v1.ConsentService/StreamSnapshot',
             rapport_dot_consent_dot_v1_dot_consent__pb2.StreamSnapshotRequest.SerializeToString,
             rapport_dot_consent_dot_v1_dot_consent__pb2.StreamSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRestores(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.consent.v1.ConsentService/ListRestores',
+            rapport_dot_consent_dot_v1_dot_consent__pb2.ListRestoresRequest.SerializeToString,
+            rapport_dot_consent_dot_v1_dot_consent__pb2.ListRestoresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideRestore(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.consent.v1.ConsentService/DecideRestore',
+            rapport_dot_consent_dot_v1_dot_consent__pb2.DecideRestoreRequest.SerializeToString,
+            rapport_dot_consent_dot_v1_dot_consent__pb2.LedgerRestore.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,10 @@ class ConsentServiceStub:
     """Returns the committed head, read after the request arrived: a replica's freshness."""
     StreamSnapshot: _grpc.UnaryStreamMultiCallable[_consent_pb2.StreamSnapshotRequest, _consent_pb2.StreamSnapshotResponse]
     """Streams the whole state: a replica's start."""
+    ListRestores: _grpc.UnaryUnaryMultiCallable[_consent_pb2.ListRestoresRequest, _consent_pb2.ListRestoresResponse]
+    """Lists restores of the ledger from backups, and what is in doubt since."""
+    DecideRestore: _grpc.UnaryUnaryMultiCallable[_consent_pb2.DecideRestoreRequest, _consent_pb2.LedgerRestore]
+    """Decides about grants withheld since a restore. A new epoch begins where they count again."""
     GetReceipt: _grpc.UnaryUnaryMultiCallable[_consent_pb2.GetReceiptRequest, _consent_pb2.Receipt]
     """Returns a signed receipt."""
     ListSigningKeys: _grpc.UnaryUnaryMultiCallable[_consent_pb2.ListSigningKeysRequest, _consent_pb2.ListSigningKeysResponse]
@@ -99,6 +103,10 @@ class ConsentServiceAsyncStub(ConsentServiceStub):
     """Returns the committed head, read after the request arrived: a replica's freshness."""
     StreamSnapshot: _aio.UnaryStreamMultiCallable[_consent_pb2.StreamSnapshotRequest, _consent_pb2.StreamSnapshotResponse]  # type: ignore[assignment]
     """Streams the whole state: a replica's start."""
+    ListRestores: _aio.UnaryUnaryMultiCallable[_consent_pb2.ListRestoresRequest, _consent_pb2.ListRestoresResponse]  # type: ignore[assignment]
+    """Lists restores of the ledger from backups, and what is in doubt since."""
+    DecideRestore: _aio.UnaryUnaryMultiCallable[_consent_pb2.DecideRestoreRequest, _consent_pb2.LedgerRestore]  # type: ignore[assignment]
+    """Decides about grants withheld since a restore. A new epoch begins where they count again."""
     GetReceipt: _aio.UnaryUnaryMultiCallable[_consent_pb2.GetReceiptRequest, _consent_pb2.Receipt]  # type: ignore[assignment]
     """Returns a signed receipt."""
     ListSigningKeys: _aio.UnaryUnaryMultiCallable[_consent_pb2.ListSigningKeysRequest, _consent_pb2.ListSigningKeysResponse]  # type: ignore[assignment]
@@ -218,6 +226,22 @@ class ConsentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_consent_pb2.StreamSnapshotResponse], _abc.AsyncIterator[_consent_pb2.StreamSnapshotResponse]]:
         """Streams the whole state: a replica's start."""
+
+    @_abc_1.abstractmethod
+    def ListRestores(
+        self,
+        request: _consent_pb2.ListRestoresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consent_pb2.ListRestoresResponse, _abc.Awaitable[_consent_pb2.ListRestoresResponse]]:
+        """Lists restores of the ledger from backups, and what is in doubt since."""
+
+    @_abc_1.abstractmethod
+    def DecideRestore(
+        self,
+        request: _consent_pb2.DecideRestoreRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consent_pb2.LedgerRestore, _abc.Awaitable[_consent_pb2.LedgerRestore]]:
+        """Decides about grants withheld since a restore. A new epoch begins where they count again."""
 
     @_abc_1.abstractmethod
     def GetReceipt(
