@@ -1,4 +1,4 @@
-"""Calls to PrivacyRequestService as whoever is logged in."""
+"""Calls to the consent service as whoever is logged in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, TypeVar
 
+import grpc
 from rapport.consent.v1 import privacy_pb2_grpc
 from rapport_chassis.errors import RapportError
 
@@ -16,6 +17,7 @@ from rapport_local.operators import current_login
 from rapport_local.options import running
 
 AnswerT = TypeVar("AnswerT")
+StubT = TypeVar("StubT")
 Stub: TypeAlias = "privacy_pb2_grpc.PrivacyRequestServiceAsyncStub"
 
 _SERVICE: Final = "consent"
@@ -27,7 +29,20 @@ _HINTS: Final = {
 
 
 def as_officer(environment: Environment, work: Callable[[Stub], Awaitable[AnswerT]]) -> AnswerT:
-    """Call the consent service as whoever is logged in.
+    """Call PrivacyRequestService as whoever is logged in.
+
+    Raises:
+        Failure: Nobody is, nothing runs, or the service refused.
+    """
+    return call_as_officer(environment, privacy_pb2_grpc.PrivacyRequestServiceStub, work)
+
+
+def call_as_officer(
+    environment: Environment,
+    made: Callable[[grpc.aio.Channel], StubT],
+    work: Callable[[StubT], Awaitable[AnswerT]],
+) -> AnswerT:
+    """Call one of consent's services as whoever is logged in.
 
     Raises:
         Failure: Nobody is, nothing runs, or the service refused.
@@ -37,7 +52,6 @@ def as_officer(environment: Environment, work: Callable[[Stub], Awaitable[Answer
         raise Failure("an officer must stand behind this", hint="rapport login NAME --role officer")
 
     async def call() -> AnswerT:
-        made = privacy_pb2_grpc.PrivacyRequestServiceStub
         async with stub_of(environment, status, _SERVICE, made, operator=operator) as stub:
             return await work(stub)
 
