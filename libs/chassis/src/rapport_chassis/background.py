@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 from rapport_chassis.clock import Clock
+from rapport_chassis.database.commits import Commits
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events.tasks import end
 from rapport_chassis.telemetry.logs import get_logger
 
 _IDLE_S: Final = 1.0
+_OVERDUE_S: Final = 1.0
 _NOT_READY_S: Final = 0.1
 _AFTER_FAILURE_S: Final = 5.0
 
@@ -84,6 +86,8 @@ class Stepping(Background):
         share: Of the time that steps take at most.
         idle_s: How long nothing is done where there was nothing to do.
         role: The role whose processes do it.
+        commits: Where there was nothing to do, there is nothing until something is committed here, or time passes.
+        overdue_s: With `commits`: how late a step may be that only the passing of time gives something to do.
     """
 
     def __init__(
@@ -95,10 +99,14 @@ class Stepping(Background):
         share: float,
         idle_s: float = _IDLE_S,
         role: Literal["api", "events", "relay"] = "api",
+        commits: Commits | None = None,
+        overdue_s: float = _OVERDUE_S,
     ) -> None:
         self.name = name
         self.role = role
         self._idle_s = idle_s
+        self._commits = commits
+        self._overdue_s = max(overdue_s, idle_s)
         self._step = step
         self._clock = clock
         self._rest = (1 - share) / share
@@ -108,6 +116,7 @@ class Stepping(Background):
         failing = ""
         while True:
             began = self._clock.boottime()
+            mark = self._commits.mark if self._commits is not None else None
             try:
                 worked = await self._step()
             except RapportError as error:
@@ -122,4 +131,7 @@ class Stepping(Background):
                 continue
             failing = ""
             took = self._clock.boottime() - began
-            await self._clock.sleep(took * self._rest if worked else self._idle_s)
+            if worked or self._commits is None:
+                await self._clock.sleep(took * self._rest if worked else self._idle_s)
+            else:
+                await self._commits.since(mark, pace_s=self._idle_s, at_most_s=self._overdue_s)

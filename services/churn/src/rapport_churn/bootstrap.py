@@ -127,7 +127,7 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
     people = LedgerPeople(replica)
     log = FactLog(database)
     states = States(log, Plan(DEFAULT_FEATURES), profiling.states_most)
-    following = Following(states, profiling.look_every_s, meter, clock)
+    following = Following(states, profiling.look_every_s, database.commits, meter)
     holdout = Holdout(database, profiling.holdout_share, clock)
     journal = Journal(database, meter, clock)
     registry = Registry(settings.models.folder)
@@ -163,7 +163,15 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
         every = timedelta(hours=settings.rescoring.every_hours)
         rescoring = Rescoring(score, rounds, settings.risk.policy(), every=every)
         components.append(
-            Stepping("rescoring", rescoring.step, clock, share=settings.rescoring.share, idle_s=0.2, role="events")
+            Stepping(
+                "rescoring",
+                rescoring.step,
+                clock,
+                share=settings.rescoring.share,
+                idle_s=0.2,
+                role="events",
+                commits=database.commits,
+            )
         )
         for consumer in _consumers(settings, database, nats, telemetry, log, permits, clock):
             server.health.register("events", consumer.name, consumer.check)
@@ -189,7 +197,17 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
     if settings.eraser is not None:
         own = settings.nats.model_copy(update={"tls": settings.eraser})
         care = StreamCare(database, Eraser(SERVICE, database=database, nats=own), clock)
-        components.append(Stepping("messages", care.step, clock, share=0.5, idle_s=_LOOK_AT_MESSAGES_S, role="relay"))
+        components.append(
+            Stepping(
+                "messages",
+                care.step,
+                clock,
+                share=0.5,
+                idle_s=_LOOK_AT_MESSAGES_S,
+                role="relay",
+                commits=database.commits,
+            )
+        )
         server.health.register("relay", "messages", care.check)
     server.health.register("relay", relay.name, relay.check)
     return Assembly(

@@ -175,7 +175,7 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             clock=clock,
         )
         offered = Batcher(SingleTouchpoints(partition, ingest))
-        following = Following(partition, settings.refresh_every_s, telemetry.meter, clock)
+        following = Following(partition, settings.refresh_every_s, database.commits, telemetry.meter)
         explanations, joining = _matching(server, database, keys, partition, once, clock)
         anniversaries = TellAnniversaries(
             partition,
@@ -188,7 +188,8 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
             on_told=telemetry.meter.counter(ANNIVERSARIES).of().add,
         )
         congratulating = Stepping("anniversaries", anniversaries.step, clock, share=0.2)
-        parked = Stepping("parked", TakeUpParked(partition, ParkedRecords()).step, clock, share=0.5)
+        taking_up = TakeUpParked(partition, ParkedRecords())
+        parked = Stepping("parked", taking_up.step, clock, share=0.5, commits=database.commits)
         answering += [following, *joining, congratulating, parked, Intake(single.close, offered.close, pool.close)]
         server.add(
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
@@ -290,11 +291,12 @@ def _matching(
     explanations = Explanations(Explain(partition, matchers, RecordOrigins()), reviews, once, partition)
     return explanations, [
         runner,
-        Stepping("matchers", keep.step, clock, share=0.5),
+        Stepping("matchers", keep.step, clock, share=0.5, commits=database.commits),
         Stepping(
             "reviews",
             Unhurried(find.step, partition.is_quiet, clock, at_least_every_s=_REVIEWS_EVERY_S),
             clock,
             share=0.2,
+            commits=database.commits,
         ),
     ]

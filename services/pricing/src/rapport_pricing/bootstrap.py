@@ -124,7 +124,12 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     permits = gate or Gate(replica, Freshness(), clock)  # one that never knows anything denies as stale
     people = LedgerPeople(replica)
     looks: Role = "api" if "api" in roles else "events"
-    answering.append(Stepping("catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s, role=looks))
+    commits = database.commits
+    answering.append(
+        Stepping(
+            "catalogue", following.step, clock, share=0.5, idle_s=settings.look_every_s, role=looks, commits=commits
+        )
+    )
     if "api" in roles:
         keys = SigningKeys.load(settings.signing_folder, clock)
         journal = Journal(database, telemetry.meter, clock)
@@ -197,11 +202,14 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         for name, stream, handler, events, concerns in handlers
     ]
     ending = EndOffers(database, store, permits, purpose_id, clock)
-    offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=settings.personal.look_every_s, role="events")
+    look_s = settings.personal.look_every_s
+    offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=look_s, role="events", commits=commits)
     learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
-    learns = Stepping("learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events")
+    learns = Stepping(
+        "learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events", commits=commits
+    )
     allocating = AllocateArms(database, store, lambda: following.shelf.rules, following.step, clock)
-    allocates = Stepping("experiments", allocating.step, clock, share=0.1, role="events")
+    allocates = Stepping("experiments", allocating.step, clock, share=0.1, role="events", commits=commits)
     for consumer in consumers:
         server.health.register("events", consumer.name, consumer.check)
     answering += participate(

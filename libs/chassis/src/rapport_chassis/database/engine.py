@@ -10,6 +10,7 @@ import psycopg
 from psycopg import AsyncConnection, errors
 from psycopg.pq import TransactionStatus
 
+from rapport_chassis.database.commits import SNAPSHOT, Commits
 from rapport_chassis.database.errors import translated
 from rapport_chassis.database.pool import Connection, ConnectionPool
 from rapport_chassis.settings import DatabaseSettings
@@ -35,9 +36,13 @@ class Database:
     Args:
         settings: Where the database is; both connection strings name the run-time role.
         service: Name of the service, which the server shows as `application_name`.
+
+    Attributes:
+        commits: Lets one wait until something was written.
     """
 
     def __init__(self, settings: DatabaseSettings, *, service: str) -> None:
+        self.commits = Commits(self._snapshot)
         self._settings = settings
         self._service = service
         self._pool: ConnectionPool | None = None
@@ -92,6 +97,30 @@ class Database:
                 pool.release(connection)
 
     @asynccontextmanager
+    async def looking(self) -> AsyncIterator[Connection]:
+        """Give a connection in autocommit, for a look or two: each statement is a transaction, in one round trip.
+
+        A transaction around a single statement costs three. What is read by two statements may not belong together.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        pool = self._opened_pool()
+        with translated():
+            connection = await pool.acquire()
+            try:
+                await connection.set_autocommit(True)
+                yield connection
+                await connection.set_autocommit(False)
+            except BaseException:
+                # A statement that failed leaves nothing open; one that was cut off may still run.
+                if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                    await connection.set_autocommit(False)
+                raise
+            finally:
+                pool.release(connection)
+
+    @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Give a SQLModel session for one unit of work, committed at the end, rolled back on an error.
 
@@ -127,8 +156,14 @@ class Database:
         Raises:
             RapportError: NOT_READY.
         """
-        async with self.transaction() as connection:
+        async with self.looking() as connection:
             await connection.execute("SELECT 1")
+
+    async def _snapshot(self) -> str:
+        async with self.looking() as connection:
+            row = await (await connection.execute(SNAPSHOT)).fetchone()
+        assert row is not None
+        return str(row[0])
 
     def _opened_pool(self) -> ConnectionPool:
         if self._pool is None:

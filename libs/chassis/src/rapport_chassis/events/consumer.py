@@ -32,6 +32,7 @@ from rapport_chassis.telemetry.setup import Telemetry
 
 _LOOK_AGAIN_S: Final = 2.0
 _GATE_POLL_S: Final = 1.0
+_GATE_LOOK_S: Final = 30.0
 _GIVE_BACK_S: Final = 1.0
 _ACK_WAIT_S: Final = 30.0
 _WAITING: Final = frozenset({"STREAM_MISSING", "CONSUMER_MISSING"})
@@ -113,6 +114,7 @@ class Consumer:
         self._gate = asyncio.Event()
         self._failures = 0
         self._pause_for: str | None = None
+        self._pause_wanted = asyncio.Event()
         self._handled: dict[int, Msg] = {}
         self._pulls: set[Pull] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,8 +191,6 @@ class Consumer:
         try:
             async with contextlib.aclosing(pull.messages()) as messages:
                 while self._gate.is_set():
-                    # Again and again: the gate may have been closed for too short a time to be seen here.
-                    self._change(binding.stream, "running")
                     await slots.acquire()
                     message = await _next(messages, slots)
                     if message is None:
@@ -214,6 +214,7 @@ class Consumer:
         self._failures = self._failures + 1 if failure else 0
         if failure and self._failures >= self._max_failures and self._pause_for is None:
             self._pause_for = failure
+            self._pause_wanted.set()
             self._close_gate("CONSUMER_PAUSED")
             get_logger().error("consumer_paused", consumer=self.name, reason=failure, count=self._failures)
 
@@ -229,9 +230,11 @@ class Consumer:
     async def _keep_gate(self) -> None:
         """Take events in only while the database is there and no pause is noted in it, by this process or another."""
         while True:
-            wanted = self._pause_for
+            self._pause_wanted.clear()
+            wanted, mark = self._pause_for, self._database.commits.mark
             try:
-                async with self._database.transaction() as connection:
+                opened = self._database.transaction if wanted is not None else self._database.looking
+                async with opened() as connection:
                     if wanted is not None:
                         await pause(connection, self.name, reason=wanted, failures=self._failures)
                     found = await paused(connection, self.name)
@@ -243,10 +246,16 @@ class Consumer:
                 if found is not None:
                     self._pause_for, self._failures = None, 0
                     self._close_gate("CONSUMER_PAUSED")
-                elif self._pause_for is None:
-                    self._gate.set()
-            self._paused_gauge.set(int(self.state == "CONSUMER_PAUSED"))
-            await self._clock.sleep(_GATE_POLL_S)
+                elif self._pause_for is None and not self._gate.is_set():
+                    self._open_gate()
+            await self._database.commits.since_or(
+                self._pause_wanted.wait(), mark, pace_s=_GATE_POLL_S, at_most_s=_GATE_LOOK_S
+            )
+
+    def _open_gate(self) -> None:
+        self._gate.set()
+        for pull in self._pulls:  # of those that did not notice: it was closed for too short a time
+            self._change(pull.stream, "running")
 
     def _close_gate(self, why: str) -> None:
         self._gate.clear()
@@ -261,6 +270,7 @@ class Consumer:
             level = logging.WARNING if state in _TROUBLE else logging.INFO
             get_logger().log(level, "consumer_state", consumer=self.name, stream=stream, previous=previous, state=state)
             self._states[stream] = state
+        self._paused_gauge.set(int(self.state == "CONSUMER_PAUSED"))
         self._waiting_gauge.set(int(self.state in _WAITING))
 
 

@@ -75,6 +75,7 @@ class Pull:
     """Messages of a bound consumer, asked for a batch at a time."""
 
     def __init__(self, connection: NatsConnection, binding: Binding, batch: int) -> None:
+        self.stream = binding.stream
         self._connection = connection
         self._subject = f"{connection.jetstream.prefix}.CONSUMER.MSG.NEXT.{binding.stream}.{binding.consumer}"
         self._batch = batch

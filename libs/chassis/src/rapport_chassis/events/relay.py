@@ -163,9 +163,11 @@ class Relay:
         while True:
             async for _ in lock.notifies(timeout=_POLL_S):
                 self._hint.set()
-            self._hint.set()
             async with asyncio.timeout(_LOCK_CHECK_S):
-                self._age.set(await oldest_unpublished_s(lock))
+                age_s = await oldest_unpublished_s(lock)
+            self._age.set(age_s)
+            if age_s:
+                self._hint.set()
 
     async def _publish(self) -> None:
         while True:

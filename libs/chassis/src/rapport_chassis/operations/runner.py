@@ -23,6 +23,8 @@ from rapport_chassis.telemetry.logs import get_logger
 
 _RENEWALS: Final = 3
 _ATTEMPTS: Final = 5
+_LEASES_S: Final = 1.0
+"""How late it may be noticed that a lease has run out, which nobody writes down."""
 
 
 class Report(Protocol):
@@ -163,13 +165,14 @@ class OperationRunner:
 
     async def _look(self) -> None:
         while True:
+            mark = self._database.commits.mark
             with suppress(RapportError):  # the database is away: its own health check says so
                 while len(self._running) < self._parallel and await self._take_one():
                     pass
-            await self._clock.sleep(self._poll_s)
+            await self._database.commits.since(mark, pace_s=self._poll_s, at_most_s=max(_LEASES_S, self._poll_s))
 
     async def _take_one(self) -> bool:
-        async with self._database.transaction() as connection:
+        async with self._database.looking() as connection:
             row = await self._store.claim(connection, worker=self._worker, methods=list(self._work), lease=self._lease)
         if row is None:
             return False

@@ -95,8 +95,17 @@ def participate(
         server.health.register(role, "erasures-replayed", restored.check)
     server.health.register("events", consumer.name, consumer.check)
     server.health.register("events", "privacy-tasks", participant.check)
-    working = Stepping("privacy-tasks", participant.step, clock, share=0.9, idle_s=settings.look_every_s, role="events")
-    replaying = Stepping("erasures-replayed", restored.step, clock, share=0.9, role="events")
+    commits = database.commits
+    working = Stepping(
+        "privacy-tasks",
+        participant.step,
+        clock,
+        share=0.9,
+        idle_s=settings.look_every_s,
+        role="events",
+        commits=commits,
+    )
+    replaying = Stepping("erasures-replayed", restored.step, clock, share=0.9, role="events", commits=commits)
     keeping = Stepping(
         "retention", Retention(holding, database, clock).step, clock, share=0.5, idle_s=EVERY_S, role="relay"
     )

@@ -35,6 +35,7 @@ _NOTE: Final = """
 UPDATE privacy_tasks
 SET state = %s, answer = %s, answered_at = CASE %s WHEN 'answered' THEN %s::timestamptz END WHERE task_id = %s
 """
+_HAS: Final = "SELECT EXISTS (SELECT FROM privacy_tasks WHERE request_id = %s AND kind = %s)"
 _WAITING: Final = "SELECT count(*), min(asked_at) FROM privacy_tasks WHERE state <> 'answered'"
 
 
@@ -117,6 +118,12 @@ async def find(connection: Connection, request_id: str, task_id: str) -> Task | 
     """Return a task of a request, None if the request has none of this id here."""
     row = await (await connection.execute(_FIND, (task_id, request_id))).fetchone()
     return None if row is None else _task(*row)
+
+
+async def has(connection: Connection, request_id: str, kind: TaskKind) -> bool:
+    """Whether a task of a kind was written down for a request, whether done or not."""
+    row = await (await connection.execute(_HAS, (request_id, int(kind)))).fetchone()
+    return bool(row and row[0])
 
 
 async def hold(connection: Connection, task_id: str) -> State:

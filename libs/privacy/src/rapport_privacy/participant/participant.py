@@ -101,6 +101,8 @@ class Participant:
         Raises:
             RapportError: The database or the broker cannot be reached; what was not finished is taken up again.
         """
+        if not self._later and not self._failed and not await self._any_waits():
+            return False
         known = await self._ledger()
         task: Task | None = None
         try:
@@ -138,10 +140,14 @@ class Participant:
         Raises:
             RapportError: NOT_READY: one waits longer than it should.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.looking() as connection:
             count, since = await journal.waiting(connection)
         if since is not None and self._clock.now() - since > _OVERDUE:
             raise CHASSIS_ERRORS.error("NOT_READY", f"{count} tasks of privacy requests wait to be answered")
+
+    async def _any_waits(self) -> bool:
+        async with self._database.looking() as connection:
+            return (await journal.waiting(connection))[0] > 0
 
     async def _first(self, connection: Connection, task: Task, known: Known) -> bool:
         """Act; return whether what was published is still to be erased before the task can be answered."""
@@ -180,7 +186,8 @@ class Participant:
             case TaskKind.RECTIFY:
                 return await self._holding.rectify(connection, subject)
             case TaskKind.HOLD:
-                if task.hold is not None:
+                # The release may overtake it on the way: what is let go already is not held any more.
+                if task.hold is not None and not await journal.has(connection, subject.request_id, TaskKind.UNHOLD):
                     await living.hold(connection, subject, task.hold)
                 return await self._holding.count(connection, subject)
             case TaskKind.UNHOLD:

@@ -63,8 +63,10 @@ class AfterRestore:
             RapportError: NOT_READY; what was not finished is taken up again.
         """
         restored_at = await self._restored_at()
+        if restored_at is None:
+            return False
         known = await self._ledger()
-        if restored_at is None or not known.fresh:
+        if not known.fresh:
             return False
         fenced, replayed = list(known.fenced), 0
         for at in range(0, len(fenced), _CHUNK):
@@ -85,7 +87,7 @@ class AfterRestore:
             raise CHASSIS_ERRORS.error("NOT_READY", "erasures since the backup are not replayed yet")
 
     async def _restored_at(self) -> datetime | None:
-        async with self._database.transaction() as connection:
+        async with self._database.looking() as connection:
             row = await (await connection.execute(_OPEN)).fetchone()
         return None if row is None else row[0]
 

@@ -25,6 +25,9 @@ from rapport_churn.translate.scores import Scores, kept_of
 
 _HEARD_AT_ONCE: Final = 1000
 
+_HEARD_ALL: Final = """
+SELECT (rescoring.epoch, rescoring.position) = (log_head.epoch, log_head.position) FROM rescoring, log_head
+"""
 _CURSOR: Final = "SELECT epoch, position FROM rescoring FOR UPDATE"
 _MOVE: Final = "UPDATE rescoring SET epoch = %s, position = %s"
 _HEARD: Final = """
@@ -87,6 +90,9 @@ class DatabaseRounds:
 
     async def hear(self, now: datetime) -> bool:
         """Have those scored of whom something new was entered into the log."""
+        async with self._database.looking() as connection:
+            if await (await connection.execute(_HEARD_ALL)).fetchone() == (True,):
+                return False
         async with self._database.transaction() as connection:
             row = await (await connection.execute(_CURSOR)).fetchone()
             assert row is not None

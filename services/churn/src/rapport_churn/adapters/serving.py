@@ -25,6 +25,7 @@ from rapport_churn.domain.scoring import Scorer
 from rapport_churn.telemetry import MODEL_AGE
 from rapport_churn.translate.models import new_model, trained_until
 
+_LOOK_S: Final = 10.0
 _KEPT: Final = 4
 """Models that stay in memory after they have lost their role: to go back to one takes no time."""
 
@@ -106,7 +107,9 @@ class Roles(Background):
 
     async def run(self) -> None:
         """Look who has which role, again and again."""
+        commits = self._database.commits
         while True:
+            mark = commits.mark
             try:
                 await self.refresh()
                 self._fault = None
@@ -116,7 +119,7 @@ class Roles(Background):
                 self._fault = error
             if (champion := self.champion) is not None:
                 self._age.set(self._clock.now().timestamp() - self._trained[champion.model_id])
-            await self._clock.sleep(self._every_s)
+            await commits.since(mark, pace_s=self._every_s, at_most_s=_LOOK_S if self._fault is None else self._every_s)
 
     async def refresh(self) -> None:
         """Look who has which role now.

@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
+from rapport_chassis.database.commits import Commits
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.telemetry.logs import get_logger
@@ -15,6 +16,7 @@ from rapport_churn.app.states import States
 from rapport_churn.domain.holdout import is_held_out
 from rapport_churn.telemetry import POSITION, STATES
 
+_LOOK_S: Final = 10.0
 _SALT: Final = "SELECT holdout_salt FROM log_head"
 
 
@@ -23,18 +25,18 @@ class Following(Background):
 
     Args:
         states: The states.
-        every_s: How often.
+        every_s: How often, while something is written.
+        commits: Says when something was.
         meter: Is told how much there is.
-        clock: Paces.
     """
 
     name = "log"
     role: Literal["all"] = "all"
 
-    def __init__(self, states: States, every_s: float, meter: Meter, clock: Clock) -> None:
+    def __init__(self, states: States, every_s: float, commits: Commits, meter: Meter) -> None:
         self._states = states
         self._every_s = every_s
-        self._clock = clock
+        self._commits = commits
         self._followed = False
         self._position = meter.gauge(POSITION).of()
         self._held = meter.gauge(STATES).of()
@@ -52,6 +54,7 @@ class Following(Background):
         """Follow."""
         failing = False
         while True:
+            mark = self._commits.mark
             try:
                 await self._states.catch_up()
                 self._followed, failing = True, False
@@ -61,7 +64,7 @@ class Following(Background):
                 failing = True
             self._position.set(self._states.position)
             self._held.set(len(self._states))
-            await self._clock.sleep(self._every_s)
+            await self._commits.since(mark, pace_s=self._every_s, at_most_s=self._every_s if failing else _LOOK_S)
 
 
 class Holdout(Background):

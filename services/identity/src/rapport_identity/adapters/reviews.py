@@ -14,6 +14,7 @@ from rapport_identity.app.reviews import Changed, Label, Review, ReviewVerdict
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.reviews import Question, ReviewCause
 
+_LOOKED_TO: Final = "SELECT position, matcher_id FROM review_progress"
 _PROGRESS: Final = "SELECT position, matcher_id FROM review_progress FOR UPDATE SKIP LOCKED"
 _CHANGED: Final = """
 SELECT position, record_no FROM records WHERE position > %(since)s AND position <= %(until)s
@@ -68,6 +69,8 @@ class ReviewQueue:
 
     async def changed(self, unit: Unit, until: int, matcher_id: str, at_least: int) -> Changed | None:
         """Return what changed since close calls were last looked for; None if nothing did, or somebody else looks."""
+        if await (await _on(unit).execute(_LOOKED_TO)).fetchone() == (until, matcher_id):
+            return None  # without holding the row, which would look like a write to whoever waits for one
         progress = await (await _on(unit).execute(_PROGRESS)).fetchone()
         if progress is None:
             return None

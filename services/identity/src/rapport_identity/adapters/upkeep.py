@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
+from rapport_chassis.database.commits import Commits
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.logs import get_logger
@@ -19,6 +20,7 @@ from rapport_identity.adapters.secret_keys import SecretKeyError
 from rapport_identity.app.partition import Partition
 from rapport_identity.telemetry import POSITION, PROFILES, RECORDS
 
+_LOOK_S: Final = 10.0
 _KEYS_EVERY_S: Final = 3600.0
 _LOOK_BACK: Final = timedelta(days=30)
 """Orphans older than this have been swept by an earlier process."""
@@ -29,18 +31,18 @@ class Following(Background):
 
     Args:
         partition: What is followed.
-        every_s: How often.
+        every_s: How often, while something is written.
+        commits: Says when something was.
         meter: Is told how much there is.
-        clock: Paces.
     """
 
     name = "partition"
     role: Literal["api"] = "api"
 
-    def __init__(self, partition: Partition, every_s: float, meter: Meter, clock: Clock) -> None:
+    def __init__(self, partition: Partition, every_s: float, commits: Commits, meter: Meter) -> None:
         self._partition = partition
         self._every_s = every_s
-        self._clock = clock
+        self._commits = commits
         self._records = meter.gauge(RECORDS).of()
         self._profiles = meter.gauge(PROFILES).of()
         self._position = meter.gauge(POSITION).of()
@@ -58,6 +60,7 @@ class Following(Background):
         steps: tuple[Callable[[], Awaitable[None]], ...] = (self._partition.load, self._partition.refresh)
         at, failing = 0, False
         while True:
+            mark = self._commits.mark
             try:
                 await steps[at]()
                 at, failing = 1, False
@@ -66,7 +69,7 @@ class Following(Background):
                 if not failing:
                     get_logger().warning("partition_not_read", component=self.name, reason=error.reason.name)
                 failing = True
-            await self._clock.sleep(self._every_s)
+            await self._commits.since(mark, pace_s=self._every_s, at_most_s=self._every_s if failing else _LOOK_S)
 
     def _tell(self) -> None:
         replica = self._partition.replica

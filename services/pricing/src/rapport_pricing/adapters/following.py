@@ -45,12 +45,14 @@ class Following:
             RapportError: NOT_READY.
         """
         async with self._reading:
-            async with self._database.transaction() as connection:
+            async with self._database.looking() as connection:
                 at = await head.read(connection)
                 known = self.shelf
                 if known.epoch == at.epoch and known.position == at.position:
                     self._ready = True
                     return False
+            async with self._database.transaction() as connection:
+                at = await head.read(connection)
                 if known.epoch != at.epoch or known.position > at.position:
                     known = Shelf(self._laws)
                     known.epoch = at.epoch
