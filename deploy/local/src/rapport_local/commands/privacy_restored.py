@@ -1,4 +1,4 @@
-"""`rapport privacy restored`: what is in doubt since the ledger was brought back from a backup, and what becomes of it."""
+"""`rapport privacy restored`: what is in doubt since the ledger was restored from a backup, and what becomes of it."""
 
 from __future__ import annotations
 
