@@ -1,0 +1,309 @@
+"""People with a unique string in every field that any service takes of them, and the search for these strings.
+
+A string is `zqk`, ten hexadecimal digits that name the person, `x`, and two letters that name the field. A bare string
+is found wherever bytes are read; what a database prints of bytes is hexadecimal, and is searched for as such.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import secrets
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count, product
+from pathlib import Path
+from string import ascii_lowercase
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.type import date_pb2, money_pb2
+from rapport.churn.v1 import churn_pb2
+from rapport.consent.v1 import consent_pb2
+from rapport.identity.v1 import identity_pb2, ingest_pb2, record_pb2, touchpoint_pb2
+from rapport.notification.v1 import content_pb2, events_pb2, notification_pb2, preference_pb2
+from rapport.pricing.v1 import pricing_pb2
+from rapport_chassis.database.roles import ServiceDatabase
+from rapport_local import backups
+from rapport_local.environment import Environment
+from rapport_local.servers import database_server
+from rapport_testing.postgres_binaries import binary
+from suite_authoring import ANALYTICS, CURRENCY, DELIVERY, MARKET, PRODUCT, SERVICE
+from suite_shop import Shop, patiently, request_id
+
+_PREFIX: Final = "zqk"
+_PLAIN: Final = re.compile(rb"zqk[0-9a-f]{10}x[a-z]{2}", re.IGNORECASE)
+_HEXADECIMAL: Final = re.compile(rb"(?:7a|5a)(?:71|51)(?:6b|4b)(?:3[0-9]|[46][1-6]){10}(?:78|58)(?:[4-7][0-9a-f]){2}")
+_NAMES: Final = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
+TEMPLATE: Final = "canary"
+NOTICE: Final = "canary"
+
+
+@dataclass
+class Person:
+    """Somebody in whose every field a string of their own is planted.
+
+    Attributes:
+        marker: What all of the strings begin with.
+        profile_id: Who they are, once they were taken in.
+        planted: The strings, each with the field that it was planted in.
+    """
+
+    marker: str = field(default_factory=lambda: f"{_PREFIX}{secrets.token_hex(5)}x")
+    profile_id: str = ""
+    planted: dict[str, str] = field(default_factory=dict)
+    _names: Iterator[str] = field(default_factory=lambda: iter(_NAMES))
+
+    def plant(self, where: str, prefix: str = "") -> str:
+        """Return the value of a field, which holds a new string."""
+        string = self.marker + next(self._names)
+        self.planted[string] = where
+        return prefix + string
+
+    @property
+    def email(self) -> str:
+        """Their address, which they are looked up by."""
+        return f"{self._at('identifier.email')}@posteo.net"
+
+    def _at(self, where: str) -> str:
+        return next(string for string, planted in self.planted.items() if planted == where)
+
+
+async def take_in(shop: Shop, person: Person) -> None:
+    """Have identity know them, by every field of a record."""
+    record = record_pb2.Record(
+        key=record_pb2.RecordKey(source="crm", source_record_id=person.plant("record.source_record_id")),
+        brand_id=person.plant("record.brand_id"),
+        market=MARKET,
+        locale="en",
+        time_zone="Europe/London",
+        occurred_at=_ago(days=9),
+        person=record_pb2.PersonData(
+            names=[
+                record_pb2.PersonName(
+                    given_names=person.plant("name.given"),
+                    middle_names=person.plant("name.middle"),
+                    surname=person.plant("name.surname"),
+                    suffix=person.plant("name.suffix"),
+                )
+            ],
+            birth_date=date_pb2.Date(year=1980, month=1, day=2),
+            birth_place=person.plant("birth_place"),
+            addresses=[
+                record_pb2.Address(
+                    street=person.plant("address.street"),
+                    house_number=person.plant("address.house_number"),
+                    unit=person.plant("address.unit"),
+                    po_box=person.plant("address.po_box"),
+                    city=person.plant("address.city"),
+                    region=person.plant("address.region"),
+                    postal_code=person.plant("address.postal_code"),
+                    country="GB",
+                )
+            ],
+            employer=person.plant("employer"),
+            occupation=person.plant("occupation"),
+            identifiers=[
+                record_pb2.Identifier(
+                    kind=record_pb2.IDENTIFIER_KIND_EMAIL, value=person.plant("identifier.email") + "@posteo.net"
+                ),
+                record_pb2.Identifier(
+                    kind=record_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=person.plant("identifier.account")
+                ),
+            ],
+        ),
+    )
+    asked = identity_pb2.ResolveRecordRequest(request_id=request_id(), record=record)
+    person.profile_id = (await patiently(lambda: shop.identity.ResolveRecord(asked))).profile_id
+
+
+async def decide(shop: Shop, person: Person) -> None:
+    """Have the ledger know what they allowed, where, and how."""
+    captured = consent_pb2.CapturedEvidence(
+        surface=person.plant("consent.surface"), method=consent_pb2.CAPTURE_METHOD_CHECKBOX
+    )
+    answered = consent_pb2.RecordConsentRequest(
+        request_id=request_id(),
+        profile_id=person.profile_id,
+        notice_id=NOTICE,
+        notice_version=1,
+        locale="en",
+        evidence=consent_pb2.Evidence(captured=captured),
+    )
+    answered.items.add(purpose_id=ANALYTICS, choice=consent_pb2.CONSENT_CHOICE_GRANT)
+    await patiently(lambda: shop.consent.RecordConsent(answered))
+
+
+async def live(shop: Shop, person: Person) -> None:
+    """Have them do, in touchpoints, whatever leaves a trace of a word of theirs."""
+    item = touchpoint_pb2.Item(product_id=PRODUCT, category=person.plant("touchpoint.category"))
+    order_id = person.plant("touchpoint.order_id", "ord_")
+    line = touchpoint_pb2.Line(item=item, quantity=1, unit_price=_money(9))
+    case_id = person.plant("touchpoint.case_id", "cas_")
+    for done in (
+        {"viewed": touchpoint_pb2.Viewed(item=item)},
+        {"searched": touchpoint_pb2.Searched(category=person.plant("touchpoint.searched"), result_count=2)},
+        {"cart_changed": _cart(person, line)},
+        {"order_placed": touchpoint_pb2.OrderPlaced(order_id=order_id, lines=[line], total=_money(9))},
+        {
+            "contact_opened": touchpoint_pb2.ContactOpened(
+                case_id=case_id, topic=person.plant("touchpoint.topic"), order_id=order_id
+            )
+        },
+        {
+            "message_clicked": touchpoint_pb2.MessageClicked(
+                notification_id=person.plant("touchpoint.notification_id", "ntf_"), link=person.plant("touchpoint.link")
+            )
+        },
+        {"offer_shown": touchpoint_pb2.OfferShown(offer_id=person.plant("touchpoint.offer_id", "ofr_"))},
+    ):
+        await _happens(shop, person, done)
+
+
+async def buy(shop: Shop, person: Person) -> None:
+    """Have them be quoted a price, and use it."""
+    quoted = pricing_pb2.GetQuoteRequest(
+        profile_id=person.profile_id,
+        market=MARKET,
+        brand_id=person.plant("quote.brand_id"),
+        channel=person.plant("quote.channel"),
+        loyalty=person.plant("quote.loyalty"),
+        codes=[person.plant("quote.code")],
+    )
+    quoted.lines.add(product_id=PRODUCT, quantity=1)
+    quote = await patiently(lambda: shop.pricing.GetQuote(quoted))
+    redeemed = pricing_pb2.RedeemQuoteRequest(
+        request_id=request_id(),
+        quote=quote.signed,
+        profile_id=person.profile_id,
+        channel=person.plant("redemption.channel"),
+        order_id=person.plant("redemption.order_id"),
+        source_event_id=person.plant("redemption.source_event_id"),
+    )
+    await patiently(lambda: shop.pricing.RedeemQuote(redeemed))
+
+
+async def be_written_to(shop: Shop, person: Person) -> None:
+    """Have them say how they want to be written to, and be sent a message that waits."""
+    preferred = preference_pb2.SetPreferencesRequest(request_id=request_id(), profile_id=person.profile_id)
+    preferred.preferences.add(
+        category=person.plant("preference.category"), channel=events_pb2.CHANNEL_EMAIL, wanted=True
+    )
+    await patiently(lambda: shop.preferences.SetPreferences(preferred))
+    sent = notification_pb2.SendNotificationRequest(
+        request_id=request_id(),
+        recipient_id=person.profile_id,
+        template_id=TEMPLATE,
+        category="orders",
+        purpose_id=SERVICE,
+        variables={"title": content_pb2.ContentValue(text=person.plant("message.variable"))},
+        cause_event_id=person.plant("message.cause_event_id", "evt_"),
+        decision_ids=[person.plant("message.decision_id", "dec_")],
+        supersede_key=person.plant("message.supersede_key"),
+        not_before=_ago(days=-30),
+        **{"class": events_pb2.MESSAGE_CLASS_SERVICE},
+    )
+    sent.cancelled_by.add(event="touchpoint_recorded").match["case_id"] = person.plant("message.counter_event")
+    await patiently(lambda: shop.messages.SendNotification(sent))
+
+
+async def be_scored(shop: Shop, person: Person) -> None:
+    """Have churn say whether they may leave."""
+    await patiently(
+        lambda: shop.churn.ScoreProfile(churn_pb2.ScoreProfileRequest(profile_id=person.profile_id, market=MARKET))
+    )
+
+
+async def _happens(shop: Shop, person: Person, done: dict[str, Any]) -> None:
+    account = next(string for string, where in person.planted.items() if where == "identifier.account")
+    touchpoint = touchpoint_pb2.Touchpoint(
+        occurred_at=_ago(hours=1),
+        channel=touchpoint_pb2.CHANNEL_WEB,
+        session_id=person.plant("touchpoint.session_id", "ses_"),
+        brand_id=person.plant("touchpoint.brand_id"),
+        market=MARKET,
+        purpose_ids=[DELIVERY, ANALYTICS],
+        **done,
+    )
+    raw = ingest_pb2.RawTouchpoint(
+        source="webshop",
+        source_event_id=person.plant("touchpoint.source_event_id"),
+        identifiers=[record_pb2.Identifier(kind=record_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=account)],
+        touchpoint=touchpoint,
+    )
+    asked = ingest_pb2.IngestTouchpointRequest(request_id=request_id(), touchpoint=raw)
+    await patiently(lambda: shop.touchpoints.IngestTouchpoint(asked))
+
+
+def _cart(person: Person, line: touchpoint_pb2.Line) -> touchpoint_pb2.CartChanged:
+    return touchpoint_pb2.CartChanged(
+        cart_id=person.plant("touchpoint.cart_id", "crt_"), change=touchpoint_pb2.CART_CHANGE_ADDED, lines=[line]
+    )
+
+
+def _money(units: int) -> money_pb2.Money:
+    return money_pb2.Money(currency_code=CURRENCY, units=units)
+
+
+def _ago(**span: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.now(UTC) - timedelta(**span))
+    return stamp
+
+
+# The search -----------------------------------------------------------------------------------------------------------
+
+
+def found_at_rest(environment: Environment, folder: Path) -> dict[str, set[str]]:
+    """Search every database, dumped, and every file of the environment: streams, logs, spans, models and all.
+
+    Left out are the files of PostgreSQL, whose databases are dumped instead, and mails that were handed over.
+
+    Args:
+        environment: Where.
+        folder: For the dumps; they are deleted again.
+
+    Returns:
+        Each string with the places where it was found.
+    """
+    found: dict[str, set[str]] = {}
+    server = database_server(environment)
+    for number, (_, database) in zip(count(), backups.in_order()):
+        dump = folder / f"{number}.sql"
+        dsn = server.dsn(ServiceDatabase.of(database.name).name)
+        subprocess.run([str(binary("pg_dump")), "--file", str(dump), dsn], check=True, capture_output=True)
+        for string in strings_in(dump):
+            found.setdefault(string, set()).add(database.name)
+        dump.unlink()
+    skipped = {environment.data / "postgres", environment.mails}
+    for path in environment.folder.rglob("*"):
+        if path.is_file() and not skipped & set(path.parents):
+            for string in strings_in(path):
+                found.setdefault(string, set()).add(str(path.relative_to(environment.folder)))
+    return found
+
+
+def strings_in(path: Path) -> set[str]:
+    """Return every string that a file holds, as it is or in hexadecimal."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return strings_of(content)
+    except ValueError:  # an empty file cannot be mapped
+        return set()
+    except FileNotFoundError:  # it was a temporary one
+        return set()
+
+
+def strings_of(content: Any) -> set[str]:
+    """Return every string that some bytes hold, as it is or in hexadecimal."""
+    plain = {match.group().decode() for match in _PLAIN.finditer(content)}
+    coded = {bytes.fromhex(match.group().decode()).decode() for match in _HEXADECIMAL.finditer(content)}
+    return {string.lower() for string in plain | coded}
+
+
+def of(people: Iterable[Person], strings: Iterable[str]) -> set[str]:
+    """Return those strings that are about some people."""
+    markers = tuple(person.marker for person in people)
+    return {string for string in strings if string.startswith(markers)}
