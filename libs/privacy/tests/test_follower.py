@@ -72,7 +72,10 @@ class Ledger(LedgerModel):
 class World:
     """A follower of that ledger."""
 
-    def __init__(self, timing: Timing | None = None, chance: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, timing: Timing | None = None, chance: Callable[[], float] = lambda: 0.0, *, pushed: bool = False
+    ) -> None:
+        self.pushed = pushed
         self.ledger = Ledger()
         self.clock = TestClock(BEGINNING)
         self.replica = Replica()
@@ -90,6 +93,7 @@ class World:
             timing=timing,
             report=self.reports.append,
             observe=lambda change: self.observed.append(change.position),
+            is_pushed=lambda: self.pushed,
             chance=chance,
         )
 
@@ -135,6 +139,40 @@ async def test_it_stays_fresh_while_nothing_happens(world: World) -> None:
         await world.pass_time(1)
         assert world.answer() == Answer.PERMIT
         assert world.gate.staleness_s <= Timing().head_every_s + STEP_S
+
+
+async def test_an_idle_gate_reads_the_head_less_often_and_is_fresh_for_the_first_who_asks() -> None:
+    world, timing = World(pushed=True), Timing()
+    await world.follower.start()
+    await world.settle()
+    for _ in range(20):
+        asked = world.ledger.heads_asked
+        await world.pass_time(10 * timing.idle_head_every_s)
+        assert world.ledger.heads_asked - asked <= 11
+        assert world.answer() == Answer.PERMIT
+        assert world.gate.staleness_s <= timing.idle_head_every_s + STEP_S
+    await world.follower.stop()
+
+
+@pytest.mark.parametrize("reason", ["asked", "not pushed", "unreadable", "behind"])
+async def test_an_idle_gate_reads_the_head_as_often_as_any_once_that_matters(reason: str) -> None:
+    world, timing = World(pushed=reason != "not pushed"), Timing()
+    await world.follower.start()
+    await world.pass_time(10)
+    world.ledger.reachable = reason != "unreadable"
+    if reason == "behind":
+        world.ledger.withheld = True
+        world.ledger.grant(ANNA, "mail")
+        await world.pass_time(timing.idle_head_every_s)
+    elif reason == "unreadable":
+        await world.pass_time(timing.idle_head_every_s)
+    asked = world.ledger.heads_asked
+    for _ in range(round(10 / timing.head_every_s)):
+        if reason == "asked":
+            world.answer()
+        await world.pass_time(timing.head_every_s)
+    assert world.ledger.heads_asked - asked >= 0.8 * 10 / timing.head_every_s
+    await world.follower.stop()
 
 
 async def test_a_ledger_that_cannot_be_reached_delays_no_start_and_is_asked_until_it_answers() -> None:

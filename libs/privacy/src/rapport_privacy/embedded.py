@@ -76,6 +76,7 @@ class ConsentGate:
             nats = self._own_nats = NatsConnection(broker, user=settings.name, clock=self._clock)
         ledger = RemoteLedger(self._client, head_s=settings.bound_s)
         timing = Timing(head_every_s=settings.head_every_s)
+        self.stream = None if nats is None else LedgerStream(nats, self._take, self._clock)
         self._follower = Follower(
             self.replica,
             self._freshness,
@@ -86,8 +87,8 @@ class ConsentGate:
             timing=timing if nats is not None else replace(timing, fill_after_s=0.0),
             report=self.watch.report,
             observe=observe,
+            is_pushed=self._is_pushed,
         )
-        self.stream = None if nats is None else LedgerStream(nats, self._follower.offer, self._clock)
 
     @classmethod
     @asynccontextmanager
@@ -119,6 +120,12 @@ class ConsentGate:
         finally:
             await gate.stop()
             await asyncio.to_thread(telemetry.shutdown)
+
+    def _take(self, change: ledger_pb2.LedgerChange) -> None:
+        self._follower.offer(change)
+
+    def _is_pushed(self) -> bool:
+        return self.stream is not None and self.stream.is_listening
 
     async def start(self) -> None:
         """Begin to follow the ledger, in the background."""

@@ -39,6 +39,8 @@ class Timing:
 
     Attributes:
         head_every_s: Between two head reads.
+        idle_head_every_s: Between two head reads while changes are pushed and nobody asks the gate; so far below the
+            bound that whoever asks first finds it fresh.
         fill_after_s: How long what is known to be missing may still arrive by itself, lengthened by up to half at
             random; 0 for a replica that is fed by filling alone.
         retry_s: Before the first retry of a failed load or filling, doubled up to `retry_most_s`, shortened by up to
@@ -49,6 +51,7 @@ class Timing:
     """
 
     head_every_s: float = 0.25
+    idle_head_every_s: float = 1.0
     fill_after_s: float = 0.5
     retry_s: float = 0.5
     retry_most_s: float = 5.0
@@ -82,6 +85,7 @@ class Follower:
         timing: Timing | None = None,
         report: Callable[[Occurrence], None] | None = None,
         observe: Callable[[ledger_pb2.LedgerChange], object] | None = None,
+        is_pushed: Callable[[], bool] | None = None,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._replica = replica
@@ -93,6 +97,7 @@ class Follower:
         self._timing = timing or Timing()
         self._report = report or _ignore
         self._observe = observe or _ignore
+        self._is_pushed = is_pushed or _never
         self._chance = chance
         self._tasks: list[asyncio.Task[None]] = []
         self._load_due = True
@@ -218,7 +223,17 @@ class Follower:
             if readable is not self._head_readable:
                 self._head_readable = readable
                 self._report(Occurrence.HEAD_READABLE if readable else Occurrence.HEAD_UNREADABLE)
-            await self._until(self._head_due, self._timing.head_every_s)
+            await self._until_head_due(readable=readable)
+
+    async def _until_head_due(self, *, readable: bool) -> None:
+        timing, began_at = self._timing, self._clock.boottime()
+        while not self._head_due.is_set():
+            await self._until(self._head_due, timing.head_every_s)
+            waited_s = self._clock.boottime() - began_at
+            if not (readable and self._is_pushed()) or self._freshness.asked_for or self._replica.lag_positions:
+                return
+            if waited_s + timing.head_every_s > timing.idle_head_every_s:
+                return
 
     async def _read_head(self) -> None:
         replica = self._replica
@@ -272,6 +287,11 @@ class Follower:
     def _retry_after(self, failures: int) -> float:
         longest = min(self._timing.retry_s * 2.0 ** min(failures, 20), self._timing.retry_most_s)
         return longest * (1 - self._chance() / 2)
+
+
+def _never() -> bool:
+    """Changes are not pushed."""
+    return False
 
 
 def _ignore(_: object) -> None:

@@ -19,9 +19,18 @@ class Freshness:
         fresh_until: The replica is fresh before this time.
         continues_until: Contract and legal duties may go on before this time.
         confirmed_at: t0 of the newest proof; -inf if there is none.
+        asked_for: Whether anybody rested a decision on it since the last head was read.
     """
 
-    __slots__ = ("_bound_s", "_continuation_s", "_waiting", "confirmed_at", "continues_until", "fresh_until")
+    __slots__ = (
+        "_bound_s",
+        "_continuation_s",
+        "_waiting",
+        "asked_for",
+        "confirmed_at",
+        "continues_until",
+        "fresh_until",
+    )
 
     def __init__(self, *, bound_s: float = BOUND_S, continuation_s: float = CONTINUATION_S) -> None:
         if bound_s <= 0 or continuation_s < bound_s:
@@ -29,6 +38,7 @@ class Freshness:
         self._bound_s = bound_s
         self._continuation_s = continuation_s
         self._waiting: list[tuple[float, int]] = []
+        self.asked_for = False
         self.fresh_until = NEVER
         self.continues_until = NEVER
         self.confirmed_at = NEVER
@@ -43,6 +53,7 @@ class Freshness:
             now: Clock since boot.
         """
         self._waiting.append((began_at, head))
+        self.asked_for = False
         self.applied(applied, now)
 
     def applied(self, position: int, now: float) -> None:

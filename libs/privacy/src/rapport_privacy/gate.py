@@ -96,6 +96,7 @@ class Gate:
         now = self._now()
         boottime = self._boottime()
         replica, freshness = self._replica, self._freshness
+        freshness.asked_for = True
         contents, fences, early = replica.contents, replica.fences, replica.early
         block = contents.block
         posed = self._posed.get((purpose_id, brand_id, market, data_category))
@@ -213,6 +214,7 @@ class Gate:
         """
         now, boottime = self._now(), self._boottime()
         replica, contents, early = self._replica, self._replica.contents, self._replica.early
+        self._freshness.asked_for = True
         posed = self._pose(purpose_id, brand_id, market, data_category, now)
         if not self._may_permit(posed.question, at_least, boottime):
             return np.zeros(len(audience), np.bool_)
