@@ -84,6 +84,8 @@ class EffortSettings(SettingsGroup):
     """Rows that a model learns from at most."""
     cutoffs: Annotated[int, Field(gt=0)] = 40
     """Snapshots of the past, a fortnight apart, that a model learns from at most."""
+    people: Annotated[int, Field(gt=0)] = 40_000
+    """People that a model learns from at most: of more, as many are drawn by chance."""
 
 
 class ModelSettings(SettingsGroup):

@@ -232,6 +232,24 @@ def test_rows_are_drawn_alike_each_time_and_from_all_cutoffs():
     assert told_shares == [0.25, 0.5, 0.75, 1.0] * 2
 
 
+def test_of_many_people_the_same_ones_are_drawn_whoever_else_is_there():
+    people = [f"prf_{number:04}" for number in range(300)]
+
+    def drawn(erased: list[str]) -> list[str]:
+        with EventLog() as log:
+            log.add(Fact(f"evt_{who}", who, 1, FactKind.ORDER, START, START) for who in people)
+            log.settle(erased=erased, most_people=100)
+            frame, told = frame_of(log, cutoffs=[START + DAY])
+        assert sorted(told[person] for person in frame.profiles) == told
+        return told
+
+    before = drawn([])
+    after = drawn([before[7]])
+    assert len(before) == len(after) == 100
+    assert set(before) - set(after) == {before[7]}
+    assert drawn([who for who in people if who not in before]) == before
+
+
 def test_a_log_reads_files_and_arrays_alike(tmp_path):
     issues = [Fact("evt_1", "prf_a", 1, FactKind.ORDER, START, START, 250, 2, 3)]
     with EventLog() as source:

@@ -238,6 +238,17 @@ def test_with_few_labels_logistic_regression_joins(frames):
     assert learned.stack.weights[Member.LOGISTIC] > 0
 
 
+def test_in_a_race_only_the_best_on_few_rows_are_tried_on_more(frames):
+    frame, newest, about = frames
+    effort = Effort(draws=6, seeds=(1,), origins=2, search_rows=1200, rows=1500, rounds=8, race=True)
+    findings = learn(frame, newest, Horizon(**about["horizon"]), effort).findings
+    rows = [each["tried_on"] for each in findings["tried"]]
+    assert rows == [1200] * 4 + [300] * 2
+    chosen = next(each for each in findings["tried"] if findings["settings"].items() <= each.items())
+    assert chosen["tried_on"] == 1200
+    assert chosen["log_loss"] <= 1.001 * min(each["log_loss"] for each in findings["tried"][:4])
+
+
 def test_nothing_known_teaches_nothing(frames):
     frame = frames[0].rows(np.zeros(len(frames[0]), dtype=bool))
     with pytest.raises(NotLearnableError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -56,16 +56,30 @@ SELECT {_TOLD} FROM scores
 WHERE profile_id = ANY (%(ids)s) AND (rescore_at <= %(now)s OR (body IS NOT NULL AND model_id <> %(model)s))
 ORDER BY profile_id FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - made of constants
+# A statement for all of a round.
 _TELL: Final = """
-UPDATE scores SET version = %s, risk_version = %s, risk = %s, churn = %s, value = %s, at_stake = %s, segment = %s,
-    tier = %s, model_id = %s, scored_at = %s, rescore_at = %s, body = %s
-WHERE profile_id = %s
+UPDATE scores SET version = told.version, risk_version = told.risk_version, risk = told.risk, churn = told.churn,
+    value = told.value, at_stake = told.at_stake, segment = told.segment, tier = told.tier, model_id = told.model_id,
+    scored_at = told.scored_at, rescore_at = told.rescore_at, body = told.body
+FROM unnest(
+    %s::text[], %s::bigint[], %s::bigint[], %s::smallint[], %s::float8[], %s::bigint[], %s::float8[], %s::text[],
+    %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::bytea[]
+) AS told (
+    profile_id, version, risk_version, risk, churn, value, at_stake, segment, tier, model_id, scored_at, rescore_at,
+    body
+)
+WHERE scores.profile_id = told.profile_id
 """
-_LATER: Final = "UPDATE scores SET rescore_at = %s WHERE profile_id = %s"
+_LATER: Final = """
+UPDATE scores SET rescore_at = told.rescore_at
+FROM unnest(%s::text[], %s::timestamptz[]) AS told (profile_id, rescore_at)
+WHERE scores.profile_id = told.profile_id
+"""
 _VOID: Final = """
-UPDATE scores SET risk_version = %s, risk = 0, churn = NULL, value = NULL, at_stake = NULL, segment = '', tier = '',
-    model_id = '', rescore_at = %s, body = NULL
-WHERE profile_id = %s
+UPDATE scores SET risk_version = told.risk_version, risk = 0, churn = NULL, value = NULL, at_stake = NULL, segment = '',
+    tier = '', model_id = '', rescore_at = told.rescore_at, body = NULL
+FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[]) AS told (profile_id, risk_version, rescore_at)
+WHERE scores.profile_id = told.profile_id
 """
 _CLEARANCES: Final = {
     Clearance.RECOVERED: events.RECOVERED,
@@ -130,45 +144,58 @@ class _DatabaseRound:
 
     async def tell(self, tellings: Sequence[Telling]) -> None:
         """Write what becomes of them, with the events that tell of it."""
-        told: list[Event] = []
-        kept: list[Kept] = []
+        told = _Told()
         for each in tellings:
-            await self._tell(each, told, kept)
-        if kept:
-            await journal.write(self.connection, kept)
-        await outbox.append(self.connection, told)
-        for event in told:
+            self._tell(each, told)
+        for statement, rows in ((_TELL, told.scores), (_LATER, told.later), (_VOID, told.void)):
+            if rows:
+                await self.connection.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+        await journal.write(self.connection, told.kept)
+        await outbox.append(self.connection, told.events)
+        for event in told.events:
             self.counter.of(event.type.rpartition(".")[2]).add()
 
     async def turn_to(self, profile_ids: Sequence[str], now: datetime) -> None:
         """Have others scored at the next round."""
         await self.connection.execute(_TURN_TO, {"ids": list(profile_ids), "now": now})
 
-    async def _tell(self, telling: Telling, told: list[Event], kept: list[Kept]) -> None:
+    def _tell(self, telling: Telling, told: _Told) -> None:
         before, scored = telling.told, telling.scored
         changes_risk = telling.raised or telling.clearance is not None
         risk_version = before.risk_version + int(changes_risk)
         if telling.clearance is not None:
             at = scored.at if scored is not None else telling.at
-            told.append(events.risk_cleared(before.profile_id, risk_version, _CLEARANCES[telling.clearance], at))
+            told.events.append(events.risk_cleared(before.profile_id, risk_version, _CLEARANCES[telling.clearance], at))
         if telling.void:
-            await self.connection.execute(_VOID, (risk_version, telling.rescore_at, before.profile_id))
+            told.void.append((before.profile_id, risk_version, telling.rescore_at))
             return
         if scored is None:
-            await self.connection.execute(_LATER, (telling.rescore_at, before.profile_id))
+            told.later.append((before.profile_id, telling.rescore_at))
             return
         message = self.scores.message(scored)
-        kept.append(kept_of(scored, message))
+        kept = kept_of(scored, message)
+        told.kept.append(kept)
         if telling.shadow is not None:
-            kept.append(kept_of(telling.shadow, self.scores.message(telling.shadow)))
+            told.kept.append(kept_of(telling.shadow, self.scores.message(telling.shadow)))
         version = before.version + int(telling.material)
         if telling.material:
-            told.append(events.score_updated(message, version, scored.at))
+            told.events.append(events.score_updated(message, version, scored.at))
         if telling.raised:
-            told.append(events.risk_raised(message, int(telling.risk), risk_version, scored.at))
+            told.events.append(events.risk_raised(message, int(telling.risk), risk_version, scored.at))
         score = scored.score
         churn = score.churn[scored.serving.scoring.horizon_days]
         worth = round(score.value.mean) if score.value is not None else 0
-        row = (version, risk_version, int(telling.risk), churn, worth, churn * worth, score.segment, score.tier)
-        rest = (scored.serving.model_id, scored.at, telling.rescore_at, message.SerializeToString(), before.profile_id)
-        await self.connection.execute(_TELL, (*row, *rest))
+        figures = (version, risk_version, int(telling.risk), churn, worth, churn * worth, score.segment, score.tier)
+        rest = (scored.serving.model_id, scored.at, telling.rescore_at, kept.body)
+        told.scores.append((before.profile_id, *figures, *rest))
+
+
+@dataclass
+class _Told:
+    """What becomes of the tellings of a round: rows of each statement, decisions and events."""
+
+    scores: list[tuple[object, ...]] = field(default_factory=list)
+    later: list[tuple[object, ...]] = field(default_factory=list)
+    void: list[tuple[object, ...]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -153,7 +154,10 @@ class Rescoring:
             return heard
         async with self._rounds.round(serving.model_id, now, AT_ONCE) as held:
             survivors: list[str] = []
-            tellings = [await self._look(told, now, serving.model_id, survivors) for told in held.due]
+            tellings: list[Telling] = []
+            for told in held.due:
+                tellings.append(await self._look(told, now, serving.model_id, survivors))
+                await asyncio.sleep(0)  # whoever asks for a score is answered in between
             await held.tell(tellings)
             if survivors:
                 await held.turn_to(survivors, now)

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from math import exp, expm1, log, log1p
 from typing import Final
 
+import numpy as np
+
+_SERIES_BLOCK: Final = 256
 _SERIES_TERMS: Final = 100_000
 _SERIES_EXACT: Final = 1e-13
 _POLE: Final = 1e-6
+_BLOCK: Final = np.arange(_SERIES_BLOCK, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,12 @@ def hypergeometric(a: float, b: float, c: float, z: float) -> float:
     if not 0.0 <= z < 1.0:
         raise ValueError("the series converges for 0 <= z < 1")
     total = term = 1.0
-    for n in range(_SERIES_TERMS):
-        term *= (a + n) * (b + n) / ((c + n) * (n + 1.0)) * z
-        total += term
+    for start in range(0, _SERIES_TERMS, _SERIES_BLOCK):
+        n = _BLOCK + start
+        with np.errstate(over="ignore"):  # what grows beyond all numbers does not settle
+            terms = np.multiply.accumulate((a + n) * (b + n) / ((c + n) * (n + 1.0)) * z)
+        total += term * float(terms.sum())
+        term *= float(terms[-1])
         if abs(term) <= _SERIES_EXACT * (1.0 - z) * abs(total):
             return total
     raise ArithmeticError("the hypergeometric series did not settle")

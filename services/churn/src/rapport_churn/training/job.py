@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Final
@@ -118,7 +118,10 @@ def train(folder: Path) -> Path:
     horizon, population = Horizon(**about["horizon"]), PopulationRule(**about["population"])
     scope = Scope(about["feature_set"], horizon, population)
     try:
-        learned = learn(frame, newest, horizon, Effort(**_effort(header)), told)
+        effort = Effort(**_effort(header))
+        # A log so large that people were drawn is searched by a race.
+        effort = replace(effort, race=len(about["people"]) >= effort.people)
+        learned = learn(frame, newest, horizon, effort, told)
     except NotLearnableError:
         raise Refused("NOT_LEARNABLE") from None
     told("fitting", 0.5)
@@ -164,14 +167,14 @@ def _build(folder: Path, header: Header, built: Path) -> None:
             log.add_file(path)
             with path.open("rb") as file:
                 digests[path.name] = file_digest(file, "sha256").hexdigest()
-        log.settle(header.redirects, header.erased, header.arrival_assumed_before)
+        effort = Effort(**_effort(header))
+        log.settle(header.redirects, header.erased, header.arrival_assumed_before, effort.people)
         told("features", 0.0)
         now = header.as_of
         try:
             horizon, population = derive(log.gaps(now), log.delays(now))
         except TooFewGapsError:
             raise Refused("TOO_FEW_GAPS") from None
-        effort = Effort(**_effort(header))
         cutoffs = closed_cutoffs(log.span()[0] + horizon.days * DAY // 2, now, horizon, _EVERY_DAYS)[-effort.cutoffs :]
         rows = effort.rows
         frame = rebuild(

@@ -40,7 +40,7 @@ WHERE issues.profile_id NOT IN (FROM erased) AND coalesce(redirects.current_id, 
 _PEOPLE: Final = """
 CREATE TABLE people AS
 SELECT (row_number() OVER (ORDER BY current_id) - 1)::INTEGER AS profile, current_id
-FROM (SELECT DISTINCT current_id FROM owned)
+FROM (SELECT DISTINCT current_id FROM owned ORDER BY md5(current_id) LIMIT $most)
 """
 _FACTS: Final = """
 CREATE TABLE facts AS
@@ -111,6 +111,7 @@ class EventLog:
         redirects: Mapping[str, str] | None = None,
         erased: Collection[str] = (),
         arrival_assumed_before: int = 0,
+        most_people: int | None = None,
     ) -> None:
         """Keep one issue of each fact, give it to whom it belongs now, and forget the ids.
 
@@ -119,6 +120,8 @@ class EventLog:
             erased: Ids of which nothing may be kept, and that may be current or not.
             arrival_assumed_before: A fact that arrived before this instant was loaded from history: it is taken as
                 known since it happened.
+            most_people: If there are more people, as many are drawn, and the facts of the others are forgotten. Chance
+                goes by the id: who is drawn stays drawn whoever else comes or goes.
         """
         pairs = sorted((redirects or {}).items())
         self._list("redirects", {"profile_id": [each for each, _ in pairs], "current_id": [each for _, each in pairs]})
@@ -128,7 +131,7 @@ class EventLog:
         if self.connection.execute("FROM repeated LIMIT 1").fetchall():
             self.connection.execute(_LATEST)
         self.connection.execute(_OWNED)
-        self.connection.execute(_PEOPLE)
+        self.connection.execute(_PEOPLE, {"most": most_people})
         self.connection.execute(_FACTS, {"assumed": arrival_assumed_before})
         self.connection.execute("DROP VIEW owned; DROP TABLE issues; DROP TABLE redirects; DROP TABLE erased")
 

@@ -46,6 +46,8 @@ _ROWS_FOR_TREES: Final = 1000
 _FEWEST_OF_A_KIND: Final = 30
 _FOLDS: Final = 5
 _EQUAL: Final = 0.001
+_FINALISTS: Final = 4
+_FIRST_SHARE: Final = 0.25
 
 
 class NotLearnableError(Exception):
@@ -64,6 +66,8 @@ class Effort:
         rows: Rows that the model learns from at most.
         rounds: Rounds that trees are grown at most.
         cutoffs: Snapshots of the past that are learned from at most, the newest.
+        people: People that are learned from at most.
+        race: Whether all settings are tried on few rows first, and only those that told best then on more.
         like: Settings of trees to take instead of searching, and their rounds.
     """
 
@@ -74,6 +78,8 @@ class Effort:
     rows: int = 120_000
     rounds: int = MOST_ROUNDS
     cutoffs: int = 40
+    people: int = 40_000
+    race: bool = False
     like: tuple[Settings, int] | None = None
 
 
@@ -209,14 +215,38 @@ class _Looking:
     def search(self, instants: Sequence[int]) -> tuple[Settings, int, list[dict[str, Any]]]:
         """Draw settings, and return those that told best, their rounds, and what all came to.
 
+        In a race settings that are far off on few rows already are not tried on more.
+        """
+        settings = list(drawn(self.effort.draws, 7, len(self.frame)))
+        tried: list[dict[str, Any]] = []
+        if self.effort.race and len(settings) > _FINALISTS:
+            few = int(self.effort.search_rows * _FIRST_SHARE)
+            losses, rounds = self._tried(settings, instants[-1:], few, 0.0, 0.3)
+            places = np.argsort(losses, kind="stable")
+            out = places[_FINALISTS:]
+            tried = _noted([settings[at] for at in out], losses[out], rounds[out], few)
+            settings = [settings[at] for at in np.sort(places[:_FINALISTS])]
+        begins = 0.3 if tried else 0.0
+        losses, rounds = self._tried(settings, instants[-2:], self.effort.search_rows, begins, 1.0)
+        close = [at for at in range(len(settings)) if losses[at] <= losses.min() + _EQUAL * losses.min()]
+        # Equally good: the smallest trees are explained fastest; of these the better ones.
+        best = min(close, key=lambda at: (settings[at].leaves, losses[at]))
+        self.progress("search", 1.0)
+        tried = [*_noted(settings, losses, rounds, self.effort.search_rows), *tried]
+        return settings[best], max(1, round(rounds[best])), tried
+
+    def _tried(
+        self, settings: Sequence[Settings], instants: Sequence[int], rows: int, begins: float, ends: float
+    ) -> tuple[Floats, Floats]:
+        """Return the mean loss of each of some settings, and the mean of its rounds.
+
         Trees are grown until held-out people are told best. At origins what was grown then is judged by what came
         after; where time cannot be replayed, by the people held out.
         """
-        settings = list(drawn(self.effort.draws, 7, len(self.frame)))
         losses, rounds = np.zeros(len(settings)), np.zeros(len(settings))
-        parts = list(self._parts(instants))
+        parts = self._parts(instants, rows)
         for number, (train, held, judged) in enumerate(parts):
-            self.progress("search", number / len(parts))
+            self.progress("search", begins + (ends - begins) * number / len(parts))
             values, labels = train.values[:, self.used], train.churned.astype(np.float64)
             fits = fit_stopped(values, labels, held, self._columns, settings, self.effort.rounds)
             seen = judged if judged is not None else train.rows(held)
@@ -224,24 +254,17 @@ class _Looking:
             for at, fit in enumerate(fits):
                 losses[at] += backtest.shape_loss(truth, fit.log_odds(seen.values[:, self.used])) / len(parts)
                 rounds[at] += fit.rounds / len(parts)
-        close = [at for at in range(len(settings)) if losses[at] <= losses.min() + _EQUAL * losses.min()]
-        # Equally good: the smallest trees are explained fastest; of these the better ones.
-        best = min(close, key=lambda at: (settings[at].leaves, losses[at]))
-        tried = [
-            {**each.as_json(), "log_loss": float(loss), "rounds": float(count)}
-            for each, loss, count in zip(settings, losses, rounds, strict=True)
-        ]
-        self.progress("search", 1.0)
-        return settings[best], max(1, round(rounds[best])), tried
+        return losses, rounds
 
-    def _parts(self, instants: Sequence[int]) -> list[tuple[Frame, NDArray[np.bool_], Frame | None]]:
+    def _parts(self, instants: Sequence[int], rows: int) -> list[tuple[Frame, NDArray[np.bool_], Frame | None]]:
         if not instants:
-            fold = folds_of(self.frame.profiles, _FOLDS)
-            return [(self.frame, fold == held, None) for held in range(_FOLDS)]
+            drawn_rows = thin(self.frame, rows, 3)
+            fold = folds_of(drawn_rows.profiles, _FOLDS)
+            return [(drawn_rows, fold == held, None) for held in range(_FOLDS)]
         parts: list[tuple[Frame, NDArray[np.bool_], Frame | None]] = []
-        for origin in instants[-2:]:
+        for origin in instants:
             past = self.frame.rows(backtest.trainable(self.frame, origin, self.horizon))
-            train = thin(past, self.effort.search_rows, 3)
+            train = thin(past, rows, 3)
             parts.append((train, folds_of(train.profiles, _FOLDS) == 0, self.frame.rows(self.frame.cutoffs == origin)))
         return parts
 
@@ -292,3 +315,11 @@ class _Looking:
         if rounds:
             said[Member.LIGHTGBM] = fit_trees(values, labels, self._columns, settings, (1,), rounds).log_odds(seen)
         return said
+
+
+def _noted(settings: Sequence[Settings], losses: Floats, rounds: Floats, rows: int) -> list[dict[str, Any]]:
+    """Return what settings came to, for the card."""
+    return [
+        {**each.as_json(), "log_loss": float(loss), "rounds": float(count), "tried_on": rows}
+        for each, loss, count in zip(settings, losses, rounds, strict=True)
+    ]
