@@ -32,6 +32,8 @@ FOR_HUMANS = {
     "ActivateRule",
     "RetireRule",
     "LiftSuppression",
+    "ListTextReviews",
+    "DecideTextReview",
 }
 MESSAGE: dict[str, Any] = {
     "request_id": REQUEST_ID,

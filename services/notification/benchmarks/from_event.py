@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,6 +28,7 @@ import uvloop
 ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "services/notification/tests/support"))
 
+import cpu  # noqa: E402
 from mail import CONNECTIONS, raw  # noqa: E402
 from notification_desk import (  # noqa: E402
     MARKETING,
@@ -50,6 +52,7 @@ from rapport_testing.waiting import eventually  # noqa: E402
 
 _TRIGGER: Final = "bench"
 _TIMEOUT_S: Final = 300.0
+_IDLE_S: Final = 5.0
 
 
 class CountingSink:
@@ -153,6 +156,13 @@ async def by_path(installation: NotificationInstallation, sink: CountingSink, pe
     return time.perf_counter() - began
 
 
+async def idling() -> dict[str, float]:
+    """Return the share of a processor that each kind of process takes while there is nothing to do."""
+    before = cpu.seconds()
+    await asyncio.sleep(_IDLE_S)
+    return {kind: (now - before[kind]) / _IDLE_S for kind, now in cpu.seconds().items()}
+
+
 async def by_hand(sink: CountingSink, mail: bytes, count: int) -> float:
     """Return the seconds that the same bytes take, handed over raw."""
     began = time.perf_counter()
@@ -169,13 +179,21 @@ async def measure(installation: NotificationInstallation, sink: CountingSink, ro
     sample = b"X" * 76 + b"\r\n"
     mail = b"From: a@mail.brand.example\r\nTo: b@x.example\r\nSubject: s\r\n\r\n" + sample * 100
     paths, hands = [], []
+    spent: defaultdict[str, float] = defaultdict(float)
+    idle = await idling()
     for turn in people[1:]:
         hands.append(mails / await by_hand(sink, mail, mails // CONNECTIONS * CONNECTIONS))
-        paths.append(mails / await by_path(installation, sink, turn))
+        before = cpu.seconds()
+        took = await by_path(installation, sink, turn)
+        paths.append(mails / took)
+        for kind, now in cpu.seconds().items():
+            spent[kind] += now - before[kind] - took * idle[kind]
     report = Report("notification-from-event", ROOT / "build" / "bench")
     floor = statistics.median(hands)
     ratio = statistics.median(path / hand for path, hand in zip(paths, hands, strict=True))
     report.add(Figure("event to SMTP, one worker", ratio * floor, "mails/s", floor, ">= 0.15"))
+    for kind, seconds in sorted(spent.items(), key=lambda each: -each[1]):
+        report.add(Figure(f"processor time beyond idling, {kind}", 1000 * seconds / (rounds * mails), "ms/mail"))
     report.write()
 
 

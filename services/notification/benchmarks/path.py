@@ -33,6 +33,7 @@ from rapport_chassis.settings import DatabaseSettings
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_notification.adapters.email import EmailCarrier, Letterhead
 from rapport_notification.adapters.messages import MessageBook
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
 from rapport_notification.app.accepting import Accepting
@@ -47,6 +48,7 @@ from rapport_notification.domain.vocabulary import Channel, MessageClass
 from rapport_notification.reference import load_quiet_hours
 from rapport_notification.sending.dkim import DkimKey, DkimSigner
 from rapport_notification.sending.fields import Address, Text
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.providers import Provider, ProviderPool
 from rapport_notification.sending.return_path import ReturnPaths
 from rapport_notification.sending.smtp import SmtpPool, SmtpSettings
@@ -110,6 +112,8 @@ class Way:
             accepting=Accepting(gate, people, lambda: (PURPOSE,), values_in, clock),
             hours=load_quiet_hours(),
             address_key=b"a" * 32,
+            text_sealer=Sealer([b"t" * 32]),
+            poster=Poster(),
             return_paths=paths,
             links=None,
             wake=Wake(),

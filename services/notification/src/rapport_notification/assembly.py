@@ -17,6 +17,7 @@ from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
 
 from rapport_notification.adapters.dispatch import Pasts, Unsubscribed
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.units import Store
 from rapport_notification.app.accepting import Accepting
@@ -26,6 +27,7 @@ from rapport_notification.app.waking import Wake
 from rapport_notification.domain.quiet_hours import QuietHours
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.entrypoints.ports import Unit
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.return_path import ReturnPaths
 from rapport_notification.sending.unsubscribe import UnsubscribeLinks
 from rapport_notification.settings import NotificationSettings
@@ -53,6 +55,8 @@ class Parts:
         accepting: Takes messages on, in anybody's transaction.
         hours: Quiet hours.
         address_key: That addresses are hashed with.
+        text_sealer: Seals texts that people send.
+        poster: Posts to webhooks, push services and providers.
         return_paths: Of bounces; None without e-mail.
         links: Unsubscribe; None without.
         wake: Has the dispatcher look at once.
@@ -81,6 +85,8 @@ class Parts:
     accepting: Accepting
     hours: QuietHours
     address_key: bytes
+    text_sealer: Sealer
+    poster: Poster
     return_paths: ReturnPaths | None
     links: UnsubscribeLinks | None
     wake: Wake

@@ -36,6 +36,7 @@ from rapport_privacy.replica import Replica
 from rapport_notification.adapters import sweeping
 from rapport_notification.adapters.keys import load_keys
 from rapport_notification.adapters.privacy_holding import NotificationHolding
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.units import Store
 from rapport_notification.adapters.writing import Writing
@@ -45,7 +46,7 @@ from rapport_notification.app.previewing import Preview
 from rapport_notification.app.waking import Wake
 from rapport_notification.assembly import Parts
 from rapport_notification.definition import DEFINITION, SERVICE
-from rapport_notification.delivery import Closing, furnish_channels, furnish_dispatch
+from rapport_notification.delivery import Closing, furnish_channels, furnish_dispatch, poster_of
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.edge import EDGE_SERVICES, furnish_edge
 from rapport_notification.entrypoints.grpc import servicer_of
@@ -103,6 +104,9 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
     requests, trail = RequestLog(), AuditTrail(clock)
     once: Once[Unit] = Once(store.unit, lambda unit: LoggedCalls(unit.connection, requests, trail))
     wake = Wake()
+    text_sealer = Sealer(load_keys(settings.keys_folder, "texts"))
+    poster = poster_of(settings.outbound)
+    components.append(Closing("poster", poster.close))
     parts = Parts(
         settings=settings,
         roles=roles,
@@ -121,6 +125,8 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
         accepting=Accepting(permits, people, lambda: replica.contents.purposes, values_in, clock),
         hours=load_quiet_hours(settings.dispatch.quiet_hours_file),
         address_key=load_keys(settings.keys_folder, "addresses")[0],
+        text_sealer=text_sealer,
+        poster=poster,
         return_paths=_return_paths(settings),
         links=_links(settings, clock),
         wake=wake,
@@ -135,7 +141,7 @@ def build(settings: NotificationSettings, roles: tuple[Role, ...]) -> Assembly:
     parts.components += participate(
         SERVICE,
         settings.privacy,
-        NotificationHolding(),
+        NotificationHolding(text_sealer),
         server=server,
         roles=roles,
         database=database,
@@ -173,7 +179,7 @@ def _serve(parts: Parts, shelf: TemplateShelf, writes: Writing) -> None:
     )
     parts.server.add(
         template_pb2_grpc.add_TemplateServiceServicer_to_server,
-        TemplateServicer(once, store.unit, shelf.check, preview, clock),
+        TemplateServicer(once, store.unit, shelf.check, shelf.forget, preview, clock),
         templates,
     )
     parts.server.add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Literal
@@ -33,10 +34,10 @@ from rapport_notification.domain.vocabulary import SECOND_US, Channel
 from rapport_notification.numbers import evidence_of
 from rapport_notification.sending import smtp
 from rapport_notification.sending.fields import Address, Text
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.providers import Provider, ProviderPool
 from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings
-from rapport_notification.settings import EmailSettings, SmsSettings
+from rapport_notification.settings import EmailSettings, OutboundSettings, SmsSettings
 from rapport_notification.tracked import tracker
 from rapport_notification.translate.contents import values_in
 
@@ -51,9 +52,7 @@ def furnish_channels(parts: Parts) -> None:
         parts.carriers[Channel.EMAIL] = carrier
         parts.components.append(Closing("mail-servers", carrier.close))
     if settings.sms is not None:
-        poster = Poster()
-        parts.components.append(Closing("sms-provider", poster.close))
-        parts.carriers[Channel.SMS] = _sms(parts, settings.sms, poster)
+        parts.carriers[Channel.SMS] = _sms(parts, settings.sms)
         parts.contacts[Channel.SMS] = parts.contacts[Channel.EMAIL]
 
 
@@ -111,10 +110,19 @@ def _email(parts: Parts, settings: EmailSettings) -> EmailCarrier:
     return EmailCarrier(head, servers, logs, ProviderPool(providers, parts.clock.boottime()), parts.clock)
 
 
-def _sms(parts: Parts, settings: SmsSettings, poster: Poster) -> SmsCarrier:
+def poster_of(settings: OutboundSettings) -> Poster:
+    """Return what posts to webhooks, push services and providers."""
+    context = None
+    if settings.authorities is not None:
+        context = ssl.create_default_context()
+        context.load_verify_locations(settings.authorities)
+    return Poster(context=context, inner={f"{each.name}:{each.port}": each.address for each in settings.inner})
+
+
+def _sms(parts: Parts, settings: SmsSettings) -> SmsCarrier:
     key_for_us = round(settings.key_for_s * SECOND_US)
-    endpoint = Endpoint.parse(settings.url)
-    provider = SmsHttpProvider(SmsHttpSettings(endpoint, settings.token.get_secret_value(), key_for_us), poster)
+    endpoint = parts.poster.endpoint(settings.url)
+    provider = SmsHttpProvider(SmsHttpSettings(endpoint, settings.token.get_secret_value(), key_for_us), parts.poster)
     pool = ProviderPool(
         [Provider(settings.name, provider.capability, rate_per_s=settings.rate_per_s)], parts.clock.boottime()
     )
@@ -194,7 +202,7 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
         places=settings.places, urgent_places=settings.urgent_places, per_destination=settings.per_destination
     )
     queued = parts.telemetry.meter.gauge(telemetry.QUEUED).of()
-    worker = Worker(store, dispatching, queue, parts.wake, queued, limits, clock)
+    worker = Worker(store, dispatching, queue, parts.wake, queued, limits, parts.database.commits, clock)
     in_doubt = parts.telemetry.meter.gauge(telemetry.IN_DOUBT).of()
     reconciling = Reconciling(store, parts.carriers, limits, in_doubt, clock)
     doubts = Stepping("doubts", reconciling.step, clock, share=0.5, idle_s=1.0, role="events")

@@ -35,6 +35,7 @@ from rapport_notification.adapters.listeners import EndpointContacts, WebhookCar
 from rapport_notification.adapters.owners import IdentityOwners
 from rapport_notification.adapters.past import PastEvents
 from rapport_notification.adapters.shipping import ShippedDrafts
+from rapport_notification.app.answering import Answering
 from rapport_notification.app.engaging import Engaging
 from rapport_notification.app.feedback import TakeFeedback
 from rapport_notification.app.replying import TakeReply
@@ -50,12 +51,12 @@ from rapport_notification.entrypoints import edge_ports as ports
 from rapport_notification.entrypoints.grpc_endpoints import EndpointDesk
 from rapport_notification.entrypoints.grpc_feedback import FeedbackDesk, FeedbackServicer
 from rapport_notification.entrypoints.grpc_inbox import InboxDesk, InboxWatch
+from rapport_notification.entrypoints.grpc_texts import TextDesk
 from rapport_notification.entrypoints.grpc_triggers import TriggerServicer
 from rapport_notification.entrypoints.grpc_watches import WatchServicer
 from rapport_notification.entrypoints.subscriptions import CONSUMERS, EVENTS, Happenings
 from rapport_notification.reference import load_json
-from rapport_notification.sending.http import Poster
-from rapport_notification.sending.sms import Keywords
+from rapport_notification.sending.sms import Answers, Keywords
 from rapport_notification.sending.tracking import Tracking
 from rapport_notification.sending.web_push import WebPush
 from rapport_notification.sending.webhook import WebhookKey
@@ -74,12 +75,14 @@ _TASKS_OF_TOUCHPOINTS: Final = 2
 """By far the most events, of which few ask for a message: they leave the database to what is on its way out."""
 _LOOK_AT_INBOXES_S: Final = 0.1
 _LOOK_AT_WISHES_S: Final = 0.25
+_OVERDUE_S: Final = 1.0
 _LOOK_AT_ENGAGEMENT_S: Final = 1.0
+_LOOK_AT_TEXTS_S: Final = 2.0
 
 
 def furnish_edge(parts: Parts) -> Component | None:
     """Add all of it, and return the HTTP listener where there is one."""
-    store = EdgeStore(parts.database, parts.shelf, parts.clock)
+    store = EdgeStore(parts.database, parts.shelf, parts.text_sealer, parts.clock)
     parts.carriers[Channel.IN_APP] = InAppCarrier(parts.database, parts.clock)
     parts.contacts[Channel.IN_APP] = InAppContacts(parts.people)
     parts.unsubscribed = responses.unsubscribed
@@ -93,8 +96,7 @@ def furnish_edge(parts: Parts) -> Component | None:
 
 def _listeners(parts: Parts, endpoints: EndpointStore) -> None:
     """Add the channels to browsers and systems."""
-    poster = Poster()
-    parts.components.append(Closing("poster", poster.close))
+    poster = parts.poster
     contacts = EndpointContacts(parts.database, endpoints, parts.people, parts.clock)
     parts.carriers[Channel.WEBHOOK] = WebhookCarrier(poster, parts.database, endpoints, parts.clock)
     parts.contacts[Channel.WEBHOOK] = contacts
@@ -104,7 +106,7 @@ def _listeners(parts: Parts, endpoints: EndpointStore) -> None:
         if not isinstance(key, EllipticCurvePrivateKey):
             raise ValueError("the key of web push is no key on P-256")
         push = WebPush(poster, key, wanted.contact)
-        parts.carriers[Channel.WEB_PUSH] = WebPushCarrier(push, parts.database, endpoints, parts.clock)
+        parts.carriers[Channel.WEB_PUSH] = WebPushCarrier(push, poster.endpoint, parts.database, endpoints, parts.clock)
         parts.contacts[Channel.WEB_PUSH] = contacts
 
 
@@ -119,7 +121,8 @@ def _triggers(parts: Parts, store: EdgeStore) -> None:
         async with store.unit() as unit:
             return await triggering.spread(unit)
 
-    parts.components.append(Stepping("watchers", spread, clock, share=0.5, idle_s=0.5, role="events"))
+    commits = parts.database.commits
+    parts.components.append(Stepping("watchers", spread, clock, share=0.5, idle_s=0.5, role="events", commits=commits))
     shipped = ShippedDrafts(parts.database, clock)
     parts.components.append(Stepping("shipped", shipped.step, clock, share=0.5, idle_s=3600.0, role="relay"))
     for source, name in CONSUMERS.items():
@@ -153,7 +156,9 @@ def _triggers(parts: Parts, store: EdgeStore) -> None:
     watch = InboxWatch(parts.database.transaction, inboxes.head)
     desk = InboxDesk(once, parts.database.transaction, inboxes.after, inboxes.mark_read, watch, parts.people, clock)
     parts.message_parts.append(desk)
-    parts.components.append(Stepping("inboxes", watch.step, clock, share=0.5, idle_s=_LOOK_AT_INBOXES_S))
+    parts.components.append(
+        Stepping("inboxes", watch.step, clock, share=0.5, idle_s=_LOOK_AT_INBOXES_S, commits=commits)
+    )
 
 
 def _feedback(parts: Parts, store: EdgeStore, endpoints: EndpointStore) -> Component | None:
@@ -167,13 +172,19 @@ def _feedback(parts: Parts, store: EdgeStore, endpoints: EndpointStore) -> Compo
         ledger = ConsentLedger(client)
     telling = TellingLedger(store.unit, ledger, parts.permits, clock)
 
+    commits = parts.database.commits
+
     async def tell() -> bool:
+        mark = commits.mark
         worked = await telling.step()
         if not worked:
-            await wake.wait(_LOOK_AT_WISHES_S)
+            word = wake.wait(_OVERDUE_S)
+            await commits.since_or(word, mark, pace_s=_LOOK_AT_WISHES_S, at_most_s=_OVERDUE_S)
         return worked
 
     parts.components.append(Stepping("unsubscribes", tell, clock, share=0.9, idle_s=0.001))
+    answering = Wake()
+    parts.components.append(_answering(parts, store, unsubscribing, answering))
     engaging = None
     if settings.tracking is not None:
         engaging = Engaging(store.unit, parts.permits, settings.tracking.purpose_id, clock)
@@ -183,27 +194,34 @@ def _feedback(parts: Parts, store: EdgeStore, endpoints: EndpointStore) -> Compo
     if "api" not in parts.roles:
         return None
     wanted = settings.feedback
-    owners = None
-    if settings.identity is not None:
-        identity = Client(settings.identity, telemetry=parts.telemetry)
-        parts.components.append(Closing("owners-client", identity.close))
-        owners = IdentityOwners(identity)
+    policy = Policy(wanted.soft_count, wanted.soft_days, wanted.soft_pause_days)
+    answers = settings.sms is not None and settings.sms.answers is not None
+    replies = TakeReply(
+        Keywords(load_json("sms_keywords.json")),
+        parts.address_key,
+        parts.people,
+        unsubscribing,
+        policy,
+        answers,
+        clock,
+    )
     desk = FeedbackDesk(
         store,
-        TakeFeedback(
-            unsubscribing,
-            parts.return_paths,
-            Policy(wanted.soft_count, wanted.soft_days, wanted.soft_pause_days),
-            clock,
-        ),
-        TakeReply(Keywords(load_json("sms_keywords.json")), parts.address_key, owners, unsubscribing, clock),
+        TakeFeedback(unsubscribing, parts.return_paths, policy, clock),
+        replies,
         parts.address_key,
+        answering,
         clock,
     )
     once = _once(parts, store)
     parts.server.add(
         feedback_pb2_grpc.add_FeedbackServiceServicer_to_server,
-        FeedbackServicer(once, desk, EndpointDesk(once, store, endpoints, parts.people, clock)),
+        FeedbackServicer(
+            once,
+            desk,
+            EndpointDesk(once, store, endpoints, parts.poster.endpoint, parts.people, clock),
+            TextDesk(once, store, replies, parts.people),
+        ),
         EDGE_SERVICES[2],
     )
     if settings.http is None or settings.links is None or parts.links is None:
@@ -227,6 +245,28 @@ def _feedback(parts: Parts, store: EdgeStore, endpoints: EndpointStore) -> Compo
         clock,
     )
     return HttpServer(settings.http, site.routes(), telemetry=parts.telemetry)
+
+
+def _answering(parts: Parts, store: EdgeStore, unsubscribing: Unsubscribing, wake: Wake) -> Component:
+    """Return what does for texts what is left to do."""
+    settings = parts.settings
+    owners, answers = None, None
+    if settings.identity is not None:
+        identity = Client(settings.identity, telemetry=parts.telemetry)
+        parts.components.append(Closing("owners-client", identity.close))
+        owners = IdentityOwners(identity)
+    if settings.sms is not None and (said := settings.sms.answers) is not None:
+        answers = Answers(load_json("sms_answers.json"), said.name, said.help)
+    carrier = parts.carriers.get(Channel.SMS)
+    step = Answering(store.unit, owners, unsubscribing, carrier, answers, parts.clock).step
+
+    async def answer() -> bool:
+        worked = await step()
+        if not worked:
+            await wake.wait(_LOOK_AT_TEXTS_S)
+        return worked
+
+    return Stepping("texts", answer, parts.clock, share=0.9, idle_s=0.001)
 
 
 def _once(parts: Parts, store: EdgeStore) -> Once[ports.EdgeUnit]:

@@ -76,6 +76,15 @@ class EmailSettings(SettingsGroup):
     """Domains that test mails may go to."""
 
 
+class SmsAnswerSettings(SettingsGroup):
+    """Answers to STOP, START and HELP."""
+
+    name: Annotated[str, Field(min_length=1, max_length=30)]
+    """Whose messages these are. Required."""
+    help: Annotated[str, Field(min_length=3, max_length=60)]
+    """Where people find help: a site, a number, an address. Required."""
+
+
 class SmsSettings(SettingsGroup):
     """Text messages, through a provider that takes JSON over HTTPS."""
 
@@ -91,6 +100,8 @@ class SmsSettings(SettingsGroup):
     """How long the provider keeps idempotency keys, by its documentation."""
     rate_per_s: Annotated[float, Field(gt=0)] = 50.0
     """Messages it takes in a second."""
+    answers: SmsAnswerSettings | None = None
+    """What STOP, START and HELP are answered with; absent: the provider answers, as the larger ones do."""
 
 
 class LinkSettings(SettingsGroup):
@@ -107,6 +118,26 @@ class WebPushSettings(SettingsGroup):
     """PEM file of a P-256 key, which browsers are told when they subscribe. Required."""
     contact: Annotated[str, Field(pattern=r"^(mailto:|https://)[ -~]{3,200}$")]
     """Where push services find the installation's people. Required."""
+
+
+class InnerSystem(SettingsGroup):
+    """A system inside that may be called."""
+
+    name: str
+    """Its name, as its certificate has it, such as "crm.brand.example". Required."""
+    port: Port = 443
+    """Its port."""
+    address: str
+    """The one address it is at. Required."""
+
+
+class OutboundSettings(SettingsGroup):
+    """Who may be called beside the internet."""
+
+    inner: tuple[InnerSystem, ...] = ()
+    """Inner systems that webhooks, push services and providers may be; no other inner address is ever called."""
+    authorities: Path | None = None
+    """Bundle of authorities whose certificates are trusted beside the machine's; absent: those that are known."""
 
 
 class TrackingSettings(SettingsGroup):
@@ -181,5 +212,7 @@ class NotificationSettings(ServiceSettings):
     """What comes back."""
     privacy: ParticipantSettings | None = None
     """Its part in privacy requests; absent: it takes part in none."""
+    outbound: OutboundSettings = OutboundSettings()
+    """Who may be called beside the internet."""
     dispatch: DispatchSettings = DispatchSettings()
     """How messages are handed over."""

@@ -5,12 +5,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rapport_notification.conformance.faults import certify, in_turn
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from notification_https import NAME, Contexts
+from rapport_notification.conformance.faults import Send, certify, in_turn
+from rapport_notification.conformance.http_sink import UNTELLABLE, HttpFault, HttpSink
 from rapport_notification.conformance.kills import kill_again_and_again
 from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
-from rapport_notification.sending.fields import Address
+from rapport_notification.sending.fields import Address, Token
+from rapport_notification.sending.http import Endpoint, Poster
 from rapport_notification.sending.outcome import Handed, Outcome
+from rapport_notification.sending.sms import SmsMessage
+from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings
 from rapport_notification.sending.smtp import Envelope, SmtpPool, SmtpSettings
+from rapport_notification.sending.web_push import Subscription, WebPush
+from rapport_notification.sending.webhook import WebhookKey, call
 from rapport_testing.prove import Scale
 
 ENVELOPE = Envelope(Address("b@brand.example"), Address("a@example.org"))
@@ -27,7 +37,7 @@ def mail(message_id: str) -> bytes:
 
 
 async def test_our_adapter_for_mail_servers_is_certified() -> None:
-    async with SmtpSink(in_turn) as sink:
+    async with SmtpSink(in_turn(Fault)) as sink:
         pool = pool_to(sink)
         findings = await certify(sink, lambda message_id, may: pool.send(ENVELOPE, mail(message_id), may))
         await pool.close()
@@ -60,7 +70,7 @@ def lies(said: Callable[[Outcome], Outcome], asks: bool = True):
     ids=["optimist", "pessimist", "agnostic", "deaf"],
 )
 async def test_an_adapter_that_is_wrong_is_found_out(adapter, found: str) -> None:
-    async with SmtpSink(in_turn) as sink:
+    async with SmtpSink(in_turn(Fault)) as sink:
         assert found in await adapter(sink)
 
 
@@ -86,3 +96,37 @@ async def test_no_kill_loses_a_message_or_sends_it_twice(
     prove(
         "notification", **{f"kills_{name}": toll.kills, f"ambiguous_{name}": toll.ambiguous, f"sent_{name}": messages}
     )
+
+
+def webhook_to(poster: Poster, endpoint: Endpoint) -> Send:
+    keys = [WebhookKey(secret=bytes(32)), WebhookKey(key=Ed25519PrivateKey.generate())]
+    return lambda message_id, may: call(poster, endpoint, Token(message_id), 1_793_000_000, b"{}", keys, may)
+
+
+def push_to(poster: Poster, endpoint: Endpoint) -> Send:
+    browser = generate_private_key(SECP256R1()).public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    push = WebPush(poster, generate_private_key(SECP256R1()), "mailto:help@brand.example")
+    said = Subscription(endpoint, browser, bytes(16))
+    return lambda message_id, may: push.send(
+        said, b"{}", now=1_793_000_000, ttl_s=60, urgency="normal", topic=message_id, may_send=may
+    )
+
+
+def texts_to(poster: Poster, endpoint: Endpoint) -> Send:
+    provider = SmsHttpProvider(SmsHttpSettings(endpoint, "token"), poster)
+    return lambda message_id, may: provider.send(SmsMessage("+4915112345678", "Brand", "hello", message_id), may)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "header"), [(webhook_to, "webhook-id"), (push_to, "topic"), (texts_to, "idempotency-key")]
+)
+async def test_our_adapters_over_https_are_certified(
+    adapter: Callable[[Poster, Endpoint], Send], header: str, contexts: Contexts
+) -> None:
+    async with HttpSink(contexts[0], header, in_turn(HttpFault)) as sink:
+        poster = Poster(timeout_s=0.5, context=contexts[1], inner={f"{NAME}:{sink.port}": "127.0.0.1"})
+        send = adapter(poster, poster.endpoint(f"https://{NAME}:{sink.port}/"))
+        findings = await certify(sink, send, faults=HttpFault, untellable=UNTELLABLE, id_form="ntf_{}")
+        await poster.close()
+    assert findings == []
+    assert sink.taken.tried >= len(HttpFault)

@@ -29,6 +29,7 @@ from rapport_notification.adapters.feedback import FeedbackStore
 from rapport_notification.adapters.messages import MessageBook
 from rapport_notification.adapters.privacy_holding import NotificationHolding
 from rapport_notification.adapters.rules import Rules
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.adapters.sms import SmsCarrier
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
@@ -222,7 +223,7 @@ class Stage:
         """A worker that takes turns by itself."""
         queue = FairQueue(places=20, urgent_places=2, per_destination=10)
         queued = Meter().gauge(telemetry.QUEUED).of()
-        return Worker(self.store, self._dispatching, queue, Wake(), queued, LIMITS, self.clock)
+        return Worker(self.store, self._dispatching, queue, Wake(), queued, LIMITS, self._database.commits, self.clock)
 
     async def work(self) -> int:
         """Claim and send what is due, and settle what can be; return how many were claimed."""
@@ -466,7 +467,7 @@ async def test_a_message_that_ended_years_ago_is_forgotten_with_its_attempts_and
         stage.follow()
         sent = await stage.work_until(await stage.accept(stage.person()), State.SENT)
         waiting = await stage.accept(stage.person(), not_before_us=micros_of(stage.clock.now()) + HOUR_US)
-        retention = Retention(NotificationHolding(), opened, stage.clock)
+        retention = Retention(NotificationHolding(Sealer([bytes(32)])), opened, stage.clock)
         assert await retention.sweep(stage.clock.now() + timedelta(days=1095)) == {}
         assert await retention.sweep(stage.clock.now() + timedelta(days=1097)) == {"messages": 1}
         async with opened.transaction() as connection:

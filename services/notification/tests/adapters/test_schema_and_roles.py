@@ -17,6 +17,7 @@ from rapport_chassis.database.roles import RolePasswords, create_service_databas
 from rapport_chassis.settings import DatabaseSettings
 from rapport_notification.adapters.edge_tables import EndpointTable
 from rapport_notification.adapters.privacy_holding import NotificationHolding
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.adapters.sweeping import sweep
 from rapport_notification.adapters.tables import Base
 from rapport_notification.app.times import micros_of
@@ -71,7 +72,7 @@ def test_decisions_are_only_added_to_and_tables_are_the_owners(settings: Databas
 
 
 async def test_what_lay_long_enough_is_forgotten_and_what_is_still_open_is_not(settings: DatabaseSettings) -> None:
-    database, holding = Database(settings, service="notification"), NotificationHolding()
+    database, holding = Database(settings, service="notification"), NotificationHolding(Sealer([bytes(32)]))
     await database.open()
     try:
         now = datetime(2030, 1, 1, tzinfo=UTC)

@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from quopri import decodestring
 from typing import Any
-from uuid import uuid4
 
 import httpcore
 import psycopg
@@ -269,26 +268,37 @@ async def test_a_link_is_followed_and_told_only_where_tracking_is_allowed_and_a_
     assert event.notification.decision_id
 
 
-async def test_stop_is_obeyed_whoever_sends_it_and_a_providers_call_must_be_signed(
+async def test_a_provider_hands_in_a_bounce_over_a_call_that_must_be_signed(
     installation: NotificationInstallation, desk: Desk, site: Site
 ) -> None:
-    number = f"+4915{uuid4().int % 10**9:09d}"
-    body = json.dumps({"fromNumber": number, "text": "STOP", "receivedAt": "2026-11-22T10:00:00Z"}).encode()
-    unsigned = await site.call("POST", "/feedback/texts", body)
-    assert (unsigned.status, json.loads(unsigned.text)["reason"]) == (401, "CALL_NOT_SIGNED")
-    at = str(int(time.time()))
-    secret = base64.b64decode(PROVIDER_SECRET.removeprefix("whsec_"))
-    seal = base64.b64encode(hmac.digest(secret, f"msg_00000001.{at}.".encode() + body, sha256)).decode()
-    signed = {"webhook_id": "msg_00000001", "webhook_timestamp": at, "webhook_signature": f"v1,{seal}"}
-    taken = await site.call("POST", "/feedback/texts", body, **signed)
-    assert json.loads(taken.text) == {"meaning": "stop"}
-    asked = feedback_pb2.GetSuppressionRequest(channel=events_pb2.CHANNEL_SMS, address=number)
-    assert (await desk.feedback.GetSuppression(asked)).reason == feedback_pb2.FEEDBACK_KIND_COMPLAINT
-    again = feedback_pb2.ReceiveTextRequest(
-        request_id=request_id(), from_number=number, text="start", received_at=stamp(datetime.now(UTC))
-    )
-    assert (await desk.feedback.ReceiveText(again)).meaning == feedback_pb2.TEXT_MEANING_START
+    who = installation.person()
+    sent = await desk.send(message(who))
+    await desk.becomes(sent, "SENT")
+    keys = load_keys(installation.folder / "own", "return_paths")
+    body = bounce(ReturnPaths(keys, "bounces.brand.example").address(sent, 1).value, "5.1.1")
+    asked = feedback_pb2.GetSuppressionRequest(channel=events_pb2.CHANNEL_EMAIL, address=installation.book.emails[who])
+    for faulty in (
+        {},
+        seals(body, "whsec_" + base64.b64encode(bytes(32)).decode()),
+        seals(body, PROVIDER_SECRET, at=int(time.time()) - 400),
+        seals(body + b" ", PROVIDER_SECRET),
+    ):
+        answer = await site.call("POST", "/feedback/mails", body, **faulty)
+        assert (answer.status, json.loads(answer.text)["reason"]) == (401, "CALL_NOT_SIGNED")
     assert (await desk.feedback.GetSuppression(asked)).reason == feedback_pb2.FEEDBACK_KIND_UNSPECIFIED
+    for _ in range(2):
+        assert (await site.call("POST", "/feedback/mails", body, **seals(body, PROVIDER_SECRET))).status == 200
+    assert (await desk.feedback.GetSuppression(asked)).reason == feedback_pb2.FEEDBACK_KIND_HARD
+    failed = await one_told(installation, events_pb2.NotificationFailed, sent)
+    assert failed.failure == events_pb2.FAILURE_KIND_HARD_BOUNCE
+
+
+def seals(body: bytes, secret: str, at: int | None = None) -> dict[str, str]:
+    """Headers of a signed call."""
+    stamped = str(int(time.time()) if at is None else at)
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    seal = base64.b64encode(hmac.digest(key, f"msg_00000001.{stamped}.".encode() + body, sha256)).decode()
+    return {"webhook_id": "msg_00000001", "webhook_timestamp": stamped, "webhook_signature": f"v1,{seal}"}
 
 
 async def test_an_inbox_goes_on_where_it_was_left(installation: NotificationInstallation, desk: Desk) -> None:

@@ -9,11 +9,12 @@ from rapport.notification.v1 import events_pb2, preference_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.times import stamp
 from rapport_notification.adapters.privacy_holding import NotificationHolding
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.conformance.smtp_sink import Fault
 from rapport_privacy.participant import living
 from rapport_privacy.participant.holding import Held, Subject
 
-HOLDING = NotificationHolding()
+HOLDING = NotificationHolding(Sealer([bytes(32)]))
 
 
 async def test_an_erasure_takes_messages_back_and_leaves_only_the_hash_of_a_dead_address(

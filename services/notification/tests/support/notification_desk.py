@@ -17,9 +17,12 @@ from uuid import uuid4
 import grpc
 import pytest
 import rapport_notification
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from notification_https import NAMES, Server, contexts_in
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import privacy_pb2, privacy_pb2_grpc, purpose_pb2
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, touchpoint_pb2
@@ -70,6 +73,13 @@ NOTIFICATION: Final = TestedService(
         "TRACKING__PURPOSE_ID": "tracking.messages",
         "FEEDBACK__SECRETS_FILE": "{folder}/providers",
         "DISPATCH__QUIET_HOURS_FILE": "{folder}/quiet_hours.json",
+        "SMS__TOKEN": "token",
+        "SMS__SENDER": "Brand",
+        "SMS__KEY_FOR_S": "86400",
+        "SMS__ANSWERS__NAME": "Brand",
+        "SMS__ANSWERS__HELP": "brand.example/help",
+        "WEB_PUSH__KEY": "{folder}/push.pem",
+        "WEB_PUSH__CONTACT": "mailto:help@brand.example",
         "EMAIL__SENDER": "shop@mail.brand.example",
         "EMAIL__SENDER_NAME": "Brand",
         "EMAIL__BOUNCE_DOMAIN": "bounces.brand.example",
@@ -119,11 +129,13 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
 
     Attributes:
         emails: By profile.
+        phones: The same.
         away: Whether it cannot be asked.
     """
 
     def __init__(self) -> None:
         self.emails: dict[str, str] = {}
+        self.phones: dict[str, str] = {}
         self.away = False
 
     async def GetContactPoints(
@@ -138,13 +150,22 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
                 contact_point_id=f"cnt_{request.profile_id[4:]}", email=self.emails[request.profile_id], locale="en"
             )
             point.name.given_names, point.name.surname = "Zoë", "Vantongeren"
+        elif request.channel == touchpoint_pb2.CHANNEL_SMS and request.profile_id in self.phones:
+            answer.contact_points.add(
+                contact_point_id=f"cnt_{request.profile_id[4:]}", phone=self.phones[request.profile_id], locale="en"
+            )
         return answer
 
     async def LookupProfile(
         self, request: identity_pb2.LookupProfileRequest, context: Any
     ) -> identity_pb2.LookupProfileResponse:
-        """Know nobody by an identifier."""
-        return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_NOT_FOUND)
+        """Know people by their number."""
+        if self.away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
+        found = [who for who, number in self.phones.items() if number == request.identifier.value]
+        if not found:
+            return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_NOT_FOUND)
+        return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_FOUND, profile_id=found[0])
 
 
 class RequestVault(privacy_pb2_grpc.PrivacyRequestServiceServicer):
@@ -181,6 +202,7 @@ class NotificationInstallation(Installation):
         sink: Takes mails; its faults are set by `fault`.
         fault: What goes wrong with the next mails.
         relay_log: Where the mail server logs.
+        peer: Takes text messages, webhooks and notifications for browsers.
         dkim_record: Published beside the key.
     """
 
@@ -195,10 +217,16 @@ class NotificationInstallation(Installation):
         self.relay_log.touch()
         self.sink = SmtpSink(lambda _: self.fault, keep=True, dsn=True, log=self.relay_log)
         self._thread = Thread()
+        self.peer = Server()
+        self._tls = contexts_in(folder)
+        self._peer_port = free_port()
         self._identity = f"localhost:{free_port()}"
         key = generate_private_key(65537, 2048)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (folder / "own" / "dkim.pem").write_bytes(pem)
+        (folder / "own" / "push.pem").write_bytes(
+            generate_ec_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        )
         (folder / "own" / "quiet_hours.json").write_text(json.dumps(QUIET_HOURS), encoding="utf-8")
         (folder / "own" / "providers").write_text(PROVIDER_SECRET, encoding="ascii")
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -209,6 +237,7 @@ class NotificationInstallation(Installation):
         self.ledger.start()
         self._thread.do(self.sink.__aenter__())
         self._thread.do(self._serve_identity())
+        self._thread.do(self.peer.start(self._tls[0], self._peer_port))
         super().start(provisioned=provisioned, migrated=migrated)
 
     def stop(self) -> None:
@@ -217,6 +246,7 @@ class NotificationInstallation(Installation):
         self.ledger.stop()
         self._thread.do(self.sink.__aexit__())
         self._thread.do(self._server.stop(None))
+        self._thread.do(self.peer.stop())
         self._thread.stop()
 
     def variables(self) -> dict[str, str]:
@@ -232,11 +262,20 @@ class NotificationInstallation(Installation):
             "consent__tls__certificate": str(files.certificate),
             "consent__tls__key": str(files.key),
             "consent__tls__authorities": str(files.authorities),
+            "outbound__authorities": str(self.folder / "both.pem"),
+            "outbound__inner": json.dumps(
+                [{"name": name, "port": self._peer_port, "address": "127.0.0.1"} for name in NAMES]
+            ),
+            "sms__url": self.url("sms.brand.example", "/messages"),
             "email__servers": json.dumps(
                 [{"name": "sink", "host": host, "port": port, "tls": "never", "relay_log": str(self.relay_log)}]
             ),
         }
         return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
+
+    def url(self, name: str, path: str) -> str:
+        """Return where the peer listens under one of its names."""
+        return f"https://{name}:{self._peer_port}{path}"
 
     def site(self) -> str:
         """Return where a started process answers links."""

@@ -57,13 +57,13 @@ def test_more_text_never_costs_less(text: str) -> None:
     ],
 )
 def test_an_answer_is_understood_whatever_its_case_accents_and_punctuation(text: str, meaning: Reply) -> None:
-    assert KEYWORDS.meaning(text) is meaning
+    assert KEYWORDS.read(text).reply is meaning
 
 
 def test_every_shipped_stop_word_stops() -> None:
     for words in load_json("sms_keywords.json")["languages"].values():
         for kind in ("stop", "start", "help"):
-            assert {KEYWORDS.meaning(word.upper()) for word in words[kind]} == {Reply(kind)}
+            assert {KEYWORDS.read(word.upper()).reply for word in words[kind]} == {Reply(kind)}
 
 
 @pytest.mark.parametrize("number", ["0151", "+0123456789", "+4915112345678901", "+49 151 123", "", "+49\n1511234"])

@@ -10,7 +10,7 @@ from typing import Final
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 
-from rapport_notification.adapters import preferences
+from rapport_notification.adapters import preferences, suppressions
 from rapport_notification.adapters.messages import MessageBook
 from rapport_notification.adapters.rows import COLUMNS, stored_in
 from rapport_notification.adapters.rules import Rules
@@ -21,7 +21,7 @@ from rapport_notification.domain.ledger import Limits
 from rapport_notification.domain.preferences import Person
 from rapport_notification.domain.routing import Past
 from rapport_notification.domain.scheduling import Priority
-from rapport_notification.domain.suppression import Suppressed, Suppression
+from rapport_notification.domain.suppression import Suppression
 from rapport_notification.domain.vocabulary import SECOND_US, Channel
 
 Unsubscribed = Callable[[Connection, Sequence[Case]], Awaitable[Collection[str]]]
@@ -80,20 +80,11 @@ _DOUBTS: Final = f"""
 SELECT {COLUMNS} FROM notifications WHERE state IN (3, 5) AND look_us <= %(now)s
     AND (state = 5 OR leased_until_us <= %(now)s) ORDER BY look_us LIMIT %(limit)s
 """  # noqa: S608 - made of constants
-_COUNT_DOUBTS: Final = "SELECT count(*) FROM notifications WHERE state IN (3, 5) AND state = 5"
+_COUNT_DOUBTS: Final = "SELECT count(*) FROM notifications WHERE state = 5"
 # Read in an inbox, or done something with by what does not look like a machine.
 _NOTICED: Final = """
 SELECT notification_id FROM engagements WHERE notification_id = ANY (%(ids)s) AND looks <> 2
 UNION SELECT notification_id FROM inbox_messages WHERE notification_id = ANY (%(ids)s) AND read_us > 0
-"""
-_SUPPRESSED: Final = """
-SELECT address_hash, channel, reason, since_us, until_us FROM suppressions WHERE address_hash = ANY (%s)
-"""
-_SUPPRESS: Final = """
-INSERT INTO suppressions (address_hash, channel, reason, since_us, until_us) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (address_hash, channel) DO UPDATE
-SET reason = excluded.reason, since_us = excluded.since_us, until_us = excluded.until_us
-WHERE suppressions.until_us IS NOT NULL
 """
 _COUNTS: Final = "SELECT profile_id, cap, day, taken FROM cap_counts WHERE profile_id = ANY (%s) AND day >= %s"
 _RESERVE: Final = """
@@ -125,13 +116,11 @@ class SendingBook(MessageBook):
 
     async def suppressions(self, hashes: Collection[bytes]) -> dict[tuple[bytes, int], Suppression]:
         """Return addresses that were given up, by hash and channel."""
-        cursor = await self.connection.execute(_SUPPRESSED, (sorted(hashes),))
-        return {(row[0], row[1]): Suppression(Suppressed(row[2]), row[3], row[4]) for row in await cursor.fetchall()}
+        return await suppressions.of(self.connection, hashes)
 
     async def suppress(self, address_hash: bytes, channel: Channel, suppression: Suppression) -> None:
-        """Give an address up; one that is given up for ever stays as it is."""
-        values = (suppression.reason.value, suppression.since_us, suppression.until_us)
-        await self.connection.execute(_SUPPRESS, (address_hash, int(channel), *values))
+        """Give an address up."""
+        await suppressions.add(self.connection, address_hash, channel, suppression)
 
     async def counts(self, ids: Collection[str], since: date) -> dict[str, dict[tuple[str, date], int]]:
         """Return places taken in caps since a day, by the id they were taken under."""

@@ -191,3 +191,37 @@ class EndpointTable(Base, table=True):
     """In a row."""
     paused_until_us: int = Field(sa_column=_number())
     """0 while it answers."""
+
+
+class TextTable(Base, table=True):
+    """Texts that people sent and of which something is left to do. A row goes once that is done."""
+
+    __tablename__ = "texts"
+    __table_args__: ClassVar[Any] = (
+        CheckConstraint("meaning IN ('stop', 'start', 'help', 'review')", name="meaning"),
+        Index("ix_texts_due_us", "due_us", postgresql_where=sql("meaning <> 'review'")),
+        Index("ix_texts_received_us", "received_us", "text_id", postgresql_where=sql("meaning = 'review'")),
+        Index("ix_texts_address_hash", "address_hash"),
+        Index("ix_texts_profile_id", "profile_id"),
+    )
+
+    text_id: str = Field(sa_column=_text(primary_key=True))
+    address_hash: bytes = Field(sa_column=_bytes())
+    profile_id: str = Field(sa_column=_text())
+    """Whom the last message to the number was for; empty if there was none."""
+    notification_id: str = Field(sa_column=_text())
+    """That message."""
+    brand_id: str = Field(sa_column=_text())
+    meaning: str = Field(sa_column=_text())
+    language: str = Field(sa_column=_text())
+    """That it is answered in."""
+    sealed: bytes = Field(sa_column=_bytes())
+    """The number, and what is to be looked at, encrypted."""
+    received_us: int = Field(sa_column=_number())
+    due_us: int = Field(sa_column=_number())
+    """When it is taken up next."""
+    tries: int = Field(sa_column=_small())
+    unknown: bool = Field(sa_column=_flag())
+    """Whose number it is, has still to be asked."""
+    begun: bool = Field(sa_column=_flag())
+    """An answer may have left."""

@@ -13,7 +13,9 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 
 from rapport_notification.adapters.feedback import FeedbackStore
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.adapters.templates import TemplateShelf
+from rapport_notification.adapters.texts import TextStore
 from rapport_notification.adapters.triggers import TriggerMessages, TriggersInForce, TriggerVersions
 from rapport_notification.adapters.unsubscribes import Unsubscribes
 from rapport_notification.adapters.watches import Watches
@@ -34,11 +36,15 @@ class EdgeUnit:
         connection: The transaction.
         shelf: Templates.
         known: What the process knows of the triggers in force.
+        sealer: Seals texts.
         clock: The time.
     """
 
-    def __init__(self, connection: Connection, shelf: TemplateShelf, known: TriggersInForce, clock: Clock) -> None:
+    def __init__(
+        self, connection: Connection, shelf: TemplateShelf, known: TriggersInForce, sealer: Sealer, clock: Clock
+    ) -> None:
         self.connection = connection
+        self._sealer = sealer
         self.messages = TriggerMessages(connection, shelf)
         self._known = known
         self._clock = clock
@@ -57,6 +63,11 @@ class EdgeUnit:
     def feedback(self) -> FeedbackStore:
         """What came back."""
         return FeedbackStore(self.connection)
+
+    @cached_property
+    def texts(self) -> TextStore:
+        """Texts of which something is left to do."""
+        return TextStore(self.connection, self._sealer)
 
     @cached_property
     def wishes(self) -> Unsubscribes:
@@ -101,12 +112,14 @@ class EdgeStore:
     Args:
         database: Where everything is.
         shelf: Templates.
+        sealer: Seals texts that people send.
         clock: The time.
     """
 
-    def __init__(self, database: Database, shelf: TemplateShelf, clock: Clock) -> None:
+    def __init__(self, database: Database, shelf: TemplateShelf, sealer: Sealer, clock: Clock) -> None:
         self._database = database
         self._shelf = shelf
+        self._sealer = sealer
         self._clock = clock
         self._known = TriggersInForce(clock)
 
@@ -126,4 +139,4 @@ class EdgeStore:
 
     def unit_on(self, connection: Connection) -> EdgeUnit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
-        return EdgeUnit(connection, self._shelf, self._known, self._clock)
+        return EdgeUnit(connection, self._shelf, self._known, self._sealer, self._clock)

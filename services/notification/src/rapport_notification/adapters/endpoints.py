@@ -10,21 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.ids import new_id
 
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.domain.vocabulary import HOUR_US, Channel
-from rapport_notification.sending.http import Endpoint as Address
 
 PAUSE_AFTER: Final = 20
 """Refusals in a row after which an endpoint is left alone,"""
 PAUSE_US: Final = 24 * HOUR_US
 """for so long."""
 
-_NONCE: Final = 12
 _COLUMNS: Final = "endpoint_id, profile_id, channel, host, sealed, registered_us, failures, paused_until_us"
 _ADD: Final = """
 INSERT INTO endpoints
@@ -99,14 +96,15 @@ class EndpointStore:
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self._keys = [key[:32] for key in keys]
+        self._sealer = Sealer(keys)
+        self._digest_key = keys[-1][:32]  # the oldest: a digest stands for an address as long as its row does
 
     async def register(
         self,
         connection: Connection,
         profile_id: str,
         channel: Channel,
-        url: str,
+        where: tuple[str, str],
         keys: tuple[bytes, bytes],
         now_us: int,
     ) -> tuple[Endpoint, str]:
@@ -116,10 +114,11 @@ class EndpointStore:
             connection: The caller's transaction.
             profile_id: Whose.
             channel: WEB_PUSH or WEBHOOK.
-            url: Where; it was looked at.
+            where: Host and URL; they were looked at.
             keys: Of a browser: its public key and its secret.
             now_us: When.
         """
+        host, url = where
         signing = Ed25519PrivateKey.generate()
         system = channel is Channel.WEBHOOK
         secrets = Secrets(
@@ -129,8 +128,7 @@ class EndpointStore:
             signing.private_bytes_raw() if system else b"",
         )
         sealed = self._seal(secrets)
-        digest = hmac.digest(self._keys[-1], f"{profile_id}\0{url}".encode(), "sha256")
-        host = Address.parse(url).host
+        digest = hmac.digest(self._digest_key, f"{profile_id}\0{url}".encode(), "sha256")
         values = (new_id("subscription"), profile_id, int(channel), host, digest, sealed, now_us)
         row = await (await connection.execute(_ADD, values)).fetchone()
         assert row is not None
@@ -174,20 +172,13 @@ class EndpointStore:
         Raises:
             ValueError: It was sealed with a key that is not there any more.
         """
-        for key in self._keys:
-            try:
-                plain = AESGCM(key).decrypt(endpoint.sealed[:_NONCE], endpoint.sealed[_NONCE:], None)
-            except InvalidTag:
-                continue
-            url, *rest = json.loads(plain)
-            p256dh, auth, shared, signing = map(base64.b64decode, rest)
-            return Secrets(url, p256dh, auth, shared, signing)
-        raise ValueError("no key opens the endpoint")
+        url, *rest = json.loads(self._sealer.open(endpoint.sealed))
+        p256dh, auth, shared, signing = map(base64.b64decode, rest)
+        return Secrets(url, p256dh, auth, shared, signing)
 
     def _seal(self, secrets: Secrets) -> bytes:
-        nonce = os.urandom(_NONCE)
         held: list[Any] = [secrets.url, *(base64.b64encode(each).decode() for each in secrets[1:])]
-        return nonce + AESGCM(self._keys[0]).encrypt(nonce, json.dumps(held).encode(), None)
+        return self._sealer.seal(json.dumps(held).encode())
 
 
 def _endpoint(row: Sequence[Any]) -> Endpoint:

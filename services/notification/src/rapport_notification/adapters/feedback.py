@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from rapport_chassis.database.pool import Connection
 
+from rapport_notification.adapters import suppressions
 from rapport_notification.domain.engagement import By, Engagement, Seen
-from rapport_notification.domain.suppression import Feedback, Suppressed, Suppression
+from rapport_notification.domain.suppression import Feedback, Suppression
 from rapport_notification.domain.vocabulary import DAY_US, Channel
 
 _ADD: Final = """
@@ -16,13 +17,6 @@ INSERT INTO feedback (notification_id, attempt, kind, channel, address_hash, at_
 ON CONFLICT DO NOTHING
 """
 _HISTORY: Final = "SELECT at_us, kind FROM feedback WHERE address_hash = %s AND channel = %s AND at_us >= %s"
-_SUPPRESS: Final = """
-INSERT INTO suppressions (address_hash, channel, reason, since_us, until_us) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (address_hash, channel) DO UPDATE
-    SET reason = excluded.reason, since_us = excluded.since_us, until_us = excluded.until_us
-"""
-_SUPPRESSED: Final = "SELECT reason, since_us, until_us FROM suppressions WHERE address_hash = %s AND channel = %s"
-_LIFT: Final = "DELETE FROM suppressions WHERE address_hash = %s AND channel = %s"
 _LIFTED: Final = "DELETE FROM feedback WHERE address_hash = %s AND channel = %s AND kind IN ('hard', 'soft')"
 _DELIVERED: Final = "UPDATE notifications SET delivered_us = %s WHERE notification_id = %s AND delivered_us = 0"
 _LAST_TO: Final = """
@@ -74,20 +68,19 @@ class FeedbackStore:
 
     async def suppress(self, address_hash: bytes, channel: Channel, found: Suppression) -> None:
         """Give an address up. What a person said stands before what a server said."""
-        present = await self.suppressed(address_hash, channel)
-        if present is not None and present.reason is Suppressed.COMPLAINT and found.reason is not Suppressed.COMPLAINT:
-            return
-        values = (address_hash, int(channel), found.reason.value, found.since_us, found.until_us)
-        await self._connection.execute(_SUPPRESS, values)
+        await suppressions.add(self._connection, address_hash, channel, found)
 
     async def suppressed(self, address_hash: bytes, channel: Channel) -> Suppression | None:
         """Return why an address is given up; None if it is not."""
-        row = await (await self._connection.execute(_SUPPRESSED, (address_hash, int(channel)))).fetchone()
-        return Suppression(Suppressed(row[0]), row[1], row[2]) if row is not None else None
+        return (await suppressions.of(self._connection, [address_hash])).get((address_hash, int(channel)))
+
+    async def forget(self, address_hash: bytes, channel: Channel) -> None:
+        """Forget that an address was given up; what came back of it stays known."""
+        await suppressions.remove(self._connection, address_hash, channel)
 
     async def lift(self, address_hash: bytes, channel: Channel) -> None:
         """Write to an address again; the bounces that gave it up are forgotten."""
-        await self._connection.execute(_LIFT, (address_hash, int(channel)))
+        await self.forget(address_hash, channel)
         await self._connection.execute(_LIFTED, (address_hash, int(channel)))
 
     async def delivered(self, notification_id: str, at_us: int) -> bool:

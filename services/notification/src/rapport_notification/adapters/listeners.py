@@ -12,7 +12,7 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
 
-from rapport_notification.adapters.endpoints import Endpoint, EndpointStore, Secrets
+from rapport_notification.adapters.endpoints import EndpointStore, Secrets
 from rapport_notification.app.carriers import Contact, ContactsAwayError, Parcel
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.people import LedgerPeople
@@ -66,6 +66,7 @@ class _Listeners(ABC):
     Args:
         database: Where endpoints are.
         endpoints: Opens them.
+        read: Reads the URL of an endpoint that may be called.
         clock: The time.
         provider: What the pool calls it.
         capability: What it can do about a send in doubt.
@@ -74,12 +75,20 @@ class _Listeners(ABC):
     stands_for_address = False
 
     def __init__(
-        self, database: Database, endpoints: EndpointStore, clock: Clock, provider: str, capability: Capability
+        self,
+        database: Database,
+        endpoints: EndpointStore,
+        read: Callable[[str], http.Endpoint],
+        clock: Clock,
+        provider: str,
+        capability: Capability,
     ) -> None:
         self._database = database
         self._endpoints = endpoints
+        self._read = read
         self._clock = clock
-        self.pool = ProviderPool([Provider(provider, capability, rate_per_s=500.0, burst=500.0)], clock.boottime())
+        kept = Provider(provider, capability, rate_per_s=500.0, burst=500.0, many=True)
+        self.pool = ProviderPool([kept], clock.boottime())
 
     async def seen(self, provider: str, key: str) -> bool | None:
         """Nobody can be asked."""
@@ -94,7 +103,12 @@ class _Listeners(ABC):
             return Outcome(Handed.UNREACHABLE)
         if endpoint is None:
             return Outcome(Handed.REFUSED, status="5.1.1")
-        outcome = await self._call(endpoint, self._endpoints.secrets(endpoint), parcel, may_send)
+        secrets = self._endpoints.secrets(endpoint)
+        try:
+            where = self._read(secrets.url)
+        except http.EndpointRefusedError:
+            return Outcome(Handed.REFUSED, status="5.1.3")
+        outcome = await self._call(where, secrets, parcel, may_send)
         gone = outcome.handed is Handed.REFUSED and outcome.code in (404, 410)
         if outcome.handed is not Handed.WITHDRAWN:
             try:
@@ -111,7 +125,7 @@ class _Listeners(ABC):
 
     @abstractmethod
     async def _call(
-        self, endpoint: Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
+        self, where: http.Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
     ) -> Outcome:
         """Call an endpoint."""
 
@@ -121,22 +135,26 @@ class WebPushCarrier(_Listeners):
 
     Args:
         push: Sends them.
+        read: Reads the URL of a push service that may be called.
         database: Where endpoints are.
         endpoints: Opens them.
         clock: The time.
     """
 
-    def __init__(self, push: web_push.WebPush, database: Database, endpoints: EndpointStore, clock: Clock) -> None:
-        super().__init__(database, endpoints, clock, "web_push", BLIND)
+    def __init__(
+        self,
+        push: web_push.WebPush,
+        read: Callable[[str], http.Endpoint],
+        database: Database,
+        endpoints: EndpointStore,
+        clock: Clock,
+    ) -> None:
+        super().__init__(database, endpoints, read, clock, "web_push", BLIND)
         self._push = push
 
     async def _call(
-        self, endpoint: Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
+        self, where: http.Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
     ) -> Outcome:
-        try:
-            where = http.Endpoint.parse(secrets.url)
-        except http.EndpointRefusedError:
-            return Outcome(Handed.REFUSED, status="5.1.3")
         content = {"id": parcel.notification_id, "title": parcel.texts.subject, "body": parcel.texts.text[:_TEXT_LIMIT]}
         return await self._push.send(
             web_push.Subscription(where, secrets.p256dh, secrets.auth),
@@ -160,16 +178,12 @@ class WebhookCarrier(_Listeners):
     """
 
     def __init__(self, poster: http.Poster, database: Database, endpoints: EndpointStore, clock: Clock) -> None:
-        super().__init__(database, endpoints, clock, "webhook", _RECEIVERS)
+        super().__init__(database, endpoints, poster.endpoint, clock, "webhook", _RECEIVERS)
         self._poster = poster
 
     async def _call(
-        self, endpoint: Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
+        self, where: http.Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
     ) -> Outcome:
-        try:
-            where = http.Endpoint.parse(secrets.url)
-        except http.EndpointRefusedError:
-            return Outcome(Handed.REFUSED, status="5.1.3")
         body = {
             "type": "notification",
             "timestamp": parcel.sent_at.isoformat(),
@@ -190,5 +204,5 @@ class WebhookCarrier(_Listeners):
             WebhookKey(key=Ed25519PrivateKey.from_private_bytes(secrets.signing)),
         ]
         now = round(self._clock.now().timestamp())
-        # A dot parts what is signed: an attempt of the same series has the same id.
-        return await webhook.call(self._poster, where, Token(parcel.key.replace(".", "-")), now, data, keys, may_send)
+        # Every attempt has the same id, whatever came of the one before: by it the receiver knows a repeat.
+        return await webhook.call(self._poster, where, Token(parcel.notification_id), now, data, keys, may_send)

@@ -137,19 +137,24 @@ class MessageBook:
 
         Attempts, receipts and events are kept with those that were.
         """
+        # What is new was added as it stands.
         moves = [
             (*moving_values(step.after), step.after.notification_id, int(step.before.state), step.before.fence)
             for step in steps
+            if not step.new
         ]
-        taken: list[bool] = []
+        moved: list[bool] = []
         async with self.connection.cursor() as cursor:
             # All go out at once; each answers whether it found the message where the step begins.
-            await cursor.executemany(_SET, moves, returning=True)
+            if moves:
+                await cursor.executemany(_SET, moves, returning=True)
             while moves:
-                taken.append(cursor.rowcount == 1)
+                moved.append(cursor.rowcount == 1)
                 if not cursor.nextset():
                     break
-            done = [step for step, moved in zip(steps, taken, strict=True) if moved]
+            answers = iter(moved)
+            taken = [step.new or next(answers) for step in steps]
+            done = [step for step, each in zip(steps, taken, strict=True) if each]
             if begun := [step.begun for step in done if step.begun is not None]:
                 await cursor.executemany(_ADD_ATTEMPT, [attempt_values(each) for each in begun])
             if ended := [step.ended for step in done if step.ended is not None]:

@@ -5,6 +5,7 @@ Addresses that were given up stay: a keyed hash names nobody, and without it the
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -25,6 +26,7 @@ from rapport_privacy.participant.holding import (
 from rapport_privacy.participant.living import STILL
 
 from rapport_notification.adapters.rows import COLUMNS, attempts_of, stored_in
+from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.app.times import micros_of, moment_of
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.translate.holdings import message_content
@@ -39,6 +41,7 @@ _STORES: Final = (
     Store("watches", "user.behavior", Origin.PROVIDED, _WANTED),
     Store("unsubscribes", "user.preferences", Origin.PROVIDED, _WANTED, kept_for=timedelta(days=1096)),
     Store("endpoints", "user.device", Origin.PROVIDED, _WANTED),
+    Store("texts", "user.content.private", Origin.PROVIDED, _WANTED, kept_for=timedelta(days=30)),
 )
 _TABLES: Final = {
     "messages": ("notifications", "recipient_id", "notification_id"),
@@ -49,6 +52,7 @@ _TABLES: Final = {
     "watches": ("watches", "profile_id", "product_id || '/' || variant_id || '/' || market"),
     "unsubscribes": ("unsubscribes", "profile_id", "request_id::text"),
     "endpoints": ("endpoints", "profile_id", "endpoint_id"),
+    "texts": ("texts", "profile_id", "text_id"),
 }
 _SHOWN: Final = {
     "preferences": ("category, channel, wanted, set_us", "set_us"),
@@ -58,6 +62,7 @@ _SHOWN: Final = {
     "watches": ("product_id, variant_id, market, since_us", "since_us"),
     "unsubscribes": ("channel, purpose_ids, brand_id, occurred_us", "occurred_us"),
     "endpoints": ("channel, host, registered_us", "registered_us"),
+    "texts": ("brand_id, meaning, sealed, received_us", "received_us"),
 }
 """What is handed out of each, and when it was taken down; addresses of endpoints are secrets of the browser."""
 _OLD: Final = {
@@ -65,6 +70,7 @@ _OLD: Final = {
     "cap_counts": "day < %(day)s",
     "inbox": "sent_us < %(before)s",
     "unsubscribes": "state <> 'open' AND occurred_us < %(before)s",
+    "texts": "received_us < %(before)s",
 }
 """What has been kept long enough: of messages only what has ended, of unsubscribes only what the ledger knows."""
 _THOSE: Final = "{of} = ANY (%(ids)s) AND NOT (%(all)s OR {id} = ANY (%(kept)s))"
@@ -72,7 +78,14 @@ _OF_MESSAGES: Final = ("receipts", "attempts", "feedback", "engagements")
 
 
 class NotificationHolding(Holding):
-    """`Holding` of notification."""
+    """`Holding` of notification.
+
+    Args:
+        sealer: Opens texts that people sent.
+    """
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -92,6 +105,8 @@ class NotificationHolding(Holding):
             table, of, id_ = _TABLES[name]
             statement = f"SELECT {id_} AS record_id, {shown} FROM {table} WHERE {of} = ANY (%(ids)s)"  # noqa: S608 - made of constants
             async for row in rows(connection, statement, values):
+                if name == "texts":
+                    row["number"], row["text"] = json.loads(self._sealer.open(row.pop("sealed")))
                 yield _exported(name, row, at)
 
     async def count(self, connection: Connection, subject: Subject) -> Answer:

@@ -23,6 +23,9 @@ from rapport_notification.translate.templates import invalid, template_in, thing
 
 STORE: Final = AuthoredStore("template")
 SMS_SEGMENTS: Final = 3
+KEPT_S: Final = 1.0
+"""How long a process goes by what it read of the templates in force."""
+
 _KEPT: Final = 500
 _AT_ONCE: Final = 200
 
@@ -39,9 +42,26 @@ class TemplateShelf:
         self._worker = worker
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str, int], Prepared] = OrderedDict()
+        self._current: dict[tuple[str, str], tuple[float, Prepared]] = {}
+
+    def forget(self) -> None:
+        """Read again at once what is in force: a decision was made in this process."""
+        self._current.clear()
 
     async def in_force(self, connection: Connection, template_id: str, brand_id: str) -> Prepared | None:
-        """Return the version in force now for a brand, or for all brands; None if there is none."""
+        """Return the version in force for a brand, or for all brands, as of a second ago; None if there is none."""
+        now = self._clock.boottime()
+        read_at, known = self._current.get((template_id, brand_id), (-KEPT_S, None))
+        if now - read_at < KEPT_S:
+            return known
+        found = await self._in_force(connection, template_id, brand_id)
+        if found is not None:
+            if len(self._current) > _KEPT:
+                self.forget()
+            self._current[template_id, brand_id] = (now, found)
+        return found
+
+    async def _in_force(self, connection: Connection, template_id: str, brand_id: str) -> Prepared | None:
         now = self._clock.now()
         for brand in dict.fromkeys((brand_id, "")):
             found = await STORE.active_at(connection, thing_id(template_id, brand), now)

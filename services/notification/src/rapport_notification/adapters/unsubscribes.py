@@ -27,6 +27,10 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, 'open', %s, 0)
 _UNWANTED: Final = """
 INSERT INTO preferences (profile_id, category, channel, wanted, set_us) VALUES (%s, %s, %s, false, %s)
 ON CONFLICT (profile_id, category, channel) DO UPDATE SET wanted = false, set_us = excluded.set_us
+WHERE preferences.wanted
+"""
+_WANTED_AGAIN: Final = """
+DELETE FROM preferences WHERE profile_id = ANY (%s) AND channel = %s AND NOT wanted AND set_us = %s
 """
 _NEXT: Final = f"""
 SELECT {_COLUMNS} FROM unsubscribes WHERE state = 'open' AND next_us <= %s
@@ -71,8 +75,12 @@ class Unsubscribes:
         await self._connection.execute(_ADD, values)
 
     async def refuse_category(self, profile_id: str, category: str, channel: Channel, set_us: int) -> None:
-        """Note as a preference that a category is not wanted on a channel."""
+        """Note as a preference that a category is not wanted on a channel; an older refusal stays."""
         await self._connection.execute(_UNWANTED, (profile_id, category, int(channel), set_us))
+
+    async def take_back_refusals(self, profile_ids: Sequence[str], channel: Channel, set_us: int) -> None:
+        """Forget the categories that were refused on a channel at that very time, and no others."""
+        await self._connection.execute(_WANTED_AGAIN, (list(profile_ids), int(channel), set_us))
 
     async def next(self, now_us: int) -> Wish | None:
         """Hold the wish whose turn it is to be told; None if there is none."""

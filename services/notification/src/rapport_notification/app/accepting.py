@@ -85,10 +85,11 @@ class Accepting:
         stored = self._stored(ask, prepared, now_us)
         ids = self.people.ids_of(ask.recipient_id)
         names = [f"key:{ids[0]}:{ask.supersede_key}"] if ask.supersede_key else []
-        names += [f"cause:{ids[0]}:{ask.cause}"] if ask.cause else []
+        # Under one id a cause is unique in the table; only who has several could have its message under another.
+        names += [f"cause:{ids[0]}:{ask.cause}"] if ask.cause and ids[1:] else []
         if names:
             await book.lock(*names)
-        if ask.cause and (known := await book.caused(ids, ask.cause)) is not None:
+        if ask.cause and ids[1:] and (known := await book.caused(ids, ask.cause)) is not None:
             return known
         others = await book.same_key(ids, ask.supersede_key) if ask.supersede_key else []
         if not await book.add(stored):

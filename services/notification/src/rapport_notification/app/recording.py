@@ -31,7 +31,7 @@ MOST_ATTEMPTS: Final = 30
 
 _AT_ONCE: Final = 100
 _AGAIN_S: Final = 0.5
-_GATHER_S: Final = 0.004
+_GATHER_S: Final = 0.01
 _SENT, _NOT_SENT, _UNKNOWN = 1, 2, 3
 HARD_BOUNCE, SOFT_BOUNCE, REFUSED, UNKNOWN_OUTCOME, UNREACHABLE = 1, 2, 3, 4, 5
 """What an attempt failed of: numbers of the contract."""

@@ -77,7 +77,11 @@ class Wishes(Protocol):
         ...
 
     async def refuse_category(self, profile_id: str, category: str, channel: Channel, set_us: int) -> None:
-        """Note as a preference that a category is not wanted on a channel."""
+        """Note as a preference that a category is not wanted on a channel; an older refusal stays."""
+        ...
+
+    async def take_back_refusals(self, profile_ids: Sequence[str], channel: Channel, set_us: int) -> None:
+        """Forget the categories that were refused on a channel at that very time, and no others."""
         ...
 
     async def next(self, now_us: int) -> Wish | None:
@@ -139,12 +143,18 @@ class Unsubscribing:
         self.wake = wake
 
     async def of_message(
-        self, unit: UnsubscribeUnit, stored: Stored, method: Method, *, channel: Channel | None = None
+        self,
+        unit: UnsubscribeUnit,
+        stored: Stored,
+        method: Method,
+        *,
+        channel: Channel | None = None,
+        at_us: int | None = None,
     ) -> bool:
         """Write down that a message was one too many; False if that was just said, or it is of a duty by law.
 
         What rests on consent or a legitimate interest is taken to the ledger. A message that a contract allows is not
-        asked for there: its category is refused on the channel, as a preference.
+        asked for there: its category is refused on the channel, as a preference, as of `at_us` or now.
         """
         if stored.to_request:
             return False
@@ -152,7 +162,7 @@ class Unsubscribing:
         purpose_id, ask = stored.purpose_of(heard), stored.ask
         decision = self._permits.check(ask.recipient_id, purpose_id, brand_id=ask.brand_id, market=ask.market)
         if decision.basis in _OF_CONTRACT:
-            now_us = micros_of(self._clock.now())
+            now_us = micros_of(self._clock.now()) if at_us is None else at_us
             person = self._people.current(ask.recipient_id)
             await unit.wishes.refuse_category(person, ask.category, heard, now_us)
             return True

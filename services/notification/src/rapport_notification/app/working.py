@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
+from rapport_chassis.database.commits import Commits
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events.tasks import end
 from rapport_chassis.failpoints import failpoint
@@ -27,6 +28,9 @@ from rapport_notification.domain.scheduling import FairQueue, Priority, Queued
 BATCH: Final = 25
 _LANE: Final = 100
 _IDLE_S: Final = 0.2
+_GATHER_S: Final = {Priority.URGENT: 0.0, Priority.NORMAL: 0.02, Priority.BULK: 0.1}
+"""How long after a look that did not fill its lane the next one comes: what arrives meanwhile goes in one batch."""
+_OVERDUE_S: Final = 1.0
 _AWAY_S: Final = 1.0
 
 
@@ -40,6 +44,7 @@ class Worker(Background):
         wake: Is told of work.
         queued: Is told how many messages are claimed.
         limits: Times of claims and sends.
+        commits: Says when somebody else may have made work.
         clock: The time.
     """
 
@@ -54,9 +59,11 @@ class Worker(Background):
         wake: Wake,
         queued: GaugeSeries,
         limits: Limits,
+        commits: Commits,
         clock: Clock,
     ) -> None:
         self._store = store
+        self._commits = commits
         self._dispatching = dispatching
         self._queue = queue
         self._wake = wake
@@ -66,13 +73,15 @@ class Worker(Background):
         self._claimed: dict[str, Stored] = {}
         self._lanes: Counter[Priority] = Counter()
         self._empty: dict[Priority, tuple[int, float]] = {}
+        self._looked: dict[Priority, float] = {}
         self._batches: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Claim and send until cut off."""
         while True:
+            mark = self._commits.mark
             try:
-                claimed = await self._claim()
+                await self._claim()
             except RapportError as error:
                 if error.reason.name != "NOT_READY":
                     get_logger().warning("not_claimed", component=self.name, reason=error.reason.name)
@@ -88,12 +97,13 @@ class Worker(Background):
                 task = asyncio.create_task(self._send(batch))
                 self._batches.add(task)
                 task.add_done_callback(self._batches.discard)
-            if not claimed and not started:
-                await self._wake.wait(_IDLE_S)
-            else:
+            if started:
                 await asyncio.sleep(0)
-                if not started:
-                    await self._wake.wait(_IDLE_S)
+            elif rest_s := self._rest_s():
+                await self._wake.wait(rest_s)
+            else:
+                word = self._wake.wait(_OVERDUE_S)
+                await self._commits.since_or(word, mark, pace_s=_IDLE_S, at_most_s=_OVERDUE_S)
 
     async def start(self) -> None:
         """Begin, what keeps outcomes first."""
@@ -114,16 +124,18 @@ class Worker(Background):
             # Their claims run out by themselves.
             get_logger().warning("claims_not_given_back", component=self.name, reason=error.reason.name)
 
-    async def _claim(self) -> int:
-        """Fill the lanes that are half empty; return how many were claimed."""
+    async def _claim(self) -> None:
+        """Fill the lanes that are half empty."""
         count = 0
         for priority in Priority:
-            if self._lanes[priority] > _LANE // 2 or self._is_empty(priority):
+            if self._lanes[priority] > _LANE // 2 or self._is_empty(priority) or self._gather_s(priority) > 0:
                 continue
             said, now_us = self._wake.said, micros_of(self._clock.now())
             found = await self._store.claim(priority, _LANE, now_us, self._limits)
             if not found:
                 self._empty[priority] = (said, time.monotonic())
+            elif len(found) < _LANE:
+                self._looked[priority] = time.monotonic()
             for stored in found:
                 if stored.notification_id in self._claimed:
                     continue  # the claim of a batch that still runs has run out: its writes will be refused
@@ -135,7 +147,15 @@ class Worker(Background):
         if count:
             failpoint("notification.claimed")
         self._queued.set(len(self._claimed))
-        return count
+
+    def _gather_s(self, priority: Priority) -> float:
+        """Return how long messages of a priority still gather; 0 or less for no longer."""
+        return self._looked.get(priority, 0.0) + _GATHER_S[priority] - time.monotonic()
+
+    def _rest_s(self) -> float:
+        """Return how long to wait at most while messages gather, or wait for a place; 0 if there are none."""
+        gathering = [left for each in Priority if (left := self._gather_s(each)) > 0]
+        return min(gathering, default=_IDLE_S if self._claimed else 0.0)
 
     def _is_empty(self, priority: Priority) -> bool:
         """Say whether there was nothing to claim a moment ago, and nobody has said that there is something new."""

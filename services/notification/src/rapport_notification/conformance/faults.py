@@ -6,13 +6,16 @@ An adapter that says "sent" of what did not arrive loses messages; one that says
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from enum import Enum
+from typing import Final, Protocol, TypeVar
 
-from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
+from rapport_notification.conformance.smtp_sink import Fault
 from rapport_notification.sending.outcome import Handed, Outcome
 
+F = TypeVar("F", bound=Enum)
 Send = Callable[[str, Callable[[], bool]], Awaitable[Outcome]]
 """Hands the message of an id over; the second argument is asked right before the first byte."""
 
@@ -31,22 +34,51 @@ class Finding:
         what: In words.
     """
 
-    fault: Fault
+    fault: Enum
     said: Handed
     arrived: bool
     what: str
 
 
-async def certify(sink: SmtpSink, send: Send) -> list[Finding]:
+class Taken(Protocol):
+    """What a sink has taken.
+
+    Attributes:
+        ids: How often each id came.
+    """
+
+    ids: Counter[str]
+
+
+class Sink(Protocol):
+    """A peer that counts what it takes: `SmtpSink`, `HttpSink`."""
+
+    @property
+    def taken(self) -> Taken:
+        """What it has taken."""
+        ...
+
+
+async def certify(
+    sink: Sink,
+    send: Send,
+    *,
+    faults: type[Enum] = Fault,
+    untellable: Collection[Enum] = UNTELLABLE,
+    id_form: str = "ntf_{}.1@conformance.example",
+) -> list[Finding]:
     """Try every fault and return what was wrong; an adapter without findings is certified.
 
     Args:
-        sink: Made with `fault=faults()`: the transactions break in turn.
+        sink: Made with `in_turn`: the transactions break in turn.
         send: The adapter, speaking to the sink.
+        faults: The faults of the sink; the first is none.
+        untellable: Of them those after which nobody can tell.
+        id_form: How ids of messages look.
     """
     findings = []
-    for number, fault in enumerate(Fault):
-        message_id = f"ntf_fault{number}.1@conformance.example"
+    for number, fault in enumerate(faults):
+        message_id = id_form.format(f"fault{number}")
         asked = 0
 
         def may_send() -> bool:
@@ -56,23 +88,25 @@ async def certify(sink: SmtpSink, send: Send) -> list[Finding]:
 
         outcome = await send(message_id, may_send)
         arrived = sink.taken.ids[message_id]
-        what = _judge(fault, outcome, arrived, asked)
+        what = _judge(outcome, arrived, asked, well=number == 0, untellable=fault in untellable)
         if what:
             findings.append(Finding(fault, outcome.handed, bool(arrived), what))
     before = sum(sink.taken.ids.values())
-    outcome = await send("ntf_forbidden.1@conformance.example", lambda: False)
+    outcome = await send(id_form.format("forbidden"), lambda: False)
     if outcome.handed is not Handed.WITHDRAWN or sum(sink.taken.ids.values()) != before:
-        findings.append(Finding(Fault.NONE, outcome.handed, False, "it sent what was forbidden in the last moment"))
+        findings.append(
+            Finding(next(iter(faults)), outcome.handed, False, "it sent what was forbidden in the last moment")
+        )
     return findings
 
 
-def in_turn(number: int) -> Fault:
-    """Return the fault of a transaction: each in turn, then none."""
-    faults = list(Fault)
-    return faults[number] if number < len(faults) else Fault.NONE
+def in_turn(faults: type[F]) -> Callable[[int], F]:
+    """Return what gives the fault of each transaction: each in turn, then the first, which is none."""
+    kinds = list(faults)
+    return lambda number: kinds[number] if number < len(kinds) else kinds[0]
 
 
-def _judge(fault: Fault, outcome: Outcome, arrived: int, asked: int) -> str:
+def _judge(outcome: Outcome, arrived: int, asked: int, *, well: bool, untellable: bool) -> str:
     if arrived > 1:
         return "it sent one message twice"
     if arrived and not asked:
@@ -81,8 +115,8 @@ def _judge(fault: Fault, outcome: Outcome, arrived: int, asked: int) -> str:
         return "it says sent of what did not arrive"
     if outcome.certain and outcome.handed is not Handed.SENT and arrived:
         return "it says not sent of what arrived"
-    if outcome.handed is Handed.UNKNOWN and fault not in UNTELLABLE:
+    if outcome.handed is Handed.UNKNOWN and not untellable:
         return "it could have told, and did not"
-    if fault is Fault.NONE and outcome.handed is not Handed.SENT:
+    if well and outcome.handed is not Handed.SENT:
         return "it does not send when nothing is wrong"
     return ""

@@ -29,6 +29,7 @@ ERRORS: Final = ErrorTable(
         Reason("CALL_MALFORMED", "INVALID_ARGUMENT", False, "A provider's call is not what was agreed."),
         Reason("ENDPOINT_INVALID", "INVALID_ARGUMENT", False, "An endpoint cannot be called as it is."),
         Reason("ENDPOINT_NOT_FOUND", "NOT_FOUND", False, "There is no such endpoint."),
+        Reason("REVIEW_NOT_FOUND", "NOT_FOUND", False, "No text waits under this id for somebody to look."),
         Reason(
             "SUPPRESSION_STANDS", "FAILED_PRECONDITION", False, "A complaint is not lifted: the person grants anew."
         ),

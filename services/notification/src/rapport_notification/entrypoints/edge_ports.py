@@ -12,6 +12,7 @@ from rapport_chassis.database.pool import Connection
 
 from rapport_notification.app.feedback import FeedbackBook
 from rapport_notification.app.messages import AttemptRow, Stored
+from rapport_notification.app.replying import TextBook
 from rapport_notification.app.triggering import MessagesOfTriggers, TriggerUnit, WatchBook
 from rapport_notification.app.unsubscribing import Wish, Wishes
 from rapport_notification.domain.engagement import By, Seen
@@ -90,6 +91,10 @@ class Suppressions(FeedbackBook, Protocol):
         """Return why an address is given up; None if it is not."""
         ...
 
+    async def forget(self, address_hash: bytes, channel: Channel) -> None:
+        """Forget that an address was given up; what came back of it stays known."""
+        ...
+
     async def lift(self, address_hash: bytes, channel: Channel) -> None:
         """Write to an address again; the bounces that gave it up are forgotten."""
         ...
@@ -138,6 +143,11 @@ class EdgeUnit(TriggerUnit, Protocol):
     @property
     def feedback(self) -> Suppressions:
         """What came back."""
+        ...
+
+    @property
+    def texts(self) -> TextBook:
+        """Texts of which something is left to do."""
         ...
 
     @property

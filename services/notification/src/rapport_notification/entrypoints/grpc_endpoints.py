@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import grpc
@@ -64,7 +64,7 @@ class Endpoints(Protocol):
         connection: Connection,
         profile_id: str,
         channel: Channel,
-        url: str,
+        where: tuple[str, str],
         keys: tuple[bytes, bytes],
         now_us: int,
     ) -> tuple[Kept, str]:
@@ -94,16 +94,24 @@ class EndpointDesk:
         once: Takes changes, each in a transaction, once.
         store: Opens transactions.
         endpoints: The endpoints.
+        read: Reads the URL of an endpoint that may be called.
         people: Who is whose.
         clock: The time.
     """
 
     def __init__(
-        self, once: Once[EdgeUnit], store: EdgeStore, endpoints: Endpoints, people: LedgerPeople, clock: Clock
+        self,
+        once: Once[EdgeUnit],
+        store: EdgeStore,
+        endpoints: Endpoints,
+        read: Callable[[str], Address],
+        people: LedgerPeople,
+        clock: Clock,
     ) -> None:
         self._once = once
         self._store = store
         self._endpoints = endpoints
+        self._read = read
         self._people = people
         self._clock = clock
 
@@ -115,14 +123,14 @@ class EndpointDesk:
         else:
             channel, url, keys = Channel.WEBHOOK, request.webhook.url, (b"", b"")
         try:
-            Address.parse(url)
+            host = self._read(url).host
         except EndpointRefusedError as error:
             raise ERRORS.error("ENDPOINT_INVALID", str(error), field="listener") from error
 
         async def registered(unit: EdgeUnit) -> feedback_pb2.Endpoint:
             now_us = micros_of(self._clock.now())
             made, secret = await self._endpoints.register(
-                unit.connection, request.profile_id, channel, url, keys, now_us
+                unit.connection, request.profile_id, channel, (host, url), keys, now_us
             )
             message = self._message(made, request.profile_id)
             message.signing_secret = secret

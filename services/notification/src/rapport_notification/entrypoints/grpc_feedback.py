@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,20 +23,11 @@ from rapport_notification.domain.suppression import Feedback, Suppressed, addres
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.entrypoints.edge_ports import EdgeStore, EdgeUnit
 from rapport_notification.entrypoints.grpc_endpoints import EndpointDesk
+from rapport_notification.entrypoints.grpc_texts import TextDesk
 from rapport_notification.sending.bounces import Returned, read
-from rapport_notification.sending.sms import Reply
 from rapport_notification.translate.feedback import KINDS, NUMBERS, suppression_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-_MEANINGS: Final = {
-    Reply.STOP: feedback_pb2.TEXT_MEANING_STOP,
-    Reply.START: feedback_pb2.TEXT_MEANING_START,
-    Reply.HELP: feedback_pb2.TEXT_MEANING_HELP,
-    Reply.REVIEW: feedback_pb2.TEXT_MEANING_REVIEW,
-    Reply.OTHER: feedback_pb2.TEXT_MEANING_UNSPECIFIED,
-}
-
 
 _NO_REQUEST: Final = "00000000-0000-4000-8000-000000000000"
 """A provider's call has no id of a request: what it says is known when it comes again."""
@@ -50,6 +42,7 @@ class FeedbackDesk:
         feedback: Takes bounces, complaints and reports.
         replies: Takes answers to texts.
         address_key: That addresses are hashed with.
+        woken: Has texts answered at once.
         clock: The time.
     """
 
@@ -57,6 +50,7 @@ class FeedbackDesk:
     feedback: TakeFeedback
     replies: TakeReply
     address_key: bytes
+    woken: Callable[[], None]
     clock: Clock
 
     async def mail(self, mail: bytes) -> None:
@@ -66,8 +60,8 @@ class FeedbackDesk:
             await self.feedback.returned(unit, found)
         self.wake()
 
-    async def text(self, body: bytes) -> str:
-        """Take an answer to a text message from a provider's call, and return what it means.
+    async def text(self, body: bytes, call_id: str) -> str:
+        """Take an answer to a text message from a provider's call, and return what it means; "" if it came before.
 
         Raises:
             RapportError: CALL_MALFORMED.
@@ -79,13 +73,16 @@ class FeedbackDesk:
         except (json_format.ParseError, RapportError, UnicodeDecodeError) as error:
             raise ERRORS.error("CALL_MALFORMED", "the body is not what was agreed", field="body") from error
         async with self.store.unit() as unit:
+            if not await unit.texts.heard(call_id):
+                return ""
             meaning = await self.replies.take(unit, request.from_number, request.text, request.brand_id)
         self.wake()
         return meaning.value
 
     def wake(self) -> None:
-        """Have the ledger told at once."""
+        """Have the ledger told and texts answered at once."""
         self.feedback.unsubscribing.wake()
+        self.woken()
 
     def hashed(self, channel: int, address: str) -> tuple[Channel, bytes]:
         """Return a channel, and what stands for an address on it."""
@@ -101,11 +98,13 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         once: Takes changes, each in a transaction, once.
         desk: Takes what comes back.
         endpoints: Knows where browsers and systems listen.
+        texts: Takes texts, and what was found in them.
     """
 
     once: Once[EdgeUnit]
     desk: FeedbackDesk
     endpoints: EndpointDesk
+    texts: TextDesk
 
     async def ReportFeedback(
         self, request: feedback_pb2.ReportFeedbackRequest, context: Context
@@ -129,12 +128,21 @@ class FeedbackServicer(feedback_pb2_grpc.FeedbackServiceServicer):
         self, request: feedback_pb2.ReceiveTextRequest, context: Context
     ) -> feedback_pb2.ReceiveTextResponse:
         """Take a text message that a person sent."""
+        answer = await self.texts.receive(request)
+        self.desk.wake()
+        return answer
 
-        async def taken(unit: EdgeUnit) -> feedback_pb2.ReceiveTextResponse:
-            meaning = await self.desk.replies.take(unit, request.from_number, request.text, request.brand_id)
-            return feedback_pb2.ReceiveTextResponse(meaning=_MEANINGS[meaning])
+    async def ListTextReviews(
+        self, request: feedback_pb2.ListTextReviewsRequest, context: Context
+    ) -> feedback_pb2.ListTextReviewsResponse:
+        """List texts that may be a refusal."""
+        return await self.texts.page(request)
 
-        answer = await self.once.run(request, feedback_pb2.ReceiveTextResponse, taken, target="text")
+    async def DecideTextReview(
+        self, request: feedback_pb2.DecideTextReviewRequest, context: Context
+    ) -> feedback_pb2.DecideTextReviewResponse:
+        """Take what somebody who looked at a text has found."""
+        answer = await self.texts.decide(request)
         self.desk.wake()
         return answer
 

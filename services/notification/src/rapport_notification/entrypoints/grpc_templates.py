@@ -35,6 +35,7 @@ class TemplateServicer(template_pb2_grpc.TemplateServiceServicer):
         once: Takes changes, each in a transaction, once.
         unit: Opens a transaction.
         check: Refuses a template that could not be rendered.
+        forget: Has this process read again what is in force.
         preview: Renders, and sends tests.
         clock: The time.
     """
@@ -44,12 +45,14 @@ class TemplateServicer(template_pb2_grpc.TemplateServiceServicer):
         once: Once[Unit],
         unit: Callable[[], AbstractAsyncContextManager[Unit]],
         check: Callable[[Template], Awaitable[None]],
+        forget: Callable[[], None],
         preview: Preview,
         clock: Clock,
     ) -> None:
         self._once = once
         self._unit = unit
         self._check = check
+        self._forget = forget
         self._preview = preview
         self._clock = clock
 
@@ -89,9 +92,11 @@ class TemplateServicer(template_pb2_grpc.TemplateServiceServicer):
             )
             return template_message(version)
 
-        return await self._once.run(
+        answer = await self._once.run(
             request, template_pb2.Template, activated, target=request.template_id, reason=request.reason
         )
+        self._forget()
+        return answer
 
     async def RetireTemplate(
         self, request: template_pb2.RetireTemplateRequest, context: Context
@@ -108,9 +113,11 @@ class TemplateServicer(template_pb2_grpc.TemplateServiceServicer):
             )
             return template_message(versions[-1])
 
-        return await self._once.run(
+        answer = await self._once.run(
             request, template_pb2.Template, retired, target=request.template_id, reason=request.reason
         )
+        self._forget()
+        return answer
 
     async def ListTemplates(
         self, request: template_pb2.ListTemplatesRequest, context: Context

@@ -42,8 +42,8 @@ class Feedback(Protocol):
         """Take a mail that came back."""
         ...
 
-    async def text(self, body: bytes) -> str:
-        """Take an answer to a text message; return what it means.
+    async def text(self, body: bytes, call_id: str) -> str:
+        """Take an answer to a text message; return what it means, "" if the call was made before.
 
         Raises:
             RapportError: CALL_MALFORMED.
@@ -141,21 +141,21 @@ class Site:
             if not error.reason.retryable:
                 raise
 
-    def _signed(self, take: Callable[[bytes], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def _signed(self, take: Callable[[bytes, str], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def checked(request: Request) -> Response:
             body = await request.body()
             if not verified(request.headers, body, self.keys, round(self.clock.now().timestamp())):
                 raise ERRORS.error("CALL_NOT_SIGNED", "the call is not signed by a key that is known here")
-            return await take(body)
+            return await take(body, request.headers["webhook-id"])
 
         return checked
 
-    async def _mail(self, body: bytes) -> Response:
+    async def _mail(self, body: bytes, _: str) -> Response:
         await self.feedback.mail(body)
         return JSONResponse({"taken": True})
 
-    async def _text(self, body: bytes) -> Response:
-        return JSONResponse({"meaning": await self.feedback.text(body)})
+    async def _text(self, body: bytes, call_id: str) -> Response:
+        return JSONResponse({"meaning": await self.feedback.text(body, call_id)})
 
     def _refused(self, error: RapportError, language: str) -> Response:
         if error.reason.name not in _INVALID:

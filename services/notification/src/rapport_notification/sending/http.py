@@ -12,9 +12,10 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -53,7 +54,7 @@ class Endpoint:
 
     Attributes:
         host: A name with a dot, in small letters: never an address, in whatever form.
-        port: Of `PORTS`.
+        port: Of `PORTS`, but for inner systems.
         target: Path and query.
     """
 
@@ -62,8 +63,12 @@ class Endpoint:
     target: str
 
     @classmethod
-    def parse(cls, url: str, *, ports: Iterable[int] = PORTS) -> Endpoint:
+    def parse(cls, url: str, *, inner: Container[str] = ()) -> Endpoint:
         """Read a URL.
+
+        Args:
+            url: The URL.
+            inner: Names with a port, "crm.brand.example:9443", that may be called though no other port may.
 
         Raises:
             EndpointRefusedError: It is not https, names an address or an inner name, a user, another port, or holds
@@ -81,7 +86,7 @@ class Endpoint:
             raise EndpointRefusedError("an endpoint is https, without a fragment")
         if not _NAME.match(host) or host.endswith(_INNER):
             raise EndpointRefusedError("an endpoint has a public name, and no user")
-        if port not in ports:
+        if port not in PORTS and f"{host}:{port}" not in inner:
             raise EndpointRefusedError("an endpoint is on a port for https")
         return cls(host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
@@ -111,9 +116,10 @@ async def resolve(host: str, port: int) -> Sequence[str]:
 class _Pinned(httpcore.AsyncNetworkBackend):
     """Connects to an address that was looked at."""
 
-    def __init__(self, resolve: Resolve, allowed: Callable[[str], bool]) -> None:
+    def __init__(self, resolve: Resolve, allowed: Callable[[str], bool], inner: Mapping[str, str]) -> None:
         self._resolve = resolve
         self._allowed = allowed
+        self._inner = inner
         self._real = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -124,13 +130,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
-        try:
-            addresses = await self._resolve(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError("no such name") from error
-        # One that may not be reached among those that may: the name is not to be trusted with any.
-        if not addresses or not all(map(self._allowed, addresses)):
-            raise httpcore.ConnectError("the name does not lead to the internet")
+        addresses = await self._addresses(host, port)
         failure: Exception = httpcore.ConnectError("no address")
         for address in addresses:
             try:
@@ -138,6 +138,18 @@ class _Pinned(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
+
+    async def _addresses(self, host: str, port: int) -> Sequence[str]:
+        if (own := self._inner.get(f"{host}:{port}")) is not None:
+            return [own]
+        try:
+            addresses = await self._resolve(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError("no such name") from error
+        # One that may not be reached among those that may: the name is not to be trusted with any.
+        if not addresses or not all(map(self._allowed, addresses)):
+            raise httpcore.ConnectError("the name does not lead to the internet")
+        return addresses
 
     async def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
         raise httpcore.ConnectError("no sockets of this machine")
@@ -157,6 +169,7 @@ class Poster:
         context: ssl.SSLContext | None = None,
         resolve: Resolve = resolve,
         allowed: Callable[[str], bool] = is_public,
+        inner: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Open nothing yet.
 
@@ -165,15 +178,25 @@ class Poster:
             connections: Open at once.
             context: For TLS; None for the public authorities.
             resolve: Finds the addresses of a name.
-            allowed: Says whether an address may be connected to; other than `is_public` for a closed network only.
+            allowed: Says whether an address may be connected to.
+            inner: Inner systems that may be called all the same: name with port, and the one address it is at.
         """
         self._timeout_s = timeout_s
+        self._inner = inner
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
             max_connections=connections,
             keepalive_expiry=5.0,
-            network_backend=_Pinned(resolve, allowed),
+            network_backend=_Pinned(resolve, allowed, inner),
         )
+
+    def endpoint(self, url: str) -> Endpoint:
+        """Read the URL of an endpoint that this may post to.
+
+        Raises:
+            EndpointRefusedError: It is none.
+        """
+        return Endpoint.parse(url, inner=self._inner)
 
     async def close(self) -> None:
         """Close what is open."""

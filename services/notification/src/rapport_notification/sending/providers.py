@@ -29,6 +29,7 @@ class Provider:
         burst: How many at once.
         weight: Its share, where several are healthy.
         breaker: When it counts as broken.
+        many: It stands for many peers, of which one says nothing of the others: it is never left alone as a whole.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Provider:
     burst: float = 50.0
     weight: float = 1.0
     breaker: BreakerSettings = BreakerSettings()  # noqa: RUF009 - frozen
+    many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class ProviderPool:
             each
             for name, each in self._kept.items()
             if name not in without and (not only or name == only)
-            if each.breaker.ready(now) and each.wait_s(now) <= 0
+            if (each.provider.many or each.breaker.ready(now)) and each.wait_s(now) <= 0
         ]
         if not offered:
             return None
@@ -109,11 +111,13 @@ class ProviderPool:
             for each in self._kept.values():
                 each.given -= least
         chosen.tokens -= 1
-        return Attempt(chosen.provider.name, chosen.breaker.begin(now))
+        return Attempt(chosen.provider.name, 0 if chosen.provider.many else chosen.breaker.begin(now))
 
     def ended(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """Record what came of an attempt. A provider that says when to come again is not asked before."""
         kept = self._kept[attempt.provider]
+        if kept.provider.many:
+            return
         kept.breaker.end(attempt.number, now, worked=outcome.healthy or _is_throttle(outcome))
         if outcome.retry_after_s is not None:
             kept.closed_until = max(kept.closed_until, now + outcome.retry_after_s)

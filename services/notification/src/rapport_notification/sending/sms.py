@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+from rapport_notification.domain.contents import look_up
 from rapport_notification.domain.resolution import Capability
 from rapport_notification.sending.outcome import Outcome
 
@@ -64,19 +65,33 @@ class Reply(Enum):
     OTHER = "other"
 
 
+class Said(NamedTuple):
+    """What an answer says.
+
+    Attributes:
+        reply: What it means.
+        language: Of the word that says so; "" where none does.
+    """
+
+    reply: Reply
+    language: str = ""
+
+
 class Keywords:
     """Words that stop, start and ask, in each language; those of every language count for every person."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
         """Read the data file."""
         kinds = (Reply.STOP, Reply.START, Reply.HELP)
-        self._words = {
-            _plain(word): kind for words in data["languages"].values() for kind in kinds for word in words[kind.value]
-        }
+        self._words: dict[str, Said] = {}
+        for language, words in data["languages"].items():
+            for kind in kinds:
+                for word in words[kind.value]:
+                    self._words.setdefault(_plain(word), Said(kind, language))
         phrases = "|".join(re.escape(_plain(each)) for words in data["languages"].values() for each in words["phrases"])
         self._phrases = re.compile(rf"(?<!\w)(?:{phrases})(?!\w)")
 
-    def meaning(self, text: str) -> Reply:
+    def read(self, text: str) -> Said:
         """Return what an answer means.
 
         A keyword alone is one, whatever its case and punctuation; within more text a stop word leaves the answer to a
@@ -85,8 +100,29 @@ class Keywords:
         plain = _plain(text)
         if plain in self._words:
             return self._words[plain]
-        stops = (self._words.get(word) is Reply.STOP for word in plain.split())
-        return Reply.REVIEW if any(stops) or self._phrases.search(plain) else Reply.OTHER
+        stops = (self._words[word].reply is Reply.STOP for word in plain.split() if word in self._words)
+        return Said(Reply.REVIEW if any(stops) or self._phrases.search(plain) else Reply.OTHER)
+
+
+class Answers:
+    """What is answered to STOP, START and HELP.
+
+    Args:
+        data: The wording, by language and meaning.
+        name: Whose messages these are.
+        contact: Where people find help.
+    """
+
+    def __init__(self, data: Mapping[str, Mapping[str, str]], name: str, contact: str) -> None:
+        self._texts = {
+            language: {Reply(kind): text.format(name=name, help=contact) for kind, text in texts.items()}
+            for language, texts in data.items()
+        }
+
+    def text(self, reply: Reply, *languages: str) -> str:
+        """Return an answer in the first of these languages that there is, else in English."""
+        found = (name for each in languages if each and (name := look_up(each, list(self._texts))))
+        return self._texts[next(found, "en")][reply]
 
 
 @dataclass(frozen=True, slots=True)

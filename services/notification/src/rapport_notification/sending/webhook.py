@@ -18,9 +18,6 @@ from rapport_notification.sending.http import Endpoint, Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 
 BODY_LIMIT: Final = 20_000
-SCHEDULE_S: Final = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-"""When each attempt follows the one before: ten over some three days."""
-
 TOLERANCE_S: Final = 300
 """How old a call to us may be, or how far ahead the caller's clock."""
 

@@ -28,7 +28,7 @@ from rapport.common.v1 import access_pb2 as rapport_dot_common_dot_v1_dot_access
 from rapport.notification.v1 import events_pb2 as rapport_dot_notification_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&rapport/notification/v1/feedback.proto\x12\x17rapport.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1erapport/common/v1/access.proto\x1a$rapport/notification/v1/events.proto\"\x96\x02\n\x0eProviderReport\x12\x37\n\x0fnotification_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^ntf_[0-9A-Za-z]{8,40}$\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12?\n\x04kind\x18\x03 \x01(\x0e\x32%.rapport.notification.v1.FeedbackKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12@\n\x0bstatus_code\x18\x04 \x01(\tB+\xbaH(r&2$^([245][.][0-9]{1,3}[.][0-9]{1,3})?$\x12\x37\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"\xa0\x01\n\x15ReportFeedbackRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\x06report\x18\x02 \x01(\x0b\x32\'.rapport.notification.v1.ProviderReportH\x00\x12\x1b\n\x04mail\x18\x03 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x42\x11\n\x08\x66\x65\x65\x64\x62\x61\x63k\x12\x05\xbaH\x02\x08\x01\"\x9c\x01\n\x0e\x46\x65\x65\x64\x62\x61\x63kResult\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32%.rapport.notification.v1.FeedbackKind\x12\x17\n\x0fnotification_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x12\n\nsuppressed\x18\x04 \x01(\x08\x12\x17\n\x0frepeated_before\x18\x05 \x01(\x08\"\xeb\x01\n\x12ReceiveTextRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\x0b\x66rom_number\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[+][1-9][0-9]{5,14}$\x12\x16\n\x04text\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x33\n\x08\x62rand_id\x18\x04 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^([a-z][a-z0-9_-]{0,62})?$\x12\x37\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"L\n\x13ReceiveTextResponse\x12\x35\n\x07meaning\x18\x01 \x01(\x0e\x32$.rapport.notification.v1.TextMeaning\"s\n\x15GetSuppressionRequest\x12=\n\x07\x63hannel\x18\x01 \x01(\x0e\x32 .rapport.notification.v1.ChannelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\"\xcd\x01\n\x0bSuppression\x12\x31\n\x07\x63hannel\x18\x01 \x01(\x0e\x32 .rapport.notification.v1.Channel\x12\x35\n\x06reason\x18\x02 \x01(\x0e\x32%.rapport.notification.v1.FeedbackKind\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd0\x01\n\x16LiftSuppressionRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12=\n\x07\x63hannel\x18\x02 \x01(\x0e\x32 .rapport.notification.v1.ChannelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"h\n\x10PushSubscription\x12$\n\x08\x65ndpoint\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\xe8\x07:\x08https://\x12\x17\n\x06p256dh\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02hA\x12\x15\n\x04\x61uth\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\"2\n\x0fWebhookEndpoint\x12\x1f\n\x03url\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\xe8\x07:\x08https://\"\xf6\x01\n\x17RegisterEndpointRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\nprofile_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12\x39\n\x04push\x18\x03 \x01(\x0b\x32).rapport.notification.v1.PushSubscriptionH\x00\x12;\n\x07webhook\x18\x04 \x01(\x0b\x32(.rapport.notification.v1.WebhookEndpointH\x00\x42\x11\n\x08listener\x12\x05\xbaH\x02\x08\x01\"\xcf\x01\n\x08\x45ndpoint\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x31\n\x07\x63hannel\x18\x03 \x01(\x0e\x32 .rapport.notification.v1.Channel\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x31\n\rregistered_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x16\n\x0esigning_secret\x18\x07 \x01(\t\"j\n\x15RemoveEndpointRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x33\n\x0b\x65ndpoint_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^sub_[0-9A-Za-z]{8,40}$\"\x18\n\x16RemoveEndpointResponse\"\x84\x01\n\x14ListEndpointsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x32\n\nprofile_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\"f\n\x15ListEndpointsResponse\x12\x34\n\tendpoints\x18\x01 \x03(\x0b\x32!.rapport.notification.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb5\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kKind\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x45\x45\x44\x42\x41\x43K_KIND_HARD\x10\x01\x12\x16\n\x12\x46\x45\x45\x44\x42\x41\x43K_KIND_SOFT\x10\x02\x12\x1b\n\x17\x46\x45\x45\x44\x42\x41\x43K_KIND_COMPLAINT\x10\x03\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_KIND_AUTO_REPLY\x10\x04\x12\x1b\n\x17\x46\x45\x45\x44\x42\x41\x43K_KIND_DELIVERED\x10\x05*\x8a\x01\n\x0bTextMeaning\x12\x1c\n\x18TEXT_MEANING_UNSPECIFIED\x10\x00\x12\x15\n\x11TEXT_MEANING_STOP\x10\x01\x12\x16\n\x12TEXT_MEANING_START\x10\x02\x12\x15\n\x11TEXT_MEANING_HELP\x10\x03\x12\x17\n\x13TEXT_MEANING_REVIEW\x10\x04\x32\x9f\x08\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12\x8f\x01\n\x0eReportFeedback\x12..rapport.notification.v1.ReportFeedbackRequest\x1a\'.rapport.notification.v1.FeedbackResult\"$\x90\x02\x02\xaa\xbb\x18\x1d\n\x1bnotification.feedback.write\x12\x8e\x01\n\x0bReceiveText\x12+.rapport.notification.v1.ReceiveTextRequest\x1a,.rapport.notification.v1.ReceiveTextResponse\"$\x90\x02\x02\xaa\xbb\x18\x1d\n\x1bnotification.feedback.write\x12\x8f\x01\n\x0eGetSuppression\x12..rapport.notification.v1.GetSuppressionRequest\x1a$.rapport.notification.v1.Suppression\"\'\x90\x02\x01\xaa\xbb\x18 \n\x1enotification.suppressions.read\x12\x93\x01\n\x0fLiftSuppression\x12/.rapport.notification.v1.LiftSuppressionRequest\x1a$.rapport.notification.v1.Suppression\")\x90\x02\x02\xaa\xbb\x18\"\n\x1enotification.suppressions.lift\x10\x01\x12\x8e\x01\n\x10RegisterEndpoint\x12\x30.rapport.notification.v1.RegisterEndpointRequest\x1a!.rapport.notification.v1.Endpoint\"%\x90\x02\x02\xaa\xbb\x18\x1e\n\x1cnotification.endpoints.write\x12\x98\x01\n\x0eRemoveEndpoint\x12..rapport.notification.v1.RemoveEndpointRequest\x1a/.rapport.notification.v1.RemoveEndpointResponse\"%\x90\x02\x02\xaa\xbb\x18\x1e\n\x1cnotification.endpoints.write\x12\x94\x01\n\rListEndpoints\x12-.rapport.notification.v1.ListEndpointsRequest\x1a..rapport.notification.v1.ListEndpointsResponse\"$\x90\x02\x01\xaa\xbb\x18\x1d\n\x1bnotification.endpoints.readBa\n\x1b\x63om.rapport.notification.v1P\x01Z&rapport/notification/v1;notificationv1\xaa\x02\x17Rapport.Notification.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&rapport/notification/v1/feedback.proto\x12\x17rapport.notification.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1erapport/common/v1/access.proto\x1a$rapport/notification/v1/events.proto\"\x96\x02\n\x0eProviderReport\x12\x37\n\x0fnotification_id\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^ntf_[0-9A-Za-z]{8,40}$\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\r\x12?\n\x04kind\x18\x03 \x01(\x0e\x32%.rapport.notification.v1.FeedbackKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12@\n\x0bstatus_code\x18\x04 \x01(\tB+\xbaH(r&2$^([245][.][0-9]{1,3}[.][0-9]{1,3})?$\x12\x37\n\x0boccurred_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"\xa0\x01\n\x15ReportFeedbackRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\x06report\x18\x02 \x01(\x0b\x32\'.rapport.notification.v1.ProviderReportH\x00\x12\x1b\n\x04mail\x18\x03 \x01(\x0c\x42\x0b\xbaH\x08z\x06\x10\x01\x18\x80\x80@H\x00\x42\x11\n\x08\x66\x65\x65\x64\x62\x61\x63k\x12\x05\xbaH\x02\x08\x01\"\x9c\x01\n\x0e\x46\x65\x65\x64\x62\x61\x63kResult\x12\x33\n\x04kind\x18\x01 \x01(\x0e\x32%.rapport.notification.v1.FeedbackKind\x12\x17\n\x0fnotification_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12\x12\n\nsuppressed\x18\x04 \x01(\x08\x12\x17\n\x0frepeated_before\x18\x05 \x01(\x08\"\xeb\x01\n\x12ReceiveTextRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\x0b\x66rom_number\x18\x02 \x01(\tB\x1c\xbaH\x19r\x17\x32\x15^[+][1-9][0-9]{5,14}$\x12\x16\n\x04text\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x33\n\x08\x62rand_id\x18\x04 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^([a-z][a-z0-9_-]{0,62})?$\x12\x37\n\x0breceived_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"L\n\x13ReceiveTextResponse\x12\x35\n\x07meaning\x18\x01 \x01(\x0e\x32$.rapport.notification.v1.TextMeaning\"\x9d\x01\n\nTextReview\x12\x11\n\treview_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x12\n\nprofile_id\x18\x03 \x01(\t\x12\x17\n\x0fnotification_id\x18\x04 \x01(\t\x12\x10\n\x08\x62rand_id\x18\x05 \x01(\t\x12/\n\x0breceived_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x16ListTextReviewsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\"h\n\x17ListTextReviewsResponse\x12\x34\n\x07reviews\x18\x01 \x03(\x0b\x32#.rapport.notification.v1.TextReview\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xeb\x01\n\x17\x44\x65\x63ideTextReviewRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x31\n\treview_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^rvw_[0-9A-Za-z]{8,40}$\x12\x41\n\x07verdict\x18\x03 \x01(\x0e\x32$.rapport.notification.v1.TextVerdictB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"\x1a\n\x18\x44\x65\x63ideTextReviewResponse\"s\n\x15GetSuppressionRequest\x12=\n\x07\x63hannel\x18\x01 \x01(\x0e\x32 .rapport.notification.v1.ChannelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x07\x61\x64\x64ress\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\"\xcd\x01\n\x0bSuppression\x12\x31\n\x07\x63hannel\x18\x01 \x01(\x0e\x32 .rapport.notification.v1.Channel\x12\x35\n\x06reason\x18\x02 \x01(\x0e\x32%.rapport.notification.v1.FeedbackKind\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xd0\x01\n\x16LiftSuppressionRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12=\n\x07\x63hannel\x18\x02 \x01(\x0e\x32 .rapport.notification.v1.ChannelB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc0\x02\x12<\n\x06reason\x18\x04 \x01(\tB,\xbaH)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$\"h\n\x10PushSubscription\x12$\n\x08\x65ndpoint\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\xe8\x07:\x08https://\x12\x17\n\x06p256dh\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02hA\x12\x15\n\x04\x61uth\x18\x03 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\"2\n\x0fWebhookEndpoint\x12\x1f\n\x03url\x18\x01 \x01(\tB\x12\xbaH\x0fr\r\x18\xe8\x07:\x08https://\"\xf6\x01\n\x17RegisterEndpointRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x32\n\nprofile_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\x12\x39\n\x04push\x18\x03 \x01(\x0b\x32).rapport.notification.v1.PushSubscriptionH\x00\x12;\n\x07webhook\x18\x04 \x01(\x0b\x32(.rapport.notification.v1.WebhookEndpointH\x00\x42\x11\n\x08listener\x12\x05\xbaH\x02\x08\x01\"\xcf\x01\n\x08\x45ndpoint\x12\x13\n\x0b\x65ndpoint_id\x18\x01 \x01(\t\x12\x12\n\nprofile_id\x18\x02 \x01(\t\x12\x31\n\x07\x63hannel\x18\x03 \x01(\x0e\x32 .rapport.notification.v1.Channel\x12\x0c\n\x04host\x18\x04 \x01(\t\x12\x31\n\rregistered_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x16\n\x0esigning_secret\x18\x07 \x01(\t\"j\n\x15RemoveEndpointRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x33\n\x0b\x65ndpoint_id\x18\x02 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^sub_[0-9A-Za-z]{8,40}$\"\x18\n\x16RemoveEndpointResponse\"\x84\x01\n\x14ListEndpointsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xf4\x03\x12\x32\n\nprofile_id\x18\x03 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^prf_[0-9A-Za-z]{8,40}$\"f\n\x15ListEndpointsResponse\x12\x34\n\tendpoints\x18\x01 \x03(\x0b\x32!.rapport.notification.v1.Endpoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xb5\x01\n\x0c\x46\x65\x65\x64\x62\x61\x63kKind\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46\x45\x45\x44\x42\x41\x43K_KIND_HARD\x10\x01\x12\x16\n\x12\x46\x45\x45\x44\x42\x41\x43K_KIND_SOFT\x10\x02\x12\x1b\n\x17\x46\x45\x45\x44\x42\x41\x43K_KIND_COMPLAINT\x10\x03\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_KIND_AUTO_REPLY\x10\x04\x12\x1b\n\x17\x46\x45\x45\x44\x42\x41\x43K_KIND_DELIVERED\x10\x05*\x8a\x01\n\x0bTextMeaning\x12\x1c\n\x18TEXT_MEANING_UNSPECIFIED\x10\x00\x12\x15\n\x11TEXT_MEANING_STOP\x10\x01\x12\x16\n\x12TEXT_MEANING_START\x10\x02\x12\x15\n\x11TEXT_MEANING_HELP\x10\x03\x12\x17\n\x13TEXT_MEANING_REVIEW\x10\x04*]\n\x0bTextVerdict\x12\x1c\n\x18TEXT_VERDICT_UNSPECIFIED\x10\x00\x12\x18\n\x14TEXT_VERDICT_REFUSAL\x10\x01\x12\x16\n\x12TEXT_VERDICT_OTHER\x10\x02\x32\xda\n\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12\x8f\x01\n\x0eReportFeedback\x12..rapport.notification.v1.ReportFeedbackRequest\x1a\'.rapport.notification.v1.FeedbackResult\"$\x90\x02\x02\xaa\xbb\x18\x1d\n\x1bnotification.feedback.write\x12\x8e\x01\n\x0bReceiveText\x12+.rapport.notification.v1.ReceiveTextRequest\x1a,.rapport.notification.v1.ReceiveTextResponse\"$\x90\x02\x02\xaa\xbb\x18\x1d\n\x1bnotification.feedback.write\x12\x98\x01\n\x0fListTextReviews\x12/.rapport.notification.v1.ListTextReviewsRequest\x1a\x30.rapport.notification.v1.ListTextReviewsResponse\"\"\x90\x02\x01\xaa\xbb\x18\x1b\n\x17notification.texts.read\x10\x01\x12\x9d\x01\n\x10\x44\x65\x63ideTextReview\x12\x30.rapport.notification.v1.DecideTextReviewRequest\x1a\x31.rapport.notification.v1.DecideTextReviewResponse\"$\x90\x02\x02\xaa\xbb\x18\x1d\n\x19notification.texts.decide\x10\x01\x12\x8f\x01\n\x0eGetSuppression\x12..rapport.notification.v1.GetSuppressionRequest\x1a$.rapport.notification.v1.Suppression\"\'\x90\x02\x01\xaa\xbb\x18 \n\x1enotification.suppressions.read\x12\x93\x01\n\x0fLiftSuppression\x12/.rapport.notification.v1.LiftSuppressionRequest\x1a$.rapport.notification.v1.Suppression\")\x90\x02\x02\xaa\xbb\x18\"\n\x1enotification.suppressions.lift\x10\x01\x12\x8e\x01\n\x10RegisterEndpoint\x12\x30.rapport.notification.v1.RegisterEndpointRequest\x1a!.rapport.notification.v1.Endpoint\"%\x90\x02\x02\xaa\xbb\x18\x1e\n\x1cnotification.endpoints.write\x12\x98\x01\n\x0eRemoveEndpoint\x12..rapport.notification.v1.RemoveEndpointRequest\x1a/.rapport.notification.v1.RemoveEndpointResponse\"%\x90\x02\x02\xaa\xbb\x18\x1e\n\x1cnotification.endpoints.write\x12\x94\x01\n\rListEndpoints\x12-.rapport.notification.v1.ListEndpointsRequest\x1a..rapport.notification.v1.ListEndpointsResponse\"$\x90\x02\x01\xaa\xbb\x18\x1d\n\x1bnotification.endpoints.readBa\n\x1b\x63om.rapport.notification.v1P\x01Z&rapport/notification/v1;notificationv1\xaa\x02\x17Rapport.Notification.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,6 +60,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIVETEXTREQUEST'].fields_by_name['brand_id']._serialized_options = b'\272H\036r\0342\032^([a-z][a-z0-9_-]{0,62})?$'
   _globals['_RECEIVETEXTREQUEST'].fields_by_name['received_at']._loaded_options = None
   _globals['_RECEIVETEXTREQUEST'].fields_by_name['received_at']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_LISTTEXTREVIEWSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTEXTREVIEWSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\004\032\002(\000'
+  _globals['_LISTTEXTREVIEWSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTTEXTREVIEWSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\364\003'
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['review_id']._loaded_options = None
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['review_id']._serialized_options = b'\272H\033r\0312\027^rvw_[0-9A-Za-z]{8,40}$'
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['verdict']._loaded_options = None
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['verdict']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_DECIDETEXTREVIEWREQUEST'].fields_by_name['reason']._serialized_options = b'\272H)r\'2%^[A-Za-z0-9][A-Za-z0-9 _.:/-]{0,199}$'
   _globals['_GETSUPPRESSIONREQUEST'].fields_by_name['channel']._loaded_options = None
   _globals['_GETSUPPRESSIONREQUEST'].fields_by_name['channel']._serialized_options = b'\272H\007\202\001\004\020\001 \000'
   _globals['_GETSUPPRESSIONREQUEST'].fields_by_name['address']._loaded_options = None
@@ -100,6 +112,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEDBACKSERVICE'].methods_by_name['ReportFeedback']._serialized_options = b'\220\002\002\252\273\030\035\n\033notification.feedback.write'
   _globals['_FEEDBACKSERVICE'].methods_by_name['ReceiveText']._loaded_options = None
   _globals['_FEEDBACKSERVICE'].methods_by_name['ReceiveText']._serialized_options = b'\220\002\002\252\273\030\035\n\033notification.feedback.write'
+  _globals['_FEEDBACKSERVICE'].methods_by_name['ListTextReviews']._loaded_options = None
+  _globals['_FEEDBACKSERVICE'].methods_by_name['ListTextReviews']._serialized_options = b'\220\002\001\252\273\030\033\n\027notification.texts.read\020\001'
+  _globals['_FEEDBACKSERVICE'].methods_by_name['DecideTextReview']._loaded_options = None
+  _globals['_FEEDBACKSERVICE'].methods_by_name['DecideTextReview']._serialized_options = b'\220\002\002\252\273\030\035\n\031notification.texts.decide\020\001'
   _globals['_FEEDBACKSERVICE'].methods_by_name['GetSuppression']._loaded_options = None
   _globals['_FEEDBACKSERVICE'].methods_by_name['GetSuppression']._serialized_options = b'\220\002\001\252\273\030 \n\036notification.suppressions.read'
   _globals['_FEEDBACKSERVICE'].methods_by_name['LiftSuppression']._loaded_options = None
@@ -110,10 +126,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FEEDBACKSERVICE'].methods_by_name['RemoveEndpoint']._serialized_options = b'\220\002\002\252\273\030\036\n\034notification.endpoints.write'
   _globals['_FEEDBACKSERVICE'].methods_by_name['ListEndpoints']._loaded_options = None
   _globals['_FEEDBACKSERVICE'].methods_by_name['ListEndpoints']._serialized_options = b'\220\002\001\252\273\030\035\n\033notification.endpoints.read'
-  _globals['_FEEDBACKKIND']._serialized_start=2645
-  _globals['_FEEDBACKKIND']._serialized_end=2826
-  _globals['_TEXTMEANING']._serialized_start=2829
-  _globals['_TEXTMEANING']._serialized_end=2967
+  _globals['_FEEDBACKKIND']._serialized_start=3261
+  _globals['_FEEDBACKKIND']._serialized_end=3442
+  _globals['_TEXTMEANING']._serialized_start=3445
+  _globals['_TEXTMEANING']._serialized_end=3583
+  _globals['_TEXTVERDICT']._serialized_start=3585
+  _globals['_TEXTVERDICT']._serialized_end=3678
   _globals['_PROVIDERREPORT']._serialized_start=200
   _globals['_PROVIDERREPORT']._serialized_end=478
   _globals['_REPORTFEEDBACKREQUEST']._serialized_start=481
@@ -124,28 +142,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIVETEXTREQUEST']._serialized_end=1038
   _globals['_RECEIVETEXTRESPONSE']._serialized_start=1040
   _globals['_RECEIVETEXTRESPONSE']._serialized_end=1116
-  _globals['_GETSUPPRESSIONREQUEST']._serialized_start=1118
-  _globals['_GETSUPPRESSIONREQUEST']._serialized_end=1233
-  _globals['_SUPPRESSION']._serialized_start=1236
-  _globals['_SUPPRESSION']._serialized_end=1441
-  _globals['_LIFTSUPPRESSIONREQUEST']._serialized_start=1444
-  _globals['_LIFTSUPPRESSIONREQUEST']._serialized_end=1652
-  _globals['_PUSHSUBSCRIPTION']._serialized_start=1654
-  _globals['_PUSHSUBSCRIPTION']._serialized_end=1758
-  _globals['_WEBHOOKENDPOINT']._serialized_start=1760
-  _globals['_WEBHOOKENDPOINT']._serialized_end=1810
-  _globals['_REGISTERENDPOINTREQUEST']._serialized_start=1813
-  _globals['_REGISTERENDPOINTREQUEST']._serialized_end=2059
-  _globals['_ENDPOINT']._serialized_start=2062
-  _globals['_ENDPOINT']._serialized_end=2269
-  _globals['_REMOVEENDPOINTREQUEST']._serialized_start=2271
-  _globals['_REMOVEENDPOINTREQUEST']._serialized_end=2377
-  _globals['_REMOVEENDPOINTRESPONSE']._serialized_start=2379
-  _globals['_REMOVEENDPOINTRESPONSE']._serialized_end=2403
-  _globals['_LISTENDPOINTSREQUEST']._serialized_start=2406
-  _globals['_LISTENDPOINTSREQUEST']._serialized_end=2538
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=2540
-  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=2642
-  _globals['_FEEDBACKSERVICE']._serialized_start=2970
-  _globals['_FEEDBACKSERVICE']._serialized_end=4025
+  _globals['_TEXTREVIEW']._serialized_start=1119
+  _globals['_TEXTREVIEW']._serialized_end=1276
+  _globals['_LISTTEXTREVIEWSREQUEST']._serialized_start=1278
+  _globals['_LISTTEXTREVIEWSREQUEST']._serialized_end=1360
+  _globals['_LISTTEXTREVIEWSRESPONSE']._serialized_start=1362
+  _globals['_LISTTEXTREVIEWSRESPONSE']._serialized_end=1466
+  _globals['_DECIDETEXTREVIEWREQUEST']._serialized_start=1469
+  _globals['_DECIDETEXTREVIEWREQUEST']._serialized_end=1704
+  _globals['_DECIDETEXTREVIEWRESPONSE']._serialized_start=1706
+  _globals['_DECIDETEXTREVIEWRESPONSE']._serialized_end=1732
+  _globals['_GETSUPPRESSIONREQUEST']._serialized_start=1734
+  _globals['_GETSUPPRESSIONREQUEST']._serialized_end=1849
+  _globals['_SUPPRESSION']._serialized_start=1852
+  _globals['_SUPPRESSION']._serialized_end=2057
+  _globals['_LIFTSUPPRESSIONREQUEST']._serialized_start=2060
+  _globals['_LIFTSUPPRESSIONREQUEST']._serialized_end=2268
+  _globals['_PUSHSUBSCRIPTION']._serialized_start=2270
+  _globals['_PUSHSUBSCRIPTION']._serialized_end=2374
+  _globals['_WEBHOOKENDPOINT']._serialized_start=2376
+  _globals['_WEBHOOKENDPOINT']._serialized_end=2426
+  _globals['_REGISTERENDPOINTREQUEST']._serialized_start=2429
+  _globals['_REGISTERENDPOINTREQUEST']._serialized_end=2675
+  _globals['_ENDPOINT']._serialized_start=2678
+  _globals['_ENDPOINT']._serialized_end=2885
+  _globals['_REMOVEENDPOINTREQUEST']._serialized_start=2887
+  _globals['_REMOVEENDPOINTREQUEST']._serialized_end=2993
+  _globals['_REMOVEENDPOINTRESPONSE']._serialized_start=2995
+  _globals['_REMOVEENDPOINTRESPONSE']._serialized_end=3019
+  _globals['_LISTENDPOINTSREQUEST']._serialized_start=3022
+  _globals['_LISTENDPOINTSREQUEST']._serialized_end=3154
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_start=3156
+  _globals['_LISTENDPOINTSRESPONSE']._serialized_end=3258
+  _globals['_FEEDBACKSERVICE']._serialized_start=3681
+  _globals['_FEEDBACKSERVICE']._serialized_end=5051
 # @@protoc_insertion_point(module_scope)

@@ -89,6 +89,30 @@ TEXT_MEANING_REVIEW: TextMeaning.ValueType  # 4
 """Perhaps no more: it goes to review."""
 Global___TextMeaning: _TypeAlias = TextMeaning  # noqa: Y015
 
+class _TextVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TextVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TEXT_VERDICT_UNSPECIFIED: _TextVerdict.ValueType  # 0
+    """Not said; refused."""
+    TEXT_VERDICT_REFUSAL: _TextVerdict.ValueType  # 1
+    """The person wants no more texts: as good as STOP."""
+    TEXT_VERDICT_OTHER: _TextVerdict.ValueType  # 2
+    """The person meant something else."""
+
+class TextVerdict(_TextVerdict, metaclass=_TextVerdictEnumTypeWrapper):
+    """What somebody who looked found. A value a reader does not know is refused."""
+
+TEXT_VERDICT_UNSPECIFIED: TextVerdict.ValueType  # 0
+"""Not said; refused."""
+TEXT_VERDICT_REFUSAL: TextVerdict.ValueType  # 1
+"""The person wants no more texts: as good as STOP."""
+TEXT_VERDICT_OTHER: TextVerdict.ValueType  # 2
+"""The person meant something else."""
+Global___TextVerdict: _TypeAlias = TextVerdict  # noqa: Y015
+
 @_typing.final
 class ProviderReport(_message.Message):
     """What a provider reports of one message."""
@@ -215,9 +239,9 @@ class ReceiveTextRequest(_message.Message):
     request_id: _builtins.str
     """Makes a repeat safe."""
     from_number: _builtins.str
-    """Who sent it, E.164. It is looked up in identity and not kept."""
+    """Who sent it, E.164. Kept, encrypted, only until it is answered, and until somebody has looked where that is needed."""
     text: _builtins.str
-    """What it says; it is not kept."""
+    """What it says. Kept, encrypted, only where somebody has to look at it, and until then."""
     brand_id: _builtins.str
     """The brand it was sent to; empty for none in particular."""
     @_builtins.property
@@ -262,6 +286,155 @@ class ReceiveTextResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReceiveTextResponse: _TypeAlias = ReceiveTextResponse  # noqa: Y015
+
+@_typing.final
+class TextReview(_message.Message):
+    """A text that may be a refusal: to its number nothing is sent until somebody has looked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEW_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    PROFILE_ID_FIELD_NUMBER: _builtins.int
+    NOTIFICATION_ID_FIELD_NUMBER: _builtins.int
+    BRAND_ID_FIELD_NUMBER: _builtins.int
+    RECEIVED_AT_FIELD_NUMBER: _builtins.int
+    review_id: _builtins.str
+    """The review."""
+    text: _builtins.str
+    """What was written."""
+    profile_id: _builtins.str
+    """The id that now stands for the person who got the message it answers; empty if there is none."""
+    notification_id: _builtins.str
+    """The last message to the number; empty if there is none."""
+    brand_id: _builtins.str
+    """The brand it was sent to; empty for none in particular."""
+    @_builtins.property
+    def received_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was received."""
+
+    def __init__(
+        self,
+        *,
+        review_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+        profile_id: _builtins.str = ...,
+        notification_id: _builtins.str = ...,
+        brand_id: _builtins.str = ...,
+        received_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["received_at", b"received_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["brand_id", b"brand_id", "notification_id", b"notification_id", "profile_id", b"profile_id", "received_at", b"received_at", "review_id", b"review_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextReview: _TypeAlias = TextReview  # noqa: Y015
+
+@_typing.final
+class ListTextReviewsRequest(_message.Message):
+    """Lists texts that wait for somebody to look."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most entries to return; 0 for 50, above 500 is taken as 500."""
+    page_token: _builtins.str
+    """From an earlier answer."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTextReviewsRequest: _TypeAlias = ListTextReviewsRequest  # noqa: Y015
+
+@_typing.final
+class ListTextReviewsResponse(_message.Message):
+    """A page of texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Asks for the next page; empty on the last."""
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextReview]:
+        """The texts, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        reviews: _abc.Iterable[Global___TextReview] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reviews", b"reviews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTextReviewsResponse: _TypeAlias = ListTextReviewsResponse  # noqa: Y015
+
+@_typing.final
+class DecideTextReviewRequest(_message.Message):
+    """Says what a text meant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_ID_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repeat safe."""
+    review_id: _builtins.str
+    """The review."""
+    verdict: Global___TextVerdict.ValueType
+    """What was found."""
+    reason: _builtins.str
+    """Why, as a short code, kept in the audit trail."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        review_id: _builtins.str = ...,
+        verdict: Global___TextVerdict.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "request_id", b"request_id", "review_id", b"review_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideTextReviewRequest: _TypeAlias = DecideTextReviewRequest  # noqa: Y015
+
+@_typing.final
+class DecideTextReviewResponse(_message.Message):
+    """The text is forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideTextReviewResponse: _TypeAlias = DecideTextReviewResponse  # noqa: Y015
 
 @_typing.final
 class GetSuppressionRequest(_message.Message):

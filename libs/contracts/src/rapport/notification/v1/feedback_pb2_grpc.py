@@ -45,6 +45,16 @@ class FeedbackServiceStub:
                 request_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ReceiveTextRequest.SerializeToString,
                 response_deserializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ReceiveTextResponse.FromString,
                 _registered_method=True)
+        self.ListTextReviews = channel.unary_unary(
+                '/rapport.notification.v1.FeedbackService/ListTextReviews',
+                request_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ListTextReviewsRequest.SerializeToString,
+                response_deserializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ListTextReviewsResponse.FromString,
+                _registered_method=True)
+        self.DecideTextReview = channel.unary_unary(
+                '/rapport.notification.v1.FeedbackService/DecideTextReview',
+                request_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.DecideTextReviewRequest.SerializeToString,
+                response_deserializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.DecideTextReviewResponse.FromString,
+                _registered_method=True)
         self.GetSuppression = channel.unary_unary(
                 '/rapport.notification.v1.FeedbackService/GetSuppression',
                 request_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.GetSuppressionRequest.SerializeToString,
@@ -84,7 +94,22 @@ class FeedbackServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReceiveText(self, request, context):
-        """Hands in a text message that a person sent: STOP is obeyed, START and HELP are answered.
+        """Hands in a text message that a person sent. STOP is obeyed at once. START takes back what STOP refused here; what was
+        withdrawn from the consent ledger stays withdrawn. These and HELP are answered, once. What may mean stop halts texts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTextReviews(self, request, context):
+        """Lists texts that may be a refusal, for somebody to look at.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideTextReview(self, request, context):
+        """Says what such a text meant; it is then forgotten.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +162,16 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
                     servicer.ReceiveText,
                     request_deserializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ReceiveTextRequest.FromString,
                     response_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ReceiveTextResponse.SerializeToString,
+            ),
+            'ListTextReviews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTextReviews,
+                    request_deserializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ListTextReviewsRequest.FromString,
+                    response_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.ListTextReviewsResponse.SerializeToString,
+            ),
+            'DecideTextReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideTextReview,
+                    request_deserializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.DecideTextReviewRequest.FromString,
+                    response_serializer=rapport_dot_notification_dot_v1_dot_feedback__pb2.DecideTextReviewResponse.SerializeToString,
             ),
             'GetSuppression': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSuppression,
@@ -219,6 +254,60 @@ class FeedbackService:
             '/rapport.notification.v1.FeedbackService/ReceiveText',
             rapport_dot_notification_dot_v1_dot_feedback__pb2.ReceiveTextRequest.SerializeToString,
             rapport_dot_notification_dot_v1_dot_feedback__pb2.ReceiveTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTextReviews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.notification.v1.FeedbackService/ListTextReviews',
+            rapport_dot_notification_dot_v1_dot_feedback__pb2.ListTextReviewsRequest.SerializeToString,
+            rapport_dot_notification_dot_v1_dot_feedback__pb2.ListTextReviewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideTextReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rapport.notification.v1.FeedbackService/DecideTextReview',
+            rapport_dot_notification_dot_v1_dot_feedback__pb2.DecideTextReviewRequest.SerializeToString,
+            rapport_dot_notification_dot_v1_dot_feedback__pb2.DecideTextReviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,7 +36,13 @@ class FeedbackServiceStub:
     ReportFeedback: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ReportFeedbackRequest, _feedback_pb2.FeedbackResult]
     """Hands in a bounce, a complaint or a provider's report."""
     ReceiveText: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ReceiveTextRequest, _feedback_pb2.ReceiveTextResponse]
-    """Hands in a text message that a person sent: STOP is obeyed, START and HELP are answered."""
+    """Hands in a text message that a person sent. STOP is obeyed at once. START takes back what STOP refused here; what was
+    withdrawn from the consent ledger stays withdrawn. These and HELP are answered, once. What may mean stop halts texts.
+    """
+    ListTextReviews: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.ListTextReviewsRequest, _feedback_pb2.ListTextReviewsResponse]
+    """Lists texts that may be a refusal, for somebody to look at."""
+    DecideTextReview: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.DecideTextReviewRequest, _feedback_pb2.DecideTextReviewResponse]
+    """Says what such a text meant; it is then forgotten."""
     GetSuppression: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.GetSuppressionRequest, _feedback_pb2.Suppression]
     """Says whether an address is given up."""
     LiftSuppression: _grpc.UnaryUnaryMultiCallable[_feedback_pb2.LiftSuppressionRequest, _feedback_pb2.Suppression]
@@ -56,7 +62,13 @@ class FeedbackServiceAsyncStub(FeedbackServiceStub):
     ReportFeedback: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ReportFeedbackRequest, _feedback_pb2.FeedbackResult]  # type: ignore[assignment]
     """Hands in a bounce, a complaint or a provider's report."""
     ReceiveText: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ReceiveTextRequest, _feedback_pb2.ReceiveTextResponse]  # type: ignore[assignment]
-    """Hands in a text message that a person sent: STOP is obeyed, START and HELP are answered."""
+    """Hands in a text message that a person sent. STOP is obeyed at once. START takes back what STOP refused here; what was
+    withdrawn from the consent ledger stays withdrawn. These and HELP are answered, once. What may mean stop halts texts.
+    """
+    ListTextReviews: _aio.UnaryUnaryMultiCallable[_feedback_pb2.ListTextReviewsRequest, _feedback_pb2.ListTextReviewsResponse]  # type: ignore[assignment]
+    """Lists texts that may be a refusal, for somebody to look at."""
+    DecideTextReview: _aio.UnaryUnaryMultiCallable[_feedback_pb2.DecideTextReviewRequest, _feedback_pb2.DecideTextReviewResponse]  # type: ignore[assignment]
+    """Says what such a text meant; it is then forgotten."""
     GetSuppression: _aio.UnaryUnaryMultiCallable[_feedback_pb2.GetSuppressionRequest, _feedback_pb2.Suppression]  # type: ignore[assignment]
     """Says whether an address is given up."""
     LiftSuppression: _aio.UnaryUnaryMultiCallable[_feedback_pb2.LiftSuppressionRequest, _feedback_pb2.Suppression]  # type: ignore[assignment]
@@ -85,7 +97,25 @@ class FeedbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feedback_pb2.ReceiveTextRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feedback_pb2.ReceiveTextResponse, _abc.Awaitable[_feedback_pb2.ReceiveTextResponse]]:
-        """Hands in a text message that a person sent: STOP is obeyed, START and HELP are answered."""
+        """Hands in a text message that a person sent. STOP is obeyed at once. START takes back what STOP refused here; what was
+        withdrawn from the consent ledger stays withdrawn. These and HELP are answered, once. What may mean stop halts texts.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTextReviews(
+        self,
+        request: _feedback_pb2.ListTextReviewsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.ListTextReviewsResponse, _abc.Awaitable[_feedback_pb2.ListTextReviewsResponse]]:
+        """Lists texts that may be a refusal, for somebody to look at."""
+
+    @_abc_1.abstractmethod
+    def DecideTextReview(
+        self,
+        request: _feedback_pb2.DecideTextReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feedback_pb2.DecideTextReviewResponse, _abc.Awaitable[_feedback_pb2.DecideTextReviewResponse]]:
+        """Says what such a text meant; it is then forgotten."""
 
     @_abc_1.abstractmethod
     def GetSuppression(
