@@ -14,15 +14,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
+from consent_holdings import Identity, Notes, People
 from google.protobuf.descriptor import ServiceDescriptor
-from rapport.identity.v1 import explanation_pb2, identity_pb2, identity_pb2_grpc
+from rapport.identity.v1 import identity_pb2, identity_pb2_grpc
 from rapport.notification.v1 import events_pb2 as messages_pb2
 from rapport.notification.v1 import notification_pb2, notification_pb2_grpc
 from rapport_chassis.auth.actor_tokens import ActorTokenVerifier
 from rapport_chassis.auth.permissions import PermissionPolicy
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
-from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.ids import new_id
@@ -30,17 +30,6 @@ from rapport_chassis.process import Component
 from rapport_chassis.rpc.server import ServerBuilder
 from rapport_chassis.settings import DatabaseSettings, GrpcSettings, NatsSettings
 from rapport_chassis.telemetry.setup import Telemetry
-from rapport_privacy.participant.export import rows
-from rapport_privacy.participant.holding import (
-    Answer,
-    Exported,
-    Holding,
-    Kept,
-    Origin,
-    Store,
-    StoreCount,
-    Subject,
-)
 from rapport_privacy.participant.joining import participate
 from rapport_privacy.participant.ledger import Known
 from rapport_privacy.settings import ParticipantSettings
@@ -51,87 +40,6 @@ READY: Final = "participants serving"
 
 _IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
 _NOTIFICATION = notification_pb2.DESCRIPTOR.services_by_name["NotificationService"]
-
-
-class Notes(Holding):
-    """Notes about people; a hold keeps them."""
-
-    stores = (Store("notes", "user.content", Origin.PROVIDED),)
-
-    def export(self, connection: Connection, subject: Subject) -> AsyncIterator[Exported]:
-        """Yield the notes."""
-        return self._export(connection, subject)
-
-    async def _export(self, connection: Connection, subject: Subject) -> AsyncIterator[Exported]:
-        query = "SELECT note_id, words FROM notes WHERE profile_id = ANY (%s) ORDER BY note_id"
-        async for row in rows(connection, query, [subject.ids]):
-            yield Exported("notes", row["note_id"], row)
-
-    async def count(self, connection: Connection, subject: Subject) -> Answer:
-        """Count the notes."""
-        cursor = await connection.execute("SELECT FROM notes WHERE profile_id = ANY (%s)", [subject.ids])
-        return Answer((StoreCount("notes", cursor.rowcount),))
-
-    async def erase(self, connection: Connection, subject: Subject) -> Answer:
-        """Delete the notes that nothing holds."""
-        found = (await self.count(connection, subject)).stores[0].found
-        held = subject.held_in("notes")
-        gone = await connection.execute(
-            "DELETE FROM notes WHERE profile_id = ANY (%s) AND NOT %s AND note_id <> ALL (%s)",
-            [subject.ids, held.everything, list(held.record_ids)],
-        )
-        kept = found - gone.rowcount
-        stores = (StoreCount("notes", found, gone.rowcount),)
-        return Answer(stores, (Kept("notes", kept, held.ground, held.until),) if kept else ())
-
-
-class People(Notes):
-    """Notes of identity, which knows the ids a person had: those whose notes have the same words."""
-
-    async def freeze(self, connection: Connection, subject: Subject) -> Answer:
-        """Say which ids the person had."""
-        counted = await self.count(connection, subject)
-        query = """
-            SELECT DISTINCT other.profile_id FROM notes AS own JOIN notes AS other ON other.words = own.words
-            WHERE own.profile_id = ANY (%s)
-        """
-        found = await (await connection.execute(query, [subject.ids])).fetchall()
-        ids = {*subject.profile_ids, *(row[0] for row in found)}
-        return Answer(counted.stores, closure_ids=tuple(sorted(ids)))
-
-
-class Identity(identity_pb2_grpc.IdentityServiceServicer):
-    """Finds people by the address that is the words of a note."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def LookupProfile(
-        self, request: identity_pb2.LookupProfileRequest, context: Any
-    ) -> identity_pb2.LookupProfileResponse:
-        """Find the profile of an address."""
-        async with self._database.transaction() as connection:
-            query = "SELECT profile_id FROM notes WHERE words = %s ORDER BY place LIMIT 1"
-            row = await (await connection.execute(query, [request.identifier.value])).fetchone()
-        if row is None:
-            return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_NOT_FOUND)
-        return identity_pb2.LookupProfileResponse(outcome=identity_pb2.LOOKUP_OUTCOME_FOUND, profile_id=row[0])
-
-    async def ExplainProfile(
-        self, request: explanation_pb2.ExplainProfileRequest, context: Any
-    ) -> explanation_pb2.ProfileExplanation:
-        """Say that a person's records are joined beyond doubt."""
-        return explanation_pb2.ProfileExplanation(profile_id=request.profile_id)
-
-    async def GetContactPoints(
-        self, request: identity_pb2.GetContactPointsRequest, context: Any
-    ) -> identity_pb2.GetContactPointsResponse:
-        """Return the address on file."""
-        async with self._database.transaction() as connection:
-            query = "SELECT words FROM notes WHERE profile_id = %s ORDER BY place LIMIT 1"
-            row = await (await connection.execute(query, [request.profile_id])).fetchone()
-        points = [identity_pb2.ContactPoint(contact_point_id=new_id("contact_point"), email=row[0])] if row else []
-        return identity_pb2.GetContactPointsResponse(contact_points=points)
 
 
 class Messages(notification_pb2_grpc.NotificationServiceServicer):

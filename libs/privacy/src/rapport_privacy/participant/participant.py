@@ -176,7 +176,7 @@ class Participant:
             case TaskKind.ERASE:
                 erased = await self._holding.erase(connection, subject)
                 left = await leftovers.erase(connection, subject)
-                return Answer((*erased.stores, *left.stores), (*erased.kept, *left.kept))
+                return Answer((*erased.stores, *left.stores), (*erased.kept, *left.kept), erased.closure_ids)
             case TaskKind.ACCESS:
                 return Answer(await exported_counts(self._holding, connection, subject))
             case TaskKind.PROBE:

@@ -13,7 +13,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -77,13 +77,23 @@ class Packages:
         log: The log.
         keys: What manifests are signed with.
         folder: Where archives are made; nobody else may read what is in it. It need not outlive the process.
+        render: Renders what was spooled to a folder; None for a process of its own.
     """
 
-    def __init__(self, database: Database, log: TransparencyLog, keys: SigningKeys, *, folder: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        log: TransparencyLog,
+        keys: SigningKeys,
+        *,
+        folder: Path,
+        render: Callable[[Path], Awaitable[None]] | None = None,
+    ) -> None:
         self._database = database
         self._log = log
         self._keys = keys
         self._folder = folder
+        self._render = render or _render
 
     async def make(
         self, plan: PackagePlan, records: AsyncIterator[PackageRecord], *, letter: bytes = b""
@@ -117,7 +127,7 @@ class Packages:
             if letter:
                 await asyncio.to_thread((folder / LETTER).write_bytes, letter)
             failpoint("package.spooled")
-            await _render(folder)
+            await self._render(folder)
             failpoint("package.rendered")
             return await self._seal(plan, folder)
         except BaseException:

@@ -1,0 +1,103 @@
+"""Whoever is killed, before and after every step, whatever races: each request ends, and nothing goes that may not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from consent_matrix import HOLDERS, Parts
+from consent_participants import MIGRATIONS
+from consent_story import Story
+from rapport_chassis import failpoints
+from rapport_chassis.database.engine import Database
+from rapport_chassis.database.migrate import upgrade
+from rapport_chassis.database.roles import RolePasswords, create_service_database
+from rapport_chassis.settings import DatabaseSettings
+from rapport_consent.domain.request_stages import Stage
+from rapport_testing.clock import TestClock
+from rapport_testing.databases import Database as MadeDatabase
+from rapport_testing.plugin import MakeDatabase
+from rapport_testing.prove import Scale
+
+PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
+TURNED = ("EXCLUDE", "CONFIRM", "SEAL", "CAPTURE")
+"""Stages that act outside of their transaction: they have failpoints of their own in place of the one in it."""
+
+COORDINATOR = [
+    *(f"request.{stage.lower()}" for stage in Stage),
+    *(f"request.{stage.lower()}.committing" for stage in Stage if stage not in TURNED),
+    *(f"request.{stage.lower()}.done" for stage in Stage),
+    *(f"request.{at}" for at in ("searched", "letter_sent", "excluded", "compared", "sealed", "captured", "wound_up")),
+    *(f"package.{at}" for at in ("spooled", "rendered", "sealed")),
+]
+PARTICIPANTS = [f"privacy.{at}" for at in ("acting", "acted", "purged", "published_erased", "answering")]
+PASSAGES = 4
+"""An erasure takes a participant some four tasks, each with these steps."""
+
+KILLS = [*((at, 1) for at in COORDINATOR), *((at, n) for at in PARTICIPANTS for n in range(1, 2 * PASSAGES + 1))]
+
+
+def _build(made: MadeDatabase) -> None:
+    create_service_database(made.access.dsn(), "notes", PASSWORDS, database=made.name)
+    upgrade(_settings(made), MIGRATIONS)
+
+
+def _settings(made: MadeDatabase) -> DatabaseSettings:
+    return DatabaseSettings.model_validate(
+        {
+            "dsn": made.dsn("rapport_notes", PASSWORDS.runtime),
+            "owner_dsn": made.dsn("rapport_notes_owner", PASSWORDS.owner),
+        }
+    )
+
+
+@pytest.fixture
+async def parts(settings: DatabaseSettings, database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Parts]:
+    """All that takes part."""
+    opened = {"consent": Database(settings, service="consent")}
+    for name in HOLDERS:
+        made = database(_build)
+        create_service_database(made.access.dsn(), "notes", PASSWORDS, database=made.name)
+        opened[name] = Database(_settings(made), service=name)
+    for each in opened.values():
+        await each.open()
+    consent = opened.pop("consent")
+    yield Parts(consent, opened, tmp_path, random.Random(), TestClock(datetime.now(UTC)))
+    failpoints.disarm()
+    for each in (consent, *opened.values()):
+        await each.close()
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(7200)
+async def test_whoever_is_killed_each_request_ends_and_nothing_goes_that_may_not(
+    parts: Parts, scale: Scale, prove, progress
+) -> None:
+    drawn = random.Random(11)
+    cases = [(at, passage, seed) for at, passage in KILLS for seed in range(scale.pick(small=1, full=5))]
+    if not scale.is_full:
+        cases = drawn.sample(cases, 4)
+    bar = progress(len(cases), "stories under kills")
+    killed = reopened = 0
+    for at, passage, seed in cases:
+        parts.rng = random.Random(f"{at}/{passage}/{seed}")
+        before = parts.kills
+        story = Story(parts, parts.rng)
+        await story.begin()
+        failpoints.arm(f"{at}=raise@{passage}")
+        try:
+            await story.run()
+            await story.assert_ended_well()
+        except BaseException as error:
+            error.add_note(f"killed at {at}, passage {passage}, seed {seed}")
+            raise
+        finally:
+            failpoints.disarm()
+        killed += parts.kills > before
+        reopened += story.reopened > 0
+        bar.advance()
+    assert killed > len(cases) // 2
+    prove("consent", matrix_stories=len(cases), matrix_killed=killed, matrix_reopened=reopened)
