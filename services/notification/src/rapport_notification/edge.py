@@ -24,6 +24,7 @@ from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Component
 from rapport_chassis.rpc.client import Client
+from rapport_chassis.webhooks import WebhookKey
 
 from rapport_notification.adapters import inboxes, responses
 from rapport_notification.adapters.consent import ConsentLedger
@@ -59,7 +60,6 @@ from rapport_notification.reference import load_json
 from rapport_notification.sending.sms import Answers, Keywords
 from rapport_notification.sending.tracking import Tracking
 from rapport_notification.sending.web_push import WebPush
-from rapport_notification.sending.webhook import WebhookKey
 from rapport_notification.telemetry import TRIGGERED
 from rapport_notification.translate.triggers import content_of_event
 

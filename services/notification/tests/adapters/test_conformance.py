@@ -9,18 +9,20 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from notification_https import NAME, Contexts
+from rapport_chassis.outbound import Endpoint
+from rapport_chassis.webhooks import WebhookKey
 from rapport_notification.conformance.faults import Send, certify, in_turn
 from rapport_notification.conformance.http_sink import UNTELLABLE, HttpFault, HttpSink
 from rapport_notification.conformance.kills import kill_again_and_again
 from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
 from rapport_notification.sending.fields import Address, Token
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.sms import SmsMessage
 from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings
 from rapport_notification.sending.smtp import Envelope, SmtpPool, SmtpSettings
 from rapport_notification.sending.web_push import Subscription, WebPush
-from rapport_notification.sending.webhook import WebhookKey, call
+from rapport_notification.sending.webhook import call
 from rapport_testing.prove import Scale
 
 ENVELOPE = Envelope(Address("b@brand.example"), Address("a@example.org"))

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_chassis.outbound import Endpoint
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.web_push import PLAIN_LIMIT, TOKEN_S, Subscription, WebPush, encrypted
 

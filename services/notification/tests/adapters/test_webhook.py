@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from notification_https import NAME, serving
+from rapport_chassis.outbound import Endpoint, EndpointRefusedError, is_public
+from rapport_chassis.webhooks import WebhookKey
 from rapport_notification.sending.fields import Token
-from rapport_notification.sending.http import Endpoint, EndpointRefusedError, Poster, is_public
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed
-from rapport_notification.sending.webhook import BODY_LIMIT, WebhookKey, call, headers
+from rapport_notification.sending.webhook import BODY_LIMIT, call, headers
 from standardwebhooks import Webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

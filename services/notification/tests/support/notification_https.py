@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_chassis.outbound import Endpoint
+from rapport_notification.sending.http import Poster
 
 NAME: Final = "hooks.brand.example"
 NAMES: Final = (NAME, "push.brand.example", "sms.brand.example")

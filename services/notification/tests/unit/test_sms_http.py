@@ -1,8 +1,9 @@
 import json
 
 import pytest
+from rapport_chassis.outbound import Endpoint
 from rapport_notification.domain.vocabulary import DAY_US
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.sms import SmsMessage, SmsProvider
 from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings

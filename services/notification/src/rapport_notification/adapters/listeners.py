@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
+from rapport_chassis.webhooks import WebhookKey
 
 from rapport_notification.adapters.endpoints import EndpointStore, Secrets
 from rapport_notification.app.carriers import Contact, ContactsAwayError, Parcel
@@ -23,7 +24,6 @@ from rapport_notification.sending import http, web_push, webhook
 from rapport_notification.sending.fields import Token
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.providers import Provider, ProviderPool
-from rapport_notification.sending.webhook import WebhookKey
 
 _NEWEST: Final = (2**62, "")
 _MOST: Final = 10

@@ -10,6 +10,8 @@ from rapport.notification.v1 import feedback_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.once import Once
+from rapport_chassis.outbound import Endpoint as Address
+from rapport_chassis.outbound import EndpointRefusedError
 from rapport_chassis.paging import cursor_of, next_page_token
 
 from rapport_notification.app.people import LedgerPeople
@@ -17,8 +19,6 @@ from rapport_notification.app.times import micros_of
 from rapport_notification.domain.errors import ERRORS
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.entrypoints.edge_ports import EdgeStore, EdgeUnit
-from rapport_notification.sending.http import Endpoint as Address
-from rapport_notification.sending.http import EndpointRefusedError
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
+from rapport_chassis.webhooks import WebhookKey, verified
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -25,7 +26,6 @@ from rapport_notification.entrypoints.edge_ports import EdgeStore
 from rapport_notification.entrypoints.pages import Pages
 from rapport_notification.sending.tracking import CLICK_PAGE, OPEN_PAGE, Tracking
 from rapport_notification.sending.unsubscribe import PAGE, UnsubscribeLinks
-from rapport_notification.sending.webhook import WebhookKey, verified
 
 MAILS: Final = "/feedback/mails"
 TEXTS: Final = "/feedback/texts"

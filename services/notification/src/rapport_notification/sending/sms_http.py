@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from rapport_chassis.outbound import Endpoint
+
 from rapport_notification.domain.resolution import Capability
 from rapport_notification.sending.fields import Token
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.sms import SmsMessage
 

@@ -11,8 +11,9 @@ from typing import Final
 import http_ece
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
+from rapport_chassis.outbound import Endpoint
 
-from rapport_notification.sending.http import Endpoint, Poster
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 
 PLAIN_LIMIT: Final = 3993
