@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -127,7 +128,7 @@ class Supervisor:
             elif time.monotonic() >= next_probe:
                 await self._probe(watched)
                 next_probe = time.monotonic() + (_PROBE_EVERY_S if watched.state == "ready" else 0)
-            await asyncio.sleep(_TICK_S)
+            await _until_ended(watched.process.pid, max(next_probe - time.monotonic(), _TICK_S))
 
     async def _probe(self, watched: _Watched) -> None:
         watched.roles = dict(await watched.process.probe())
@@ -171,6 +172,24 @@ class Supervisor:
             self._moved.set()
             self._moved = asyncio.Event()
             self._changed(status)
+
+
+async def _until_ended(pid: int | None, seconds: float) -> None:
+    """Wait for this long, or until a process has ended; where the kernel does not tell, only for a moment."""
+    try:
+        descriptor = os.pidfd_open(pid or 0)
+    except (OSError, AttributeError):
+        await asyncio.sleep(_TICK_S)
+        return
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
 
 
 def _creation_time(pid: int | None) -> float | None:

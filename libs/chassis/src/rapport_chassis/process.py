@@ -17,6 +17,8 @@ from rapport_chassis.telemetry.setup import Telemetry
 
 _FIRST_RETRY_S: Final = 0.1
 _LAST_RETRY_S: Final = 15.0
+_STARTED_S: Final = 60.0
+"""What has started has started: only until then is health looked at more often."""
 _HEAD_START_S: Final = 2.0
 _STOP_LIMIT_S: Final = 30.0
 
@@ -169,7 +171,7 @@ class _Starting:
                 if not task.done():
                     raise CHASSIS_ERRORS.error("NOT_READY", f"{name} has not started", metadata={"component": name})
 
-            self._health.register(role, f"{name}.started", started, every_s=0.5)
+            self._health.register(role, f"{name}.started", started, every_s=_STARTED_S)
         return task
 
     async def cancel(self) -> None:

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 from rapport_chassis.database.engine import Database, driver_connection
+from rapport_chassis.database.notices import notices
 from rapport_chassis.database.tables import service_base
 from rapport_chassis.errors import RapportError
 from rapport_chassis.settings import DatabaseSettings
@@ -122,10 +123,22 @@ async def test_a_session_and_its_driver_connection_share_one_transaction(service
 async def test_a_direct_connection_listens_and_a_notification_arrives_at_the_commit(service_database: Database) -> None:
     async with service_database.direct() as listener:
         await listener.execute("LISTEN hint")
+        assert await notices(listener, 0.01) == []
+        waiting = asyncio.create_task(notices(listener))
         async with service_database.transaction() as connection:
             await connection.execute("NOTIFY hint")
-        notes = [note.channel async for note in listener.notifies(timeout=5, stop_after=1)]
-    assert notes == ["hint"]
+            assert not waiting.done()
+        assert [note.channel for note in await waiting] == ["hint"]
+
+        async with service_database.transaction() as connection:
+            await connection.execute("NOTIFY hint, 'again'")
+        await listener.execute("SELECT 1")  # its answer brings the notification along
+        assert [note.payload for note in await notices(listener)] == ["again"]
+
+        async with service_database.transaction() as connection:
+            await connection.execute("SELECT pg_terminate_backend(%s)", [listener.info.backend_pid])
+        with pytest.raises(psycopg.OperationalError):
+            await notices(listener)
 
 
 @pytest.mark.parametrize("prepared", [True, False])

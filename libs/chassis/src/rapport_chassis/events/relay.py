@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanContext
 
 from rapport_chassis.clock import Clock, SystemClock
 from rapport_chassis.database.engine import Database
+from rapport_chassis.database.notices import notices
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
@@ -161,7 +162,7 @@ class Relay:
     async def _watch(self, lock: Connection) -> None:
         await lock.execute(f"LISTEN {CHANNEL}")
         while True:
-            async for _ in lock.notifies(timeout=_POLL_S):
+            if await notices(lock, _POLL_S):
                 self._hint.set()
             async with asyncio.timeout(_LOCK_CHECK_S):
                 age_s = await oldest_unpublished_s(lock)

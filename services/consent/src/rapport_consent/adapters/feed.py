@@ -12,6 +12,7 @@ from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.background import Background
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
+from rapport_chassis.database.notices import notices
 from rapport_chassis.errors import RapportError
 from rapport_privacy.ports import ForeignEpochError
 
@@ -135,9 +136,10 @@ class LedgerHints(Background):
                 async with self._database.direct() as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     self._hint(None)
-                    async for notification in connection.notifies():
-                        if not self._is_known(notification.pid):
-                            self._hint(int(notification.payload))
+                    while True:
+                        for notification in await notices(connection):
+                            if not self._is_known(notification.pid):
+                                self._hint(int(notification.payload))
             await self._clock.sleep(_LISTEN_RETRY_S)
 
 
