@@ -1,16 +1,15 @@
-"""One local environment, started as a person starts it, for the tests that walk through the documentation."""
+"""The environment as a person at a shell has it, for the tests that walk through the documentation."""
+
+from __future__ import annotations
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from rapport_testing.waiting import eventually_sync
+from suite import Suite
 
 COMMANDS = Path(sys.executable).parent
 
@@ -24,22 +23,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def environment_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="rapport-e2e-"))
-    log = folder.with_suffix(".log")
-    with log.open("w") as output:
-        up = subprocess.Popen(
-            [str(COMMANDS / "rapport"), "up", "--folder", str(folder)], stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            eventually_sync(lambda: "Everything is ready" in log.read_text() or up.poll() is not None, timeout_s=170)
-            assert up.poll() is None, log.read_text()
-            yield folder
-        finally:
-            up.send_signal(signal.SIGINT)
-            up.wait(60)
-            shutil.rmtree(folder, ignore_errors=True)
-            log.unlink()
+def environment_folder(_suite: Suite) -> Path:
+    return _suite.environment.folder
+
+
+@pytest.fixture
+def running(suite: Suite) -> Suite:
+    """The environment, as the tests of the command see it; they leave it as they found it."""
+    return suite
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ def run_beside() -> Run:
 
     def run_line(
         line: str, variables: Mapping[str, str] | None = None, timeout_s: float = 60
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> subprocess.CompletedProcess[str]:
         path = f"{COMMANDS}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             ["/bin/sh", "-c", line],
@@ -69,7 +60,7 @@ def run(run_beside: Run, environment_folder: Path) -> Run:
 
     def run_line(
         line: str, variables: Mapping[str, str] | None = None, timeout_s: float = 60
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> subprocess.CompletedProcess[str]:
         return run_beside(line, {"RAPPORT_FOLDER": str(environment_folder), **(variables or {})}, timeout_s)
 
     return run_line

@@ -54,7 +54,6 @@ def provisioner(configured: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.few(2)
-@pytest.mark.xdist_group("environment")  # which takes long to start: one worker does, not each
 @pytest.mark.parametrize("readme", readmes(), ids=lambda path: str(path.relative_to(ROOT)))
 @pytest.mark.timeout(300)
 def test_every_command_of_a_readme_works(readme: Path, run: Run, configured: dict[str, str]) -> None:

@@ -62,7 +62,6 @@ def order(identifier: dict[str, str]) -> dict[str, object]:
     }
 
 
-@pytest.mark.xdist_group("environment")
 @pytest.mark.timeout(300)
 def test_a_journey_is_told_whole_by_every_service_and_names_nobody(
     run: Run, environment_folder: Path, journey: Path

@@ -1,7 +1,8 @@
 """People with a unique string in every field that any service takes of them, and the search for these strings.
 
-A string is `zqk`, ten hexadecimal digits that name the person, `x`, and two letters that name the field. A bare string
-is found wherever bytes are read; what a database prints of bytes is hexadecimal, and is searched for as such.
+A string is ten random letters that name the person, `zqkx`, and two letters that name the field: nobody is called as
+anybody else is. It is found wherever bytes are read; what a database prints of bytes is hexadecimal, and is searched as
+such.
 """
 
 from __future__ import annotations
@@ -20,25 +21,43 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2, money_pb2
-from rapport.churn.v1 import churn_pb2
-from rapport.consent.v1 import consent_pb2
+from rapport.consent.v1 import consent_pb2, purpose_pb2, purpose_pb2_grpc
+from rapport.identity.v1 import events_pb2 as identity_events_pb2
 from rapport.identity.v1 import identity_pb2, ingest_pb2, record_pb2, touchpoint_pb2
-from rapport.notification.v1 import content_pb2, events_pb2, notification_pb2, preference_pb2
+from rapport.notification.v1 import (
+    content_pb2,
+    events_pb2,
+    notification_pb2,
+    preference_pb2,
+    template_pb2,
+    template_pb2_grpc,
+)
 from rapport.pricing.v1 import pricing_pb2
 from rapport_chassis.database.roles import ServiceDatabase
 from rapport_local import backups
 from rapport_local.environment import Environment
 from rapport_local.servers import database_server
 from rapport_testing.postgres_binaries import binary
-from suite_authoring import ANALYTICS, CURRENCY, DELIVERY, MARKET, PRODUCT, SERVICE
+from suite_authoring import (
+    ANALYTICS,
+    CURRENCY,
+    DELIVERY,
+    MARKET,
+    PERSONAL_PRICES,
+    PRODUCT,
+    PROFILING,
+    SERVICE,
+)
 from suite_shop import Shop, patiently, request_id
 
-_PREFIX: Final = "zqk"
-_PLAIN: Final = re.compile(rb"zqk[0-9a-f]{10}x[a-z]{2}", re.IGNORECASE)
-_HEXADECIMAL: Final = re.compile(rb"(?:7a|5a)(?:71|51)(?:6b|4b)(?:3[0-9]|[46][1-6]){10}(?:78|58)(?:[4-7][0-9a-f]){2}")
+_SIGN: Final = "zqkx"
+_LETTERS: Final = 10
+_PLAIN: Final = re.compile(rb"(?:zqkx|ZQKX)[A-Za-z]{2}")
+_HEXADECIMAL: Final = re.compile(rb"(?:7a716b78|5a514b58)(?:[4-7][0-9a-f]){2}")
 _NAMES: Final = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
 TEMPLATE: Final = "canary"
 NOTICE: Final = "canary"
+_ALLOWED: Final = (ANALYTICS, PROFILING, PERSONAL_PRICES)
 
 
 @dataclass
@@ -51,7 +70,9 @@ class Person:
         planted: The strings, each with the field that it was planted in.
     """
 
-    marker: str = field(default_factory=lambda: f"{_PREFIX}{secrets.token_hex(5)}x")
+    marker: str = field(
+        default_factory=lambda: "".join(secrets.choice(ascii_lowercase) for _ in range(_LETTERS)) + _SIGN
+    )
     profile_id: str = ""
     planted: dict[str, str] = field(default_factory=dict)
     _names: Iterator[str] = field(default_factory=lambda: iter(_NAMES))
@@ -69,6 +90,38 @@ class Person:
 
     def _at(self, where: str) -> str:
         return next(string for string, planted in self.planted.items() if planted == where)
+
+
+async def author(shop: Shop) -> int:
+    """Have in force what people are asked, and written to, by; return the version of the notice."""
+    office = shop.stub("consent", purpose_pb2_grpc.PurposeServiceStub, role="officer")
+    notice = await office.PublishNotice(
+        purpose_pb2.PublishNoticeRequest(
+            request_id=request_id(),
+            notice_id=NOTICE,
+            locale="en",
+            text="May we?",
+            purpose_ids=_ALLOWED,
+            reason="canaries",
+        )
+    )
+    editor = shop.stub("notification", template_pb2_grpc.TemplateServiceStub, role="editor")
+    terms = template_pb2.TemplateTerms(locale="en", channels=[events_pb2.CHANNEL_EMAIL])
+    terms.variables["title"].kind = template_pb2.VARIABLE_KIND_TEXT
+    terms.texts["en"].subject = terms.texts["en"].text = "{{ title }}"
+    terms.texts["en"].mjml = (
+        "<mjml><mj-body><mj-section><mj-column><mj-text>{{ title }}</mj-text>"
+        '<mj-button href="{{ unsubscribe_url }}">No more</mj-button></mj-column></mj-section></mj-body></mjml>'
+    )
+    drafted = await editor.UpsertTemplate(
+        template_pb2.UpsertTemplateRequest(request_id=request_id(), template_id=TEMPLATE, terms=terms)
+    )
+    await editor.ActivateTemplate(
+        template_pb2.ActivateTemplateRequest(
+            request_id=request_id(), template_id=TEMPLATE, version=drafted.status.version, reason="canaries"
+        )
+    )
+    return notice.version
 
 
 async def take_in(shop: Shop, person: Person) -> None:
@@ -89,7 +142,9 @@ async def take_in(shop: Shop, person: Person) -> None:
                     suffix=person.plant("name.suffix"),
                 )
             ],
-            birth_date=date_pb2.Date(year=1980, month=1, day=2),
+            birth_date=date_pb2.Date(
+                year=1930 + secrets.randbelow(75), month=1 + secrets.randbelow(12), day=1 + secrets.randbelow(28)
+            ),
             birth_place=person.plant("birth_place"),
             addresses=[
                 record_pb2.Address(
@@ -107,10 +162,13 @@ async def take_in(shop: Shop, person: Person) -> None:
             occupation=person.plant("occupation"),
             identifiers=[
                 record_pb2.Identifier(
-                    kind=record_pb2.IDENTIFIER_KIND_EMAIL, value=person.plant("identifier.email") + "@posteo.net"
+                    kind=identity_events_pb2.IDENTIFIER_KIND_EMAIL,
+                    value=person.plant("identifier.email") + "@posteo.net",
                 ),
                 record_pb2.Identifier(
-                    kind=record_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=person.plant("identifier.account")
+                    kind=identity_events_pb2.IDENTIFIER_KIND_ACCOUNT,
+                    namespace="crm",
+                    value=person.plant("identifier.account"),
                 ),
             ],
         ),
@@ -119,7 +177,7 @@ async def take_in(shop: Shop, person: Person) -> None:
     person.profile_id = (await patiently(lambda: shop.identity.ResolveRecord(asked))).profile_id
 
 
-async def decide(shop: Shop, person: Person) -> None:
+async def decide(shop: Shop, person: Person, notice_version: int) -> None:
     """Have the ledger know what they allowed, where, and how."""
     captured = consent_pb2.CapturedEvidence(
         surface=person.plant("consent.surface"), method=consent_pb2.CAPTURE_METHOD_CHECKBOX
@@ -128,11 +186,12 @@ async def decide(shop: Shop, person: Person) -> None:
         request_id=request_id(),
         profile_id=person.profile_id,
         notice_id=NOTICE,
-        notice_version=1,
+        notice_version=notice_version,
         locale="en",
         evidence=consent_pb2.Evidence(captured=captured),
     )
-    answered.items.add(purpose_id=ANALYTICS, choice=consent_pb2.CONSENT_CHOICE_GRANT)
+    for purpose_id in _ALLOWED:
+        answered.items.add(purpose_id=purpose_id, choice=consent_pb2.CONSENT_CHOICE_GRANT)
     await patiently(lambda: shop.consent.RecordConsent(answered))
 
 
@@ -164,11 +223,12 @@ async def live(shop: Shop, person: Person) -> None:
 
 async def buy(shop: Shop, person: Person) -> None:
     """Have them be quoted a price, and use it."""
+    channel = person.plant("quote.channel")
     quoted = pricing_pb2.GetQuoteRequest(
         profile_id=person.profile_id,
         market=MARKET,
         brand_id=person.plant("quote.brand_id"),
-        channel=person.plant("quote.channel"),
+        channel=channel,
         loyalty=person.plant("quote.loyalty"),
         codes=[person.plant("quote.code")],
     )
@@ -178,7 +238,7 @@ async def buy(shop: Shop, person: Person) -> None:
         request_id=request_id(),
         quote=quote.signed,
         profile_id=person.profile_id,
-        channel=person.plant("redemption.channel"),
+        channel=channel,
         order_id=person.plant("redemption.order_id"),
         source_event_id=person.plant("redemption.source_event_id"),
     )
@@ -209,13 +269,6 @@ async def be_written_to(shop: Shop, person: Person) -> None:
     await patiently(lambda: shop.messages.SendNotification(sent))
 
 
-async def be_scored(shop: Shop, person: Person) -> None:
-    """Have churn say whether they may leave."""
-    await patiently(
-        lambda: shop.churn.ScoreProfile(churn_pb2.ScoreProfileRequest(profile_id=person.profile_id, market=MARKET))
-    )
-
-
 async def _happens(shop: Shop, person: Person, done: dict[str, Any]) -> None:
     account = next(string for string, where in person.planted.items() if where == "identifier.account")
     touchpoint = touchpoint_pb2.Touchpoint(
@@ -230,7 +283,9 @@ async def _happens(shop: Shop, person: Person, done: dict[str, Any]) -> None:
     raw = ingest_pb2.RawTouchpoint(
         source="webshop",
         source_event_id=person.plant("touchpoint.source_event_id"),
-        identifiers=[record_pb2.Identifier(kind=record_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=account)],
+        identifiers=[
+            record_pb2.Identifier(kind=identity_events_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=account)
+        ],
         touchpoint=touchpoint,
     )
     asked = ingest_pb2.IngestTouchpointRequest(request_id=request_id(), touchpoint=raw)
@@ -298,9 +353,16 @@ def strings_in(path: Path) -> set[str]:
 
 def strings_of(content: Any) -> set[str]:
     """Return every string that some bytes hold, as it is or in hexadecimal."""
-    plain = {match.group().decode() for match in _PLAIN.finditer(content)}
-    coded = {bytes.fromhex(match.group().decode()).decode() for match in _HEXADECIMAL.finditer(content)}
-    return {string.lower() for string in plain | coded}
+    plain = {content[match.start() - _LETTERS : match.end()] for match in _PLAIN.finditer(content)}
+    coded = {content[match.start() - 2 * _LETTERS : match.end()] for match in _HEXADECIMAL.finditer(content)}
+    return {string.decode("latin-1").lower() for string in plain | set(map(_from_hexadecimal, coded))}
+
+
+def _from_hexadecimal(digits: bytes) -> bytes:
+    try:
+        return bytes.fromhex(digits.decode("ascii"))
+    except ValueError:  # what stands before it is none of ours
+        return b""
 
 
 def of(people: Iterable[Person], strings: Iterable[str]) -> set[str]:

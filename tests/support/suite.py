@@ -58,6 +58,7 @@ class Suite:
         self._numbers = count(1)
         self._answers: dict[int, Queue[dict[str, Any]]] = {}
         self._started: Queue[dict[str, Any]] = Queue()
+        self._replicas: set[str] = set()
         self._lock = threading.Lock()
         self._log = folder.with_suffix(".log")
 
@@ -75,10 +76,11 @@ class Suite:
         threading.Thread(target=self._listen, args=(self._process,), name="suite", daemon=True).start()
         told = self._started.get(timeout=_START_S)
         assert told == {"started": True}, self._log.read_text()
-        eventually_sync(lambda: self.status.all_ready, _START_S, message="everything is ready")
+        eventually_sync(lambda: self.status().all_ready, _START_S, message="everything is ready")
 
     def halt(self, name: str) -> None:
         """Let a part finish and end, and stay ended."""
+        self._replicas.discard(name)
         self._order("halt", name)
 
     def kill(self, name: str) -> None:
@@ -89,6 +91,14 @@ class Suite:
         """Start a part that was ended, and wait until it is ready."""
         self._order("resume", name)
         eventually_sync(lambda: self.is_ready(name), _ORDER_S, message=f"{name} is ready again")
+
+    def replica(self, service: str) -> str:
+        """Start a second process of a service beside the first, and return where it serves; `halt` ends it.
+
+        It is ended under the name "<service> replica".
+        """
+        self._replicas.add(f"{service} replica")
+        return str(self._order("replica", service))
 
     @contextmanager
     def without(self, *names: str) -> Iterator[None]:
@@ -101,7 +111,14 @@ class Suite:
             for name in names:
                 self.resume(name)
 
-    @property
+    def mend(self) -> None:
+        """Start again what a test that failed has left ended."""
+        for replica in self._replicas.copy():
+            self.halt(replica)
+        for process in self.status().processes:
+            if process.state in ("stopping", "stopped"):
+                self.resume(process.name)
+
     def status(self) -> EnvironmentStatus:
         """What the environment says of itself."""
         status = live_status(self.environment)
@@ -110,18 +127,29 @@ class Suite:
 
     def is_ready(self, name: str) -> bool:
         """Whether a part is ready."""
-        found = self.status.process(name)
+        found = self.status().process(name)
         return found is not None and found.state == "ready"
 
     def address(self, service: str) -> str:
         """Return where a service serves, whether or not it runs."""
-        found = self.status.process(service)
+        found = self.status().process(service)
         assert found is not None
         return found.address
 
     def run(self, *arguments: str, stdin: str = "") -> Result:
         """Run a command to its end, inside this process: what it talks to are real ones."""
         return CliRunner().invoke(main, list(arguments), input=stdin, env=self.variables, catch_exceptions=False)
+
+    def run_apart(self, *arguments: str, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, as a process."""
+        return subprocess.run(
+            [sys.executable, "-m", "rapport_local", *arguments],
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
 
     @property
     def variables(self) -> dict[str, str]:
@@ -141,7 +169,7 @@ class Suite:
         shutil.rmtree(self.environment.folder, ignore_errors=True)
         self._log.unlink(missing_ok=True)
 
-    def _order(self, what: str, name: str) -> None:
+    def _order(self, what: str, name: str) -> object:
         assert self._process is not None
         assert self._process.stdin is not None
         number = next(self._numbers)
@@ -151,6 +179,7 @@ class Suite:
             self._process.stdin.flush()
         told = answer.get(timeout=_ORDER_S)
         assert "failure" not in told, f"{what} {name}: {told}"
+        return told["done"]
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import rapport_local.demo
 from churn_model import artefact
 from rapport.churn.v1 import events_pb2 as churn_events_pb2
 from rapport.churn.v1 import model_pb2, model_pb2_grpc
@@ -28,7 +27,7 @@ NORTH: Final = "north"
 MARKET: Final = "GB"
 CURRENCY: Final = "GBP"
 PRODUCT: Final = "prd_0000boots0"
-EMAIL: Final = "marketing.email"
+EMAIL: Final = "suite.email"
 DELIVERY: Final = "order.delivery"
 SERVICE: Final = "customer.service"
 ANALYTICS: Final = "analytics.visits"
@@ -55,7 +54,7 @@ SETTINGS: Final = {
     "churn": {"PROFILING__HOLDOUT_SHARE": "0"},
     "pricing": {"RETENTION__HOLDOUT_SHARE": "0"},
     "notification": {
-        "DISPATCH__QUIET_HOURS_FILE": str(Path(rapport_local.demo.__file__).with_name("always_open.json")),
+        "DISPATCH__QUIET_HOURS_FILE": str(Path(__file__).with_name("always_open.json")),
     },
 }
 """Nobody is held out by chance, and mails go at any hour, so that each person of a test stands for what is tested."""

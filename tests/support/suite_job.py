@@ -26,6 +26,7 @@ _REQUESTS: Final = UUID("5f9a3c1e-2b0d-4a86-8c55-0b6d0b3f7d42")
 _AT_ONCE: Final = 4
 _ORDERS: Final = {CRM: 5, APP: 2}
 _SETTLED_S: Final = 300.0
+_LOOK_S: Final = 0.3
 _DOWN: Final = (RapportError, WireError, psycopg.Error, OSError)
 _CODES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
@@ -39,7 +40,7 @@ async def _nothing() -> None:
 
 
 class MainJob:
-    """The main job for some people; each call is repeated until it is answered, and makes no difference the second time.
+    """The main job for some people; each call is repeated until it is answered, and changes nothing the second time.
 
     Every second of them has an account in the app, which turns out to be theirs; of those every fourth not to be. Every
     third buys to the last, the others have left. Every fifth takes back the mails in the end, every fifth everything.
@@ -69,7 +70,6 @@ class MainJob:
         await self._heard()
         await self._each(self._bought)
         await self._each(self._one)
-        await self.settled()
         await self._each(self._two)
         await self.settled()
         await self._each(self._profiled)
@@ -95,7 +95,7 @@ class MainJob:
             except _DOWN:
                 return len(ids)
 
-        await until(missing, lambda count: count == 0, within_s=_SETTLED_S, what="everybody is scored")
+        await until(missing, lambda count: count == 0, within_s=_SETTLED_S, every_s=_LOOK_S, what="everybody is scored")
 
     async def settled(self) -> None:
         """Wait until nothing is on its way any more."""
@@ -106,7 +106,7 @@ class MainJob:
             except _DOWN as down:
                 return [repr(down)]
 
-        await until(left, lambda found: not found, within_s=_SETTLED_S, what="everything has settled")
+        await until(left, lambda found: not found, within_s=_SETTLED_S, every_s=_LOOK_S, what="all is settled")
 
     async def _each(self, part: Callable[[Person], Awaitable[None]]) -> None:
         """Have some people at a time go through a part."""
@@ -174,9 +174,9 @@ class MainJob:
                 reason="two people",
             )
             await self._call(
-                lambda: self._shop.stub(
-                    "identity", identity_pb2_grpc.IdentityServiceStub, role="steward"
-                ).SplitProfile(wanted)
+                lambda: self._shop.stub("identity", identity_pb2_grpc.IdentityServiceStub, role="steward").SplitProfile(
+                    wanted
+                )
             )
 
     async def _profiled(self, person: Person) -> None:

@@ -65,7 +65,11 @@ class Person:
             person.identifiers.append(self.email)
             person.names.add(given_names="Mara", surname=self._surname())
             born = person.birth_date
-            born.year, born.month, born.day = 1950 + self._digest(1) % 50, 1 + self._digest(2) % 12, 1 + self._digest(3) % 28
+            born.year, born.month, born.day = (
+                1950 + self._digest(1) % 50,
+                1 + self._digest(2) % 12,
+                1 + self._digest(3) % 28,
+            )
         return made
 
     def orders(self, source: str, count: int) -> list[ingest_pb2.RawTouchpoint]:

@@ -17,15 +17,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from rapport_local import access
-from rapport_local.environment import Environment
+from rapport_local.environment import HOST, Environment
 from rapport_local.failure import Failure
+from rapport_local.probe import RoleProbe
 from rapport_local.processes import Service
 from rapport_local.progress import Progress
-from rapport_local.services import SERVICES, LocalService
+from rapport_local.services import SERVICES, Connections, LocalService, variables
 from rapport_local.stack import Stack
 from rapport_testing.child import ChildProcess
 from rapport_testing.forks import fork_server_for
+from rapport_testing.free_ports import free_port
+from rapport_testing.waiting import eventually
 
+_LOOK_S: Final = 0.1
+_READY_S: Final = 90.0
 _IMPORTED: Final = (
     "uvloop",
     "rapport_chassis.process",
@@ -37,16 +42,19 @@ _IMPORTED: Final = (
 class ForkedService(Service):
     """A service that is forked, each time it starts."""
 
-    def _program(self, argv: Sequence[str], variables: Mapping[str, str], log_path: Path) -> ChildProcess:
-        server = fork_server_for(_IMPORTED, variables, log_path.with_name("forks.log"))
-        return ChildProcess(argv, env=variables, log_path=log_path, fork_server=server)
+    def _program(self, argv: Sequence[str], environment: Mapping[str, str], log_path: Path) -> ChildProcess:
+        server = fork_server_for(_IMPORTED, environment, log_path.with_name("forks.log"))
+        return ChildProcess(argv, env=environment, log_path=log_path, fork_server=server)
 
 
 class Orders:
     """Carries out what the test wants, several things at once."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, environment: Environment, stack: Stack, services: Sequence[LocalService]) -> None:
+        self._environment = environment
         self._stack = stack
+        self._services = {service.name: service for service in services}
+        self._replicas: dict[str, ForkedService] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def take(self, lines: asyncio.StreamReader) -> None:
@@ -57,21 +65,54 @@ class Orders:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
+    async def end(self) -> None:
+        """Leave nothing running that was started here."""
+        for replica in self._replicas.values():
+            replica.kill()
+            await replica.close()
+
     async def _carry_out(self, number: int, what: str, name: str) -> None:
+        carry_out = {"halt": self._halt, "kill": self._kill, "resume": self._resume, "replica": self._replica}[what]
         try:
-            if what == "resume":
-                await self._stack.resume(name)
-            else:
-                await self._stack.halt(name, at_once=what == "kill")
+            say(number=number, done=await carry_out(name))
         except Exception as error:  # the test that ordered it is told
             say(number=number, failure=repr(error))
+
+    async def _halt(self, name: str) -> None:
+        if (replica := self._replicas.pop(name, None)) is not None:
+            await asyncio.to_thread(replica.stop)
+            await replica.close()
         else:
-            say(number=number)
+            await self._stack.halt(name)
+
+    async def _kill(self, name: str) -> None:
+        await self._stack.halt(name, at_once=True)
+
+    async def _resume(self, name: str) -> None:
+        await self._stack.resume(name)
+
+    async def _replica(self, name: str) -> str:
+        """Start a second process of a service, and return where it serves once it is ready."""
+        service, port = self._services[name], free_port()
+        ports = self._environment.remembered_ports() | {name: port, f"{name} http": free_port()}
+        address, log = f"{HOST}:{port}", self._environment.log_of(f"{name}-replica")
+        probe = RoleProbe(address, access.tls_files(self._environment, access.CLI))
+        connections = Connections(f"tls://{HOST}:{ports['nats']}", ports)
+        given = variables(service, self._environment, connections)
+        replica = self._replicas[f"{name} replica"] = ForkedService(name, service.module, given, address, log, probe)
+        await asyncio.to_thread(replica.launch)
+
+        async def ready() -> bool:
+            return set((await replica.probe()).values()) == {"ready"}
+
+        await eventually(ready, _READY_S, _LOOK_S, message=f"a second {name} is ready; its log is {log}")
+        return address
 
 
 def say(**what: Any) -> None:
     """Write one line for the test."""
-    print(json.dumps(what), flush=True)
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 def wanted(settings: Mapping[str, Mapping[str, str]], only: Sequence[str]) -> list[LocalService]:
@@ -93,12 +134,14 @@ async def main(configuration: Mapping[str, Any]) -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     services = wanted(configuration["settings"], configuration["only"])
     stack = Stack(environment, Progress(lambda _: None), lambda _: None, services, ForkedService, durable=False)
+    orders = Orders(environment, stack, services)
     with environment.held():
         try:
             await stack.start()
             say(started=True)
-            await Orders(stack).take(lines)
+            await orders.take(lines)
         finally:
+            await orders.end()
             await stack.stop()
 
 

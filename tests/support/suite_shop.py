@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+from rapport.churn.v1 import churn_pb2_grpc
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
 from rapport.notification.v1 import notification_pb2_grpc, preference_pb2_grpc
 from rapport.pricing.v1 import pricing_pb2_grpc
-from rapport.churn.v1 import churn_pb2_grpc
 from rapport_chassis.rpc.client import Client, StubClass
 from rapport_chassis.rpc.deadlines import DeadlineTable
 from rapport_chassis.rpc.status import RemoteError
@@ -144,7 +144,12 @@ async def patiently(call: Callable[[], Awaitable[T]], *, within_s: float = _PATI
 
 
 async def until(
-    ask: Callable[[], Awaitable[T]], holds: Callable[[T], Any], *, within_s: float = 60.0, what: str = ""
+    ask: Callable[[], Awaitable[T]],
+    holds: Callable[[T], Any],
+    *,
+    within_s: float = 60.0,
+    every_s: float = 0.05,
+    what: str = "",
 ) -> T:
     """Ask again and again until what is answered holds, and return that.
 
@@ -157,7 +162,7 @@ async def until(
         if holds(answer):
             return answer
         assert time.monotonic() < deadline, f"not within {within_s} s: {what or holds}: {answer!r}"
-        await asyncio.sleep(_AGAIN_S / 2)
+        await asyncio.sleep(every_s)
 
 
 def request_id() -> str:

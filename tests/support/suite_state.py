@@ -1,4 +1,4 @@
-"""What services hold of people, in a form in which two runs can be compared, and whether anything is still on its way."""
+"""What services hold of people, in a form in which two runs can be compared, and whether anything is under way."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ async def rows(suite: Suite, service: str, query: str, *values: Any) -> list[tup
 
 async def unsettled(suite: Suite) -> list[str]:
     """Return what is on its way: events to be published or handled, customers to be scored, messages to be sent."""
-    left = await Streams(suite).undelivered()
-    for service in SERVICE_NAMES:
-        if (await rows(suite, service, "SELECT count(*) FROM outbox"))[0][0]:
-            left.append(f"outbox of {service}")
+    left = [
+        f"outbox of {service}"
+        for service in SERVICE_NAMES
+        if (await rows(suite, service, "SELECT count(*) FROM outbox"))[0][0]
+    ]
     heard = "SELECT count(*) FROM rescoring, log_head WHERE rescoring.position < log_head.position"
     due = "SELECT count(*) FROM scores WHERE rescore_at <= now()"
     if (await rows(suite, "churn", heard))[0][0] or (await rows(suite, "churn", due))[0][0]:
@@ -53,7 +54,7 @@ async def unsettled(suite: Suite) -> list[str]:
     waiting = "SELECT count(*) FROM notifications WHERE state = ANY (%s)"
     if (await rows(suite, "notification", waiting, list(_UNDER_WAY)))[0][0]:
         left.append("messages to be sent")
-    return left
+    return left or await Streams(suite).undelivered()
 
 
 async def scored(suite: Suite, profile_ids: Sequence[str]) -> int:
@@ -100,7 +101,13 @@ class _Held:
     async def read(self) -> None:
         for what, service, query in (
             ("touchpoints", "identity", "SELECT profile_id, type, occurred_at FROM facts WHERE profile_id = ANY (%s)"),
-            ("ledger", "consent", "SELECT named_id, kind, purpose_id, brand_id FROM ledger WHERE named_id = ANY (%s)"),
+            (
+                "ledger",
+                "consent",
+                # A split that is heard of before the merge leaves no row of the merge, and the same consents.
+                "SELECT named_id, kind, purpose_id, brand_id FROM ledger WHERE named_id = ANY (%s)"
+                " AND kind NOT IN ('merge', 'split')",
+            ),
             (
                 "log",
                 "churn",
@@ -111,7 +118,7 @@ class _Held:
             (
                 "offers",
                 "pricing",
-                # Of one who takes everything back it ends because of that, or because the risk does: whichever is first.
+                # Of one who takes everything back it ends because of that, or because the risk does.
                 "SELECT profile_id, CASE WHEN state IN ('withdrawn', 'not_permitted') THEN 'ended' ELSE state END,"
                 " treatment, promotion_id FROM offers WHERE profile_id = ANY (%s)",
             ),

@@ -1,0 +1,50 @@
+"""One environment of all five services for every test that needs them: it takes long to start."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from rapport_testing.prove import Scale
+    from suite import Suite
+    from suite_calm import Calm
+
+
+@pytest.fixture(scope="session")
+def _suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+    from suite import Suite
+    from suite_authoring import SETTINGS
+    from suite_shop import SHOP, SHOP_MAY
+
+    made = Suite(tmp_path_factory.mktemp("environment") / "rapport", clients={SHOP: SHOP_MAY}, settings=SETTINGS)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def suite(_suite: Suite) -> Iterator[Suite]:
+    """The running suite. Who takes a part of it down puts it back; after a failure that is done here."""
+    yield _suite
+    _suite.mend()
+
+
+@pytest.fixture(scope="session")
+def _calm(_suite: Suite, scale: Scale) -> Calm:
+    from suite_calm import undisturbed
+
+    base = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+    return asyncio.run(undisturbed(_suite, scale.pick(small=9, full=40), base))
+
+
+@pytest.fixture
+def calm(suite: Suite, _calm: Calm) -> Calm:
+    """What the main job led to, undisturbed, in the running suite: people whom other tests go on with."""
+    return _calm

@@ -1,0 +1,147 @@
+"""Who is erased is gone from everywhere, from a backup too once it is restored, and nobody else loses anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import canaries
+import pytest
+from canaries import Person
+from click.testing import Result
+from rapport_local import access
+from rapport_testing.plugin import Prove
+from rapport_testing.prove import Scale
+from rapport_testing.waiting import eventually_sync
+from suite import Suite
+from suite_authoring import MARKET, offers
+from suite_shop import SHOP, SHOP_MAY, open_shop
+
+NOT_KEPT = {"quote.brand_id", "quote.loyalty"}
+"""Said of a quote and used for it; what is kept of it has them no more."""
+AT_ONCE = 8
+PATIENCE_S = 240
+
+
+def done(result: Result) -> str:
+    """What a command wrote, which must have gone well."""
+    assert result.exit_code == 0, result.output + result.stderr
+    return result.stdout
+
+
+async def plant(suite: Suite, people: Sequence[Person]) -> None:
+    """Have every service know these people."""
+    async with open_shop(suite) as shop:
+        notice_version = await canaries.author(shop)
+        await offers(shop)
+        turns = asyncio.Semaphore(AT_ONCE)
+
+        async def live(person: Person) -> None:
+            async with turns:
+                await canaries.take_in(shop, person)
+                await canaries.decide(shop, person, notice_version)
+                for step in (canaries.live, canaries.buy, canaries.be_written_to):
+                    await step(shop, person)
+
+        await asyncio.gather(*map(live, people))
+
+
+def fulfilled(suite: Suite, right: str, people: Iterable[Person]) -> list[str]:
+    """Have officers see to a request of each of them, from the desk to its end; return the requests."""
+    done(suite.run("login", "officer-1", "--role", "officer"))
+    asked = []
+    for person in people:
+        opened = done(
+            suite.run("privacy", "open", "--right", right, "--email", person.email, "--market", MARKET)
+        ).strip()
+        done(suite.run("privacy", "verify", opened, "--document", "PASSPORT"))
+        asked.append(opened)
+
+    def shown(request: str, holds: Callable[[dict[str, str]], bool]) -> Callable[[], bool]:
+        return lambda: holds(json.loads(done(suite.run("privacy", "show", request, "--json"))))
+
+    for request, person in zip(asked, people, strict=True):
+        eventually_sync(shown(request, lambda it, who=person.profile_id: it.get("profile_id") == who), PATIENCE_S)  # type: ignore[misc]
+    assert "SAME_ACTOR" in suite.run("privacy", "approve", asked[0], "--reason", "mine").stderr
+    done(suite.run("login", "officer-2", "--role", "officer"))
+    for request in asked:
+        done(suite.run("privacy", "approve", request, "--reason", "checked"))
+    for request in asked:
+        eventually_sync(shown(request, lambda it: it["state"] == "PRIVACY_REQUEST_STATE_COMPLETED"), PATIENCE_S)
+    return asked
+
+
+def packages(suite: Suite, requests: Iterable[str], folder: Path) -> set[str]:
+    """The strings in the packages of these requests, as far as there are any."""
+    found: set[str] = set()
+    for request in requests:
+        target = folder / f"{request}.zip"
+        if suite.run("privacy", "package", request, str(target)).exit_code == 0:
+            with zipfile.ZipFile(target) as archive:
+                for name in archive.namelist():
+                    found |= canaries.strings_of(archive.read(name))
+    return found
+
+
+@pytest.mark.xdist_group("environment")
+@pytest.mark.timeout(3600)
+def test_nothing_of_the_erased_is_found_anywhere_again_and_everything_of_the_others(
+    environment_folder: Path, tmp_path: Path, scale: Scale, prove: Prove
+) -> None:
+    suite = Suite(environment_folder)
+    access.add_client(suite.environment, SHOP, SHOP_MAY)
+    people = [Person() for _ in range(scale.pick(small=4, full=200))]
+    erased, others = people[::2], people[1::2]
+    asyncio.run(plant(suite, people))
+    copied = [*others, *erased[: len(erased) // 2]]
+    asked = fulfilled(suite, "access", copied)
+    planted = {string: where for person in copied for string, where in person.planted.items()}
+
+    def at_rest() -> set[str]:
+        return set(canaries.found_at_rest(suite.environment, tmp_path))
+
+    in_copies = packages(suite, asked, tmp_path)
+
+    def everything_is_found() -> bool:
+        found = at_rest() | in_copies
+        lost = {where for string, where in planted.items() if string not in found}
+        assert lost == NOT_KEPT, lost
+        return True
+
+    eventually_sync(everything_is_found, 10, interval_s=1)
+    before = at_rest()
+    assert canaries.of(erased, before)
+    backup = tmp_path / "backup"
+    done(suite.run("backup", str(backup)))
+
+    certified = fulfilled(suite, "erasure", erased)
+    places = canaries.found_at_rest(suite.environment, tmp_path)
+    assert {string: places[string] for string in canaries.of(erased, places)} == {}
+    assert canaries.of(others, places) == canaries.of(others, before)
+    in_packages = packages(suite, [*asked, *certified], tmp_path)
+    assert canaries.of(erased, in_packages) == set()
+    assert canaries.of(others, in_packages) >= canaries.of(
+        others, {s for s in planted if s not in before} & in_packages
+    )
+    _verify(suite, certified[0], tmp_path)
+
+    done(suite.run("down"))
+    done(suite.run("restore", str(backup)))
+    done(suite.run("up", "--detach"))
+    places = canaries.found_at_rest(suite.environment, tmp_path)
+    assert {string: places[string] for string in canaries.of(erased, places)} == {}
+    assert canaries.of(others, places) == canaries.of(others, before)
+    prove("canary", people=len(people), erased=len(erased), strings=len(planted), found=0)
+
+
+def _verify(suite: Suite, request: str, folder: Path) -> None:
+    """The certificate holds before whoever has only the keys."""
+    certificate, keys = folder / "certificate.json", folder / "keys.json"
+    done(suite.run("privacy", "certificate", request, str(certificate)))
+    keys.write_text(done(suite.run("call", "--json", "consent.v1.ConsentService/ListSigningKeys")))
+    assert "nothing_held" in done(suite.run("verify", str(certificate), "--keys", str(keys))).lower()
+    register = done(suite.run("privacy", "list", "--all", "--csv")).splitlines()
+    assert [line.split(",")[1] for line in register if line.startswith(request)] == ["completed"]
