@@ -1,4 +1,4 @@
-"""The main job while everything is killed, and events come late, twice, in another order: afterwards nobody can tell."""
+"""The main job while everything is killed, and events come late, twice, out of order: afterwards nobody can tell."""
 
 from __future__ import annotations
 

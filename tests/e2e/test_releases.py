@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -30,8 +31,9 @@ async def raw_call(suite: Suite, service: str, method: str, request: bytes) -> b
     """Call as a client that was made from other contracts."""
     files = access.tls_files(suite.environment, SHOP)
     async with channel_to(suite.address(service), files) as channel:
-        call = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
-        return await call(request, timeout=10)
+        call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+        answer: bytes = await call(request, timeout=10)
+    return answer
 
 
 def grown(message: Message) -> bytes:

@@ -31,6 +31,8 @@ from rapport_testing.waiting import eventually
 
 _LOOK_S: Final = 0.1
 _READY_S: Final = 90.0
+_ANSWERS: Final = 9
+"""Descriptor that answers go to."""
 _IMPORTED: Final = (
     "uvloop",
     "rapport_chassis.process",
@@ -111,8 +113,7 @@ class Orders:
 
 def say(**what: Any) -> None:
     """Write one line for the test."""
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    os.write(_ANSWERS, json.dumps(what).encode() + b"\n")
 
 
 def wanted(settings: Mapping[str, Mapping[str, str]], only: Sequence[str]) -> list[LocalService]:
@@ -133,7 +134,8 @@ async def main(configuration: Mapping[str, Any]) -> None:
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     services = wanted(configuration["settings"], configuration["only"])
-    stack = Stack(environment, Progress(lambda _: None), lambda _: None, services, ForkedService, durable=False)
+    durable = configuration["durable"]
+    stack = Stack(environment, Progress(lambda _: None), lambda _: None, services, ForkedService, durable=durable)
     orders = Orders(environment, stack, services)
     with environment.held():
         try:
@@ -147,6 +149,8 @@ async def main(configuration: Mapping[str, Any]) -> None:
 
 if __name__ == "__main__":
     os.setpgid(0, 0)  # Ctrl-C is for the test, which closes the input
+    os.dup2(sys.stdout.fileno(), _ANSWERS)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no answer
     try:
         asyncio.run(main(json.loads(sys.argv[1])))
     except Failure as failure:
