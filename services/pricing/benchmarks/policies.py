@@ -41,6 +41,7 @@ _MADE_OF: Final = {
         "domain/detector.py",
         "domain/policy.py",
         "domain/guardrails.py",
+        "domain/teaching.py",
         "simulator/seller.py",
     ),
     "surfaces": ("domain/surfaces.py", "simulator/surface_seller.py"),

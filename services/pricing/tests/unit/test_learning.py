@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rapport_pricing.domain.demand import Level, fit, pooled_level, pooled_prior, shipped_shapes
+from rapport_pricing.domain.demand import Level, fit, shipped_shapes
 from rapport_pricing.domain.detector import DetectorSettings, Residual, shifted
 from rapport_pricing.domain.outcomes import Count, Fold, News, Outcome
 from rapport_pricing.domain.policy import Policy, PolicySettings, Product, Stock, Version
@@ -101,18 +101,6 @@ def test_two_humps_are_believed_where_they_are_seen():
     shown = np.full(len(SHAPES.ratios), 200, dtype=np.int64)
     found = fit(SHAPES, SHAPES.prior, Level(), shown, np.round(shown * truth).astype(np.int64))
     assert np.argmax(found.weights) >= 28 + 24, "the two-humped shapes come last"
-
-
-def test_a_prior_learned_from_others_rules_nothing_out():
-    sure = np.zeros(len(SHAPES.prior))
-    sure[4] = 1
-    learned = pooled_prior(SHAPES, [sure, sure])
-    assert learned.sum() == pytest.approx(1)
-    assert learned[4] > 0.7
-    assert (learned > 0).all()
-    assert pooled_prior(SHAPES, []) is SHAPES.prior
-    assert pooled_level([-1.0, -1.2]).mean == pytest.approx(-1.1)
-    assert pooled_level([-1.0]) == Level()
 
 
 def test_a_surprise_beyond_chance_is_a_shift_and_one_within_is_not():
@@ -218,11 +206,12 @@ def test_a_season_replays_to_the_same_versions():
     assert len(sellers[0].versions) == 24
 
 
-def test_a_shift_of_demand_is_noticed():
-    world = build(6, 2, 3000)
+def test_a_shift_of_demand_is_noticed_and_the_price_of_before_left_behind():
+    world = build(6, 5, 3000)  # the best price falls by 28 %, and next to nobody pays the one of before
     seller = Seller(world)
-    play(seller, world)
+    season = play(seller, world)
     assert any(1500 <= at <= 2300 for at in seller.shifts)
+    assert 0 <= season.recovered <= 1000
 
 
 def test_in_a_crowd_personal_prices_only_lower_and_without_consent_change_nothing():

@@ -9,16 +9,17 @@ import numpy as np
 from rapport_chassis.database.pool import Connection
 
 from rapport_pricing.adapters.folding import folded_again, lapse
-from rapport_pricing.app.learned import Learned, Learner, Turn
+from rapport_pricing.app.learned import Learner, Turn
 from rapport_pricing.app.stored import Key
 from rapport_pricing.domain.demand import Floats, Level
 from rapport_pricing.domain.outcomes import Count
 from rapport_pricing.domain.steering import Mode, Steering
+from rapport_pricing.domain.teaching import Lesson
 
 _KEY: Final = "product_id, variant_id, market"
 _LEARNER: Final = (
-    "mode, pinned, incident, anchor, prior, level_mean, level_deviation, start_cell, since_turn, turn, target, settled,"
-    " run_out, binding, stuck, decided_us"
+    "mode, pinned, incident, anchor, prior, level_mean, level_deviation, level_free, start_cell, since_turn, turn,"
+    " target, settled, run_out, binding, stuck, decided_us"
 )
 _TURN: Final = (
     "turn, price_version, cell, price, expected, variance, explores, base_shown, base_sold, base_pending, at_us"
@@ -39,14 +40,16 @@ SET mode = excluded.mode, pinned = excluded.pinned, incident = excluded.incident
 """  # noqa: S608 - made of constants
 _KEEP: Final = f"""
 UPDATE learners SET (
-    anchor, prior, level_mean, level_deviation, start_cell, since_turn, turn, target, settled, run_out, binding, stuck,
-    decided_us
-) = (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) WHERE ({_KEY}) = (%s, %s, %s)
+    anchor, prior, level_mean, level_deviation, level_free, start_cell, since_turn, turn, target, settled, run_out,
+    binding, stuck, decided_us
+) = (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) WHERE ({_KEY}) = (%s, %s, %s)
 """  # noqa: S608 - made of constants
-_LEARNED: Final = f"UPDATE learners SET weights = %s, anchored = %s WHERE ({_KEY}) = (%s, %s, %s)"  # noqa: S608
+_TEACH: Final = f"""
+UPDATE learners SET weights = %s, anchored = %s, cost_share = %s WHERE ({_KEY}) = (%s, %s, %s)
+"""  # noqa: S608 - made of constants
 _OTHERS: Final = f"""
-SELECT weights, anchored FROM learners
-WHERE market = %s AND weights IS NOT NULL AND turn >= %s AND ({_KEY}) <> (%s, %s, %s)
+SELECT weights, anchored, cost_share FROM learners
+WHERE market = %s AND cost_share IS NOT NULL AND turn >= %s AND ({_KEY}) <> (%s, %s, %s)
 ORDER BY {_KEY} LIMIT 100
 """  # noqa: S608 - made of constants
 _TURNS: Final = f"""
@@ -84,10 +87,10 @@ class LearningUnit:
         row = await (await self._connection.execute((_HOLD if hold else _FIND).encode(), key)).fetchone()
         if row is None:
             return None
-        mode, pinned, incident, anchor, prior, mean, deviation, *rest = row
+        mode, pinned, incident, anchor, prior, mean, deviation, free, *rest = row
         steering = Steering(Mode(mode), pinned, incident)
         known = prior is not None
-        level = Level(mean, deviation) if known else Level()
+        level = Level(mean, deviation, free) if known else Level()
         return Learner(steering, anchor, _floats(prior) if known else None, level, *rest)
 
     async def rest(self, key: Key, wake_us: int | None) -> None:
@@ -125,24 +128,25 @@ class LearningUnit:
         rows = await (await self._connection.execute(_COUNTS, (*key, list(price_versions)))).fetchall()
         return {row[0]: Count(*row[1:]) for row in rows}
 
-    async def others(self, key: Key) -> list[Learned]:
+    async def others(self, key: Key) -> list[Lesson]:
         """Return what other products in the market were found to be like."""
         rows = await (await self._connection.execute(_OTHERS, (key.market, _LEAST_TURNS, *key))).fetchall()
-        return [Learned(_floats(row[0]), row[1]) for row in rows]
+        return [Lesson(_floats(weights), *rest) for weights, *rest in rows]
 
     async def add(self, key: Key, turn: Turn) -> None:
         """Add a turn."""
         await self._connection.execute(_ADD, (*key, *turn[:7], *turn.base, turn.at_us))
 
-    async def keep(self, key: Key, learner: Learner, learned: Learned | None) -> None:
+    async def keep(self, key: Key, learner: Learner, taught: Lesson | None) -> None:
         """Replace what is kept of a learner, but not who decides."""
         assert learner.prior is not None
         level = learner.level
         rest = learner[4:]
-        values = (learner.anchor, _bytes(learner.prior), level.mean, level.deviation, *rest, *key)
+        values = (learner.anchor, _bytes(learner.prior), level.mean, level.deviation, level.free, *rest, *key)
         await self._connection.execute(_KEEP, values)
-        if learned is not None:
-            await self._connection.execute(_LEARNED, (_bytes(learned.weights), learned.anchored, *key))
+        if taught is not None:
+            lesson = _bytes(taught.weights), taught.free, taught.cost_share
+            await self._connection.execute(_TEACH, (*lesson, *key))
 
 
 def _floats(stored: Any) -> Floats:

@@ -83,9 +83,11 @@ class LearnerTable(Base, table=True):
     anchor: int | None = Field(sa_column=number(nullable=True))
     """The price that learning began with; none before it did."""
     prior: bytes | None = Field(sa_column=binary(nullable=True))
-    """Weight of each shape of demand when it began."""
+    """Weight of each shape of demand when it began, or when demand shifted last."""
     level_mean: float = Field(sa_column=real(server_default=text("0")))
     level_deviation: float = Field(sa_column=real(server_default=text("0")))
+    level_free: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
+    """Whether the level is that at no price, not that at the anchor."""
     start_cell: int = Field(sa_column=Column(Integer, nullable=False, server_default=text("0")))
     since_turn: int = Field(sa_column=number(server_default=text("1")))
     """Outcomes of earlier turns count no more: demand had shifted."""
@@ -99,7 +101,9 @@ class LearnerTable(Base, table=True):
     weights: bytes | None = Field(sa_column=binary(nullable=True))
     """Weight of each shape when it was decided last: other products begin with it."""
     anchored: float | None = Field(sa_column=real(nullable=True))
-    """Log-odds of a purchase at the anchor, as believed then."""
+    """Log-odds of a purchase at no price, as believed then; where `cost_share` is absent, those at the anchor."""
+    cost_share: float | None = Field(sa_column=real(nullable=True))
+    """Cost over the anchor then: slopes are alike by it."""
     decided_us: int = Field(sa_column=number(server_default=text("0")))
 
 

@@ -10,11 +10,12 @@ from typing import NamedTuple, Protocol
 
 from rapport_pricing.app.rules import Learning
 from rapport_pricing.app.stored import Key
-from rapport_pricing.domain.demand import Floats, Level, Posterior, pooled_level, pooled_prior, shipped_shapes
+from rapport_pricing.domain.demand import Floats, Level, Posterior, shipped_shapes
 from rapport_pricing.domain.money import PPM
 from rapport_pricing.domain.outcomes import NOTHING, Count
 from rapport_pricing.domain.policy import Policy, PolicySettings, Product, Version
 from rapport_pricing.domain.steering import Steering
+from rapport_pricing.domain.teaching import Lesson, pooled_level, pooled_prior
 
 
 class Turn(NamedTuple):
@@ -49,8 +50,8 @@ class Learner(NamedTuple):
     Attributes:
         steering: Who decides.
         anchor: The price that learning began with; None before it did.
-        prior: Weight of each shape of demand then.
-        level: What was expected of the level then.
+        prior: Weight of each shape of demand then, or when demand shifted last.
+        level: What was expected of the level at that time.
         start_cell: Where the price stood when outcomes began to count.
         since_turn: Earlier turns count no more.
         turn: The last one; 0 before the first.
@@ -77,13 +78,6 @@ class Learner(NamedTuple):
     decided_us: int = 0
 
 
-class Learned(NamedTuple):
-    """What another product was found to be like: weights of the shapes, and log-odds at its anchor."""
-
-    weights: Floats
-    anchored: float
-
-
 class Ledger(Protocol):
     """What was learned, in a transaction that holds the head of the catalogue and the learner."""
 
@@ -99,7 +93,7 @@ class Ledger(Protocol):
         """Return what price versions have to show; one that is missing has nothing."""
         ...
 
-    async def others(self, key: Key) -> Sequence[Learned]:
+    async def others(self, key: Key) -> Sequence[Lesson]:
         """Return what other products in the market were found to be like."""
         ...
 
@@ -107,7 +101,7 @@ class Ledger(Protocol):
         """Add a turn."""
         ...
 
-    async def keep(self, key: Key, learner: Learner, learned: Learned | None) -> None:
+    async def keep(self, key: Key, learner: Learner, taught: Lesson | None) -> None:
         """Replace what is kept of a learner, but not who decides."""
         ...
 
@@ -134,13 +128,12 @@ def policy_of(settings: PolicySettings) -> Policy:
     return Policy(shipped_shapes(), settings)
 
 
-def begun(policy: Policy, learner: Learner, price: int, others: Sequence[Learned]) -> Learner:
+def begun(policy: Policy, learner: Learner, price: int, cost: int, others: Sequence[Lesson]) -> Learner:
     """Return a learner that begins at a price, with what other products taught."""
-    prior = pooled_prior(policy.shapes, [each.weights for each in others])
     return learner._replace(
         anchor=price,
-        prior=prior,
-        level=pooled_level([each.anchored for each in others]),
+        prior=pooled_prior(policy.shapes, others, cost / max(price, 1)),
+        level=pooled_level(others),
         start_cell=policy.shapes.anchor,
     )
 

@@ -8,7 +8,7 @@ from typing import Final
 from rapport_chassis.errors import RapportError
 
 from rapport_pricing.app.catalogue import Catalogue, Laws, Wish, guard, listing_of, published_at, put_in_force
-from rapport_pricing.app.learned import Learned, Learner, Ledger, Outlook, Turn, begun, look, policy_of
+from rapport_pricing.app.learned import Learner, Ledger, Outlook, Turn, begun, look, policy_of
 from rapport_pricing.app.limits import floors_of, known_of
 from rapport_pricing.app.rules import Market
 from rapport_pricing.app.stored import Key
@@ -17,6 +17,7 @@ from rapport_pricing.domain.ledger import Cause, PriceVersion
 from rapport_pricing.domain.outcomes import NOTHING, Count
 from rapport_pricing.domain.policy import Decision, Policy, Stock, Version
 from rapport_pricing.domain.steering import Mode, Steering, due
+from rapport_pricing.domain.teaching import lesson
 
 _RECENT: Final = 40
 
@@ -47,7 +48,7 @@ async def take_turn(catalogue: Catalogue, ledger: Ledger, laws: Laws, key: Key, 
     floor = floors_of(authored, laws.at(market.name, product.category, catalogue.now_us), market).guard(0, known).price
     price = published_at(current, market)
     if learner.anchor is None:
-        learner = begun(policy, learner, price, await ledger.others(key))
+        learner = begun(policy, learner, price, known[Quantity.COST], await ledger.others(key))
     outlook = await look(ledger, learner, key, learning, cost=known[Quantity.COST], floor=floor)
     if not outlook.turns or outlook.turns[-1].price_version != current.version:
         await _notice(catalogue, ledger, key, learner, policy, outlook, current.version, price)
@@ -95,10 +96,13 @@ async def _publish(
     if moved:
         await put_in_force(catalogue, guarded)
     counted = [] if decision.shifted else outlook.versions
-    standing = policy.standing(outlook.product, counted, guarded.price, explores=wish.settled is not None)
+    product = decision.product
+    standing = policy.standing(product, counted, guarded.price, explores=wish.settled is not None)
     base = NOTHING if moved else outlook.counts.get(last.price_version, NOTHING)
     await ledger.add(wish.key, _turn(learner.turn + 1, version, standing, base, catalogue.now_us))
     learner = learner._replace(
+        prior=product.prior,
+        level=product.level,
         since_turn=learner.turn + 1 if decision.shifted else learner.since_turn,
         start_cell=last.cell if decision.shifted else learner.start_cell,
         turn=learner.turn + 1,
@@ -109,9 +113,8 @@ async def _publish(
         stuck="",
         decided_us=catalogue.now_us,
     )
-    belief = policy.believe(outlook.product, counted)
-    anchored = float(belief.weights @ (belief.levels + policy.shapes.log_odds[:, policy.shapes.anchor]))
-    await ledger.keep(wish.key, learner, Learned(belief.weights, anchored))
+    taught = lesson(policy.shapes, policy.believe(product, counted), product.cost / product.anchor)
+    await ledger.keep(wish.key, learner, taught)
 
 
 async def _notice(

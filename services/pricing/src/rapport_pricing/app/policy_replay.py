@@ -86,11 +86,11 @@ def replay_policy(
         raise ERRORS.error("PRICE_NOT_FOUND", "nobody saw a price of it yet", field="product_id")
     judge = policy_of(policy.learning.settings if policy.learning is not None else PolicySettings())
     seen = seen[-_MOST:]
+    cost = known_of(history, listing.cost, listing.tax_ppm, market, seen[-1].since_us)[Quantity.COST]
     if learner is None or learner.anchor is None:
-        learner = begun(judge, Learner(), seen[0].price, [])
+        learner = begun(judge, Learner(), seen[0].price, cost, [])
     assert learner.anchor is not None
     assert learner.prior is not None
-    cost = known_of(history, listing.cost, listing.tax_ppm, market, seen[-1].since_us)[Quantity.COST]
     product = Product(learner.anchor, cost, 0, MAX_AMOUNT, learner.prior, learner.level)
     belief = judge.believe(
         product,

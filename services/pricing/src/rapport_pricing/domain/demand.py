@@ -43,20 +43,31 @@ class Shapes:
         log_odds: One row a shape, one column a cell; only differences along a row mean something.
         prior: Weight of each shape before anything is seen; sums to 1.
         anchor: The cell of ratio 1.
+        slopes: Of the logit curves, which come first: fall of the log-odds over one anchor, evenly spaced in logarithm.
+        free: Log-odds of each shape at no price.
     """
 
     ratios: Floats
     log_odds: Floats
     prior: Floats
     anchor: int
+    slopes: Floats
+    free: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What is expected of the log-odds at the anchor before anything is seen."""
+    """What is expected of the log-odds of a purchase before anything is seen.
+
+    Attributes:
+        mean: The most likely.
+        deviation: How far from it.
+        free: Whether that is about no price; else it is about the anchor.
+    """
 
     mean: float = -1.5
     deviation: float = 2.0
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +100,14 @@ def shipped_shapes(two_humped: float = 0.1, linear: float = 0.15) -> Shapes:
     cells = int(math.log(_HIGHEST / _LOWEST) / STEP) + 1
     anchor = round(-math.log(_LOWEST) / STEP)
     ratios = np.exp(STEP * (np.arange(cells) - anchor))
+    priced = np.concatenate(([0.0], ratios))
     slopes = np.geomspace(0.6, 14, 28)
     families = [
-        (1 - two_humped - linear, [-slope * ratios for slope in slopes]),
+        (1 - two_humped - linear, [-slope * priced for slope in slopes]),
         (
             linear,
             [
-                _log_odds(np.clip(at_zero * (1 - ratios / top), 1e-4, None))
+                _log_odds(np.clip(at_zero * (1 - priced / top), 1e-4, None))
                 for top in np.geomspace(1.15, 4, 12)
                 for at_zero in (0.3, 0.9)
             ],
@@ -104,7 +116,7 @@ def shipped_shapes(two_humped: float = 0.1, linear: float = 0.15) -> Shapes:
             two_humped,
             [
                 _log_odds(
-                    np.clip(share * _hump(ratios, low, width) + (1 - share) * _hump(ratios, high, width), 1e-3, 0.99)
+                    np.clip(share * _hump(priced, low, width) + (1 - share) * _hump(priced, high, width), 1e-3, 0.99)
                 )
                 for low in np.geomspace(0.5, 1.35, 10)
                 for high in low * np.array([1.3, 1.5, 1.75, 2.0])
@@ -114,11 +126,11 @@ def shipped_shapes(two_humped: float = 0.1, linear: float = 0.15) -> Shapes:
             ],
         ),
     ]
-    rows = [row for _, family in families for row in family]
+    rows = np.array([row for _, family in families for row in family])
     weights = np.array([weight / len(family) for weight, family in families for _ in family])
     usual = np.exp(-0.5 * (np.log(slopes / _USUAL_SLOPE) / _SLOPE_SPREAD) ** 2)
     weights[: len(slopes)] *= usual * len(slopes) / usual.sum()
-    return Shapes(ratios, np.array(rows), weights, anchor)
+    return Shapes(ratios, np.ascontiguousarray(rows[:, 1:]), weights, anchor, slopes, rows[:, 0])
 
 
 def fit(shapes: Shapes, prior: Floats, level: Level, shown: Counts, sold: Counts) -> Posterior:
@@ -132,7 +144,7 @@ def fit(shapes: Shapes, prior: Floats, level: Level, shown: Counts, sold: Counts
         sold: Purchases of each cell.
     """
     cells = np.flatnonzero(shown)
-    expected = level.mean - shapes.log_odds[:, shapes.anchor]
+    expected = level.mean - (shapes.free if level.free else shapes.log_odds[:, shapes.anchor])
     precision = level.deviation**-2.0
     if not len(cells):
         return Posterior(prior, expected, np.full(len(prior), 1 / precision))
@@ -153,29 +165,6 @@ def fit(shapes: Shapes, prior: Floats, level: Level, shown: Counts, sold: Counts
     evidence = evidence - 0.5 * precision * (levels - expected) ** 2 - 0.5 * np.log(curvature)
     weights: Floats = prior * np.exp(evidence - evidence.max())
     return Posterior(weights / weights.sum(), levels, 1 / curvature)
-
-
-def pooled_prior(shapes: Shapes, learned: list[Floats], *, own: float = 0.3) -> Floats:
-    """Return a prior for a new product from the posteriors of others.
-
-    Args:
-        shapes: The curves that all of them were weighed on.
-        learned: Weights that other products ended with.
-        own: Share of the shipped prior that stays, so that no shape is ever ruled out.
-    """
-    if not learned:
-        return shapes.prior
-    mean: Floats = np.sum(learned, axis=0) / len(learned)
-    return own * shapes.prior + (1 - own) * mean
-
-
-def pooled_level(anchored: list[float]) -> Level:
-    """Return what to expect of the level of a new product from the log-odds others showed at their anchors."""
-    if len(anchored) < 2:
-        return Level()
-    mean = math.fsum(anchored) / len(anchored)
-    spread = math.fsum((each - mean) ** 2 for each in anchored) / (len(anchored) - 1)
-    return Level(mean, min(2.0, max(0.3, math.sqrt(spread * (1 + 1 / len(anchored))))))
 
 
 def _logistic(odds: Floats) -> Floats:

@@ -5,7 +5,7 @@ the shapes disagree about its sales). The next version is the one that forgoes l
 against single (information-directed sampling): nothing is drawn by chance, so a decision replays bit for bit. The
 walk there is bounded: a version is held for a number of visits and differs from the one before by a bounded step. A
 target may lie beyond a valley, and is walked to. A shift of demand makes the belief start anew from the price of the
-day.
+day and from what was believed before.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 
 from rapport_pricing.domain.demand import STEP, Counts, Floats, Level, Posterior, Shapes, fit
 from rapport_pricing.domain.detector import DetectorSettings, Residual, shifted
+from rapport_pricing.domain.teaching import after_shift
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class Decision:
         target: Where the price is heading, in minor units.
         shifted: Whether demand was found to have shifted: earlier versions count no more.
         run_out: Whether stock, not demand, decided.
+        product: As it is from now on: after a shift something else is expected of it.
     """
 
     version: Version
@@ -116,6 +118,7 @@ class Decision:
     target: int
     shifted: bool
     run_out: bool
+    product: Product
 
 
 class Policy:
@@ -166,8 +169,11 @@ class Policy:
             [Residual(each.shown, each.sold, each.expected, each.variance) for each in versions], self.settings.detector
         )
         last = versions[-1]
-        counted = [] if found else versions
-        belief = self.believe(product, counted)
+        belief = self.believe(product, versions)
+        if found:
+            prior, level = after_shift(self.shapes, belief)
+            product = replace(product, prior=prior, level=level)
+            belief = self.believe(product, [])
         start = last.cell if found else versions[0].cell
         chances = belief.chances(self.shapes)
         prices = self.shapes.ratios * product.anchor
@@ -187,7 +193,7 @@ class Policy:
         calm = min(max(settled, last.cell - reach), last.cell + reach)
         chance, variance = _predict(replace(belief, weights=weights), chances[:, cell])
         version = Version(cell, round(prices[cell]), chance, variance, explores=target != settled)
-        return Decision(version, round(prices[calm]), round(prices[target]), found, run_out)
+        return Decision(version, round(prices[calm]), round(prices[target]), found, run_out, product)
 
     def _weigh(self, belief: Posterior, earns: Floats, start: int) -> Floats:
         """Weigh the shapes also by how far their best price is from where the seller started."""

@@ -9,9 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from rapport_pricing.domain.demand import Floats, Level, pooled_level, pooled_prior
+from rapport_pricing.domain.demand import Floats
 from rapport_pricing.domain.outcomes import NOTHING, Fold, News, Outcome
 from rapport_pricing.domain.policy import Stock
+from rapport_pricing.domain.teaching import Lesson, lesson, pooled_level, pooled_prior
 from rapport_pricing.simulator.demand import Demand
 from rapport_pricing.simulator.playing import play
 from rapport_pricing.simulator.scenarios import World
@@ -131,16 +132,14 @@ def _with_stock(demand: Demand, world: World, pieces: int) -> float:
 def cold_start(worlds: Sequence[World]) -> list[float]:
     """Sell one product after the other, each with the prior that those before it taught; return the share of each."""
     shares: list[float] = []
-    weights: list[Floats] = []
-    levels: list[float] = []
+    lessons: list[Lesson] = []
     for world in worlds:
-        seller = Seller(world, prior=None, level=None)
+        seller = Seller(world)
         shapes = seller.policy.shapes
-        level = pooled_level(levels) if levels else Level()
-        seller.product = replace(seller.product, prior=pooled_prior(shapes, weights), level=level)
+        cost_share = world.cost / world.incumbent
+        prior = pooled_prior(shapes, lessons, cost_share)
+        seller.product = replace(seller.product, prior=prior, level=pooled_level(lessons))
         seller.versions = [seller.policy.first(seller.product)]
         shares.append(play(seller, world).share)
-        belief = seller.policy.believe(seller.product, seller.versions)
-        weights.append(belief.weights)
-        levels.append(float(belief.weights @ (belief.levels + shapes.log_odds[:, shapes.anchor])))
+        lessons.append(lesson(shapes, seller.policy.believe(seller.product, seller.versions), cost_share))
     return shares

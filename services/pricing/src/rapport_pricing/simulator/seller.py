@@ -70,6 +70,7 @@ class Seller:
     def publish(self) -> None:
         """Decide, guard and publish the next version."""
         decision = self.policy.decide(self.product, self.versions, self.stock)
+        self.product = decision.product
         if decision.shifted:
             self.versions, self.shifts = [replace(self.versions[-1], shown=0, sold=0)], [*self.shifts, self._visits]
         known: Mapping[Quantity, int] = {
