@@ -3,8 +3,8 @@
 python services/pricing/benchmarks/policies.py [--seeds 30] [--scenarios 1,2] [--policies rapport,...] [--fresh]
 
 Every season is kept by the code that made it, or by the version of the library, so a run that was stopped goes on where
-it was. Peers know no guardrail; those of other makers are played if they are installed: `pip install -e
-services/pricing[peers]`.
+it was. Peers know no guardrail. What those of other makers earned is kept in peers.json, so that nobody needs them to
+compare; they are played where they are installed: `pip install -e services/pricing[peers]`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,10 @@ from rapport_testing.bench import Figure, write_figures
 ROOT: Final = Path(__file__).resolve().parents[3]
 KEPT: Final = ROOT / "build" / "bench" / "pricing-seasons"
 SOURCES: Final = ROOT / "services/pricing/src/rapport_pricing"
+EARNED: Final = Path(__file__).with_name("peers.json")
 OWN: Final = "rapport"
+REFERENCES: Final = ("logit Thompson",)
+"""Baselines that are no peers: what an earlier version of the service was."""
 PEERS: Final = installed()
 WANTED: Final = {1: 98.2, 2: 97.6, 3: 98.0, 4: 94.0, 5: 97.2, 6: 95.7, 7: 93.5}
 _WORLD: Final = ("simulator/demand.py", "simulator/scenarios.py", "simulator/playing.py")
@@ -55,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--scenarios", default=",".join(map(str, SCENARIOS)))
-    parser.add_argument("--policies", default=",".join((OWN, *BASELINES, *PEERS)))
+    parser.add_argument("--policies", default=",".join(dict.fromkeys((OWN, *BASELINES, *PEERS, *earned()))))
     parser.add_argument("--fresh", action="store_true", help="play again what is kept")
     options = parser.parse_args()
     os.nice(10)
@@ -75,8 +78,10 @@ def main() -> None:
         print()
     if OWN in found:
         _own(found[OWN])
-    if OWN in found and len(found) > 1:
-        _regrets(found, scenarios)
+    peers = [name for name in found if name != OWN and name not in REFERENCES]
+    if OWN in found and peers:
+        _regrets(found, scenarios, peers)
+    keep_earned(found)
     path = write_figures(ROOT / "build" / "bench" / "pricing-policies.jsonl", _figures(found))
     print(f"written to {path.relative_to(ROOT)}")
 
@@ -84,19 +89,59 @@ def main() -> None:
 def season(name: str, scenario: int, seed: int, fresh: bool) -> Season:
     """Return a season as kept, or play it."""
     parts = _MADE_OF["peers"] if name != OWN else _MADE_OF["surfaces" if scenario == 5 else OWN]
-    digest = hashlib.sha256()
-    if name in PEERS:
+    if name not in (OWN, *BASELINES):
+        known = earned().get(name, {}).get(str(scenario), [])
+        if seed < len(known) and not fresh:
+            return Season(known[seed], 0, 0, -1)
+        if name not in PEERS:
+            raise SystemExit(f"{name} was played for {len(known)} seeds: install the extra `peers` for more")
         parts = _MADE_OF["libraries"]
-        digest.update(PEERS[name][0].encode())
-    for part in (*_WORLD, *parts):
-        digest.update((SOURCES / part).read_bytes())
-    path = KEPT / f"{name}-{scenario}-{seed}-{digest.hexdigest()[:12]}.json".replace(" ", "_").replace("/", "")
+    path = KEPT / f"{name}-{scenario}-{seed}-{_digest(name, parts)[:12]}.json".replace(" ", "_").replace("/", "")
     if not fresh and path.exists():
         return Season(**json.loads(path.read_text("utf-8")))
     played = play(policy_of(name, scenario, seed, build(scenario, seed)), build(scenario, seed))
     KEPT.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(asdict(played)), "utf-8")
     return played
+
+
+def _digest(name: str, parts: Sequence[str]) -> str:
+    digest = hashlib.sha256(PEERS[name][0].encode() if name in PEERS else b"")
+    for part in (*_WORLD, *parts):
+        digest.update((SOURCES / part).read_bytes())
+    return digest.hexdigest()
+
+
+def earned() -> dict[str, dict[str, list[float]]]:
+    """Return the shares that other makers' policies earned, by scenario and seed, in the worlds as they are now.
+
+    Those of a library that is installed in another version are left out: they are played again.
+    """
+    if not EARNED.exists():
+        return {}
+    kept = json.loads(EARNED.read_text("utf-8"))
+    worlds = _digest("", _MADE_OF["libraries"])
+    return {
+        name: each["shares"]
+        for name, each in kept.items()
+        if each["worlds"] == worlds and (name not in PEERS or PEERS[name][0] == each["library"])
+    }
+
+
+def keep_earned(found: Mapping[str, Mapping[int, Sequence[Season]]]) -> None:
+    """Keep what policies of installed libraries earned, where all of their scenarios were played."""
+    complete = {
+        name: {
+            "library": PEERS[name][0],
+            "worlds": _digest("", _MADE_OF["libraries"]),
+            "shares": {str(scenario): [round(each.share, 5) for each in seasons] for scenario, seasons in by.items()},
+        }
+        for name, by in found.items()
+        if name in PEERS and set(by) == set(SCENARIOS)
+    }
+    if complete:
+        kept = json.loads(EARNED.read_text("utf-8")) if EARNED.exists() else {}
+        EARNED.write_text(json.dumps({**kept, **complete}, indent=1, sort_keys=True) + "\n", "utf-8")
 
 
 def policy_of(name: str, scenario: int, seed: int, world: World) -> Policy:
@@ -122,11 +167,11 @@ def _own(found: dict[int, list[Season]]) -> None:
         print(f", median {again[len(again) // 2]} visits" if again else "")
 
 
-def _regrets(found: dict[str, dict[int, list[Season]]], scenarios: Sequence[int]) -> None:
+def _regrets(found: dict[str, dict[int, list[Season]]], scenarios: Sequence[int], peers: Sequence[str]) -> None:
     ratios = []
     for scenario in scenarios:
         regret = {name: 1 - float(np.mean([each.share for each in by[scenario]])) for name, by in found.items()}
-        peer = min(value for name, value in regret.items() if name != OWN)
+        peer = min(regret[name] for name in peers)
         ratios.append(regret[OWN] / peer)
     print("regret / best peer".ljust(18) + "".join(f"{each:>14.2f}" for each in ratios))
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
