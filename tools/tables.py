@@ -82,6 +82,7 @@ def _ingest_tables() -> Mapping[str, Callable[[], str]]:
         "transactions": mapping.Transactions,
         "decisions": mapping.PastConsents,
         "declared": mapping.DeclaredItem,
+        "retention": mapping.Retention,
         "cells": mapping.Cell,
         "conditions": mapping.Condition,
         "identifiers": mapping.IdentifierCell,

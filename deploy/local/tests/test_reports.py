@@ -1,15 +1,27 @@
-"""The pages about the churn model and about experiments: what they say, and that nothing in them can break out."""
+"""The pages that a person reads: what they say, and that nothing in them can break out."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from datetime import UTC, datetime
 from html.parser import HTMLParser
+from io import StringIO
 
+from google.type import money_pb2
 from hypothesis import given
 from hypothesis import strategies as st
-from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
-from rapport.pricing.v1 import authored_pb2, experiments_pb2
+from rapport.churn.v1 import churn_pb2, events_pb2, model_pb2, monitoring_pb2
+from rapport.pricing.v1 import authored_pb2, experiments_pb2, quote_pb2
+from rapport_local.demo.report import Report
+from rapport_local.demo.story import Share, Story
 from rapport_local.reports.churn import churn_page, gains
+from rapport_local.reports.demo import demo_page
+from rapport_local.reports.plots import Lane
 from rapport_local.reports.pricing import pricing_page
+from rapport_local.reports.retention import retention_page
+from rapport_local.retention.outcome import Outcome, Priced
+from rich.console import Console
 
 BIN = monitoring_pb2.ReliabilityBin
 
@@ -129,3 +141,59 @@ def test_experiments_are_shown_with_lifts_intervals_and_how_these_narrowed() -> 
         assert said in page.text
     assert "svg" in page.seen
     assert "No experiment was drafted yet" in Parsed(pricing_page([])).text
+
+
+def test_everything_that_was_told_is_on_the_page_and_what_did_not_hold_first() -> None:
+    story = Story(took_s=61.0)
+    told = Report(Console(file=StringIO(), width=80))
+    told.story = story
+    told.chapter("One <customer>")
+    with told.scene("A scene"):
+        told.say("A paragraph & more.")
+        told.lines("rapport trace 1", ["a", "└─ b"])
+        told.rows([("name", "value"), ("<b>", "1")])
+        told.chart("Why", [Share("trouble", 1.5, "+1.50"), Share("season", -0.5, "-0.50")])
+        told.timeline("When", [Lane("churn", "hears <it>", 0.0, 3.0)])
+        told.expect(True, "it holds")
+        told.expect(False, "it is <broken>")
+    told.figure("people", "3", "of <four>")
+    page = demo_page(story, [("rapport up", "to play with")])
+    parsed = Parsed(page)
+    for said in ("1 of 2 checks held", "Did not hold: it is <broken>", "A paragraph & more.", "└─ b", "hears <it>"):
+        assert said in parsed.text
+    assert parsed.text.index("Did not hold") < parsed.text.index("A paragraph")
+    assert "script" not in parsed.seen
+    assert parsed.seen.count("svg") == 2
+    anchors = set(re.findall(r'href="#([^"]+)"', page))
+    assert anchors <= set(re.findall(r' id="([^"]+)"', page))
+
+
+def test_the_page_of_a_retention_says_what_became_of_everybody_and_why() -> None:
+    horizon = events_pb2.Horizon(days=60, probability=0.81)
+    ranked = [
+        churn_pb2.RankedProfile(
+            profile_id="prf_0123456789", churn=horizon, risk=events_pb2.RISK_LEVEL_HIGH, reason="service_trouble"
+        ),
+        churn_pb2.RankedProfile(profile_id="prf_9876543210", churn=horizon),
+    ]
+    line = quote_pb2.QuotedLine()
+    pounds = money_pb2.Money(currency_code="GBP", units=-5, nanos=-240_000_000)
+    line.components.add(kind=quote_pb2.COMPONENT_KIND_PERSONAL, amount=pounds, held_by_rule="cost.margin")
+    quote = quote_pb2.Quote(profile_id="prf_0123456789", lines=[line])
+    became = Outcome(
+        ranked,
+        Counter({"open": 1}),
+        Counter({("sent", "permitted"): 1, ("dropped", "not permitted"): 2}),
+        [Priced(quote, money_pb2.Money(currency_code="GBP", units=89))],
+    )
+    page = Parsed(retention_page("<shop>", model(), became, datetime(2026, 11, 22, tzinfo=UTC)))
+    for said in (
+        "Retention: <shop>",
+        "0.803",
+        "service trouble",
+        "-5.24 GBP, held by cost.margin",
+        "not permitted",
+        "81%",
+    ):
+        assert said in page.text
+    assert "script" not in page.seen

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from local_desk import Desk
@@ -133,17 +134,24 @@ def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:
 TOLD = (
     "four channels, one profile",
     "verified offline",
-    "bits over 2 pairs",
+    "by company, the weakest",
     "publish RAPPORT_CONSENT",
     "absorbs prf_",
     "consents_merged",
     "SplitProfile",
     "cost.margin",
     "the reasons sum exactly to the score",
+    "hardly ever two people",
     "personal prices only lower",
+    "held by cost.margin",
     "frequency cap",
+    "offered, mailed",
     "in the consent ledger",
     "PROFILING_DENIED",
+    "genuine: signed by",
+    "each service says that it holds nothing",
+    "PROFILE_ERASED",
+    "DENY_FENCED",
     "The broker is stopped",
     "DENY_STALE after",
     "PERMIT again",
@@ -152,13 +160,23 @@ TOLD = (
 
 
 @pytest.mark.timeout(300)
-def test_the_demo_holds_and_leaves_nothing_running(desk: Desk) -> None:
-    told = desk.run_apart("demo", "--folder", str(desk.environment.folder), timeout_s=240)
+def test_the_demo_holds_and_leaves_a_page_and_nothing_running(desk: Desk, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    told = desk.run_apart(
+        "demo", "--folder", str(desk.environment.folder), "--out", str(out), "--people", "120", timeout_s=240
+    )
     assert told.returncode == 0, told.stdout + told.stderr
     assert "✗" not in told.stdout
     for shown in TOLD:
         assert shown in told.stdout
     assert not [line for line in told.stdout.splitlines() if "✓" in line and line.endswith("…")]
-    assert max(map(len, told.stdout.splitlines())) <= 80
+    story, _, _ = told.stdout.partition("Where to look next")  # which names files, wherever they are
+    assert max(map(len, story.splitlines())) <= 80
     assert desk.environment.holder() is None
     assert all(is_free(port) for port in desk.environment.remembered_ports().values())
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    for proof in ("package.zip", "certificate.json"):
+        verified = desk.run("verify", str(out / proof), "--keys", str(out / "keys.json"))
+        assert "genuine: signed by" in verified.stdout

@@ -18,6 +18,7 @@ _COMMANDS: Final = {
     "logs": ("logs", "Show logs for a person to read."),
     "call": ("call", "Call any method of any service."),
     "ingest": ("ingest", "Take in your own customers and transactions."),
+    "retain": ("retain", "Learn who may leave, offer, price and write, as far as each allows."),
     "client": ("client", "Let other programs call the services."),
     "login": ("login", "Act as a human operator."),
     "logout": ("login", "Stop acting as a human operator."),

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -35,8 +36,10 @@ from rapport_local.status import EnvironmentStatus
 @click.argument("mapping_file", metavar="MAPPING", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Show what is understood of the files, values masked; send nothing.")
 @click.option("--rows", "most", type=click.IntRange(1), help="Read only the first rows of each file.")
+@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Take so many of the customers.")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), help="Folder of the files, if not MAPPING's.")
 @click.option("--with-purposes", is_flag=True, help="Author purposes that are not in force, as who is logged in.")
+@click.option("--as-if-now", is_flag=True, help="Move all times of data of the past so that they end yesterday.")
 @click.option("--restart", is_flag=True, help="Begin anew, not where an interrupted import stopped.")
 @click.option("--as", "client", default=access.CLI, show_default=True, help="Client whose certificate is shown.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -45,8 +48,10 @@ def ingest(
     mapping_file: Path,
     dry_run: bool,
     most: int | None,
+    share: float,
     data: Path | None,
     with_purposes: bool,
+    as_if_now: bool,
     restart: bool,
     client: str,
     as_json: bool,
@@ -56,7 +61,9 @@ def ingest(
     Run --dry-run first. An import that is interrupted goes on where it stopped when it is run again; nothing is taken
     in twice. Rows that are not taken are listed in rejected.csv, with field and reason.
     """
-    mapping, files = read_mapping(mapping_file), Files(data or mapping_file.parent, most)
+    mapping, files = read_mapping(mapping_file), Files(data or mapping_file.parent, most, share)
+    if as_if_now:
+        mapping = mapping.as_if_now(datetime.now(UTC).date())
     if dry_run:
         _show(understand(mapping, files), as_json=as_json)
         return

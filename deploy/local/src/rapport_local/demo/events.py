@@ -22,7 +22,7 @@ from rapport_local.demo.channels import Somebody, kinds, order
 from rapport_local.demo.recognition import Customer, outcome, resolve, take
 from rapport_local.demo.report import Report, words
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import ANALYST, BUYER, EDITOR, OFFICER, STEWARD, Cast
+from rapport_local.demo.shop import ANALYST, BUYER, EDITOR, OFFICER, STEWARD, Cast, until
 from rapport_local.demo.streams import published
 from rapport_local.demo.trees import short
 from rapport_local.services import SERVICES
@@ -90,11 +90,12 @@ async def merge(report: Report, cast: Cast, customer: Customer) -> Merged:
         words(same) == words(decision) and decision.current_profile_id == same.current_profile_id,
         "the gate answers for the absorbed id as for the one that stays",
     )
-    told = await published(cast, "RAPPORT_CONSENT", consent_events_pb2.ConsentsMerged)
-    report.expect(
-        customer.profile_id in [each.change.current_id for each in told],
-        "consent has told all: consents_merged",
+    told = await until(
+        lambda: published(cast, "RAPPORT_CONSENT", consent_events_pb2.ConsentsMerged),
+        lambda found: customer.profile_id in [each.change.current_id for each in found],
+        every_s=_LOOK_EVERY_S,
     )
+    report.expect(bool(told), "consent has told all: consents_merged")
     return Merged(other, completed.key, bought.fact_id, trace_id)
 
 
@@ -108,14 +109,15 @@ async def trace(report: Report, cast: Cast, trace_id: str) -> None:
                 spans = await asyncio.to_thread(read_spans, [cast.environment.telemetry], trace_id)
     except TimeoutError:
         pass
-    for line in render_tree(spans):
-        report.line(line.replace("rapport.consent.v1.", "").replace("rapport.identity.v1.", ""))
+    drawn = (line.replace("rapport.consent.v1.", "").replace("rapport.identity.v1.", "") for line in render_tree(spans))
+    report.lines(f"rapport trace {trace_id}", drawn)
     report.expect(_complete(spans), "a call, two events out, one in: one trace across services")
 
 
 async def audit(report: Report, cast: Cast) -> None:
     """Who did what is kept in a chain of hashes, one in each service."""
-    rows, faults = [], []
+    rows: list[tuple[str, ...]] = [("service", "who", "did", "to")]
+    faults = []
     for service in SERVICES:
         trail = AuditTrail()
         async with database_of(cast.environment, service) as connection:
@@ -127,8 +129,8 @@ async def audit(report: Report, cast: Cast) -> None:
         ]
     report.rows(rows)
     report.expect(
-        {(service, who) for service, who, *_ in rows}
-        == {
+        {(service, who) for service, who, *_ in rows[1:]}
+        >= {
             ("consent", OFFICER),
             ("identity", STEWARD),
             ("churn", ANALYST),

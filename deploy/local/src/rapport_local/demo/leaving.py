@@ -2,61 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
-from uuid import uuid4
 
 from google.longrunning import operations_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.type import money_pb2
 from rapport.churn.v1 import churn_pb2, events_pb2, model_pb2, score_pb2
-from rapport.consent.v1 import consent_pb2, ledger_pb2
-from rapport.identity.v1 import identity_pb2, ingest_pb2
+from rapport.consent.v1 import consent_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 
-from rapport_local.demo.buyers import Buyer, buyers
-from rapport_local.demo.channels import visit
-from rapport_local.demo.recognition import take
+from rapport_local.demo.arriving import Known
 from rapport_local.demo.report import Report
-from rapport_local.demo.scenes import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
+from rapport_local.demo.scenes import PROFILING
 from rapport_local.demo.shop import Cast, grant, request_id, until
+from rapport_local.demo.story import Share
 from rapport_local.demo.trees import short
 
-_BUYERS: Final = 240
 _SEED: Final = 11
-_BATCH: Final = 250
 _SUMS_WITHIN: Final = 1e-6
+_SHOWN_FROM: Final = 0.005
+_PAGE: Final = 500
 _TIMEOUT_S: Final = 120.0
-_KNOWN_S: Final = 120.0
-
-
-async def history(report: Report, cast: Cast) -> None:
-    """Two years of a shop come in: its file of customers, their decisions, what they bought and what went wrong."""
-    now = datetime.now(UTC)
-    people = buyers(_BUYERS, uuid4().hex[:8], now, _SEED)
-    ids = await _recognised(cast, people)
-    await _decided(cast, ids, now)
-    sent = [touchpoint for buyer in people for touchpoint in buyer.touchpoints()]
-    await until(  # identity's gate has learnt of it; a visit that is refused leaves nothing
-        lambda: take(cast, visit(people[-1].account)),
-        lambda done: done.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED,
-    )
-    began = time.perf_counter()
-    await _sent(cast, sent)
-    took_s = time.perf_counter() - began
-    await _known(cast, people, ids)
-    known_s = time.perf_counter() - began
-    report.rows(
-        [
-            ("customers", "touchpoints", "a second, durable", "known to churn after"),
-            (f"{len(people):,}", f"{len(sent):,}", f"{len(sent) / took_s:,.0f}", f"{known_s:.1f} s"),
-        ]
-    )
-    report.expect(len(set(ids)) == len(people), "each customer is a profile of their own")
+_LOOK_EVERY_S: Final = 0.3
+_SAME_LOOKS: Final = 4
 
 
 async def learned(report: Report, cast: Cast) -> None:
@@ -94,12 +65,17 @@ async def learned(report: Report, cast: Cast) -> None:
             reason="first model",
         )
     )
+    for each in model.metrics:
+        if each.name == "auc":
+            report.figure("quality of the model (AUC)", f"{each.value:.2f}", "on times not seen; luck would be 0.5")
     report.expect(promoted.role == events_pb2.MODEL_ROLE_CHAMPION, "an analyst lets it serve, and the log says who did")
 
 
-async def scores(report: Report, cast: Cast) -> None:
-    """Who is about to leave, why, and what they are worth."""
-    ranked = await until(lambda: _ranked(cast), lambda found: len(found) >= _BUYERS // 4)
+async def scores(report: Report, cast: Cast, known: Known) -> list[churn_pb2.RankedProfile]:
+    """Who is about to leave, why, and what they are worth; return those at risk, the greatest first."""
+    told = known.by_profile()
+    ranked = await _scored(cast)
+    at_risk = sorted((each for each in ranked if each.risk), key=lambda each: -each.churn.probability)
     report.say("Most to lose first: the chance of buying nothing times what the customer is worth.")
     report.rows(
         [
@@ -109,31 +85,29 @@ async def scores(report: Report, cast: Cast) -> None:
                     short(each.profile_id),
                     f"{each.churn.probability:.0%}",
                     _amount(each.value.mean) if each.HasField("value") else "-",
-                    each.segment,
-                    each.tier,
-                    each.reason.replace("_", " "),
+                    _words(each.segment),
+                    _words(each.tier),
+                    _words(each.reason),
                 )
                 for each in ranked[:5]
             ),
         ]
     )
     first = await _score(cast, ranked[0].profile_id)
-    report.say(
-        f"Why the first: log-odds of the average customer, and what each group of reasons adds ({first.model_id})."
-    )
-    told = [each for each in first.reasons if abs(each.contribution) > 0.005]
-    report.rows(
-        [
-            ("average customer", f"{first.base:+.2f}"),
-            *((each.code.replace("_", " "), f"{each.contribution:+.2f}") for each in told[:7]),
-            ("this customer", f"{first.log_odds:+.2f}"),
-        ]
+    reasons = [each for each in first.reasons if abs(each.contribution) > _SHOWN_FROM]
+    report.chart(
+        f"Why the first, in log-odds: {first.base:+.2f} for the average customer, {first.log_odds:+.2f} in all",
+        [Share(_words(each.code), each.contribution, f"{each.contribution:+.2f}") for each in reasons[:7]],
     )
     total = first.base + sum(each.contribution for each in first.reasons)
     report.expect(abs(total - first.log_odds) < _SUMS_WITHIN, "the reasons sum exactly to the score")
     falling = [each.probability for each in first.churn]
     report.expect(falling == sorted(falling, reverse=True), f"over {_days(first)} days the chances never cross")
-    report.expect(bool(first.intervention), f"suggested: {first.intervention.replace('_', ' ')}")
+    report.expect(bool(first.intervention), f"suggested: {_words(first.intervention)}")
+    unasked = [each for each in ranked if each.profile_id in told and not told[each.profile_id].allows(PROFILING)]
+    report.expect(not unasked, "who did not say yes to being profiled is in no list")
+    report.figure("customers at risk", f"{len(at_risk)}", f"of {len(ranked)} who let us tell")
+    return at_risk
 
 
 async def refused(report: Report, cast: Cast) -> None:
@@ -157,71 +131,25 @@ async def refused(report: Report, cast: Cast) -> None:
     report.expect(bool(gone), "the customer is in no list any more, and the facts are gone from the log")
 
 
-async def _recognised(cast: Cast, people: Sequence[Buyer]) -> list[str]:
-    async def batches() -> AsyncIterator[identity_pb2.ResolveRecordsRequest]:
-        yield identity_pb2.ResolveRecordsRequest(batch=0, records=[each.record() for each in people])
+async def _scored(cast: Cast) -> list[churn_pb2.RankedProfile]:
+    """Return all that are ranked once none is added for a while."""
+    counts: list[int] = []
 
-    answers = [each async for each in cast.measured.ResolveRecords(batches(), timeout=_TIMEOUT_S)]
-    return [result.resolved.profile_id for answer in answers for result in answer.results]
+    async def looked() -> list[churn_pb2.RankedProfile]:
+        found = await _ranked(cast)
+        counts.append(len(found))
+        return found
 
-
-async def _decided(cast: Cast, ids: Sequence[str], now: datetime) -> None:
-    """Import what they decided when they signed up."""
-    evidence = consent_pb2.ImportedEvidence(
-        source="old-crm", exported_at=stamp(now), file_sha256=hashlib.sha256(b"sign-ups").digest()
+    return await until(
+        looked,
+        lambda found: bool(found) and counts[-_SAME_LOOKS:] == [len(found)] * _SAME_LOOKS,
+        within_s=_TIMEOUT_S,
+        every_s=_LOOK_EVERY_S,
     )
-    rows = [
-        consent_pb2.ImportRow(
-            external_id=f"{profile_id}-{purpose_id}",
-            profile_id=profile_id,
-            purpose_id=purpose_id,
-            brand_id=NORTH if purpose_id == EMAIL else "",
-            status=ledger_pb2.CONSENT_STATUS_GRANTED,
-            occurred_at=stamp(now),
-        )
-        for profile_id in ids
-        for purpose_id in (ANALYTICS, PROFILING, PERSONAL_PRICES, EMAIL)
-    ]
-
-    async def messages() -> AsyncIterator[consent_pb2.RecordConsentsRequest]:
-        yield consent_pb2.RecordConsentsRequest(header=consent_pb2.ImportHeader(evidence=evidence))
-        for first in range(0, len(rows), _BATCH):
-            yield consent_pb2.RecordConsentsRequest(batch=consent_pb2.ImportBatch(rows=rows[first : first + _BATCH]))
-
-    async for _ in cast.untraced.RecordConsents(messages()):
-        pass
-
-
-async def _sent(cast: Cast, touchpoints: Sequence[ingest_pb2.RawTouchpoint]) -> None:
-    async def batches() -> AsyncIterator[ingest_pb2.IngestTouchpointsRequest]:
-        for first in range(0, len(touchpoints), _BATCH):
-            yield ingest_pb2.IngestTouchpointsRequest(batch=first, touchpoints=touchpoints[first : first + _BATCH])
-
-    async for _ in cast.touchpoints.IngestTouchpoints(batches(), timeout=_TIMEOUT_S):
-        pass
-
-
-async def _known(cast: Cast, people: Sequence[Buyer], ids: Sequence[str]) -> None:
-    """Wait until everything has come to churn."""
-
-    async def missing() -> int:
-        some = zip(people[::20], ids[::20], strict=True)
-        return sum([len(buyer.events) - await _events_of(cast, profile_id) for buyer, profile_id in some])
-
-    await until(missing, lambda count: count == 0, within_s=_KNOWN_S)
-
-
-async def _events_of(cast: Cast, profile_id: str) -> int:
-    try:
-        return (await cast.churn.GetFeatures(churn_pb2.GetFeaturesRequest(profile_id=profile_id))).events
-    except RemoteError as error:
-        if error.reason.name != "NOTHING_KNOWN":
-            raise
-        return 0
 
 
 async def _ranked(cast: Cast) -> list[churn_pb2.RankedProfile]:
-    asked = churn_pb2.RankProfilesRequest(page_size=100, order=churn_pb2.RANK_ORDER_VALUE_AT_RISK)
+    asked = churn_pb2.RankProfilesRequest(page_size=_PAGE, order=churn_pb2.RANK_ORDER_VALUE_AT_RISK)
     return list((await cast.churn.RankProfiles(asked)).profiles)
 
 
@@ -236,6 +164,10 @@ def _metric(metric: model_pb2.Metric) -> tuple[str, str, str]:
 
 def _amount(money: money_pb2.Money) -> str:
     return f"{money.units:,}.{money.nanos // 10_000_000:02} {money.currency_code}"
+
+
+def _words(code: str) -> str:
+    return code.replace("_", " ")
 
 
 def _days(score: score_pb2.Score) -> str:

@@ -97,7 +97,7 @@ async def reasons(report: Report, cast: Cast, customer: Customer) -> None:
     why = await cast.steward.ExplainMatch(explanation_pb2.ExplainMatchRequest(first=store.key, second=support.key))
     report.say("The shop's record and the call centre's, which misheard the name, in bits: log2 of the odds.")
     told = sorted((each for each in why.weights if each.bits), key=lambda each: -abs(each.bits))
-    rows = [("prior", "any two records", f"{why.prior_bits:+.1f}", "")]
+    rows = [("comparison", "found", "bits", ""), ("prior", "any two records", f"{why.prior_bits:+.1f}", "")]
     rows += [
         (
             each.comparison.replace("_", " "),
@@ -115,10 +115,8 @@ async def reasons(report: Report, cast: Cast, customer: Customer) -> None:
         why.verdict == explanation_pb2.MATCH_VERDICT_TOGETHER,
         f"one person; that would flip with: {_changes(why.counterfactual)}",
     )
-    report.say("How the profile came together, the last join first, with the average over all pairs across:")
     how = await cast.steward.ExplainProfile(explanation_pb2.ExplainProfileRequest(profile_id=customer.profile_id))
-    for line in profile_lines(how):
-        report.line(line)
+    report.lines("How the profile came together, the last join first, on average over pairs:", profile_lines(how))
     report.expect(len(how.joins) == len(how.leaves) - 1, "the tree holds every record, and can be replayed")
 
 

@@ -11,13 +11,14 @@ from rapport_chassis.times import stamp
 from rapport_privacy.receipts import ReceiptError, verify_receipt
 
 from rapport_local.commands.verify import flattened
-from rapport_local.demo.report import Report, words
+from rapport_local.demo.report import Report, basis_words, words
 from rapport_local.demo.shop import NOTICE, OFFICER, Cast, grant, request_id, terms
 
 NORTH: Final = "north"
 EMAIL: Final = "marketing.email"
 DELIVERY: Final = "order.delivery"
 SERVICE: Final = "customer.service"
+REQUESTS: Final = "privacy.requests"
 ANALYTICS: Final = "analytics.visits"
 OFFERS: Final = "offers.personal"
 LINKING: Final = "profile.linking"
@@ -29,6 +30,7 @@ _PURPOSES: Final = {
     DELIVERY: terms(purpose_pb2.LEGAL_BASIS_CONTRACT),
     EMAIL: terms(purpose_pb2.LEGAL_BASIS_CONSENT, brand_scoped=True, direct_marketing=True),
     SERVICE: terms(purpose_pb2.LEGAL_BASIS_CONTRACT),
+    REQUESTS: terms(purpose_pb2.LEGAL_BASIS_LEGAL_OBLIGATION),
     ANALYTICS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
     OFFERS: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
     LINKING: terms(purpose_pb2.LEGAL_BASIS_CONSENT),
@@ -66,7 +68,7 @@ async def purposes(report: Report, cast: Cast) -> None:
             )
         )
         active.append(decided.purpose)
-        basis = purpose_pb2.LegalBasis.Name(meaning.bases[0].basis).removeprefix("LEGAL_BASIS_").lower()
+        basis = basis_words(meaning.bases[0].basis)
         brands = ", asked for by each brand" if meaning.brand_scoped else ""
         rows.append((purpose_id, basis + brands, str(decided.purpose.version), decided.purpose.decided_by))
     notice = await cast.office.PublishNotice(
@@ -117,7 +119,7 @@ async def receipt(report: Report, cast: Cast, write: consent_pb2.LedgerWrite) ->
         fields = dict(flattened(verify_receipt(signed.document, signed.signature, public)))
     except ReceiptError:
         fields = {}
-    report.rows([(name, fields.get(name, "")[:34]) for name in _SHOWN_OF_RECEIPT])
+    report.rows([(name, fields.get(name, "")[:34]) for name in _SHOWN_OF_RECEIPT], heading=False)
     report.expect(bool(fields), "the signature holds: verified offline, no service was asked")
     forged = signed.document.replace(b"north", b"south", 1)
     report.expect(forged != signed.document and not _holds(forged, signed.signature, public), "a forged one does not")

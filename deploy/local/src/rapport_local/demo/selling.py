@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,20 +14,20 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 
+from rapport_local.demo.arriving import Known
+from rapport_local.demo.lives import CURRENCY, MARKET
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import PERSONAL_PRICES
 from rapport_local.demo.shop import Cast, grant, request_id, until
 from rapport_local.demo.trees import short
 
-MARKET: Final = "GB"
-CURRENCY: Final = "GBP"
 WINBACK: Final = "winback"
 _COST: Final = 52_00
 _PRICE: Final = 89_00
 _TAX_PPM: Final = 200_000
 _OFF_PPM: Final = 150_000
-_ASKED_ABOUT: Final = 12
 _MADE_S: Final = 90.0
+_LOOK_EVERY_S: Final = 0.1
 
 
 async def published(report: Report, cast: Cast) -> str:
@@ -62,37 +63,56 @@ async def published(report: Report, cast: Cast) -> str:
     return product_id
 
 
-async def offers(report: Report, cast: Cast, product_id: str) -> None:
-    """Who may leave has an offer, but for the random few who are held out; it only ever lowers a price."""
-    ranked = await cast.churn.RankProfiles(
-        churn_pb2.RankProfilesRequest(page_size=_ASKED_ABOUT, at_risk_only=True, order=churn_pb2.RANK_ORDER_CHURN)
+async def offers(
+    report: Report, cast: Cast, product_id: str, known: Known, at_risk: Sequence[churn_pb2.RankedProfile]
+) -> dict[str, events_pb2.Offer]:
+    """Who may leave has an offer, but for who did not allow it and the random few; return those that were made."""
+    people = {each.profile_id: customer for each in at_risk if (customer := known.by_profile().get(each.profile_id))}
+    allowed = {who for who, customer in people.items() if customer.allows(PERSONAL_PRICES)}
+    made = await until(
+        lambda: _made(cast, people), lambda found: set(found) >= allowed, within_s=_MADE_S, every_s=_LOOK_EVERY_S
     )
-    people = [each.profile_id for each in ranked.profiles]
-    made = await until(lambda: _made(cast, people), lambda found: bool(found), within_s=_MADE_S)
     treated = {who: offer for who, offer in made.items() if offer.treatment == events_pb2.TREATMENT_TREATED}
-    report.say(f"Of the {len(people)} customers at risk {len(treated)} were made an offer; chance holds some out.")
+    report.rows(
+        [
+            ("of those at risk", "", ""),
+            ("have an offer", str(len(treated)), f"{WINBACK}, for thirty days"),
+            ("are held out by chance", str(len(made) - len(treated)), "so that its effect can be measured"),
+            ("did not allow it", str(len(people) - len(made)), f"{PERSONAL_PRICES}: no, or never asked"),
+        ],
+        heading=False,
+    )
+    report.expect(set(made) == allowed, "nobody has a personal price who did not say yes to it")
+    await _prices(report, cast, product_id, treated)
+    report.figure(
+        "offers made", f"{len(treated)}", f"{len(made) - len(treated)} held out, {len(people) - len(made)} not allowed"
+    )
+    return treated
+
+
+async def _prices(report: Report, cast: Cast, product_id: str, treated: Mapping[str, events_pb2.Offer]) -> None:
     stranger = await _quote(cast, product_id)
-    rows = [("customer", "price", "because of")]
-    rows.append(("nobody in particular", _amount(stranger.all_in), "the published price"))
     quotes = {who: await _quote(cast, product_id, who) for who in list(treated)[:3]}
-    rows += [
-        (
-            short(who),
-            _amount(quote.all_in),
-            f"{WINBACK}, {treated[who].basis_points / 100:g} % off{_held(quote)}",
-        )
-        for who, quote in quotes.items()
-    ]
-    report.rows(rows)
-    report.expect(
-        all(_minor(quote.all_in) < _minor(stranger.all_in) for quote in quotes.values()),
-        "personal prices only lower",
+    who, quote = next(iter(quotes.items()))
+    report.say(f"What the shoes cost {short(who)}, and why; nobody in particular pays {_amount(stranger.all_in)}.")
+    report.rows(
+        [
+            ("component", "amount", "because of"),
+            *(
+                (_kind(each), _amount(each.amount), _cause(each, treated[who]))
+                for line in quote.lines
+                for each in line.components
+            ),
+            ("price", _amount(quote.all_in), f"of which {_amount(quote.tax)} tax"),
+        ]
     )
     report.expect(
-        all(_sum(line) == _minor(line.gross) for quote in quotes.values() for line in quote.lines),
+        all(_minor(each.all_in) < _minor(stranger.all_in) for each in quotes.values()), "personal prices only lower"
+    )
+    report.expect(
+        all(_sum(line) == _minor(line.gross) for each in quotes.values() for line in each.lines),
         "the components of each price sum to it, to the penny",
     )
-    who, quote = next(iter(quotes.items()))
     why = await cast.prices.ExplainQuote(pricing_pb2.ExplainQuoteRequest(decision_id=quote.decision_id))
     report.expect(why.replayed, "asked why, the decision is made again from the ledger: the same bytes")
     forged = quote_pb2.SignedQuote()
@@ -103,7 +123,9 @@ async def offers(report: Report, cast: Cast, product_id: str) -> None:
     report.expect(await _redeemed(cast, quote, quote.signed) != "", "and not a second time")
     await cast.shop.RecordConsent(grant(who, PERSONAL_PRICES, choice=consent_pb2.CONSENT_CHOICE_REFUSE))
     plain = await until(
-        lambda: _quote(cast, product_id, who), lambda now: _minor(now.all_in) == _minor(stranger.all_in)
+        lambda: _quote(cast, product_id, who),
+        lambda now: _minor(now.all_in) == _minor(stranger.all_in),
+        every_s=_LOOK_EVERY_S,
     )
     report.expect(not plain.personalised, "who refuses personal prices pays what everybody pays")
 
@@ -152,15 +174,14 @@ async def _publish(cast: Cast, product_id: str, price: int) -> product_pb2.Publi
     )
 
 
-async def _made(cast: Cast, people: list[str]) -> dict[str, events_pb2.Offer]:
-    """Return the open offers of these people; nothing before one of them was treated."""
+async def _made(cast: Cast, people: Iterable[str]) -> dict[str, events_pb2.Offer]:
+    """Return the offers of these people that can be used, or that they are held out of."""
     found: dict[str, events_pb2.Offer] = {}
     for who in people:
         listed = await cast.prices.ListOffers(pricing_pb2.ListOffersRequest(profile_id=who, include_all=True))
-        if listed.offers:
+        if listed.offers and listed.offers[0].offer.state == events_pb2.OFFER_STATE_OPEN:
             found[who] = listed.offers[0].offer
-    treated = [each for each in found.values() if each.treatment == events_pb2.TREATMENT_TREATED]
-    return found if treated and len(found) >= len(people) // 2 else {}
+    return found
 
 
 async def _quote(cast: Cast, product_id: str, profile_id: str = "") -> quote_pb2.Quote:
@@ -182,10 +203,16 @@ async def _redeemed(cast: Cast, quote: quote_pb2.Quote, signed: quote_pb2.Signed
     return ""
 
 
-def _held(quote: quote_pb2.Quote) -> str:
-    """Say which guardrail kept an offer from taking off more."""
-    rules = {each.held_by_rule for line in quote.lines for each in line.components if each.held_by_rule}
-    return f", held by {', '.join(sorted(rules))}" if rules else ""
+def _kind(component: quote_pb2.PriceComponent) -> str:
+    return quote_pb2.ComponentKind.Name(component.kind).removeprefix("COMPONENT_KIND_").lower()
+
+
+def _cause(component: quote_pb2.PriceComponent, offer: events_pb2.Offer) -> str:
+    """Say what a component rests on, and which guardrail kept an offer from taking off more."""
+    if component.kind != quote_pb2.COMPONENT_KIND_PERSONAL:
+        return "the price for everybody"
+    held = f", held by {component.held_by_rule}" if component.held_by_rule else ""
+    return f"{WINBACK}, {offer.basis_points / 100:g} % off{held}"
 
 
 def _sum(line: quote_pb2.QuotedLine) -> int:

@@ -14,7 +14,7 @@ from uuid import uuid4
 from google.longrunning import operations_pb2_grpc
 from rapport.churn.v1 import churn_pb2_grpc, model_pb2_grpc
 from rapport.common.v1 import freshness_pb2
-from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2, purpose_pb2_grpc
+from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, privacy_pb2_grpc, purpose_pb2, purpose_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
 from rapport.notification.v1 import (
     notification_pb2_grpc,
@@ -50,9 +50,11 @@ SHOP_MAY: Final = (
     "identity.touchpoints.write",
     "notification.explanations.read",
     "notification.messages.*",
+    "notification.preferences.*",
     "pricing.quotes.*",
 )
 OFFICER: Final = "officer-1"
+SECOND_OFFICER: Final = "officer-2"
 STEWARD: Final = "steward-1"
 ANALYST: Final = "analyst-1"
 BUYER: Final = "buyer-1"
@@ -88,6 +90,9 @@ class Cast:
         templates: Authors templates, with an editor behind each call.
         triggers: Authors triggers, with the same.
         rules: Authors caps, with the same.
+        preferences: Says what customers want to hear of, with the shop's certificate.
+        requests: Sees to privacy requests, with an officer behind each call.
+        approves: Approves them, with another officer.
         streams: Looks at what is published.
     """
 
@@ -111,6 +116,9 @@ class Cast:
     templates: template_pb2_grpc.TemplateServiceAsyncStub
     triggers: trigger_pb2_grpc.TriggerServiceAsyncStub
     rules: preference_pb2_grpc.PreferenceServiceAsyncStub
+    preferences: preference_pb2_grpc.PreferenceServiceAsyncStub
+    requests: privacy_pb2_grpc.PrivacyRequestServiceAsyncStub
+    approves: privacy_pb2_grpc.PrivacyRequestServiceAsyncStub
     streams: JetStreamApi
 
     async def check_ledger(self, entry: consent_pb2.CheckEntry) -> consent_pb2.Decision:
@@ -168,6 +176,7 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
     steward = operators.Login(subject=STEWARD, roles=["steward"], auth_time=datetime.now(UTC))
     analyst = operators.Login(subject=ANALYST, roles=["analyst"], auth_time=datetime.now(UTC))
     buyer = operators.Login(subject=BUYER, roles=["buyer"], auth_time=datetime.now(UTC))
+    second = operators.Login(subject=SECOND_OFFICER, roles=["officer"], auth_time=datetime.now(UTC))
     editor = operators.Login(subject=EDITOR, roles=["editor"], auth_time=datetime.now(UTC))
     async with AsyncExitStack() as stack:
         stack.callback(telemetry.shutdown)
@@ -212,12 +221,21 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
             desk_of_editor.stub(template_pb2_grpc.TemplateServiceStub, actor_token=edits),
             desk_of_editor.stub(trigger_pb2_grpc.TriggerServiceStub, actor_token=edits),
             desk_of_editor.stub(preference_pb2_grpc.PreferenceServiceStub, actor_token=edits),
+            writer.stub(preference_pb2_grpc.PreferenceServiceStub),
+            office.stub(
+                privacy_pb2_grpc.PrivacyRequestServiceStub, actor_token=_token(environment, officer, "consent")
+            ),
+            office.stub(privacy_pb2_grpc.PrivacyRequestServiceStub, actor_token=_token(environment, second, "consent")),
             await stack.enter_async_context(broker.connected(environment, nats.address)),
         )
 
 
 async def until(
-    ask: Callable[[], Awaitable[_AnswerT]], holds: Callable[[_AnswerT], bool], *, within_s: float = _SETTLE_S
+    ask: Callable[[], Awaitable[_AnswerT]],
+    holds: Callable[[_AnswerT], bool],
+    *,
+    within_s: float = _SETTLE_S,
+    every_s: float = _ASK_AGAIN_S,
 ) -> _AnswerT:
     """Ask again and again until what is answered holds, and return that.
 
@@ -229,7 +247,7 @@ async def until(
             answer = await ask()
             if holds(answer):
                 return answer
-            await asyncio.sleep(_ASK_AGAIN_S)
+            await asyncio.sleep(every_s)
 
 
 def person() -> str:

@@ -15,17 +15,27 @@ _EventT = TypeVar("_EventT", bound=Message)
 
 async def published(cast: Cast, stream: str, event: type[_EventT]) -> list[_EventT]:
     """Return all events of one kind that a stream holds, oldest first."""
+    return [each async for _, each in published_since(cast, stream, event, 0)]
+
+
+async def ends(cast: Cast, *streams: str) -> dict[str, int]:
+    """Return where streams end now."""
+    return {stream: (await cast.streams.stream_info(stream))["state"]["last_seq"] for stream in streams}
+
+
+async def published_since(
+    cast: Cast, stream: str, event: type[_EventT], after: int
+) -> AsyncIterator[tuple[StoredMessage, _EventT]]:
+    """Yield what a stream holds of one kind of event beyond a place, each with the message that carries it."""
     schema = f"proto:{event.DESCRIPTOR.full_name}"
-    return [
-        event.FromString(each.data)
-        async for each in _stored(cast, stream)
-        if each.headers.get("ce-dataschema", "") == schema
-    ]
+    async for each in _stored(cast, stream, after):
+        if each.headers.get("ce-dataschema", "") == schema:
+            yield each, event.FromString(each.data)
 
 
-async def _stored(cast: Cast, stream: str) -> AsyncIterator[StoredMessage]:
+async def _stored(cast: Cast, stream: str, after: int = 0) -> AsyncIterator[StoredMessage]:
     state = (await cast.streams.stream_info(stream))["state"]
-    for sequence in range(state["first_seq"], state["last_seq"] + 1):
+    for sequence in range(max(state["first_seq"], after + 1), state["last_seq"] + 1):
         message = await cast.streams.get(stream, sequence)
         if message is not None:
             yield message

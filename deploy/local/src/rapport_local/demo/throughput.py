@@ -22,7 +22,7 @@ from rapport_local.demo.shop import Cast, grant, person, request_id
 
 _SECONDS: Final = 1.0
 _AT_A_TIME: Final = 16
-_ROWS: Final = 5_000
+_ROWS: Final = 2_000
 _ROWS_PER_BATCH: Final = 500
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from email import message_from_bytes
 from email.message import Message
 from http.client import HTTPConnection
@@ -13,7 +14,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from google.type import date_pb2
-from rapport.churn.v1 import churn_pb2
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport.notification.v1 import (
     content_pb2,
@@ -26,6 +26,7 @@ from rapport.notification.v1 import (
 from rapport.pricing.v1 import events_pb2 as pricing_events_pb2
 from rapport.pricing.v1 import pricing_pb2
 
+from rapport_local.demo.arriving import OFFERS, Known
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
 from rapport_local.demo.shop import EDITOR, Cast, request_id, until
@@ -36,8 +37,12 @@ ALWAYS_OPEN: Final = Path(__file__).with_name("always_open.json")
 """Quiet hours of the story: none."""
 
 _OFFER: Final = "retention_offer"
-_ASKED_ABOUT: Final = 12
+_PAGE: Final = 500
 _SENT_S: Final = 90.0
+_LOOK_EVERY_S: Final = 0.1
+_SENT: Final = notification_pb2.NOTIFICATION_STATE_SENT
+_HELD: Final = notification_pb2.NOTIFICATION_STATE_HELD
+_DROPPED: Final = notification_pb2.NOTIFICATION_STATE_DROPPED
 _MARKETING: Final = events_pb2.MESSAGE_CLASS_MARKETING
 
 
@@ -96,50 +101,45 @@ async def authored(report: Report, cast: Cast) -> None:
     )
 
 
-async def offers(report: Report, cast: Cast) -> None:
-    """Who was made an offer gets it as a mail, once; who is held out hears nothing; one click ends it."""
-    made = await _made(cast)
-    treated = {who for who, offer in made.items() if offer.treatment == pricing_events_pb2.TREATMENT_TREATED}
-    sent = await until(lambda: _sent(cast, treated), lambda found: len(found) == len(treated), within_s=_SENT_S)
-    mails = {each: _mail(cast, record) for each, record in sent.items()}
-    who, record = next(iter(sent.items()))
-    mail, why = (
-        mails[who],
-        await cast.messages.ExplainNotification(
-            notification_pb2.ExplainNotificationRequest(notification_id=record.notification.notification_id)
-        ),
+async def sent(
+    report: Report, cast: Cast, known: Known, treated: Mapping[str, pricing_events_pb2.Offer]
+) -> dict[str, notification_pb2.NotificationRecord]:
+    """Who was made an offer gets it as a mail, once, if that is allowed and wanted; return what was sent to whom."""
+    told = known.by_profile()
+    still = await _still_open(cast, treated)
+    wanted = {who for who in still if told[who].allows(EMAIL) and told[who].wants_offers}
+    found = await until(
+        lambda: _messages(cast), lambda found: _ended(found, still), within_s=_SENT_S, every_s=_LOOK_EVERY_S
     )
-    receipt = why.receipts[-1]
-    report.say(f"Each mail is a file in {cast.environment.mails.name}/ of the environment. One of {len(mails)}:")
+    mailed = {each.notification.recipient_id: each for each in found if each.state == _SENT}
+    who = next(iter(sorted(mailed)))
+    await _shown(report, cast, mailed[who], len(mailed))
+    report.expect(
+        set(mailed) >= wanted and all(told[each].allows(EMAIL) and told[each].wants_offers for each in mailed),
+        "who has an offer, allows mails and wants offers got one; nobody else did",
+    )
+    report.expect(len(_files(cast)) == len(mailed) == len({*mailed}), "one mail each, as a file in the sink")
+    await _enough(report, cast, who)
+    counts = Counter(_became(each) for each in await _messages(cast))
     report.rows(
         [
-            ("Subject", mail["Subject"]),
-            ("List-Unsubscribe-Post", mail["List-Unsubscribe-Post"]),
-            ("allowed by", f"{EMAIL}, ledger position {receipt.permission.position.position}"),
-            ("template", receipt.template),
-            ("led to by", short(record.notification.decision_ids[0])),
+            ("messages", "", "why"),
+            *((str(count), state, why) for (state, why), count in sorted(counts.items(), key=lambda each: -each[1])),
         ]
     )
-    report.expect(len(mails) == len(treated) > 0, "every customer with an offer got one mail")
-    untold = [each for each in made if each not in treated]
-    report.expect(not await _sent(cast, set(untold)), "those held out by chance hear nothing")
-    report.expect(why.intact, "asked why, the decision is shown as it was sealed: consent, caps, provider")
-    await _enough(report, cast, who)
-    await _one_click(report, cast, who, mail)
-
-
-async def _enough(report: Report, cast: Cast, who: str) -> None:
-    record = await until(
-        lambda: _state(cast, who, "again"), lambda found: found.state == notification_pb2.NOTIFICATION_STATE_HELD
-    )
-    reason = events_pb2.HoldReason.Name(record.hold_reason).removeprefix("HOLD_REASON_")
-    report.rows([("a second one today", "waits", reason.replace("_", " ").lower())])
+    refused = {each.notification.recipient_id: each.drop_reason for each in found if each.state == _DROPPED}
     report.expect(
-        record.hold_reason == events_pb2.HOLD_REASON_FREQUENCY_CAP, "enough is enough: it waits, and says why"
+        all(told[each].allows(EMAIL) == (why == events_pb2.DROP_REASON_PREFERENCE) for each, why in refused.items()),
+        "what was dropped says why: it was not permitted, or not wanted",
     )
+    dropped = ", ".join(f"{count} {why}" for (state, why), count in counts.items() if state == "dropped")
+    report.figure("mails sent", f"{len(mailed)}", f"dropped: {dropped}" if dropped else "none dropped")
+    return mailed
 
 
-async def _one_click(report: Report, cast: Cast, who: str, mail: Message) -> None:
+async def one_click(report: Report, cast: Cast, record: notification_pb2.NotificationRecord) -> None:
+    """The customer follows the link in the mail, and that is the end of it."""
+    who, mail = record.notification.recipient_id, _mail(cast, record)
     link = urlsplit(str(mail["List-Unsubscribe"]).strip("<>"))
     looked = await asyncio.to_thread(_call, cast, "GET", link.path)
     state = await _consent(cast, who)
@@ -151,40 +151,74 @@ async def _one_click(report: Report, cast: Cast, who: str, mail: Message) -> Non
     await until(lambda: _consent(cast, who), lambda found: found == ledger_pb2.CONSENT_STATUS_WITHDRAWN)
     took_s = time.perf_counter() - began
     report.expect(clicked == 200, f"the customer clicks once: in the consent ledger {took_s * 1000:.0f} ms later")
-    record = await until(
-        lambda: _state(cast, who, "never"), lambda found: found.state == notification_pb2.NOTIFICATION_STATE_DROPPED
+    dropped = await until(
+        lambda: _state(cast, who, "never"), lambda found: found.state == _DROPPED, every_s=_LOOK_EVERY_S
     )
     report.expect(
-        record.drop_reason == events_pb2.DROP_REASON_NOT_PERMITTED, "the next message is refused: not permitted"
+        dropped.drop_reason == events_pb2.DROP_REASON_NOT_PERMITTED, "the next message is refused: not permitted"
+    )
+    report.figure("from one click to the ledger", f"{took_s * 1000:.0f} ms", "and the next message is refused")
+
+
+async def _shown(report: Report, cast: Cast, record: notification_pb2.NotificationRecord, count: int) -> None:
+    mail = _mail(cast, record)
+    why = await cast.messages.ExplainNotification(
+        notification_pb2.ExplainNotificationRequest(notification_id=record.notification.notification_id)
+    )
+    receipt = why.receipts[-1]
+    report.say(f"Each mail is a file in {cast.environment.mails.name}/ of the environment. One of {count}:")
+    report.rows(
+        [
+            ("Subject", str(mail["Subject"])),
+            ("List-Unsubscribe-Post", str(mail["List-Unsubscribe-Post"])),
+            ("allowed by", f"{EMAIL}, ledger position {receipt.permission.position.position}"),
+            ("template", receipt.template),
+            ("led to by", short(record.notification.decision_ids[0])),
+        ],
+        heading=False,
+    )
+    report.expect(why.intact, "asked why, the decision is shown as it was sealed: consent, caps, provider")
+
+
+async def _enough(report: Report, cast: Cast, who: str) -> None:
+    record = await until(lambda: _state(cast, who, "again"), lambda found: found.state == _HELD, every_s=_LOOK_EVERY_S)
+    report.expect(
+        record.hold_reason == events_pb2.HOLD_REASON_FREQUENCY_CAP,
+        "a second one today waits, and says why: enough is enough",
     )
 
 
-async def _made(cast: Cast) -> Mapping[str, pricing_events_pb2.Offer]:
-    """Return the offers that risks have led to."""
-    ranked = await cast.churn.RankProfiles(
-        churn_pb2.RankProfilesRequest(page_size=_ASKED_ABOUT, at_risk_only=True, order=churn_pb2.RANK_ORDER_CHURN)
-    )
-    found = {}
-    for each in ranked.profiles:
-        listed = await cast.prices.ListOffers(
-            pricing_pb2.ListOffersRequest(profile_id=each.profile_id, include_all=True)
-        )
-        if listed.offers and listed.offers[0].offer.state == pricing_events_pb2.OFFER_STATE_OPEN:
-            found[each.profile_id] = listed.offers[0].offer
+async def _still_open(cast: Cast, treated: Mapping[str, pricing_events_pb2.Offer]) -> set[str]:
+    """Return whose offer can be used still."""
+    found = set()
+    for who in treated:
+        listed = await cast.prices.ListOffers(pricing_pb2.ListOffersRequest(profile_id=who))
+        found |= {who} if listed.offers else set()
     return found
 
 
-async def _sent(cast: Cast, people: set[str]) -> dict[str, notification_pb2.NotificationRecord]:
-    """Return the message that each of these people got."""
-    found = {}
-    for who in sorted(people):
-        request = notification_pb2.ListNotificationsRequest(
-            recipient_id=who, state=notification_pb2.NOTIFICATION_STATE_SENT
-        )
-        listed = (await cast.messages.ListNotifications(request)).notifications
-        if len(listed) == 1:
-            found[who] = listed[0]
-    return found
+async def _messages(cast: Cast) -> list[notification_pb2.NotificationRecord]:
+    """Return all messages, what was not sent included."""
+    request = notification_pb2.ListNotificationsRequest(page_size=_PAGE)
+    return list((await cast.messages.ListNotifications(request)).notifications)
+
+
+def _ended(found: Iterable[notification_pb2.NotificationRecord], people: set[str]) -> bool:
+    """Whether it is decided for all of these what becomes of their message."""
+    return people <= {each.notification.recipient_id for each in found if each.state in (_SENT, _DROPPED, _HELD)}
+
+
+def _became(record: notification_pb2.NotificationRecord) -> tuple[str, str]:
+    """Return what became of a message, and why."""
+    state = notification_pb2.NotificationState.Name(record.state).removeprefix("NOTIFICATION_STATE_").lower()
+    reason = "permitted, wanted, and not too much"
+    if record.state == _HELD:
+        reason = events_pb2.HoldReason.Name(record.hold_reason).removeprefix("HOLD_REASON_")
+    elif record.drop_reason:
+        reason = events_pb2.DropReason.Name(record.drop_reason).removeprefix("DROP_REASON_")
+    elif record.state != _SENT:
+        reason = "the offer is over"
+    return state, reason.replace("_", " ").lower()
 
 
 async def _state(cast: Cast, who: str, about: str) -> notification_pb2.NotificationRecord:
@@ -194,7 +228,7 @@ async def _state(cast: Cast, who: str, about: str) -> notification_pb2.Notificat
         recipient_id=who,
         template_id=_OFFER,
         brand_id=NORTH,
-        category="offers",
+        category=OFFERS,
         purpose_id=EMAIL,
         cause_event_id=f"evt_{about}{who[4:]}",
         channels=[notification_pb2.ChannelOption(channel=events_pb2.CHANNEL_EMAIL)],
@@ -214,6 +248,10 @@ async def _consent(cast: Cast, who: str) -> int:
     """Return what the ledger knows of mails."""
     states = (await cast.shop.GetConsentState(consent_pb2.GetConsentStateRequest(profile_id=who))).states
     return next((each.status for each in states if each.purpose_id == EMAIL), 0)
+
+
+def _files(cast: Cast) -> list[Path]:
+    return list(cast.environment.mails.glob("ntf_*.eml"))
 
 
 def _mail(cast: Cast, record: notification_pb2.NotificationRecord) -> Message:

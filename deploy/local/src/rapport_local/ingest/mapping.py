@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -102,6 +102,8 @@ class IdentifierCell(_Part):
     """The system that issued it; none for an e-mail address or telephone number."""
     column: str
     """Name of the column."""
+    pattern: Annotated[str, Field(pattern=r"^([^{}]*[{][}][^{}]*)?$")] = ""
+    """Text in which the value takes the place of {}: addresses made up for data that name nobody."""
 
 
 class Table(_Part):
@@ -115,6 +117,11 @@ class Table(_Part):
     """The source that identity knows it by, for example "crm"; it decides for which purpose records are collected."""
     where: tuple[Condition, ...] = ()
     """Rows that belong to the table: all conditions hold."""
+
+    @property
+    def whose(self) -> str:
+        """Column that says whose a row is."""
+        raise NotImplementedError
 
 
 class Customers(Table):
@@ -140,6 +147,11 @@ class Customers(Table):
     """The time zone the person lives in."""
     customer_since: CellField | None = None
     """The day the person became a customer."""
+
+    @property
+    def whose(self) -> str:
+        """Column that says whose a row is."""
+        return self.key
 
 
 class Transactions(Table):
@@ -175,6 +187,11 @@ class Transactions(Table):
     """The brand."""
     market: CellField | None = None
     """The market."""
+
+    @property
+    def whose(self) -> str:
+        """Column that says whose a row is."""
+        return self.identifiers[0].column
 
 
 class DeclaredItem(_Part):
@@ -215,12 +232,36 @@ class PastConsents(Table):
     exported_at: datetime
     """Date of the export, with an offset."""
 
+    @property
+    def whose(self) -> str:
+        """Column that says whose a row is."""
+        return self.customer
+
     @field_validator("exported_at")
     @classmethod
     def _aware(cls, value: datetime) -> datetime:
         if value.tzinfo is None:
             raise ValueError("needs an offset, such as Z")
         return value
+
+
+class Retention(_Part):
+    """What `rapport retain` does for customers who may leave, once they are taken in."""
+
+    market: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+    """The market it is done in."""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    """Currency of its prices."""
+    percent: Annotated[int, Field(gt=0, lt=100)] = 10
+    """What an offer takes off, in percent."""
+    days: Annotated[int, Field(gt=0, le=366)] = 30
+    """For how many days an offer holds."""
+    products: Annotated[int, Field(gt=0, le=100)] = 5
+    """How many of the products sold most get a price: the one that was paid most often."""
+    cost_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    """What a product costs, as a share of its price; no price falls below that and a margin of 10 percent."""
+    purpose: Purpose
+    """The purpose that a mail about an offer rests on."""
 
 
 class Mapping(_Part):
@@ -240,6 +281,12 @@ class Mapping(_Part):
     """Consents by the operator's word."""
     transactions: tuple[Transactions, ...] = ()
     """Tables of transactions."""
+    ends: date | None = None
+    """The last day of data of the past; with `--as-if-now` every time is moved so that this day is yesterday."""
+    moved_days: int = 0
+    """By how many days every time is moved."""
+    retention: Retention | None = None
+    """What is done for customers who may leave."""
 
     @field_validator("time_zone")
     @classmethod
@@ -249,6 +296,16 @@ class Mapping(_Part):
         except (ZoneInfoNotFoundError, ValueError):
             raise ValueError("is no IANA time zone") from None
         return value
+
+    def as_if_now(self, today: date) -> Mapping:
+        """Return it with every time moved so that the data end the day before.
+
+        Raises:
+            Failure: It does not say when they end.
+        """
+        if self.ends is None:
+            raise Failure("the mapping does not say when its data end", hint="say `ends: YYYY-MM-DD` in it")
+        return self.model_copy(update={"moved_days": (today - self.ends).days - 1})
 
     @property
     def zone(self) -> ZoneInfo:

@@ -46,12 +46,16 @@ def record_of(table: Customers, row: Row, zone: ZoneInfo) -> record_pb2.Record:
 
 def identifiers_of(cells: Iterable[IdentifierCell], row: Row) -> list[record_pb2.Identifier]:
     """Return the identifiers that a row holds; a column without a value gives none."""
-    found = [(cell, (row.get(cell.column) or "").strip()) for cell in cells]
+    found = [(cell, _put(cell, (row.get(cell.column) or "").strip())) for cell in cells]
     return [
         record_pb2.Identifier(kind=_KINDS[cell.kind], namespace=cell.namespace, value=value)
         for cell, value in found
         if value
     ]
+
+
+def _put(cell: IdentifierCell, value: str) -> str:
+    return cell.pattern.replace("{}", value) if cell.pattern and value else value
 
 
 def _describe(person: record_pb2.PersonData, table: Customers, row: Row) -> None:

@@ -161,7 +161,7 @@ def digest_of(mapping: Mapping, files: Files) -> str:
     digest = hashlib.sha256(mapping.model_dump_json().encode())
     for table in (*mapping.customers, *mapping.past_consents, *mapping.transactions):
         digest.update(files.source(table).sha256())
-    digest.update(str(files.most).encode())
+    digest.update(f"{files.most} {files.share}".encode())
     return digest.hexdigest()
 
 

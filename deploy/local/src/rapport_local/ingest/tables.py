@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from protovalidate import Validator
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport.identity.v1 import ingest_pb2, record_pb2
@@ -22,12 +23,13 @@ from rapport_chassis.rpc.middleware.validation import field_path
 from rapport_chassis.times import stamp
 
 from rapport_local.ingest import mapping as mapped
-from rapport_local.ingest.cells import Fault, belongs, moment, text
+from rapport_local.ingest.cells import Fault, Row, belongs, moment, share_of, text
 from rapport_local.ingest.orders import touchpoint_of
 from rapport_local.ingest.reading import Numbered, Source, grouped
 from rapport_local.ingest.records import record_of
 
 _KEY_BYTES: Final = 16
+_DAY_S: Final = 86_400
 _STATUSES: Final = {
     name.removeprefix("CONSENT_STATUS_").lower(): number for name, number in ledger_pb2.ConsentStatus.items() if number
 }
@@ -49,12 +51,14 @@ class Files:
     Attributes:
         folder: What the mapping's paths start from.
         most: Rows to read of each file at most; None for all.
+        share: Share of the customers whose rows are read, chosen by their key: always the same ones.
         rows: Rows read, by file.
         left_out: Rows that belong to no table, by table.
     """
 
     folder: Path
     most: int | None = None
+    share: float = 1.0
     rows: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -66,10 +70,15 @@ class Files:
         """Yield the rows of a table that belong to it, and those that cannot be read."""
         for each in islice(self.source(table).rows(), self.most):
             self.rows[stage] += 1
-            if each.fault is None and not belongs(each.row, table.where):
+            if each.fault is None and not (belongs(each.row, table.where) and self._chosen(each.row, table)):
                 self.left_out[stage] += 1
             else:
                 yield each
+
+    def _chosen(self, row: Row, table: mapped.Table) -> bool:
+        if self.share >= 1:
+            return True
+        return share_of((row.get(table.whose) or "").strip(), "customers") < self.share
 
 
 class Tables:
@@ -95,15 +104,20 @@ class Tables:
                     yield Item(each.number, None, Fault("key.source_record_id", "came before in this file"))
                 continue
             item = self._item([each], lambda rows: record_of(table, rows[0].row, self._mapping.zone))
-            if item.fault is None:
+            if item.message is not None:
                 seen.add(key)
+                if item.message.HasField("occurred_at"):
+                    self._move(item.message.occurred_at)
             yield item
 
     def transactions(self, stage: str, table: mapped.Transactions) -> Iterator[Item[ingest_pb2.RawTouchpoint]]:
         """Yield a touchpoint for each order."""
         name, zone = self._mapping.name, self._mapping.zone
         for together in grouped(self._files.belonging(stage, table), table.order):
-            yield self._item(together, lambda rows: touchpoint_of(name, table, [each.row for each in rows], zone))
+            item = self._item(together, lambda rows: touchpoint_of(name, table, [each.row for each in rows], zone))
+            if item.message is not None:
+                self._move(item.message.touchpoint.occurred_at)
+            yield item
 
     def past_consents(
         self, stage: str, table: mapped.PastConsents, profile: Callable[[tuple[str, str]], str | None]
@@ -116,7 +130,10 @@ class Tables:
             profile: Returns the profile of a customer, by source and key; None if none was taken in.
         """
         for each in self._files.belonging(stage, table):
-            yield self._item([each], lambda rows: self._decision(table, rows[0], profile))
+            item = self._item([each], lambda rows: self._decision(table, rows[0], profile))
+            if item.message is not None:
+                self._move(item.message.occurred_at)
+            yield item
 
     def _decision(
         self, table: mapped.PastConsents, each: Numbered, profile: Callable[[tuple[str, str]], str | None]
@@ -136,6 +153,9 @@ class Tables:
             status=_STATUSES[status],
             occurred_at=stamp(moment(table.occurred_at, row, "occurred_at", self._mapping.zone)),
         )
+
+    def _move(self, time: Timestamp) -> None:
+        time.seconds += self._mapping.moved_days * _DAY_S
 
     def _item(self, rows: list[Numbered], make: Callable[[list[Numbered]], MessageT]) -> Item[MessageT]:
         number = rows[0].number

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
 from typing import Final, NewType
 
 Html = NewType("Html", str)
 """Markup that is safe to show as it is."""
 
-_STYLE: Final = """
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6b7c; --line: #d9dfe6; --page: #fbfcfd; --card: #fff;
-  --accent: #1d6fb8; --good: #21804a; --bad: #b3372f; --fill: #dce9f5; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf1; --soft: #9aa8b8; --line: #33404e; --page: #12181f;
-  --card: #1a222b; --accent: #6db3f2; --good: #5cc98a; --bad: #ef8a80; --fill: #22405c; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 66rem; padding: 2rem 1.25rem 4rem; background: var(--page); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.15rem; margin: 0 0 .75rem; }
-.lead { color: var(--soft); margin: .25rem 0 1.5rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1.1rem 1.25rem;
-  margin: 0 0 1.1rem; overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; color: var(--soft); font-weight: 500; } td, th { padding: .3rem .75rem .3rem 0; }
-tr + tr > * { border-top: 1px solid var(--line); } td.number, th.number { text-align: right; }
-.notes { margin: 0; padding-left: 1.1rem; } .good { color: var(--good); } .bad { color: var(--bad); font-weight: 600; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(19rem, 1fr)); gap: 1.1rem; }
-.pair section { margin: 0; } .pair { margin: 0 0 1.1rem; } figure { margin: 0; } svg { width: 100%; height: auto; }
-figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; } svg .axis { stroke: var(--line); }
-svg .ideal { stroke: var(--soft); stroke-dasharray: 4 4; } svg .curve { stroke: var(--accent); fill: none; }
-svg .dot, svg .bar { fill: var(--accent); } svg .bar.off { fill: var(--bad); } svg .limit { stroke: var(--ink); }
-"""
+_STYLE: Final = Path(__file__).with_name("page.css")
 
 
 def text(value: object) -> Html:
@@ -45,8 +24,9 @@ def page(title: str, lead: str, parts: Iterable[Html], *, language: str = "en") 
         f'<!doctype html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n<main>\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE.read_text(encoding='utf-8')}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#main">Skip to the content</a>\n'
+        f'<header><h1>{escape(title)}</h1><p class="lead">{escape(lead)}</p></header>\n<main id="main">\n'
         + "\n".join(parts)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -73,12 +53,59 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Html]], *, numbers: I
     right = frozenset(numbers)
 
     def row(tag: str, cells: Sequence[Html]) -> str:
-        kinds = (' class="number"' if at in right else "" for at in range(len(cells)))
+        scope = ' scope="col"' if tag == "th" else ""
+        kinds = (f'{scope} class="number"' if at in right else scope for at in range(len(cells)))
         return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag}>' for kind, cell in zip(kinds, cells, strict=True))}</tr>"
 
     head = row("th", [text(each) for each in headings])
     body = "".join(row("td", each) for each in rows)
     return Html(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
+
+
+def part(anchor: str, heading: str, *content: Html) -> Html:
+    """Return a section that can be pointed at."""
+    name = escape(anchor, quote=True)
+    return Html(
+        f'<section id="{name}" aria-labelledby="{name}-h"><h2 id="{name}-h">{escape(heading)}</h2>'
+        f"{''.join(content)}</section>"
+    )
+
+
+def contents(parts: Iterable[tuple[str, str]]) -> Html:
+    """Return a table of contents of anchors and headings."""
+    lines = "".join(f'<li><a href="#{escape(anchor, quote=True)}">{escape(said)}</a></li>' for anchor, said in parts)
+    return Html(f'<nav aria-label="Contents"><section><h2>Contents</h2><ol>{lines}</ol></section></nav>')
+
+
+def tiles(figures: Iterable[tuple[str, str, str]]) -> Html:
+    """Return figures side by side: what is counted, how much, and what that rests on."""
+    shown = (
+        f"<li><span>{escape(name)}</span><strong>{escape(value)}</strong><span>{escape(note)}</span></li>"
+        for name, value, note in figures
+    )
+    return Html(f'<ul class="tiles">{"".join(shown)}</ul>')
+
+
+def folded(heading: str, aside: str, *content: Html, unfolded: bool = True) -> Html:
+    """Return what can be folded away under its heading."""
+    said = f'{escape(heading)} <span class="soft">{escape(aside)}</span>'
+    return Html(f"<details{' open' if unfolded else ''}><summary>{said}</summary>{''.join(content)}</details>")
+
+
+def paragraph(said: str) -> Html:
+    """Return a paragraph."""
+    return Html(f"<p>{escape(said)}</p>")
+
+
+def lines(said: Iterable[str], title: str) -> Html:
+    """Return lines whose places mean something, under what they are."""
+    return Html(f"<figure><figcaption>{escape(title)}</figcaption><pre>{escape(chr(10).join(said))}</pre></figure>")
+
+
+def checks(said: Iterable[tuple[bool, str]]) -> Html:
+    """Return what had to hold, with a mark for whether it did."""
+    shown = (f"<li>{verdict(holds, ('✓ ' if holds else '✗ ') + what)}</li>" for holds, what in said)
+    return Html(f'<ul class="checks">{"".join(shown)}</ul>')
 
 
 def verdict(good: bool, said: str) -> Html:

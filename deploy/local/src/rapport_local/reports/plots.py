@@ -1,4 +1,4 @@
-"""Drawings in SVG: a curve in the unit square, and bars with limits. Colours and type are the page's."""
+"""Drawings in SVG: a curve in the unit square, bars, what happened when. Colours and type are the page's."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ class Bar(NamedTuple):
     value: float
     limit: float
     passed: bool
+
+
+class Lane(NamedTuple):
+    """Something that took its time, in milliseconds from the first of its kind.
+
+    Attributes:
+        lane: Who did it.
+        what: What.
+        begin_ms: When it began.
+        end_ms: When it ended.
+        depth: How many others it is below.
+    """
+
+    lane: str
+    what: str
+    begin_ms: float
+    end_ms: float
+    depth: int = 0
 
 
 class Band(NamedTuple):
@@ -122,6 +140,46 @@ def bars(rows: Sequence[Bar], *, title: str) -> Html:
         )
     size = f"0 0 {_NAMES + _BARS + 10} {max(len(rows), 1) * _ROW + 4}"
     return Html(f'<svg viewBox="{size}" role="img"><title>{escape(title)}</title>{"".join(drawn)}</svg>')
+
+
+def shares(rows: Sequence[tuple[str, float, str]], *, title: str) -> Html:
+    """Return a bar for each name, value and label; what is below zero goes to the left."""
+    most = max((value for _, value, _ in rows), default=0.0)
+    least = min(0.0, min((value for _, value, _ in rows), default=0.0))
+    scale = _BARS * 0.75 / ((max(most, 0.0) - least) or 1.0)
+    zero = _NAMES - least * scale
+    drawn = []
+    for at, (name, value, label) in enumerate(rows):
+        top, length = at * _ROW, abs(value) * scale
+        left = zero - length if value < 0 else zero
+        drawn.append(
+            f'<text x="{_NAMES - 6}" y="{top + 13}" text-anchor="end">{escape(name)}</text>'
+            f'<rect class="bar{" off" if value < 0 else ""}" x="{left:.1f}" y="{top + 4}" width="{max(length, 1):.1f}"'
+            f' height="{_ROW - 7}" rx="2"/>'
+            f'<text class="label" x="{zero + max(value, 0.0) * scale + 6:.1f}" y="{top + 13}">{escape(label)}</text>'
+        )
+    size = f"0 0 {_NAMES + _BARS + 60} {max(len(rows), 1) * _ROW + 4}"
+    return Html(f'<svg viewBox="{size}" role="img"><title>{escape(title)}</title>{"".join(drawn)}</svg>')
+
+
+def timeline(lanes: Sequence[Lane], *, title: str) -> Html:
+    """Return what happened when, one row each, the names at the left; what was short is drawn as a dot's width."""
+    whole = max((each.end_ms for each in lanes), default=0.0) or 1.0
+    names, width = 2.2 * _NAMES, 1.3 * _BARS
+    order = list(dict.fromkeys(each.lane for each in lanes))
+    drawn = []
+    for at, each in enumerate(lanes):
+        top, begin = at * _ROW, names + each.begin_ms / whole * width
+        length = max((each.end_ms - each.begin_ms) / whole * width, 3.0)
+        drawn.append(
+            f'<text x="4" y="{top + 13}">{escape(each.lane)}</text>'
+            f'<text class="label" x="{86 + each.depth * 9}" y="{top + 13}">{escape(each.what)}</text>'
+            f'<rect class="bar hue{order.index(each.lane) % 6}" x="{begin:.1f}" y="{top + 4}" width="{length:.1f}"'
+            f' height="{_ROW - 7}" rx="2"/>'
+            f'<text x="{begin + length + 5:.1f}" y="{top + 13}">{each.begin_ms:,.0f} ms</text>'
+        )
+    size = f"0 0 {names + width + 70:.0f} {max(len(lanes), 1) * _ROW + 4}"
+    return Html(f'<svg class="wide" viewBox="{size}" role="img"><title>{escape(title)}</title>{"".join(drawn)}</svg>')
 
 
 def _x(value: float) -> float:
