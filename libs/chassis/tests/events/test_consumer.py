@@ -16,6 +16,7 @@ from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.dead_letters import DeadLetters
+from rapport_chassis.events.grouping import Together
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.pausing import pause, paused, resume
 from rapport_chassis.telemetry.setup import Telemetry
@@ -134,6 +135,45 @@ async def test_an_event_that_comes_twice_has_its_effect_once(broker, service_dat
     await settled(broker)
     assert len(seen.events) == 1
     assert await count(service_database, "inbox") == 1
+
+
+async def test_events_that_wait_are_handled_together_and_one_that_cannot_be_keeps_back_no_other(
+    broker, service_database, take_in
+):
+    events = [profiles_merged() for _ in range(12)]
+    await broker.publish(*events)
+    groups = []
+
+    async def handler(received, connection):
+        groups.append([each.id for each in received])
+        if events[7].id in groups[-1]:
+            raise CHASSIS_ERRORS.error("INVALID_REQUEST", "it cannot be handled")
+
+    await take_in(Together(handler))
+    await settled(broker)
+    handled = {event_id for (event_id,) in await rows(service_database, "SELECT event_id FROM inbox")}
+    assert handled == {each.id for each in events} - {events[7].id}
+    assert max(map(len, groups)) > 1
+    assert [letter.sequence for letter in await dead_letters(broker)] == [8]
+
+
+async def test_events_that_come_twice_are_handled_together_once(broker, service_database, take_in):
+    events = [profiles_merged() for _ in range(5)]
+    async with broker.api() as api:
+        for identity in ("first", "second"):
+            for each in events:
+                await api.publish(
+                    each.subject, each.payload(), {**each.headers(), "Nats-Msg-Id": f"{identity} {each.id}"}
+                )
+    seen = []
+
+    async def handler(received, connection):
+        seen.extend(each.id for each in received)
+
+    await take_in(Together(handler))
+    await settled(broker)
+    assert sorted(seen) == sorted(each.id for each in events)
+    assert await count(service_database, "inbox") == len(events)
 
 
 async def test_an_event_that_means_nothing_to_the_handler_is_done_with_and_leaves_no_note(

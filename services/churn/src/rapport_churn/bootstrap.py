@@ -19,6 +19,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import inbox
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.eraser import Eraser
+from rapport_chassis.events.grouping import Together
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.idempotency import RequestLog
@@ -33,7 +34,6 @@ from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.participant.joining import participate
 from rapport_privacy.participant.ledger import known_by
-from rapport_privacy.participant.living import of_the_living
 from rapport_privacy.replica import Replica
 
 from rapport_churn.adapters.holdings import DatabaseHoldings
@@ -303,7 +303,7 @@ def _consumers(
         Consumer(
             name,
             source,
-            of_the_living(intake.handle, SOURCES[source]),
+            Together(intake.handle),
             context=SERVICE,
             events=SOURCES[source],
             nats=nats,

@@ -20,7 +20,8 @@ from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.contract import describe
 from rapport_chassis.events.errors import EVENT_ERRORS
-from rapport_chassis.events.intake import NAK_DELAYS_S, Concerns, Handler, Intake, Reader, any_event, give_back
+from rapport_chassis.events.grouping import MOST, Together, intake_of
+from rapport_chassis.events.intake import NAK_DELAYS_S, Concerns, Handler, Reader, any_event, give_back
 from rapport_chassis.events.jetstream import JetStreamError
 from rapport_chassis.events.names import retry_stream, retry_subject, stream_name
 from rapport_chassis.events.nats import NatsConnection
@@ -49,7 +50,7 @@ class Consumer:
     Args:
         name: The durable consumer, for example "consent-profiles".
         stream: The context whose stream it reads.
-        handler: Brings about what an event means.
+        handler: Brings about what an event means; or what several mean `Together`.
         context: The context of this service.
         events: The event messages it reads; their names are the consumer's filter.
         nats: The connection.
@@ -70,7 +71,7 @@ class Consumer:
         self,
         name: str,
         stream: str,
-        handler: Handler,
+        handler: Handler | Together,
         *,
         context: str,
         events: Sequence[type[Message]],
@@ -93,13 +94,15 @@ class Consumer:
             self._stream: [f"rapport.{stream}.{event.version}.{event.name}.*" for event in described],
             retry_stream(prefix): [retry_subject(context, name)],
         }
+        if isinstance(handler, Together):  # while one group is handled the next one comes together
+            max_tasks, batch = max(max_tasks, 2 * MOST), max(batch, MOST)
         self._slots = {self._stream: asyncio.Semaphore(max_tasks), retry_stream(prefix): asyncio.Semaphore(1)}
         self._nats = nats
         self._database = database
         self._batch = batch
         self._max_failures = max_failures
         self._clock = clock or SystemClock()
-        self._intake = Intake(
+        self._intake = intake_of(
             Reader(name, context, release, self._stream),
             handler,
             events=events,

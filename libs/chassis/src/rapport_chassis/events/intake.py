@@ -24,7 +24,7 @@ from rapport_chassis.events.errors import EVENT_ERRORS
 from rapport_chassis.events.inbox import claim
 from rapport_chassis.events.jetstream import JetStreamApi, JetStreamError
 from rapport_chassis.failpoints import failpoint
-from rapport_chassis.telemetry.conventions import CONSUMER, DESTINATION, MESSAGE_PROCESS
+from rapport_chassis.telemetry.conventions import BATCH_COUNT, CONSUMER, DESTINATION, MESSAGE_PROCESS
 from rapport_chassis.telemetry.conventions import EVENT_ID as SPAN_EVENT_ID
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.propagation import parse_traceparent
@@ -112,7 +112,7 @@ class Intake:
             None, or why the handling failed: a reason code or the class of an exception.
         """
         delivered = message.metadata.num_delivered
-        reference = Reference(stream, message.metadata.sequence.stream)
+        reference = reference_to(message, stream)
         error: Exception
         try:
             failpoint("consumer.received")
@@ -125,9 +125,7 @@ class Intake:
             get_logger().error("event_failed", consumer=self._reader.consumer, exc_info=failed)
             error, is_final = failed, delivered >= max_deliver
         else:
-            # Not confirmed means that it comes again, and the inbox knows it then.
-            with contextlib.suppress(nats.errors.Error, OSError):
-                await message.ack_sync(_ACK_TIMEOUT_S)
+            await confirm(message)
             return None
         get_logger().warning(
             "event_not_handled",
@@ -196,16 +194,16 @@ class Intake:
             self._red.done(destination, self._clock.boottime() - began)
             return
 
-    def _span(self, received: Received) -> Span:
-        """The span of a handling: linked to the one that wrote the event, not part of it."""
-        producer = parse_traceparent(received.traceparent) if received.traceparent else None
+    def _span(self, *events: Received) -> Span:
+        """The span of a handling: linked to those that wrote the events, not part of them."""
+        producers = [parse_traceparent(each.traceparent) for each in events if each.traceparent]
         return self._tracer.span(
-            self._spans[received.name],
-            links=[producer] if producer is not None else [],
+            self._spans[events[0].name],
+            links=[each for each in producers if each is not None],
             attributes={
                 DESTINATION: self._reader.stream,
                 CONSUMER: self._reader.consumer,
-                SPAN_EVENT_ID: received.id,
+                **({SPAN_EVENT_ID: events[0].id} if len(events) == 1 else {BATCH_COUNT: len(events)}),
             },
         )
 
@@ -256,6 +254,17 @@ class Intake:
 def any_event(_: Received) -> bool:
     """Say of every event that it may mean something."""
     return True
+
+
+def reference_to(message: Msg, stream: str) -> Reference:
+    """Return where a delivered message is."""
+    return Reference(stream, message.metadata.sequence.stream)
+
+
+async def confirm(message: Msg) -> None:
+    """Tell the broker that a message was handled; one that it is not told of comes again, to an inbox that knows it."""
+    with contextlib.suppress(nats.errors.Error, OSError):
+        await message.ack_sync(_ACK_TIMEOUT_S)
 
 
 async def give_back(message: Msg, delay_s: float) -> None:

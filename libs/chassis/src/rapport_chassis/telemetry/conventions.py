@@ -33,7 +33,7 @@ MESSAGE_PROCESS = SpanName(
     "process {destination}",
     "An event being handled; linked to the span that wrote it.",
     SpanKind.CONSUMER,
-    (DESTINATION, CONSUMER, EVENT_ID, ERROR_TYPE),
+    (DESTINATION, CONSUMER, EVENT_ID, BATCH_COUNT, ERROR_TYPE),
 )
 
 RPC_SERVER_DURATION = HistogramName(

@@ -50,7 +50,7 @@ SELECT position, profile_ids, scope FROM removals WHERE position > %s AND positi
 """
 _REMOVE_FACTS: Final = "DELETE FROM facts WHERE profile_id = ANY (%s) AND NOT fact_id = ANY (%s)"
 _FORGET_OWNERS: Final = "UPDATE facts SET moved_from = '{}' WHERE moved_from && %s AND moved_from <> '{}'"
-_KNOWS: Final = "SELECT FROM facts WHERE fact_id = %s"
+_KNOWN: Final = "SELECT fact_id FROM facts WHERE fact_id = ANY (%s)"
 _NOTE: Final = """
 WITH moved AS (UPDATE log_head SET position = position + 1 RETURNING position)
 INSERT INTO removals (position, profile_ids, scope, removed_at, counts) SELECT position, %s, %s, %s, %s FROM moved
@@ -110,9 +110,9 @@ class FactLog:
         return await head.lock(connection)
 
     @staticmethod
-    async def knows(connection: Connection, fact_id: str) -> bool:
-        """Whether an issue of a fact is in the log."""
-        return (await connection.execute(_KNOWS, [fact_id])).rowcount > 0
+    async def known(connection: Connection, fact_ids: Collection[str]) -> set[str]:
+        """Return those facts of which an issue is in the log."""
+        return {row[0] for row in await (await connection.execute(_KNOWN, [list(fact_ids)])).fetchall()}
 
     @staticmethod
     async def append(connection: Connection, held: Head, facts: Iterable[Fact]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -21,8 +21,8 @@ class FactStore(Protocol):
         """Hold the log's head: this transaction writes next."""
         ...
 
-    async def knows(self, connection: Connection, fact_id: str) -> bool:
-        """Whether an issue of a fact is in the log."""
+    async def known(self, connection: Connection, fact_ids: Collection[str]) -> set[str]:
+        """Return those facts of which an issue is in the log."""
         ...
 
     async def append(self, connection: Connection, held: Any, facts: Iterable[Fact]) -> int:
