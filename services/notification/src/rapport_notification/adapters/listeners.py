@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
+from rapport_chassis.outbound import Endpoint, EndpointRefusedError
 from rapport_chassis.webhooks import WebhookKey
 
 from rapport_notification.adapters.endpoints import EndpointStore, Secrets
@@ -20,8 +21,9 @@ from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.resolution import BLIND, Capability
 from rapport_notification.domain.vocabulary import DAY_US, Channel, MessageClass
-from rapport_notification.sending import http, web_push, webhook
+from rapport_notification.sending import web_push, webhook
 from rapport_notification.sending.fields import Token
+from rapport_notification.sending.http import Poster
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.providers import Provider, ProviderPool
 
@@ -78,7 +80,7 @@ class _Listeners(ABC):
         self,
         database: Database,
         endpoints: EndpointStore,
-        read: Callable[[str], http.Endpoint],
+        read: Callable[[str], Endpoint],
         clock: Clock,
         provider: str,
         capability: Capability,
@@ -106,7 +108,7 @@ class _Listeners(ABC):
         secrets = self._endpoints.secrets(endpoint)
         try:
             where = self._read(secrets.url)
-        except http.EndpointRefusedError:
+        except EndpointRefusedError:
             return Outcome(Handed.REFUSED, status="5.1.3")
         outcome = await self._call(where, secrets, parcel, may_send)
         gone = outcome.handed is Handed.REFUSED and outcome.code in (404, 410)
@@ -124,9 +126,7 @@ class _Listeners(ABC):
         return outcome
 
     @abstractmethod
-    async def _call(
-        self, where: http.Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
-    ) -> Outcome:
+    async def _call(self, where: Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]) -> Outcome:
         """Call an endpoint."""
 
 
@@ -144,7 +144,7 @@ class WebPushCarrier(_Listeners):
     def __init__(
         self,
         push: web_push.WebPush,
-        read: Callable[[str], http.Endpoint],
+        read: Callable[[str], Endpoint],
         database: Database,
         endpoints: EndpointStore,
         clock: Clock,
@@ -152,9 +152,7 @@ class WebPushCarrier(_Listeners):
         super().__init__(database, endpoints, read, clock, "web_push", BLIND)
         self._push = push
 
-    async def _call(
-        self, where: http.Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
-    ) -> Outcome:
+    async def _call(self, where: Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]) -> Outcome:
         content = {"id": parcel.notification_id, "title": parcel.texts.subject, "body": parcel.texts.text[:_TEXT_LIMIT]}
         return await self._push.send(
             web_push.Subscription(where, secrets.p256dh, secrets.auth),
@@ -177,13 +175,11 @@ class WebhookCarrier(_Listeners):
         clock: The time.
     """
 
-    def __init__(self, poster: http.Poster, database: Database, endpoints: EndpointStore, clock: Clock) -> None:
+    def __init__(self, poster: Poster, database: Database, endpoints: EndpointStore, clock: Clock) -> None:
         super().__init__(database, endpoints, poster.endpoint, clock, "webhook", _RECEIVERS)
         self._poster = poster
 
-    async def _call(
-        self, where: http.Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]
-    ) -> Outcome:
+    async def _call(self, where: Endpoint, secrets: Secrets, parcel: Parcel, may_send: Callable[[], bool]) -> Outcome:
         body = {
             "type": "notification",
             "timestamp": parcel.sent_at.isoformat(),

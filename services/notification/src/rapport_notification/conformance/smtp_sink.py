@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,12 +45,14 @@ class Taken:
     Attributes:
         ids: How often each Message-ID came.
         mails: Their bytes, where they are kept.
+        began: When DATA was begun of each that is kept: seconds of `time.monotonic`.
         sessions: How many connections were made.
         tried: How many transactions were begun.
     """
 
     ids: Counter[str] = field(default_factory=Counter)
     mails: list[bytes] = field(default_factory=list)
+    began: list[float] = field(default_factory=list)
     sessions: int = 0
     tried: int = 0
 
@@ -125,6 +128,7 @@ class _Session(asyncio.Protocol):
         self._buffer = bytearray()
         self._body = False
         self._fault = Fault.NONE
+        self._began = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # of uvloop it is no subclass
@@ -163,6 +167,7 @@ class _Session(asyncio.Protocol):
             refusals = {Fault.REFUSE_RECIPIENT: b"550 5.1.1 no such user", Fault.GREYLIST: b"450 4.7.1 greylisted"}
             self._say(b"250 2.1.5 ok", refusals)
         elif verb == b"DATA":
+            self._began = time.monotonic()
             self._body = self._fault not in {Fault.DROP_AT_DATA, Fault.REFUSE_DATA}
             self._say(b"354 go on", {Fault.REFUSE_DATA: b"451 4.3.0 not now", Fault.DROP_AT_DATA: b""})
         elif verb == b"VRFY":
@@ -208,6 +213,7 @@ class _Session(asyncio.Protocol):
         self._sink._took.set()
         plain = mail.replace(b"\r\n..", b"\r\n.")
         if self._sink._keep:
+            self._sink.taken.began.append(self._began)
             self._sink.taken.mails.append(plain)
         if self._sink._folder is not None:
             whole = self._sink._folder / f".{message_id.partition('@')[0]}.eml"
