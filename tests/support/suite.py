@@ -37,6 +37,7 @@ class Suite:
         clients: Certificates to issue beside the environment's own: name -> permissions.
         settings: Settings that differ from those of `rapport up`: service -> name -> value.
         only: The services that run; all five if none is named.
+        durable: Whether commits reach the disk.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Suite:
         clients: Mapping[str, Sequence[str]] | None = None,
         settings: Mapping[str, Mapping[str, str]] | None = None,
         only: Sequence[str] = (),
+        durable: bool = False,
     ) -> None:
         self.environment = Environment.at(folder)
         self._configuration = {
@@ -53,6 +55,7 @@ class Suite:
             "clients": {name: list(held) for name, held in (clients or {}).items()},
             "settings": {name: dict(values) for name, values in (settings or {}).items()},
             "only": list(only),
+            "durable": durable,
         }
         self._process: subprocess.Popen[str] | None = None
         self._numbers = count(1)
