@@ -8,7 +8,6 @@ from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
 
-import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 from packaging.requirements import Requirement
