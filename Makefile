@@ -55,7 +55,7 @@ imports: .venv/ready ## Checks who may import whom, wheels, and what is deployed
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
 	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
-bench: bench-consent bench-gate bench-identity bench-churn bench-pricing bench-notification ## Measures speed against floors in the same run; tables, and build/bench.
+bench: bench-consent bench-gate bench-identity bench-churn bench-pricing bench-notification bench-pipeline ## Measures speed against floors in the same run; tables, and build/bench.
 
 bench-%: .venv/ready ## Measures one service, for example bench-consent.
 	@$(TOX) run -q -e bench-$*
