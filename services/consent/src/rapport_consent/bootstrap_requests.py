@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.audit import AuditTrail
@@ -35,6 +37,7 @@ from rapport_consent.adapters.requests import RequestStore
 from rapport_consent.adapters.rule_packs import shipped_packs
 from rapport_consent.adapters.sealing import Sealer
 from rapport_consent.adapters.transparency import TransparencyLog
+from rapport_consent.app.call_participants import CallParticipants
 from rapport_consent.app.find_subject import SubjectSearch
 from rapport_consent.app.fulfil_request import Fulfilment
 from rapport_consent.app.hand_over_letter import LetterBox
@@ -48,6 +51,9 @@ from rapport_consent.entrypoints.package_links import PackageLinks
 from rapport_consent.entrypoints.request_answers import ANSWER_EVENTS, ANSWERED, ParticipantAnswers, consumer_name
 from rapport_consent.entrypoints.request_ports import RequestUnit
 from rapport_consent.settings import ConsentSettings, RequestSettings
+
+if TYPE_CHECKING:
+    from rapport_consent.adapters.webhooks import WebhookCaller
 
 _SHARE = 0.9
 _LEAST_CODE, _CODES = 10_000_000, 90_000_000
@@ -178,4 +184,34 @@ def privacy_requests(
         Stepping(name, step, clock, share=_SHARE, idle_s=idle_s, role="events", commits=database.commits)
         for name, step in (("privacy-requests", fulfilment.step), ("privacy-codes", send_code))
     ]
-    return RequestParts(store, kept, links, servicer, consumers, [peers, *consumers, *working], [sweep_packages])
+    calling: list[Component] = []
+    if any(each.kind == "WEBHOOK" for each in wanted.participants):
+        caller = _webhooks(wanted, clock)
+        calls = CallParticipants(store, caller, clock)
+        calling = [caller, Stepping("privacy-webhooks", calls.step, clock, share=_SHARE, idle_s=idle_s, role="events")]
+    components: list[Component] = [peers, *consumers, *working, *calling]
+    return RequestParts(store, kept, links, servicer, consumers, components, [sweep_packages])
+
+
+def _webhooks(wanted: RequestSettings, clock: Clock) -> WebhookCaller:
+    """Return what calls participants over HTTP; imported where there are any alone.
+
+    Raises:
+        OSError: Keys or authorities cannot be read.
+        ValueError: They are none, or a URL is not one that may be called.
+    """
+    from rapport_chassis.outbound import Endpoint
+    from rapport_chassis.webhooks import WebhookKey
+
+    from rapport_consent.adapters.webhooks import Webhook, WebhookCaller
+
+    webhooks = {
+        each.name: Webhook(
+            Endpoint.parse(each.url, inner=wanted.webhook_inner),
+            tuple(map(WebhookKey.parse, each.keys_file.read_text(encoding="ascii").split())),
+        )
+        for each in wanted.participants
+        if each.kind == "WEBHOOK" and each.keys_file is not None
+    }
+    context = ssl.create_default_context(cafile=wanted.webhook_authorities) if wanted.webhook_authorities else None
+    return WebhookCaller(webhooks, clock, context=context, inner=wanted.webhook_inner)

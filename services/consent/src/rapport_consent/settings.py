@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 from rapport_chassis.settings import PositiveSeconds, ServiceSettings, SettingsGroup, TlsFiles
 from rapport_privacy.settings import ParticipantSettings
@@ -60,14 +60,24 @@ class ParticipantEntry(SettingsGroup):
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
     """Its name: that of the service, or of whoever else holds data."""
-    kind: Literal["EVENT", "MANUAL"] = "EVENT"
-    """How it is reached: a service follows events; people are told what to do, and say when it is done."""
+    kind: Literal["EVENT", "WEBHOOK", "MANUAL"] = "EVENT"
+    """How it is reached: a service follows events; a processor or old system is called; people are told what to do."""
+    url: str = ""
+    """Where a webhook is called, by HTTPS."""
+    keys_file: Path | None = None
+    """Secrets shared with a webhook (whsec_ as Standard Webhooks writes them), one a line, the newest first."""
     owner: str = ""
     """Who does it, where people do."""
     instruction: str = ""
     """What they are to do."""
     days: Annotated[int, Field(gt=0, le=365)] = 7
     """In how many days it is to be answered."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.kind == "WEBHOOK" and (not self.url or self.keys_file is None):
+            raise ValueError("a webhook has a url and a keys_file")
+        return self
 
 
 class RequestSettings(SettingsGroup):
@@ -83,6 +93,10 @@ class RequestSettings(SettingsGroup):
     """The registry: everybody who holds personal data. Each request keeps it as it was at its approval."""
     peers: Mapping[str, str] = Field(default_factory=dict)
     """Where services are, by name, for example "dns:///identity:50051": exports and keys come from there."""
+    webhook_authorities: Path | None = None
+    """Bundle of the authorities that webhooks' certificates are from; absent: the public ones."""
+    webhook_inner: Mapping[str, str] = Field(default_factory=dict)
+    """Webhooks inside the own network: name with port, and its address; all others must be on the internet."""
     tls: TlsFiles | None = None
     """Client certificate for calls to them; absent: that of the service's own listener."""
     server_name: str | None = None

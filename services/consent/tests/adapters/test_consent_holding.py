@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
 from rapport_chassis.ids import new_id
 from rapport_chassis.settings import DatabaseSettings
+from rapport_consent.adapters.holds import HoldRows
+from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.privacy_holding import ConsentHolding, known_from
-from rapport_privacy.participant.holding import Subject
+from rapport_consent.domain.holds import HeldRecords, Hold
+from rapport_privacy.participant.holding import Held, Subject
 from rapport_testing.databases import Database as MadeDatabase
 
 HOLDING = ConsentHolding()
@@ -71,6 +75,51 @@ async def test_what_a_person_decided_is_handed_out_and_blanked_and_nobody_elses(
     assert {each.store: each.acted for each in erased.stores}["consents"] == 2
     kinds = made_database.execute("SELECT kind, details IS NULL FROM ledger ORDER BY position")
     assert kinds == [("blank", True), ("blank", True), ("refuse", False)]
+
+
+@pytest.mark.parametrize(
+    ("held", "kinds"),
+    [
+        (Held(record_ids=("led_2",), ground="LEGAL_CLAIM"), ["blank", "grant"]),
+        (Held(True, (), "LEGAL_CLAIM"), ["grant"] * 2),
+    ],
+    ids=["a record", "all"],
+)
+async def test_what_a_hold_keeps_is_blanked_once_it_is_released(
+    opened: Database, made_database: MadeDatabase, held: Held, kinds: list[str]
+) -> None:
+    person, request_id = new_id("profile"), new_id("privacy_request")
+    write(made_database, 1, person)
+    write(made_database, 2, person)
+    fence(made_database, person)
+    found = [*kinds, *(["blank"] * 2)]
+    for holds in ({"consents": held}, {}):
+        async with opened.transaction() as connection:
+            erased = await HOLDING.erase(connection, Subject(request_id, (person,), holds))
+        rows = made_database.execute("SELECT kind FROM ledger ORDER BY position")
+        assert [kind for (kind,) in rows] == [found.pop(0), found.pop(0)]
+        kept = [(each.store, each.count, each.ground) for each in erased.kept]
+        assert kept == ([("consents", kinds.count("grant"), "LEGAL_CLAIM")] if holds else [])
+
+
+async def test_a_fence_leaves_what_a_hold_keeps_and_reads_the_holds_itself(
+    opened: Database, made_database: MadeDatabase
+) -> None:
+    person, now = new_id("profile"), datetime(2026, 11, 20, tzinfo=UTC)
+    write(made_database, 1, person)
+    write(made_database, 2, person)
+    fence(made_database, person)
+    ledger = LedgerStore(opened, lambda _: None)
+    records = (HeldRecords("consent", "consents", ("led_1",)), HeldRecords("churn", "notes"))
+    hold = Hold("hld_1", "req_1", person, records, "case-7", "LEGAL_CLAIM", now, now, "officer-1")
+    async with ledger.unit() as unit:
+        await HoldRows(unit.connection).add(hold)
+        await unit.blank([person])
+    assert made_database.execute("SELECT kind FROM ledger ORDER BY position") == [("grant",), ("blank",)]
+    async with ledger.unit() as unit:
+        await HoldRows(unit.connection).release("hld_1", "officer-2", now)
+        await unit.blank([person])
+    assert made_database.execute("SELECT kind FROM ledger ORDER BY position") == [("blank",), ("blank",)]
 
 
 async def test_nothing_is_blanked_before_the_erasure_is_recorded(opened: Database, made_database: MadeDatabase) -> None:

@@ -39,6 +39,7 @@ from rapport_consent.adapters.requests import RequestStore
 from rapport_consent.adapters.rule_packs import shipped_packs
 from rapport_consent.adapters.sealing import Sealer
 from rapport_consent.adapters.transparency import TransparencyLog
+from rapport_consent.app.call_participants import CallParticipants
 from rapport_consent.app.find_subject import SubjectSearch
 from rapport_consent.app.fulfil_request import Fulfilment
 from rapport_consent.app.hand_over_letter import LetterBox
@@ -47,8 +48,10 @@ from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.request_clocks import Clocks
 from rapport_consent.domain.requests import Participant as Entry
 from rapport_consent.domain.requests import ParticipantKind
+from rapport_consent.domain.tasks import AskedTask, TaskAnswer
 from rapport_consent.entrypoints.request_answers import ParticipantAnswers
 from rapport_consent.entrypoints.subscriptions import Profiles
+from rapport_consent.translate.tasks import answer_of, confirmed
 from rapport_privacy.participant.ledger import Known
 from rapport_privacy.participant.participant import Participant
 from rapport_privacy.participant.servicer import ParticipantServicer
@@ -58,6 +61,7 @@ HOLDERS: Final = ("identity", "churn")
 REGISTRY: Final = (
     Entry("identity"),
     Entry("churn"),
+    Entry("warehouse", ParticipantKind.WEBHOOK),
     Entry("archive", ParticipantKind.MANUAL, "records office", "Look in the cellar."),
 )
 
@@ -92,6 +96,22 @@ class NothingPublished:
     async def erase(self, profile_ids: Any) -> Erased:
         """Find nothing."""
         return Erased(0, 0, 0, 0)
+
+
+class Warehouse:
+    """An old system that is called: it often does not answer, and holds nothing."""
+
+    names = ("warehouse",)
+
+    def __init__(self, rng: random.Random, clock: TestClock) -> None:
+        self._rng = rng
+        self._clock = clock
+
+    async def call(self, task: AskedTask, profile_ids: Any, kept: Any) -> TaskAnswer | None:
+        """Answer, or do not."""
+        if self._rng.random() < 0.5:
+            return None
+        return answer_of(nothing_held(task.request_id, task, self._clock.now()))
 
 
 async def everything() -> Known:
@@ -182,6 +202,7 @@ class Parts:
             clock=self.clock,
             vault_kept_at_most=timedelta(days=1),
         )
+        self.calls = CallParticipants(self.store, Warehouse(self.rng, self.clock), self.clock)
         self.answers = {name: ParticipantAnswers(name, self.store, participants, self.clock).handle for name in HOLDERS}
         self.profiles = Profiles(self.ledger, self.store, self.clock).handle
 
@@ -190,6 +211,13 @@ class Parts:
         self.acted = False
         async with self._mortal(self._coordinate):
             return await self.saga.step()
+        return True
+
+    async def caller_works(self) -> bool:
+        """Let the coordinator call a participant; whether there was anything to call for."""
+        self.acted = False
+        async with self._mortal(self._coordinate):
+            return await self.calls.step()
         return True
 
     async def participant_works(self, name: str) -> bool:
@@ -269,8 +297,6 @@ async def _render(folder: Path) -> None:
 
 def nothing_held(request_id: str, task: Any, now: Any) -> common_pb2.PrivacyTaskCompleted:
     """Return what people answer who look in the cellar."""
-    from rapport_consent.translate.tasks import confirmed
-
     return confirmed(
         request_id=request_id,
         task_id=task.task_id,

@@ -134,6 +134,7 @@ class Story:
         workers: list[Any] = [
             self.parts.coordinator_works,
             self.parts.deliver,
+            self.parts.caller_works,
             *((lambda name=name: self.parts.participant_works(name)) for name in HOLDERS),
         ]
         self.rng.shuffle(workers)

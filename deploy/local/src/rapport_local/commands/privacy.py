@@ -17,6 +17,7 @@ from rapport_testing.files import replace_file
 
 from rapport_local import privacy_view
 from rapport_local.commands.privacy_activities import activities
+from rapport_local.commands.privacy_answers import answer
 from rapport_local.commands.privacy_holds import hold
 from rapport_local.commands.privacy_restored import restored
 from rapport_local.environment import Environment
@@ -41,6 +42,7 @@ def privacy() -> None:
 privacy.add_command(hold)
 privacy.add_command(restored)
 privacy.add_command(activities)
+privacy.add_command(answer)
 
 
 @privacy.command("list")

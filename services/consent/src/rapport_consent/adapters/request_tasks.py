@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -27,13 +27,24 @@ _COLUMNS: Final = (
 _OF: Final = f"SELECT {_COLUMNS} FROM privacy_asked_tasks WHERE request_id = %s ORDER BY asked_at, task_id"  # noqa: S608
 _ASK: Final = """
 INSERT INTO privacy_asked_tasks
-    (task_id, request_id, hold_id, participant, participant_kind, kind, attempt, asked_at, due_at)
-VALUES (%s, %s, nullif(%s, ''), %s, %s, %s, %s, %s, %s)
+    (task_id, request_id, hold_id, participant, participant_kind, kind, attempt, asked_at, due_at, call_at)
+VALUES (%s, %s, nullif(%s, ''), %s, %s, %s, %s, %s, %s, %s)
 """
 _ANSWER: Final = """
 UPDATE privacy_asked_tasks SET answer = %s, outcome = %s, answered_at = %s, confirmed_by = %s
 WHERE task_id = %s AND participant = %s AND answer IS NULL RETURNING request_id
 """
+# Whoever looks at the same time takes another one; one that is killed while it calls has called.
+_NEXT_CALL: Final = f"""
+UPDATE privacy_asked_tasks SET calls = calls + 1, call_at = %(now)s + CASE calls
+    WHEN 0 THEN interval '5 seconds' WHEN 1 THEN interval '1 minute' WHEN 2 THEN interval '10 minutes'
+    ELSE interval '1 hour' END
+WHERE task_id = (
+    SELECT task_id FROM privacy_asked_tasks
+    WHERE participant_kind = 'WEBHOOK' AND answer IS NULL AND call_at <= %(now)s AND participant = ANY (%(names)s)
+    ORDER BY call_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - made of constants
 
 
 class TaskJournal:
@@ -55,7 +66,7 @@ class TaskJournal:
         token: Token,
         hold: Hold | None = None,
     ) -> None:
-        """Journal a task; one for a service is published with it, one for people waits for them."""
+        """Journal a task; one for a service is published with it, others are called for or wait for people."""
         values = (
             task.task_id,
             task.request_id,
@@ -66,6 +77,7 @@ class TaskJournal:
             task.attempt,
             task.asked_at,
             task.due_at,
+            task.asked_at if task.participant_kind is ParticipantKind.WEBHOOK else None,
         )
         await self._connection.execute(_ASK, values)
         if task.participant_kind is not ParticipantKind.EVENT:
@@ -82,6 +94,11 @@ class TaskJournal:
             hold=hold_message(hold) if hold else None,
         )
         await outbox.append(self._connection, [event_of(message, source="consent", occurred_at=self._clock.now())])
+
+    async def next_call(self, now: datetime, names: Collection[str]) -> AskedTask | None:
+        """Return the task to call for next, of these participants, and note that it is called for."""
+        row = await (await self._connection.execute(_NEXT_CALL, {"now": now, "names": list(names)})).fetchone()
+        return None if row is None else _task(row)
 
     async def answer(self, answer: TaskAnswer, now: datetime, confirmed_by: str = "") -> str:
         """Keep the answer to a task; return the request's id, empty if it is unknown or answered already."""

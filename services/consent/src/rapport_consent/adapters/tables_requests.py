@@ -85,6 +85,7 @@ class AskedTaskTable(Base, table=True):
         CheckConstraint("(answer IS NULL) = (answered_at IS NULL)", name="answer"),
         Index("uq_privacy_asked_tasks_attempt", "request_id", "participant", "kind", "attempt", unique=True),
         Index(None, "hold_id", postgresql_where="hold_id IS NOT NULL"),
+        Index(None, "call_at", postgresql_where="participant_kind = 'WEBHOOK' AND answer IS NULL"),
     )
 
     task_id: str = _key()
@@ -101,6 +102,10 @@ class AskedTaskTable(Base, table=True):
     answer: bytes | None = _bytes(nullable=True)
     """The PrivacyTaskCompleted, exactly as it was signed."""
     confirmed_by: str = _text(default=True)
+    calls: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    """How often it was called for, where the participant is called over HTTP."""
+    call_at: datetime | None = _time(nullable=True)
+    """When it is called for next."""
 
 
 class VaultTable(Base, table=True):

@@ -12,7 +12,7 @@ from rapport_consent.app.raise_fence import BlankingUnit, raise_fence
 async def erase_in_ledger(
     unit: BlankingUnit, closure_ids: Collection[str], request_id: str, *, now: datetime
 ) -> Token | None:
-    """Fence a closure as identity knows it; None while the ledger still joins it with somebody else.
+    """Fence a closure as identity knows it; None while the ledger still joins it with somebody else who lives.
 
     The ledger follows merges and splits a moment later than identity. Were a split not known yet, a fence would stand
     around another person, for ever.
@@ -20,7 +20,7 @@ async def erase_in_ledger(
     known = await unit.lock(closure_ids)
     partition = known.history.partition
     joined = frozenset().union(*(partition.closure_of(each) for each in closure_ids))
-    if not joined <= set(closure_ids):
+    if any(known.history.fence(each) is None for each in joined.difference(closure_ids)):
         return None
     token = Token(known.epoch, known.position)
     for each in sorted(closure_ids):

@@ -12,7 +12,7 @@ from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.raise_fence import BlankingUnit
-from rapport_consent.domain.holds import Hold
+from rapport_consent.domain.holds import Hold, Protected
 from rapport_consent.domain.packages import PackagePapers
 from rapport_consent.domain.requests import Request, SubjectRecord
 from rapport_consent.domain.rule_packs import Right
@@ -84,7 +84,11 @@ class Tasks(Protocol):
         ...
 
     async def ask(self, task: AskedTask, profile_ids: Sequence[str], token: Token, hold: Hold | None = None) -> None:
-        """Journal a task; one for a service is published with it, one for people waits for them."""
+        """Journal a task; one for a service is published with it, others are called for or wait for people."""
+        ...
+
+    async def next_call(self, now: datetime, names: Collection[str]) -> AskedTask | None:
+        """Return the task to call for next, of these participants, and note that it is called for."""
         ...
 
     async def answer(self, answer: TaskAnswer, now: datetime, confirmed_by: str = "") -> str:
@@ -285,6 +289,26 @@ class Notices(Protocol):
 
     async def send_letter(self, request: Request, kind: str, days: Mapping[str, date]) -> str:
         """Tell the requester, at the address in the vault, of a letter; return the notification's id."""
+        ...
+
+
+class Webhooks(Protocol):
+    """Participants that are called over HTTP."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """Who can be called."""
+
+    async def call(
+        self, task: AskedTask, profile_ids: Sequence[str], kept: Mapping[str, Protected]
+    ) -> TaskAnswer | None:
+        """Call for a task; return the answer, None if there is none that the participant signed.
+
+        Args:
+            task: What is asked.
+            profile_ids: Whom it is about.
+            kept: What legal holds keep, by store; "" for every store.
+        """
         ...
 
 
