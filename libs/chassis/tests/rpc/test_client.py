@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from typing import Any
 
+import grpc
 import pytest
 from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.rpc.status import RemoteError
@@ -29,6 +30,25 @@ async def test_an_idempotent_call_is_tried_again_while_the_server_is_unavailable
     probe.servicer.behaviours["Answer"] = failing(2, "NOT_READY", attempts)
     assert (await probe.stub().Answer(probe.new(text="at last"))).text == "at last"
     assert len(attempts) == 3
+
+
+@pytest.mark.parametrize(("method", "attempts"), [("Answer", 2), ("Write", 1)])
+async def test_what_a_server_cancels_because_it_stops_counts_as_unavailable(
+    probe: Any, method: str, attempts: int
+) -> None:
+    counted: list[int] = []
+
+    async def stop_once(request: Any, context: Any) -> Any:
+        counted.append(1)
+        if len(counted) == 1:
+            await context.abort(grpc.StatusCode.CANCELLED)
+        return request
+
+    probe.servicer.behaviours[method] = stop_once
+    refused = pytest.raises(RemoteError, match="UNAVAILABLE") if attempts == 1 else nullcontext()
+    with refused:
+        await getattr(probe.stub(), method)(probe.new())
+    assert len(counted) == attempts
 
 
 async def test_a_call_that_is_not_idempotent_is_tried_once(probe: Any) -> None:

@@ -21,6 +21,7 @@ _BY_NAME: Final = {code.name: code for code in grpc.StatusCode}
 _WITHOUT_DETAILS: Final = MappingProxyType(
     {
         "UNAVAILABLE": "UNAVAILABLE",
+        "CANCELLED": "UNAVAILABLE",  # by a server that stops: what we cancel ourselves is not answered
         "DEADLINE_EXCEEDED": "DEADLINE_EXCEEDED",
         "RESOURCE_EXHAUSTED": "MESSAGE_TOO_LARGE",
         "UNIMPLEMENTED": "METHOD_UNKNOWN",
