@@ -125,12 +125,12 @@ class ConsentHolding(Holding):
 
 
 def known_from(database: Database) -> Ledger:
-    """Return what the ledger's own service knows of it: all there is."""
+    """Return what the ledger's own service knows of it: all there is, unless it was restored a moment ago."""
 
     async def known() -> Known:
         async with database.looking() as connection:
-            row = await (await connection.execute("SELECT epoch, position FROM ledger_head")).fetchone()
-        return Known() if row is None else Known(row[0], row[1], fresh=True)
+            row = await (await connection.execute(_KNOWN)).fetchone()
+        return Known() if row is None else Known(*row)
 
     return known
 
