@@ -37,17 +37,9 @@ from training import write_down
 ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "services/churn/tests/support"))
 
-from churn_desk import (  # noqa: E402 - found by the line before
-    PROFILING,
-    SHOP,
-    ChurnInstallation,
-    Desk,
-    days_ago,
-    open_desk,
-    register,
-    start_installation,
-    viewed,
-)
+from churn_desk import Desk, open_desk  # noqa: E402 - found by the line before
+from churn_events import days_ago, viewed  # noqa: E402 - found by the line before
+from churn_installation import PROFILING, SHOP, ChurnInstallation, register, start_installation  # noqa: E402 - found by the line before
 
 PARTS: Final = ("scores", "batch", "intake", "withdrawal")
 PEOPLE: Final = 50

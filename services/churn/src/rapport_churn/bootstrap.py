@@ -17,9 +17,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.database.housekeeping import Housekeeping, Sweep
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import inbox
-from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.eraser import Eraser
-from rapport_chassis.events.grouping import Together
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.relay import Relay
 from rapport_chassis.idempotency import RequestLog
@@ -54,22 +52,20 @@ from rapport_churn.adapters.upkeep import Following, Holdout
 from rapport_churn.adapters.workshop import TrainingWorkshop
 from rapport_churn.app.erasures import Renewal
 from rapport_churn.app.people import LedgerPeople
-from rapport_churn.app.ports import Permits
 from rapport_churn.app.rescoring import Rescoring
 from rapport_churn.app.scores import ScoreProfiles
 from rapport_churn.app.states import States
 from rapport_churn.app.train import TrainModel
 from rapport_churn.app.withdrawals import Withdrawals
+from rapport_churn.bootstrap_intake import consumers_of
 from rapport_churn.definition import DEFINITION, SERVICE
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.vectors import Plan
 from rapport_churn.entrypoints.grpc_models import TRAIN, ModelServicer, ModelWork
 from rapport_churn.entrypoints.grpc_scores import ChurnServicer
-from rapport_churn.entrypoints.subscriptions import CONSUMERS, SOURCES, Intake
 from rapport_churn.settings import ChurnSettings
-from rapport_churn.telemetry import FACTS, TELLINGS, VOIDED
+from rapport_churn.telemetry import TELLINGS, VOIDED
 from rapport_churn.translate.changes import change_of
-from rapport_churn.translate.facts import Facts
 from rapport_churn.translate.scores import Scores
 
 SERVICES: Final = (
@@ -173,7 +169,7 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
                 commits=database.commits,
             )
         )
-        for consumer in _consumers(settings, database, nats, telemetry, log, permits, clock):
+        for consumer in consumers_of(settings, database, nats, telemetry, log, permits, clock):
             server.health.register("events", consumer.name, consumer.check)
             components.append(consumer)
     relay = Relay(SERVICE, database=database, nats=settings.nats, telemetry=telemetry, clock=clock)
@@ -276,41 +272,4 @@ def _serve(
         runner,
         Stepping("workshop", workshop.step, clock, share=0.1, idle_s=_LOOK_AT_WORKS_S),
         Stepping("renewal", renewing.step, clock, share=0.1, idle_s=_LOOK_AT_MODELS_S),
-    ]
-
-
-def _consumers(
-    settings: ChurnSettings,
-    database: Database,
-    nats: NatsConnection,
-    telemetry: Telemetry,
-    log: FactLog,
-    permits: Permits,
-    clock: Clock,
-) -> list[Consumer]:
-    """Return what reads the events of other contexts."""
-    profiling = settings.profiling
-    intake = Intake(
-        Facts(profiling.currency),
-        log,
-        permits,
-        purpose_id=profiling.purpose_id,
-        brand_id=profiling.brand_id,
-        log_purpose_ids=profiling.log_purpose_ids,
-        counter=telemetry.meter.counter(FACTS),
-    )
-    return [
-        Consumer(
-            name,
-            source,
-            Together(intake.handle),
-            context=SERVICE,
-            events=SOURCES[source],
-            nats=nats,
-            database=database,
-            telemetry=telemetry,
-            release=DEFINITION.version,
-            clock=clock,
-        )
-        for source, name in CONSUMERS.items()
     ]

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from churn_desk import ChurnInstallation, Desk, open_desk, register, start_installation
+from churn_desk import Desk, open_desk
+from churn_installation import ChurnInstallation, register, start_installation
 
 
 @pytest.fixture(scope="session")

@@ -11,21 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from churn_desk import (
-    PROFILING,
-    STREAM,
-    ChurnInstallation,
-    Desk,
-    days_ago,
-    open_database,
-    open_desk,
-    order,
-    refused,
-    register,
-    request_id,
-    start_installation,
-    viewed,
-)
+from churn_desk import Desk, open_desk, refused, request_id
+from churn_events import days_ago, order, viewed
+from churn_installation import PROFILING, STREAM, ChurnInstallation, open_database, register, start_installation
 from churn_model import PARTS, artefact
 from rapport.churn.v1 import events_pb2, model_pb2, monitoring_pb2
 from rapport_chassis.events.envelope import Event

@@ -8,17 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from churn_desk import (
-    STREAM,
-    ChurnInstallation,
-    Desk,
-    days_ago,
-    open_database,
-    open_desk,
-    order,
-    register,
-    start_installation,
-)
+from churn_desk import Desk, open_desk
+from churn_events import days_ago, order
+from churn_installation import STREAM, ChurnInstallation, open_database, register, start_installation
 from rapport.common.v1 import participant_pb2, participant_pb2_grpc, privacy_pb2
 from rapport.consent.v1 import events_pb2
 from rapport_chassis.events.envelope import event_of

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from churn_desk import (
-    PROFILING,
-    ChurnInstallation,
-    Desk,
-    days_ago,
-    open_desk,
-    order,
-    register,
-    start_installation,
-)
+from churn_desk import Desk, open_desk
+from churn_events import days_ago, order
+from churn_installation import PROFILING, ChurnInstallation, register, start_installation
 from grpc_health.v1 import health_pb2
 from rapport.churn.v1 import events_pb2
 from rapport_chassis.rpc.status import RemoteError

@@ -5,7 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from churn_desk import ANALYTICS, DELIVERY, PROFILING, Desk, days_ago, order, refused, viewed
+from churn_desk import Desk, refused
+from churn_events import ANALYTICS, DELIVERY, days_ago, order, viewed
+from churn_installation import PROFILING
 from rapport.churn.v1 import churn_pb2
 from rapport.consent.v1 import consent_pb2
 from rapport_chassis.ids import new_id

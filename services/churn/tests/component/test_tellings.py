@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from churn_desk import PROFILING, Desk, days_ago, order, refused, request_id, viewed
+from churn_desk import Desk, refused, request_id
+from churn_events import days_ago, order, viewed
+from churn_installation import PROFILING
 from rapport.churn.v1 import churn_pb2, events_pb2, score_pb2
 from rapport_chassis.ids import new_id
 from rapport_testing.waiting import eventually

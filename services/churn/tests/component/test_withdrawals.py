@@ -8,19 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from churn_desk import (
-    PROFILING,
-    STREAM,
-    ChurnInstallation,
-    Desk,
-    days_ago,
-    open_database,
-    open_desk,
-    order,
-    refused,
-    register,
-    start_installation,
-)
+from churn_desk import Desk, open_desk, refused
+from churn_events import days_ago, order
+from churn_installation import PROFILING, STREAM, ChurnInstallation, open_database, register, start_installation
 from rapport.churn.v1 import churn_pb2, events_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id

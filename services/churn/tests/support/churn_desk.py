@@ -2,143 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 import pytest
-import rapport_churn
-from churn_model import artefact
+from churn_events import days_ago, order
+from churn_installation import ANALYST, OFFICE, PROFILING, SHOP, STREAM, ChurnInstallation
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf.duration_pb2 import Duration
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rapport.churn.v1 import churn_pb2, churn_pb2_grpc, events_pb2, model_pb2, model_pb2_grpc, score_pb2
-from rapport.consent.v1 import purpose_pb2
-from rapport.identity.v1 import events_pb2 as identity_pb2
-from rapport.identity.v1 import touchpoint_pb2
-from rapport_chassis.database.engine import Database
-from rapport_chassis.events import topology
-from rapport_chassis.events.envelope import Event, event_of
+from rapport_chassis.events.envelope import Event
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
-from rapport_churn.adapters.models import DatabaseModels
-from rapport_churn.adapters.registry import Registry
-from rapport_churn.app.models import Stored
-from rapport_testing.installation import Installation, TestedService, tls_files
-from rapport_testing.ledger_service import LedgerService, gate_settings
 from rapport_testing.waiting import eventually
-
-PROFILING: Final = "profiling.churn"
-ANALYTICS: Final = "analytics.visits"
-DELIVERY: Final = "order.delivery"
-CONSENT: Final = purpose_pb2.LEGAL_BASIS_CONSENT
-PURPOSES: Final = {PROFILING: CONSENT, ANALYTICS: CONSENT, DELIVERY: purpose_pb2.LEGAL_BASIS_CONTRACT}
-SHOP: Final = "shop"
-OFFICE: Final = "office"
-ANALYST: Final = "analyst"
-STREAM: Final = "RAPPORT_CHURN"
-CHURN: Final = TestedService(
-    "churn",
-    migrations=Path(rapport_churn.__file__).parent / "migrations",
-    topology=topology.DECLARED,
-    settings={
-        "MODELS__FOLDER": "{folder}/models",
-        "MODELS__WORK_FOLDER": "{folder}/work",
-        "PRIVACY__SIGNING_FOLDER": "{folder}/signing",
-        "PROFILING__CURRENCY": "GBP",
-        "RESCORING__SHARE": "0.9",
-    },
-)
-
-
-class ChurnInstallation(Installation):
-    """Servers with the ledger that the service's gate follows.
-
-    Attributes:
-        ledger: What people decided.
-    """
-
-    def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
-        super().__init__(service, folder, durable=durable)
-        self.ledger = LedgerService(self, PURPOSES)
-
-    def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
-        """Start the servers."""
-        self.ledger.start()
-        (self.folder / "own" / "signing").mkdir(exist_ok=True)
-        super().start(provisioned=provisioned, migrated=migrated)
-
-    def stop(self) -> None:
-        """Stop them."""
-        super().stop()
-        self.ledger.stop()
-
-    def variables(self) -> dict[str, str]:
-        """Return the environment variables that configure the service."""
-        eraser = tls_files(self.certificate("churn-eraser")).model_dump()
-        own = gate_settings(self, self.ledger)
-        own |= {f"{group}eraser__{name}": str(path) for group in ("", "privacy__") for name, path in eraser.items()}
-        return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
-
-
-def start_installation(folder: Path, *, durable: bool = False) -> ChurnInstallation:
-    """Start servers for the service, with callers who may what callers usually may."""
-    installation = ChurnInstallation(CHURN, folder, durable=durable)
-    installation.grant(SHOP, ["churn.scores.create", "churn.ranks.read", "churn.explanations.read"])
-    installation.grant(OFFICE, ["churn.*", "chassis.operations.use"])
-    installation.grant_role(ANALYST, ["churn.*"])
-    installation.start()
-    return installation
 
 
 def request_id() -> str:
     """A request id that was never used."""
     return str(uuid4())
-
-
-def days_ago(days: float) -> datetime:
-    """A time in the past."""
-    return datetime.now(UTC) - timedelta(days=days)
-
-
-def touchpoint(
-    who: str,
-    at: datetime,
-    *purpose_ids: str,
-    fact_id: str = "",
-    version: int = 1,
-    recorded_at: datetime | None = None,
-    **happened: Any,
-) -> Event:
-    """What identity tells of something that a customer did."""
-    message = identity_pb2.TouchpointRecorded()
-    message.fact.fact_id, message.fact.profile_id = fact_id or new_id("fact"), who
-    message.fact.owner_version = version
-    message.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
-    message.touchpoint.purpose_ids.extend(purpose_ids or (ANALYTICS, DELIVERY))
-    message.touchpoint.occurred_at.CopyFrom(stamp(at))
-    message.recorded_at.CopyFrom(stamp(recorded_at or datetime.now(UTC)))
-    ((kind, fields),) = happened.items()
-    getattr(message.touchpoint, kind).CopyFrom(fields)
-    return event_of(message, source="identity", occurred_at=at)
-
-
-def order(who: str, at: datetime, pounds: int = 20, **more: Any) -> Event:
-    """What identity tells of an order."""
-    placed = touchpoint_pb2.OrderPlaced(order_id=new_id("order"))
-    placed.total.currency_code, placed.total.units = "GBP", pounds
-    placed.lines.add(quantity=2).item.product_id = "prd_00000001"
-    return touchpoint(who, at, order_placed=placed, **more)
-
-
-def viewed(who: str, at: datetime, *purpose_ids: str, **more: Any) -> Event:
-    """What identity tells of a visit."""
-    return touchpoint(who, at, *purpose_ids, viewed=touchpoint_pb2.Viewed(), **more)
 
 
 @contextmanager
@@ -310,36 +197,3 @@ async def open_desk(
     finally:
         await shop.close()
         await office.close()
-
-
-@asynccontextmanager
-async def open_database(installation: ChurnInstallation) -> AsyncIterator[Database]:
-    """Look into the service's database."""
-    database = Database(installation.database_settings(), service="test")
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-async def register(
-    installation: ChurnInstallation,
-    files: Mapping[str, bytes] | None = None,
-    *,
-    gates: Mapping[str, bool] | None = None,
-    log_position: int = 2**40,
-) -> str:
-    """Put a model into the registry that was not trained here, and return its id."""
-    files = files or artefact()
-    digest = Registry(installation.folder / "own" / "models").put(files)
-    model = model_pb2.Model(model_id=new_id("model"), artefact_sha256=digest, horizon_days=90)
-    model.trained_until.CopyFrom(stamp(days_ago(10)))
-    for name, passed in (gates or {}).items():
-        model.gates.add(name=name, passed=passed)
-    async with open_database(installation) as database, database.transaction() as connection:
-        row = await (await connection.execute("SELECT epoch FROM log_head")).fetchone()
-        assert row is not None
-        stored = Stored(model.model_id, digest, model.SerializeToString(), row[0], log_position, datetime.now(UTC))
-        await DatabaseModels(connection).add(stored)
-    return model.model_id
