@@ -48,7 +48,7 @@ from suite_authoring import (
     PROFILING,
     SERVICE,
 )
-from suite_shop import Shop, patiently, request_id
+from suite_shop import Shop, patiently, request_id, until
 
 _SIGN: Final = "zqkx"
 _LETTERS: Final = 10
@@ -86,9 +86,10 @@ class Person:
     @property
     def email(self) -> str:
         """Their address, which they are looked up by."""
-        return f"{self._at('identifier.email')}@posteo.net"
+        return f"{self.at('identifier.email')}@posteo.net"
 
-    def _at(self, where: str) -> str:
+    def at(self, where: str) -> str:
+        """Return the string that was planted in a field."""
         return next(string for string, planted in self.planted.items() if planted == where)
 
 
@@ -197,6 +198,12 @@ async def decide(shop: Shop, person: Person, notice_version: int) -> None:
 
 async def live(shop: Shop, person: Person) -> None:
     """Have them do, in touchpoints, whatever leaves a trace of a word of theirs."""
+    viewed = {"viewed": touchpoint_pb2.Viewed(item=touchpoint_pb2.Item(product_id=PRODUCT))}
+    # What is decided is known at the next effect, not yet at one of the same moment.
+    await until(
+        lambda: _ingest(shop, person, request_id(), "", "", viewed),
+        lambda outcome: outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED,
+    )
     item = touchpoint_pb2.Item(product_id=PRODUCT, category=person.plant("touchpoint.category"))
     order_id = person.plant("touchpoint.order_id", "ord_")
     line = touchpoint_pb2.Line(item=item, quantity=1, unit_price=_money(9))
@@ -252,6 +259,7 @@ async def be_written_to(shop: Shop, person: Person) -> None:
         category=person.plant("preference.category"), channel=events_pb2.CHANNEL_EMAIL, wanted=True
     )
     await patiently(lambda: shop.preferences.SetPreferences(preferred))
+    kind: dict[str, Any] = {"class": events_pb2.MESSAGE_CLASS_SERVICE}  # a word of the language
     sent = notification_pb2.SendNotificationRequest(
         request_id=request_id(),
         recipient_id=person.profile_id,
@@ -263,33 +271,38 @@ async def be_written_to(shop: Shop, person: Person) -> None:
         decision_ids=[person.plant("message.decision_id", "dec_")],
         supersede_key=person.plant("message.supersede_key"),
         not_before=_ago(days=-30),
-        **{"class": events_pb2.MESSAGE_CLASS_SERVICE},
+        **kind,
     )
     sent.cancelled_by.add(event="touchpoint_recorded").match["case_id"] = person.plant("message.counter_event")
     await patiently(lambda: shop.messages.SendNotification(sent))
 
 
 async def _happens(shop: Shop, person: Person, done: dict[str, Any]) -> None:
-    account = next(string for string, where in person.planted.items() if where == "identifier.account")
+    session_id, brand_id = person.plant("touchpoint.session_id", "ses_"), person.plant("touchpoint.brand_id")
+    outcome = await _ingest(shop, person, person.plant("touchpoint.source_event_id"), session_id, brand_id, done)
+    assert outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED
+
+
+async def _ingest(
+    shop: Shop, person: Person, event_id: str, session_id: str, brand_id: str, done: dict[str, Any]
+) -> ingest_pb2.TouchpointOutcome.ValueType:
     touchpoint = touchpoint_pb2.Touchpoint(
         occurred_at=_ago(hours=1),
         channel=touchpoint_pb2.CHANNEL_WEB,
-        session_id=person.plant("touchpoint.session_id", "ses_"),
-        brand_id=person.plant("touchpoint.brand_id"),
+        session_id=session_id,
+        brand_id=brand_id,
         market=MARKET,
         purpose_ids=[DELIVERY, ANALYTICS],
         **done,
     )
+    account = record_pb2.Identifier(
+        kind=identity_events_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=person.at("identifier.account")
+    )
     raw = ingest_pb2.RawTouchpoint(
-        source="webshop",
-        source_event_id=person.plant("touchpoint.source_event_id"),
-        identifiers=[
-            record_pb2.Identifier(kind=identity_events_pb2.IDENTIFIER_KIND_ACCOUNT, namespace="crm", value=account)
-        ],
-        touchpoint=touchpoint,
+        source="webshop", source_event_id=event_id, identifiers=[account], touchpoint=touchpoint
     )
     asked = ingest_pb2.IngestTouchpointRequest(request_id=request_id(), touchpoint=raw)
-    await patiently(lambda: shop.touchpoints.IngestTouchpoint(asked))
+    return (await patiently(lambda: shop.touchpoints.IngestTouchpoint(asked))).outcome
 
 
 def _cart(person: Person, line: touchpoint_pb2.Line) -> touchpoint_pb2.CartChanged:

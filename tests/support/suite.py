@@ -58,6 +58,7 @@ class Suite:
             "durable": durable,
         }
         self._process: subprocess.Popen[str] | None = None
+        self._listener: threading.Thread | None = None
         self._numbers = count(1)
         self._answers: dict[int, Queue[dict[str, Any]]] = {}
         self._started: Queue[dict[str, Any]] = Queue()
@@ -76,7 +77,8 @@ class Suite:
                 stderr=log,
                 text=True,
             )
-        threading.Thread(target=self._listen, args=(self._process,), name="suite", daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self._process,), name="suite", daemon=True)
+        self._listener.start()
         told = self._started.get(timeout=_START_S)
         assert told == {"started": True}, self._log.read_text()
         eventually_sync(lambda: self.status().all_ready, _START_S, message="everything is ready")
@@ -160,8 +162,8 @@ class Suite:
         beside = str(Path(sys.executable).parent)
         return {**os.environ, "RAPPORT_FOLDER": str(self.environment.folder), "PATH": f"{beside}:{os.environ['PATH']}"}
 
-    def close(self) -> None:
-        """End everything and remove the folder."""
+    def stop(self) -> None:
+        """End everything; `start` goes on with what is in the folder."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
             try:
@@ -169,6 +171,13 @@ class Suite:
             except subprocess.TimeoutExpired:
                 self._process.send_signal(signal.SIGKILL)
                 self._process.wait()
+        if self._listener is not None:
+            self._listener.join()
+        self._process, self._listener, self._started = None, None, Queue()
+
+    def close(self) -> None:
+        """End everything and remove the folder."""
+        self.stop()
         shutil.rmtree(self.environment.folder, ignore_errors=True)
         self._log.unlink(missing_ok=True)
 
