@@ -28,6 +28,7 @@ from notification_desk import (
     Desk,
     NotificationInstallation,
     advertising,
+    daylight,
     message,
     refused,
     request_id,
@@ -79,12 +80,6 @@ async def advertised(
     await desk.becomes(sent, "SENT")
     (mail,) = installation.mails(who)
     return who, sent, mail
-
-
-def daylight() -> str:
-    """Return a zone in which it is about noon of a working day, as far as one goes."""
-    offset = 12 - datetime.now(UTC).hour
-    return f"Etc/GMT{-offset:+d}" if offset else "Etc/UTC"
 
 
 def header(mail: bytes, name: bytes) -> str:

@@ -26,6 +26,7 @@ from rapport.notification.v1 import content_pb2, events_pb2, notification_pb2, p
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_notification.conformance.smtp_sink import Fault
+from rapport_testing.prove import Scale
 from rapport_testing.waiting import eventually
 
 
@@ -187,15 +188,19 @@ async def test_a_newer_message_takes_the_place_of_one_that_waits(
     assert [each.notification.notification_id for each in rest.notifications] == [old]
 
 
-async def test_many_senders_at_once_never_exceed_a_cap(installation: NotificationInstallation, desk: Desk) -> None:
+async def test_many_senders_at_once_never_exceed_a_cap(
+    installation: NotificationInstallation, desk: Desk, scale: Scale, prove
+) -> None:
+    senders = scale.pick(small=12, full=64)
     category = f"c{request_id()[:8]}"
     await desk.rule(f"cap-{category}", cap=preference_pb2.CapTerms(limit=3, days=1, categories=[category]))
     person = installation.person()
-    ids = await asyncio.gather(*(desk.send(message(person, category=category)) for _ in range(16)))
+    ids = await asyncio.gather(*(desk.send(message(person, category=category)) for _ in range(senders)))
     records = [await desk.becomes(each, "SENT", "HELD", "DROPPED") for each in ids]
     sent = [each for each in records if each.state == notification_pb2.NOTIFICATION_STATE_SENT]
     held = [each for each in records if each.hold_reason == events_pb2.HOLD_REASON_FREQUENCY_CAP]
-    assert (len(sent), len(held)) == (3, 13)
+    prove("notification", senders_on_one_cap=senders, sent_under_a_cap_of_3=len(sent))
+    assert (len(sent), len(held)) == (3, senders - 3)
     assert len(installation.mails(person)) == 3
     receipt = (await desk.explain(held[0].notification.notification_id)).receipts[-1]
     assert [(cap.taken, cap.limit) for cap in receipt.caps] == [(3, 3)]

@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -273,6 +274,14 @@ class NotificationInstallation(Installation):
         }
         return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
 
+    def break_connections(self) -> None:
+        """Break every connection to the mail server."""
+
+        async def broken() -> None:
+            self.sink.close_sessions()
+
+        self._thread.do(broken())
+
     def url(self, name: str, path: str) -> str:
         """Return where the peer listens under one of its names."""
         return f"https://{name}:{self._peer_port}{path}"
@@ -357,6 +366,12 @@ def advertising(profile_id: str, **fields: Any) -> notification_pb2.SendNotifica
     """Advertising to somebody who lives where it is day now, unless more is said."""
     given: dict[str, Any] = {"class": events_pb2.MESSAGE_CLASS_MARKETING, "category": "offers", "purpose_id": MARKETING}
     return message(profile_id, **given | fields)
+
+
+def daylight() -> str:
+    """Return a zone in which it is about noon, as far as one goes."""
+    offset = 12 - datetime.now(UTC).hour
+    return f"Etc/GMT{-offset:+d}" if offset else "Etc/UTC"
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class TriggersInForce:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._read_at: float | None = None
-        self._versions: list[Version] = []
+        self._versions: list[tuple[Version, Trigger]] = []
 
     def forget(self) -> None:
         """Read them again at once: a decision was made in this process."""
@@ -69,17 +69,16 @@ class TriggersInForce:
     async def at(self, connection: Connection, now: datetime) -> Mapping[str, Sequence[Trigger]]:
         """Return the triggers in force at a time, by the event that they wait for."""
         if self._read_at is None or self._clock.boottime() - self._read_at > KEPT_S:
-            self._versions = await _all_active(connection)
+            self._versions = [(each, trigger_in(each)) for each in await _all_active(connection)]
             self._read_at = self._clock.boottime()
-        latest: dict[str, Version] = {}
-        for version in self._versions:
+        latest: dict[str, tuple[Version, Trigger]] = {}
+        for version, trigger in self._versions:
             if version.active_from is not None and version.active_from <= now:
                 known = latest.get(version.id)
-                if known is None or _order(version) > _order(known):
-                    latest[version.id] = version
+                if known is None or _order(version) > _order(known[0]):
+                    latest[version.id] = version, trigger
         found: dict[str, list[Trigger]] = {}
-        for version in latest.values():
-            trigger = trigger_in(version)
+        for _, trigger in latest.values():
             found.setdefault(trigger.event, []).append(trigger)
         return found
 
