@@ -227,6 +227,37 @@ def test_without_a_permit_no_personal_field_changes_a_byte(scale, prove):
     prove("pricing-without-consent", quotes=quotes, changed=0)
 
 
+def test_a_line_that_was_priced_before_costs_what_it_costs_anew():
+    draw = random.Random(5)
+    elsewhere = promotion(
+        "ofr_1", Benefit.AMOUNT_EACH, 5, audience=Audience.INDIVIDUAL, scope=Scope(frozenset({"none"}))
+    )
+    for _ in range(60):
+        lines = [line(draw.randint(1, 9000), each, category=name) for each, name in enumerate(("books", "food"), 1)]
+        books = [
+            PromotionBook([invented_promotion(draw, f"p{number}") for number in range(draw.randint(0, 2))])
+            for _ in range(2)
+        ]
+        for _ in range(6):
+            book, at_us, market = draw.choice(books), draw.randint(0, 6), draw.choice(["DE", "FR"])
+            tax = draw.choice([EUROPE, AMERICA])
+            codes, loyalty = draw.choice([frozenset(), frozenset({"X"})]), draw.choice(["", "gold"])
+            again = price_basket(lines, book, market=market, at_us=at_us, tax=tax, brought=Entitlements(codes, loyalty))
+            anew = price_basket(
+                [replace(each) for each in lines],
+                book,
+                market=market,
+                at_us=at_us,
+                tax=tax,
+                brought=Entitlements(codes, loyalty, (elsewhere,)),
+            )
+            assert again == anew
+            texts = [
+                canonical(Quote("q", "d", market, "EUR", "", "", basket, (), (), "", 1, 2)) for basket in (again, anew)
+            ]
+            assert texts[0] == texts[1]
+
+
 def test_a_law_that_forbids_personal_prices_is_as_good_as_no_permit():
     law = shipped_law().in_force("US-MD", "food", date(2026, 11, 22))
     offers = [replace(TENTH, audience=Audience.INDIVIDUAL)]

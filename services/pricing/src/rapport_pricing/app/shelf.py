@@ -39,7 +39,7 @@ class Lot:
         listing: Its cost and tax.
         history: What was published for it.
         stock: How much is left; None if nobody said.
-        drawn: A line of it that was priced with nothing taken off, and the message it was answered as.
+        drawn: A line of it that costs the same for everybody, and the message it was answered as.
     """
 
     __slots__ = ("_floor", "_line", "drawn", "history", "key", "listing", "product", "stock")

@@ -77,8 +77,8 @@ class Line:
     tax_ppm: int
     floor: int = 0
     floor_rule: str = ""
-    plain: Plain | None = field(init=False, default=None, compare=False, repr=False)
-    """The same line priced before with nothing taken off: what follows from a line alone need not be made again."""
+    kept: KeptLine | None = field(init=False, default=None, compare=False, repr=False)
+    """The same line priced before: what neither the customer nor the rest of the basket decides is not made again."""
 
     def __post_init__(self) -> None:
         if self.quantity <= 0 or not 0 <= self.published * self.quantity <= MAX_AMOUNT:
@@ -101,17 +101,27 @@ class Use(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plain:
-    """A line with nothing taken off, priced before.
+class KeptLine:
+    """A line that costs the same for everybody, whatever else is in the basket, for as long as no promotion changes.
 
     Attributes:
+        book: The promotions that there were.
+        market: Whose promotions held.
         tax: How the market taxed.
-        priced: The line.
+        since_us: It holds from then.
+        until_us: It holds until then.
+        priced: The line; None where customers or baskets differ.
+        uses: Promotions that apply, and what they take off.
         text: The line in canonical bytes of a quote; empty until they were made.
     """
 
+    book: PromotionBook
+    market: str
     tax: TaxPolicy
-    priced: PricedLine
+    since_us: int
+    until_us: int
+    priced: PricedLine | None
+    uses: Sequence[Use] = ()
     text: str = ""
 
 
@@ -176,22 +186,17 @@ def _price(
     brought: Entitlements,
     charges: Sequence[Taxed],
 ) -> PricedBasket:
-    if not (book.promotions or brought.offers) and (tax.point is TaxPoint.LINE or len(lines) == 1):
-        plain = tuple([_plain(line, tax) for line in lines])
-        return PricedBasket(plain, totals([each.amount for each in plain], charges), (), personalised=False)
+    if not (brought.offers or book.for_basket()) and (tax.point is TaxPoint.LINE or len(lines) == 1):
+        kept = _priced_alike(lines, book, market, at_us, tax, charges)
+        if kept is not None:
+            return kept
     parts: list[list[Component]] = []
     amounts: list[int] = []
     uses: dict[str, Use] = {}
     alone: list[bool] = []
     for line in lines:
-        amount = line.published * line.quantity
-        components = [Component(Part.PUBLISHED, line.product_id, line.price_version, amount)]
         steps = _steps(line, lines, book, market, at_us, brought)
-        for promotion, off, held in steps:
-            taken = off * line.quantity
-            components.append(_taken(promotion, taken, line.floor_rule if held else ""))
-            amount -= taken
-            _count(uses, promotion, taken)
+        amount, components = _apply(line, steps, uses)
         parts.append(components)
         amounts.append(amount)
         alone.append(bool(steps) and steps[0].promotion.exclusive)
@@ -216,15 +221,63 @@ def _price(
     )
 
 
-def _plain(line: Line, tax: TaxPolicy) -> PricedLine:
-    known = line.plain
-    if known is not None and known.tax == tax:
-        return known.priced
+def _priced_alike(
+    lines: Sequence[Line],
+    book: PromotionBook,
+    market: str,
+    at_us: int,
+    tax: TaxPolicy,
+    charges: Sequence[Taxed],
+) -> PricedBasket | None:
+    """Return a basket that costs the same for everybody; None if a line in it does not."""
+    priced: list[PricedLine] = []
+    uses: dict[str, Use] = {}
+    for line in lines:
+        kept = line.kept
+        if (
+            kept is None
+            or kept.book is not book
+            or not kept.since_us <= at_us < kept.until_us
+            or kept.market != market
+            or kept.tax != tax
+        ):
+            kept = _keep(line, book, market, at_us, tax)
+        if kept.priced is None:
+            return None
+        priced.append(kept.priced)
+        for promotion, taken in kept.uses:
+            _count(uses, promotion, taken)
+    used = tuple([use for use in uses.values() if use.amount])
+    return PricedBasket(tuple(priced), totals([each.amount for each in priced], charges), used, personalised=False)
+
+
+def _keep(line: Line, book: PromotionBook, market: str, at_us: int, tax: TaxPolicy) -> KeptLine:
+    """Price a line alone, and keep it until the next promotion for it begins or ends."""
+    found = book.for_line(_subject(line))
+    if any(each.personal or each.code or each.minimum_spend for each in found):
+        kept = KeptLine(book, market, tax, 0, MAX_AMOUNT, None)
+    else:
+        turns = [turn for each in found for turn in (each.since_us, each.until_us)]
+        since_us = max([turn for turn in turns if turn <= at_us], default=0)
+        until_us = min([turn for turn in turns if turn > at_us], default=MAX_AMOUNT)
+        uses: dict[str, Use] = {}
+        amount, components = _apply(line, _steps(line, [line], book, market, at_us, NOTHING), uses)
+        priced = _finished(line, taxed(amount, line.tax_ppm, tax), components, tax)
+        kept = KeptLine(book, market, tax, since_us, until_us, priced, tuple(uses.values()))
+    object.__setattr__(line, "kept", kept)
+    return kept
+
+
+def _apply(line: Line, steps: Sequence[Step], uses: dict[str, Use]) -> tuple[int, list[Component]]:
+    """Return what a line costs once promotions took theirs off, and what that is made of; count their uses."""
     amount = line.published * line.quantity
     components = [Component(Part.PUBLISHED, line.product_id, line.price_version, amount)]
-    priced = _finished(line, taxed(amount, line.tax_ppm, tax), components, tax)
-    object.__setattr__(line, "plain", Plain(tax, priced))
-    return priced
+    for promotion, off, held in steps:
+        taken = off * line.quantity
+        components.append(_taken(promotion, taken, line.floor_rule if held else ""))
+        amount -= taken
+        _count(uses, promotion, taken)
+    return amount, components
 
 
 def _steps(

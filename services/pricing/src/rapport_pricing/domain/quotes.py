@@ -67,9 +67,9 @@ def canonical(quote: Quote) -> bytes:
 
 def _line(priced: PricedLine) -> str:
     line, amount, components = priced
-    plain = line.plain
-    if plain is not None and plain.priced is priced and plain.text:
-        return plain.text
+    kept = line.kept
+    if kept is not None and kept.priced is priced and kept.text:
+        return kept.text
     parts = [
         f"[{_text(part.value)},{_text(ref)},{version},{taken},{_text(rule)}]"
         for part, ref, version, taken, rule in components
@@ -79,8 +79,8 @@ def _line(priced: PricedLine) -> str:
         f"{line.quantity},{line.published},{line.price_version},{line.tax_ppm},{line.floor},{_text(line.floor_rule)},"
         f"[{amount.net},{amount.tax},{amount.gross}],[{','.join(parts)}]]"
     )
-    if plain is not None and plain.priced is priced:
-        plain.text = text
+    if kept is not None and kept.priced is priced:
+        kept.text = text
     return text
 
 

@@ -83,13 +83,13 @@ def quote_message(made: Made) -> quote_pb2.Quote:
 
 
 def _draw(message: quote_pb2.QuotedLine, lot: Lot, line: PricedLine, currency: str) -> None:
-    """Say what a line costs; one with nothing taken off says the same until its price changes."""
+    """Say what a line costs; one that costs the same for everybody says the same until its price changes."""
     drawn = lot.drawn
     if drawn is not None and drawn[0] is line:
         message.MergeFrom(drawn[1])  # type: ignore[arg-type] # what was kept below
         return
     put_line(message, line, currency)
-    if line.line.plain is not None and line.line.plain.priced is line:
+    if line.line.kept is not None and line.line.kept.priced is line:
         kept = quote_pb2.QuotedLine()
         kept.CopyFrom(message)
         lot.drawn = line, kept
