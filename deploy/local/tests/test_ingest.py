@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -15,14 +14,14 @@ import pytest
 from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
-from local_desk import Desk
 from rapport.identity.v1 import touchpoint_pb2
 from rapport_local.failure import Failure
 from rapport_local.ingest.cells import Fault, masked, money, own_id
-from rapport_local.ingest.journal import Journal
-from rapport_local.ingest.mapping import Transactions, read_mapping
+from rapport_local.ingest.mapping import Mapping, Transactions, read_mapping
 from rapport_local.ingest.orders import touchpoint_of
 from rapport_local.ingest.reading import Source, grouped
+from rapport_local.ingest.tables import Files, Tables
+from rapport_local.retention.offering import Sold, best_sellers
 
 ROOT = Path(__file__).resolve().parents[3]
 MAPPINGS = ROOT / "deploy/local/mappings"
@@ -128,6 +127,46 @@ def test_mapping_that_does_not_fit_names_each_place(tmp_path: Path) -> None:
     assert "shoe_size" in caught.value.details
 
 
+def test_data_of_the_past_are_moved_to_yesterday_and_addresses_are_made_of_a_column(tmp_path: Path) -> None:
+    (tmp_path / "orders.csv").write_text(
+        "number,mail,when,where,article,pieces,price\n7,17,09.06.2011 12:00,I,A 1,1,2\n", encoding="utf-8"
+    )
+    identifiers = [{"kind": "email", "column": "mail", "pattern": "c{}@shop.example"}]
+    table = ORDERS.model_dump(by_alias=True) | {"identifiers": identifiers}
+    past = Mapping.model_validate({"name": "mine", "ends": "2011-06-09", "transactions": [table]})
+    (item,) = Tables(past.as_if_now(date(2026, 11, 22)), Files(tmp_path)).transactions("orders", past.transactions[0])
+    assert item.message is not None
+    assert item.message.touchpoint.occurred_at.ToJsonString() == "2026-11-21T12:00:00Z"
+    assert item.message.identifiers[0].value == "c17@shop.example"
+    with pytest.raises(Failure, match="does not say when its data end"):
+        Mapping(name="mine").as_if_now(date(2026, 11, 22))
+
+
+def test_a_share_takes_whole_customers_and_always_the_same_ones(tmp_path: Path) -> None:
+    rows = [f"{at},{at % 100},03.02.2024 23:30,I,A 1,1,2" for at in range(1000)]
+    (tmp_path / "orders.csv").write_text("\n".join(["number,mail,when,where,article,pieces,price", *rows]), "utf-8")
+
+    def chosen(share: float) -> list[str | None]:
+        return [each.row["mail"] for each in Files(tmp_path, share=share).belonging("orders", ORDERS)]
+
+    some, more = chosen(0.2), chosen(0.5)
+    assert 5 < len(set(some)) < 40
+    assert len(some) == 10 * len(set(some))
+    assert set(some) < set(more)
+    assert some == chosen(0.2)
+
+
+def test_what_was_sold_for_most_gets_the_price_that_was_paid_most_often(tmp_path: Path) -> None:
+    rows = ["1,a,03.02.2024 23:30,I,cup,9,1", "2,a,03.02.2024 23:30,I,pot,1,50", "3,a,03.02.2024 23:30,I,pot,1,40"]
+    rows += ["4,a,03.02.2024 23:30,I,pot,1,40", "5,a,03.02.2024 23:30,I,pan,1,what"]
+    (tmp_path / "orders.csv").write_text("\n".join(["number,mail,when,where,article,pieces,price", *rows]), "utf-8")
+    sold = best_sellers(Mapping(name="mine", transactions=(ORDERS,)), Files(tmp_path), 5)
+    assert sold == [
+        Sold(own_id("prd", "mine", "pot"), Decimal(130), Decimal(40)),
+        Sold(own_id("prd", "mine", "cup"), Decimal(9), Decimal(1)),
+    ]
+
+
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """The worked example of the documentation, with files of its own."""
@@ -154,55 +193,3 @@ def test_dry_run_shows_columns_masked_and_problems_without_an_environment(
     assert customers["unused"] == ["shoe size"]
     assert [(each["field"], each["rows"]) for each in orders["problems"]] == [("touchpoint.lines[0].unit_price", [6])]
     assert decisions["problems"] == []
-
-
-def test_import_goes_on_after_a_fault_and_takes_nothing_in_twice(
-    running: Desk, shop: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = ("ingest", str(shop / "mapping.yaml"), "--with-purposes", "--json")
-    running.run("login", "officer-1", "--role", "officer")
-    settle = Journal.settle
-
-    def disk_full(journal: Journal, stage: str, *given: Any, **more: Any) -> None:
-        if stage.startswith("transactions"):
-            raise OSError("disk full")  # the answer has come, and is lost with this process
-        settle(journal, stage, *given, **more)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Journal, "settle", disk_full)
-        with pytest.raises(OSError, match="disk full"):
-            running.run(*arguments)
-    done = running.run(*arguments)
-    assert done.exit_code == 0, done.output
-    document = json.loads(done.stdout)
-    customers, decisions, declared, orders = document["stages"].values()
-    assert customers == {"created": 5, "rejected": 1}
-    assert decisions == {"imported": 2, "rejected": 1}
-    assert declared == {"declared": 5}
-    assert orders == {"known": 3, "rejected": 1}
-    with Path(document["report"]).open(encoding="utf-8", newline="") as file:
-        rejected = [*csv.DictReader(file)]
-    assert len(rejected) == document["rejected"] == 3
-    assert {each["field"] for each in rejected} == {
-        "key.source_record_id",
-        "profile_id",
-        "touchpoint.lines[0].unit_price",
-    }
-    assert json.loads(running.run(*arguments).stdout)["stages"] == document["stages"]
-    refused = running.run("ingest", str(shop / "mapping.yaml"), "--rows", "2")
-    assert refused.exit_code == 1
-    assert "--restart" in refused.stderr
-
-
-@pytest.mark.skipif(not RETAIL.is_dir(), reason="the data set is not beside the checkout: the mapping says where it is")
-def test_public_data_set_is_taken_in_whole(running: Desk) -> None:
-    mapping = str(MAPPINGS / "online_retail.yaml")
-    sample = ("--data", str(RETAIL), "--rows", "2500", "--json")
-    reports = json.loads(running.run("ingest", mapping, *sample, "--dry-run").stdout)
-    assert not [report["problems"] for report in reports if report["problems"]]
-    running.run("login", "officer-1", "--role", "officer")
-    done = running.run("ingest", mapping, *sample, "--with-purposes")
-    assert done.exit_code == 0, done.output
-    customers, declared, orders, returns = json.loads(done.stdout)["stages"].values()
-    assert [customers["created"], orders["recorded"], returns["recorded"]] == [each["items"] for each in reports]
-    assert declared["declared"] > 2.5 * customers["created"]

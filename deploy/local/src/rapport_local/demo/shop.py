@@ -187,6 +187,9 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
             stack.push_async_callback(made.close)
             return made
 
+        def acting(caller: Client, made: Any, login: operators.Login, service: str) -> Any:
+            return _Acting(lambda: caller.stub(made, actor_token=_token(environment, login, service)))
+
         shop = client(consent.address, SHOP)
         untraced = client(consent.address, SHOP, Telemetry.off())
         office = client(consent.address, access.CLI)
@@ -199,35 +202,42 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         purchasing = client(pricing.address, access.CLI)
         writer = client(notification.address, SHOP)
         desk_of_editor = client(notification.address, access.CLI)
-        edits = _token(environment, editor, "notification")
         yield Cast(
             environment,
             telemetry,
             shop.stub(consent_pb2_grpc.ConsentServiceStub),
-            office.stub(purpose_pb2_grpc.PurposeServiceStub, actor_token=_token(environment, officer, "consent")),
+            acting(office, purpose_pb2_grpc.PurposeServiceStub, officer, "consent"),
             untraced.stub(consent_pb2_grpc.ConsentServiceStub),
             counter.stub(identity_pb2_grpc.IdentityServiceStub),
             counter.stub(ingest_pb2_grpc.TouchpointServiceStub),
             measured.stub(identity_pb2_grpc.IdentityServiceStub),
-            desk.stub(identity_pb2_grpc.IdentityServiceStub, actor_token=_token(environment, steward, "identity")),
+            acting(desk, identity_pb2_grpc.IdentityServiceStub, steward, "identity"),
             seller.stub(churn_pb2_grpc.ChurnServiceStub),
             workshop.stub(model_pb2_grpc.ModelServiceStub),
-            workshop.stub(model_pb2_grpc.ModelServiceStub, actor_token=_token(environment, analyst, "churn")),
+            acting(workshop, model_pb2_grpc.ModelServiceStub, analyst, "churn"),
             workshop.stub(operations_pb2_grpc.OperationsStub),
             till.stub(pricing_pb2_grpc.PricingServiceStub),
-            purchasing.stub(catalog_pb2_grpc.CatalogServiceStub, actor_token=_token(environment, buyer, "pricing")),
+            acting(purchasing, catalog_pb2_grpc.CatalogServiceStub, buyer, "pricing"),
             purchasing.stub(pricing_pb2_grpc.PricingServiceStub),
             writer.stub(notification_pb2_grpc.NotificationServiceStub),
-            desk_of_editor.stub(template_pb2_grpc.TemplateServiceStub, actor_token=edits),
-            desk_of_editor.stub(trigger_pb2_grpc.TriggerServiceStub, actor_token=edits),
-            desk_of_editor.stub(preference_pb2_grpc.PreferenceServiceStub, actor_token=edits),
+            acting(desk_of_editor, template_pb2_grpc.TemplateServiceStub, editor, "notification"),
+            acting(desk_of_editor, trigger_pb2_grpc.TriggerServiceStub, editor, "notification"),
+            acting(desk_of_editor, preference_pb2_grpc.PreferenceServiceStub, editor, "notification"),
             writer.stub(preference_pb2_grpc.PreferenceServiceStub),
-            office.stub(
-                privacy_pb2_grpc.PrivacyRequestServiceStub, actor_token=_token(environment, officer, "consent")
-            ),
-            office.stub(privacy_pb2_grpc.PrivacyRequestServiceStub, actor_token=_token(environment, second, "consent")),
+            acting(office, privacy_pb2_grpc.PrivacyRequestServiceStub, officer, "consent"),
+            acting(office, privacy_pb2_grpc.PrivacyRequestServiceStub, second, "consent"),
             await stack.enter_async_context(broker.connected(environment, nats.address)),
         )
+
+
+class _Acting:
+    """A stub with an operator behind each call, shown by a token of its own: one is good for minutes only."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._make(), method)
 
 
 async def until(

@@ -257,7 +257,7 @@ class Retention(_Part):
     days: Annotated[int, Field(gt=0, le=366)] = 30
     """For how many days an offer holds."""
     products: Annotated[int, Field(gt=0, le=100)] = 5
-    """How many of the products sold most get a price: the one that was paid most often."""
+    """How many of the products that were sold for most get a price: the one that was paid most often."""
     cost_share: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """What a product costs, as a share of its price; no price falls below that and a margin of 10 percent."""
     purpose: Purpose

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
@@ -12,9 +13,9 @@ from rapport.notification.v1 import template_pb2, trigger_pb2
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, product_pb2
 from rapport_chassis.times import stamp
 
-from rapport_local.ingest.cells import money
+from rapport_local.ingest.cells import Fault, money, number, own_id, text, whole
 from rapport_local.ingest.mapping import Mapping, Retention
-from rapport_local.ingest.tables import Files, Tables
+from rapport_local.ingest.tables import Files
 from rapport_local.retention.desk import Desk, request_id
 
 WINBACK: Final = "winback"
@@ -25,31 +26,32 @@ _CATEGORY: Final = "imported"
 _REASON: Final = "retention of imported customers"
 _MARGIN: Final = (110, 100)
 _PPM: Final = 10_000
-_NANOS: Final = Decimal(10**9)
 
 
 class Sold(NamedTuple):
-    """A product that was sold: how many, and what was paid most often."""
+    """A product that was sold: for how much in all, and what was paid for one most often."""
 
     product_id: str
-    pieces: int
+    earned: Decimal
     price: Decimal
 
 
 def best_sellers(mapping: Mapping, files: Files, most: int) -> list[Sold]:
-    """Return what was sold most, the greatest first.
+    """Return what was sold for most, the greatest first.
 
     Raises:
         Failure: A file cannot be read.
     """
-    pieces, paid = Counter[str](), Counter[tuple[str, Decimal]]()
+    earned: defaultdict[str, Decimal] = defaultdict(Decimal)
+    paid = Counter[tuple[str, Decimal]]()
     for product_id, quantity, price in _lines(mapping, files):
-        pieces[product_id] += quantity
+        earned[product_id] += quantity * price
         paid[product_id, price] += 1
     usual: dict[str, Decimal] = {}
     for (product_id, price), _ in paid.most_common():
         usual.setdefault(product_id, price)
-    return [Sold(product_id, count, usual[product_id]) for product_id, count in pieces.most_common(most)]
+    best = sorted(earned, key=lambda each: -earned[each])[:most]
+    return [Sold(each, earned[each], usual[each]) for each in best]
 
 
 async def priced(desk: Desk, plan: Retention, sold: list[Sold]) -> None:
@@ -111,15 +113,17 @@ async def written(desk: Desk, plan: Retention) -> None:
 
 
 def _lines(mapping: Mapping, files: Files) -> Iterator[tuple[str, int, Decimal]]:
-    tables = Tables(mapping, files)
+    """Yield product, pieces and price of every row of an order that can be read; what cannot was rejected before."""
     for table in mapping.transactions:
-        if table.kind == "order_placed":
-            for item in tables.transactions(table.name, table):
-                if item.message is not None:
-                    for line in item.message.touchpoint.order_placed.lines:
-                        price = line.unit_price.units + line.unit_price.nanos / _NANOS
-                        if price > 0:
-                            yield line.item.product_id, line.quantity, price
+        if table.kind != "order_placed":
+            continue
+        for each in files.belonging(table.name, table):
+            with suppress(Fault):
+                price = number(table.unit_price, each.row, "unit_price")
+                product = text(table.product, each.row, "product", required=True)
+                if each.fault is None and price > 0:
+                    pieces = whole(table.quantity, each.row, "quantity")
+                    yield own_id("prd", mapping.name, product), pieces, price
 
 
 def _floor() -> catalog_pb2.SetPricePolicyRequest:
