@@ -14,9 +14,10 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from rapport_pricing.domain.baskets import Line, price_basket
+from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.guardrails import Quantity
 from rapport_pricing.domain.law import shipped_law
+from rapport_pricing.domain.lines import Line
 from rapport_pricing.domain.promotions import Benefit, Promotion, PromotionBook, Scope
 from rapport_pricing.domain.quotes import Quote, canonical
 from rapport_pricing.domain.tax import TaxPolicy

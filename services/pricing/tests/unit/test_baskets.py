@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rapport_chassis.errors import RapportError
-from rapport_pricing.domain.baskets import Line, Part, price_basket
+from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.explaining import check_replay, explain
 from rapport_pricing.domain.law import shipped_law
+from rapport_pricing.domain.lines import Line, Part
 from rapport_pricing.domain.personal import DENIED, Permit, audit_list_price, disclosures, entitlements
 from rapport_pricing.domain.promotions import Audience, Benefit, Caps, Entitlements, Promotion, PromotionBook, Scope
 from rapport_pricing.domain.quotes import Quote, Settlement, canonical, check_redeemable, settle

@@ -5,9 +5,9 @@ from datetime import date
 from rapport_pricing.app.claims import Claim, claim
 from rapport_pricing.app.shelf import Lot
 from rapport_pricing.app.stored import Key, Listing, Product, ProductState
-from rapport_pricing.domain.baskets import Component, Line, Part, PricedLine
 from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.domain.ledger import DAY_US, Cause, PriceHistory, PriceVersion
+from rapport_pricing.domain.lines import Component, Line, Part, PricedLine
 from rapport_pricing.domain.promotions import Benefit, Promotion
 from rapport_pricing.domain.tax import Taxed
 

@@ -8,7 +8,7 @@ from rapport_pricing.adapters.reservations import Reservations
 from rapport_pricing.app.holding import Held
 from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.quoting import Made
-from rapport_pricing.domain.baskets import Use
+from rapport_pricing.domain.lines import Use
 from rapport_pricing.translate.quotes import kept_of, quote_message
 
 

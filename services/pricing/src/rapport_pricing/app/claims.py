@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from rapport_pricing.app.shelf import Lot
-from rapport_pricing.domain.baskets import Part, PricedLine
 from rapport_pricing.domain.law import Law
 from rapport_pricing.domain.ledger import reduction_ppm
+from rapport_pricing.domain.lines import Part, PricedLine
 from rapport_pricing.domain.promotions import Promotion
 
 _NO_LAW_DAYS: Final = 30

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from rapport_pricing.domain.baskets import Component, Line, Part, PricedLine
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.lines import Component, Line, Part, PricedLine
 from rapport_pricing.domain.quotes import FORMAT
 from rapport_pricing.domain.tax import Taxed, Totals
 

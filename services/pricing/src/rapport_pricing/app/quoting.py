@@ -18,9 +18,10 @@ from rapport_pricing.app.rules import Rulebook
 from rapport_pricing.app.shelf import Lot, Shelf
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.app.trials import Assigned, assigned
-from rapport_pricing.domain.baskets import PricedBasket, Use, price_basket
+from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import Disclosure, Law
+from rapport_pricing.domain.lines import PricedBasket, Use
 from rapport_pricing.domain.personal import DENIED, Permit, entitlements
 from rapport_pricing.domain.promotions import Audience, Promotion
 from rapport_pricing.domain.quotes import Quote, canonical

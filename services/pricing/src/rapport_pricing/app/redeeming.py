@@ -11,8 +11,9 @@ from rapport_pricing.app.protecting import protection_named
 from rapport_pricing.app.rules import Kind
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import ProductState
-from rapport_pricing.domain.baskets import PricedBasket, Use, price_basket
+from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.lines import PricedBasket, Use
 from rapport_pricing.domain.promotions import Audience, Entitlements, Promotion, PromotionBook
 from rapport_pricing.domain.quotes import Quote, Settled, check_redeemable, settle
 

@@ -10,10 +10,10 @@ from rapport_pricing.app.offer_terms import OpenOffers, StoredOffer
 from rapport_pricing.app.rules import Decided, Market, Policy, Rulebook, Rules
 from rapport_pricing.app.stored import Key, Listing, Product, ProductState, Stock
 from rapport_pricing.app.trials import Allocation
-from rapport_pricing.domain.baskets import Line, PricedLine
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.law import Law
 from rapport_pricing.domain.ledger import PriceHistory, PriceVersion
+from rapport_pricing.domain.lines import Line, PricedLine
 
 _NO_HISTORY: Final = PriceHistory()
 

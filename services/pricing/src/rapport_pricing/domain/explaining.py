@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from rapport_pricing.domain.baskets import Part, PricedBasket
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.guardrails import Guarded, Verdict
+from rapport_pricing.domain.lines import Part, PricedBasket
 from rapport_pricing.domain.quotes import Quote, canonical
 
 CODES: Final = {

@@ -12,8 +12,8 @@ from enum import Enum
 from json.encoder import encode_basestring_ascii as _text
 from typing import Final
 
-from rapport_pricing.domain.baskets import PricedBasket, PricedLine
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.lines import PricedBasket, PricedLine
 
 FORMAT: Final = "rapport.quote.1"
 

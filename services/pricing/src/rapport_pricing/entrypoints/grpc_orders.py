@@ -20,8 +20,8 @@ from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.redeeming import Order, basket_of, check, paid_uses, settled
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.times import micros_of, moment_of
-from rapport_pricing.domain.baskets import Part
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.lines import Part
 from rapport_pricing.domain.quotes import Settled
 from rapport_pricing.entrypoints.ports import Journal, Unit, Verifies
 from rapport_pricing.translate.quotes import assigned_in

@@ -16,8 +16,8 @@ from rapport_pricing.app.shelf import Lot
 from rapport_pricing.app.stored import ProductState
 from rapport_pricing.app.times import moment_of
 from rapport_pricing.app.trials import Assigned
-from rapport_pricing.domain.baskets import Part, PricedLine
 from rapport_pricing.domain.explaining import CODES
+from rapport_pricing.domain.lines import Part, PricedLine
 from rapport_pricing.domain.personal import Permit
 from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.domain.tax import Totals

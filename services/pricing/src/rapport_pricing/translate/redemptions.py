@@ -16,7 +16,7 @@ from rapport_pricing.app.decisions import Kept
 from rapport_pricing.app.documents import Document
 from rapport_pricing.app.redeeming import Order
 from rapport_pricing.app.times import moment_of
-from rapport_pricing.domain.baskets import Part, PricedBasket
+from rapport_pricing.domain.lines import Part, PricedBasket
 from rapport_pricing.domain.quotes import Settled, Settlement
 from rapport_pricing.domain.tax import TaxPolicy, taxed
 from rapport_pricing.translate.events import SOURCE
