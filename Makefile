@@ -53,9 +53,9 @@ imports: .venv/ready ## Checks who may import whom, wheels, and what is deployed
 	@.venv/bin/pytest -q -n 2 tests/imports tests/deploy --scale=$(SCALE) $(DRAWN)
 
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
-	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
+	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS)) e2e) -- --scale=full -n 0
 
-bench: bench-consent bench-gate bench-identity bench-churn bench-pricing bench-notification bench-pipeline ## Measures speed against floors in the same run; tables, and build/bench.
+bench: bench-consent bench-gate bench-privacy bench-identity bench-churn bench-pricing bench-notification bench-pipeline ## Measures speed against floors in the same run; tables, and build/bench.
 
 bench-%: .venv/ready ## Measures one service, for example bench-consent.
 	@$(TOX) run -q -e bench-$*

@@ -89,9 +89,12 @@ async def serve(config: dict[str, Any]) -> None:
     policy = PermissionPolicy.load(Path(config["policy"]))
     components: list[Component] = []
     servers = []
-    for name in NAMES:
+    names = [name for name in config if "privacy" in config[name]]
+    databases = {
+        name: Database(DatabaseSettings.model_validate(config[name]["database"]), service=name) for name in names
+    }
+    for name, database in databases.items():
         own = config[name]
-        database = Database(DatabaseSettings.model_validate(own["database"]), service=name)
         await database.open()
         nats_settings = NatsSettings.model_validate(own["nats"])
         nats = NatsConnection(nats_settings, user=name, clock=clock)
@@ -110,9 +113,10 @@ async def serve(config: dict[str, Any]) -> None:
             server.add(
                 identity_pb2_grpc.add_IdentityServiceServicer_to_server, only(Identity, database, _IDENTITY), _IDENTITY
             )
+        if name == ("notification" if "notification" in names else "identity"):
             server.add(
                 notification_pb2_grpc.add_NotificationServiceServicer_to_server,
-                only(Messages, database, _NOTIFICATION),
+                only(Messages, databases["identity"], _NOTIFICATION),
                 _NOTIFICATION,
             )
         components += [

@@ -36,6 +36,7 @@ OFFICE = "office"
 RUNNING = privacy_request_pb2.PRIVACY_REQUEST_STATE_RUNNING
 COMPLETED = privacy_request_pb2.PRIVACY_REQUEST_STATE_COMPLETED
 VERIFIED = privacy_request_pb2.PRIVACY_REQUEST_STATE_VERIFIED
+_OWN = "consent"
 _PATIENCE_S = 60
 
 
@@ -244,12 +245,15 @@ async def open_privacy_desk(rig: PrivacyRig) -> AsyncIterator[PrivacyDesk]:
 
 
 @contextmanager
-def running_privacy_rig(folder: Path, *, more: Sequence[dict[str, Any]] = ()) -> Iterator[PrivacyRig]:
+def running_privacy_rig(
+    folder: Path, *, more: Sequence[dict[str, Any]] = (), names: Sequence[str] = NAMES
+) -> Iterator[PrivacyRig]:
     """Start servers, participants and service.
 
     Args:
         folder: Where everything lives.
         more: Further entries of the registry.
+        names: Whose names the participants have, identity among them; consent is the ledger itself.
     """
     installation = Installation(CONSENT, folder)
     installation.grant(
@@ -266,12 +270,13 @@ def running_privacy_rig(folder: Path, *, more: Sequence[dict[str, Any]] = ()) ->
     installation.grant_role(OFFICER, ["consent.*"])
     installation.grant("consent", ["privacy.*", "identity.*", "notification.*"])
     installation.start(provisioned=False)
-    others = _participants(installation)
+    others = _participants(installation, [name for name in names if name != _OWN])
     service = None
     try:
         asyncio.run(provision(installation, ack_wait=10**9, max_deliver=1000))
         others.start()
-        service = installation.process(grpc__port=str(free_port()), **_requests(installation, more))
+        port = str(free_port())
+        service = installation.process(grpc__port=port, **_requests(installation, more, names, f"localhost:{port}"))
         service.start()
         furnish(installation)
         yield PrivacyRig(installation, service, others)
@@ -283,12 +288,12 @@ def running_privacy_rig(folder: Path, *, more: Sequence[dict[str, Any]] = ()) ->
         installation.stop()
 
 
-def _participants(installation: Installation) -> ServiceProcess:
+def _participants(installation: Installation, names: Sequence[str]) -> ServiceProcess:
     folder = installation.folder
     own = installation.certificate("identity")
     config: dict[str, Any] = {"grpc": {"tls": tls_files(own).model_dump(mode="json")}}
     config |= {"policy": str(folder / "policy.yaml"), "issuers": str(folder / "issuers.json")}
-    for name in NAMES:
+    for name in names:
         create_service_database(installation.postgres.dsn("postgres"), name, RolePasswords())
         database = ServiceDatabase.of(name)
         dsns = {
@@ -317,20 +322,34 @@ def _participants(installation: Installation) -> ServiceProcess:
     )
 
 
-def _requests(installation: Installation, more: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _requests(
+    installation: Installation, more: Sequence[dict[str, Any]], names: Sequence[str], own: str
+) -> dict[str, Any]:
     folder = installation.folder
     replace_file(folder / "vault.keys", ("ab" * 32).encode())
     replace_file(folder / "link.keys", ("cd" * 32).encode())
     (folder / "packages").mkdir()
-    addresses = {name: (folder / f"{name}.address").read_text(encoding="ascii") for name in NAMES}
-    peers = {**addresses, "notification": addresses["identity"]}
+    addresses = {name: (folder / f"{name}.address").read_text(encoding="ascii") for name in names if name != _OWN}
+    peers: dict[str, str] = {"notification": addresses["identity"], _OWN: own, **addresses}
+    taking_part = {}
+    if _OWN in names:
+        signing = folder / "own-signing"
+        signing.mkdir()
+        eraser = tls_files(installation.certificate(f"{_OWN}-eraser"))
+        taking_part = {
+            "privacy__signing_folder": str(signing),
+            "privacy__eraser__certificate": str(eraser.certificate),
+            "privacy__eraser__key": str(eraser.key),
+            "privacy__eraser__authorities": str(eraser.authorities),
+        }
     return {
+        **taking_part,
         "http__port": "0",
         "http__address_file": str(folder / "http.address"),
         "links__keys_file": str(folder / "link.keys"),
         "requests__vault_keys_file": str(folder / "vault.keys"),
         "requests__packages_folder": str(folder / "packages"),
-        "requests__participants": json.dumps([*({"name": name} for name in NAMES), *more]),
+        "requests__participants": json.dumps([*({"name": name} for name in names), *more]),
         "requests__peers": json.dumps(peers),
         "requests__server_name": "localhost",
         "requests__look_every_s": "0.1",

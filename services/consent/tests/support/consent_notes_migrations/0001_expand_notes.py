@@ -18,5 +18,7 @@ def upgrade() -> None:
         "CREATE TABLE notes (note_id text PRIMARY KEY, profile_id text NOT NULL, words text NOT NULL,"
         " place bigint GENERATED ALWAYS AS IDENTITY)"
     )
+    op.execute("CREATE INDEX ix_notes_profile_id ON notes (profile_id)")
+    op.execute("CREATE INDEX ix_notes_words ON notes (words)")
     op.execute("CREATE TABLE sent (recipient text NOT NULL, template text NOT NULL, code bigint NOT NULL)")
     op.execute(f"GRANT ALL ON notes, sent TO {sql.Identifier(role).as_string()}")
