@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import canaries
+import canary_search
 import pytest
 from canaries import Person
 from click.testing import Result
@@ -88,7 +89,7 @@ def packages(suite: Suite, requests: Iterable[str], folder: Path) -> set[str]:
         if suite.run("privacy", "package", request, str(target)).exit_code == 0:
             with zipfile.ZipFile(target) as archive:
                 for name in archive.namelist():
-                    found |= canaries.strings_of(archive.read(name))
+                    found |= canary_search.strings_of(archive.read(name))
     return found
 
 
@@ -107,7 +108,7 @@ def test_nothing_of_the_erased_is_found_anywhere_again_and_everything_of_the_oth
     in_copies = packages(suite, asked, tmp_path)
 
     def everything_planted() -> set[str]:
-        found = set(canaries.found_at_rest(suite.environment, tmp_path))
+        found = set(canary_search.found_at_rest(suite.environment, tmp_path))
         assert {where for string, where in planted.items() if string not in found | in_copies} == NOT_KEPT
         return found
 
@@ -117,7 +118,7 @@ def test_nothing_of_the_erased_is_found_anywhere_again_and_everything_of_the_oth
     done(suite.run("backup", str(backup)))
 
     certified = fulfilled(suite, "erasure", erased)
-    places = canaries.found_at_rest(suite.environment, tmp_path)
+    places = canary_search.found_at_rest(suite.environment, tmp_path)
     assert _left(erased, places) == KEPT_BY_LAW
     assert _lost(before, places, others) == set()
     in_packages = packages(suite, [*asked, *certified], tmp_path)
@@ -132,7 +133,7 @@ def test_nothing_of_the_erased_is_found_anywhere_again_and_everything_of_the_oth
     suite.stop()
     done(suite.run("restore", str(backup)))
     suite.start()
-    places = canaries.found_at_rest(suite.environment, tmp_path)
+    places = canary_search.found_at_rest(suite.environment, tmp_path)
     assert _left(erased, places) == KEPT_BY_LAW
     assert _lost(before, places, others) == set()
     in_packages = packages(suite, asked, tmp_path)

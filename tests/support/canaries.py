@@ -1,24 +1,20 @@
-"""People with a unique string in every field that any service takes of them, and the search for these strings.
+"""People with a unique string in every field that any service takes of them.
 
 A string is ten random letters that name the person, `zqkx`, and two letters that name the field: nobody is called as
-anybody else is. It is found wherever bytes are read; what a database prints of bytes is hexadecimal, and is searched as
-such.
+anybody else is.
 """
 
 from __future__ import annotations
 
-import mmap
-import re
 import secrets
-import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count, product
-from pathlib import Path
+from itertools import product
 from string import ascii_lowercase
 from typing import Any, Final
 
+from canary_search import LETTERS
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2, money_pb2
 from rapport.consent.v1 import consent_pb2, purpose_pb2, purpose_pb2_grpc
@@ -33,11 +29,6 @@ from rapport.notification.v1 import (
     template_pb2_grpc,
 )
 from rapport.pricing.v1 import pricing_pb2
-from rapport_chassis.database.roles import ServiceDatabase
-from rapport_local import backups
-from rapport_local.environment import Environment
-from rapport_local.servers import database_server
-from rapport_testing.postgres_binaries import binary
 from suite_authoring import (
     ANALYTICS,
     CURRENCY,
@@ -50,10 +41,6 @@ from suite_authoring import (
 )
 from suite_shop import Shop, patiently, request_id, until
 
-_SIGN: Final = "zqkx"
-_LETTERS: Final = 10
-_PLAIN: Final = re.compile(rb"(?:zqkx|ZQKX)[A-Za-z]{2}")
-_HEXADECIMAL: Final = re.compile(rb"(?:7a716b78|5a514b58)(?:[4-7][0-9a-f]){2}")
 _NAMES: Final = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]
 TEMPLATE: Final = "canary"
 NOTICE: Final = "canary"
@@ -70,9 +57,7 @@ class Person:
         planted: The strings, each with the field that it was planted in.
     """
 
-    marker: str = field(
-        default_factory=lambda: "".join(secrets.choice(ascii_lowercase) for _ in range(_LETTERS)) + _SIGN
-    )
+    marker: str = field(default_factory=lambda: _letters() + SIGN)
     profile_id: str = ""
     planted: dict[str, str] = field(default_factory=dict)
     _names: Iterator[str] = field(default_factory=lambda: iter(_NAMES))
@@ -91,6 +76,10 @@ class Person:
     def at(self, where: str) -> str:
         """Return the string that was planted in a field."""
         return next(string for string, planted in self.planted.items() if planted == where)
+
+
+def _letters() -> str:
+    return "".join(secrets.choice(ascii_lowercase) for _ in range(LETTERS))
 
 
 async def author(shop: Shop) -> int:
@@ -319,63 +308,6 @@ def _ago(**span: float) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(datetime.now(UTC) - timedelta(**span))
     return stamp
-
-
-# The search -----------------------------------------------------------------------------------------------------------
-
-
-def found_at_rest(environment: Environment, folder: Path) -> dict[str, set[str]]:
-    """Search every database, dumped, and every file of the environment: streams, logs, spans, models and all.
-
-    Left out are the files of PostgreSQL, whose databases are dumped instead, and mails that were handed over.
-
-    Args:
-        environment: Where.
-        folder: For the dumps; they are deleted again.
-
-    Returns:
-        Each string with the places where it was found.
-    """
-    found: dict[str, set[str]] = {}
-    server = database_server(environment)
-    for number, (_, database) in zip(count(), backups.in_order()):
-        dump = folder / f"{number}.sql"
-        dsn = server.dsn(ServiceDatabase.of(database.name).name)
-        subprocess.run([str(binary("pg_dump")), "--file", str(dump), dsn], check=True, capture_output=True)
-        for string in strings_in(dump):
-            found.setdefault(string, set()).add(database.name)
-        dump.unlink()
-    skipped = {environment.data / "postgres", environment.mails}
-    for path in environment.folder.rglob("*"):
-        if path.is_file() and not skipped & set(path.parents):
-            for string in strings_in(path):
-                found.setdefault(string, set()).add(str(path.relative_to(environment.folder)))
-    return found
-
-
-def strings_in(path: Path) -> set[str]:
-    """Return every string that a file holds, as it is or in hexadecimal."""
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return strings_of(content)
-    except ValueError:  # an empty file cannot be mapped
-        return set()
-    except FileNotFoundError:  # it was a temporary one
-        return set()
-
-
-def strings_of(content: Any) -> set[str]:
-    """Return every string that some bytes hold, as it is or in hexadecimal."""
-    plain = {content[match.start() - _LETTERS : match.end()] for match in _PLAIN.finditer(content)}
-    coded = {content[match.start() - 2 * _LETTERS : match.end()] for match in _HEXADECIMAL.finditer(content)}
-    return {string.decode("latin-1").lower() for string in plain | set(map(_from_hexadecimal, coded))}
-
-
-def _from_hexadecimal(digits: bytes) -> bytes:
-    try:
-        return bytes.fromhex(digits.decode("ascii"))
-    except ValueError:  # what stands before it is none of ours
-        return b""
 
 
 def of(people: Iterable[Person], strings: Iterable[str]) -> set[str]:
