@@ -3,7 +3,7 @@
 import pytest
 from rapport_pricing.app.documents import read_document
 from rapport_pricing.app.limits import DatedLaws
-from rapport_pricing.app.quoting import AskedLine, Brought, Naming, price
+from rapport_pricing.app.pricing import AskedLine, Brought, Naming, price
 from rapport_pricing.app.redeeming import basket_of, settled
 from rapport_pricing.app.rules import Decided, Kind, Market
 from rapport_pricing.app.shelf import News, Shelf

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rapport_chassis.errors import RapportError
 
 from rapport_pricing.app.documents import Document
-from rapport_pricing.app.quoting import AskedLine, Brought, Naming, price
+from rapport_pricing.app.pricing import AskedLine, Brought, Naming, price
 from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.domain.explaining import check_replay
 

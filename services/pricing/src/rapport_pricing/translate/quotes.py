@@ -11,7 +11,8 @@ from rapport_privacy.translate import decision_message
 
 from rapport_pricing.app.claims import claim
 from rapport_pricing.app.decisions import Kept
-from rapport_pricing.app.quoting import Asked, AskedLine, Brought, Made, promotions_of
+from rapport_pricing.app.pricing import AskedLine, Brought
+from rapport_pricing.app.quoting import Asked, Made, promotions_of
 from rapport_pricing.app.shelf import Lot
 from rapport_pricing.app.stored import ProductState
 from rapport_pricing.app.times import moment_of
