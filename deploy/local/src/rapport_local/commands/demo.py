@@ -63,6 +63,8 @@ def demo(folder: Path | None, out: Path, people: int) -> None:
     if folder is not None and (folder / "data").exists():
         raise Failure(f"there is an environment in {folder}", hint="the story begins in one where nothing is known yet")
     out.mkdir(parents=True, exist_ok=True)
+    for name in (_PAGE, rights.PACKAGE, rights.CERTIFICATE, rights.KEYS):  # of an earlier telling
+        (out / name).unlink(missing_ok=True)
     environment = Environment.at(folder or Path(tempfile.mkdtemp(prefix="rapport-demo-")))
     environment.create()
     report = Report(Console(highlight=False))
@@ -157,8 +159,9 @@ def _conclude(console: Console, report: Report, page: Path) -> None:
 
 def _following(folder: Path) -> list[tuple[str, str]]:
     proof = f"rapport verify {folder / rights.CERTIFICATE} --keys {folder / rights.KEYS}"
+    told = [(proof, "the erasure, verified by you, with nothing running")]
     return [
-        (proof, "the erasure, verified by you, with nothing running"),
+        *(told if (folder / rights.CERTIFICATE).exists() else []),
         ("rapport up", "the same servers and services, to play with; then rapport call, trace, doctor"),
         ("rapport ingest MAPPING --dry-run", "what it would understand of your own customers and orders"),
         ("make help", "tests, benchmarks and proofs"),

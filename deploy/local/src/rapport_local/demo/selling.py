@@ -73,9 +73,9 @@ async def offers(
         lambda: _made(cast, people), lambda found: set(found) >= allowed, within_s=_MADE_S, every_s=_LOOK_EVERY_S
     )
     treated = {who: offer for who, offer in made.items() if offer.treatment == events_pb2.TREATMENT_TREATED}
+    report.say(f"Of {len(people)} customers at risk:")
     report.rows(
         [
-            ("of those at risk", "", ""),
             ("have an offer", str(len(treated)), f"{WINBACK}, for thirty days"),
             ("are held out by chance", str(len(made) - len(treated)), "so that its effect can be measured"),
             ("did not allow it", str(len(people) - len(made)), f"{PERSONAL_PRICES}: no, or never asked"),

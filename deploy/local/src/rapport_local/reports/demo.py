@@ -16,6 +16,7 @@ from rapport_local.reports.page import (
     lines,
     notes,
     page,
+    pairs,
     paragraph,
     part,
     section,
@@ -114,8 +115,8 @@ def _part(shown: Part) -> Html:
 
 
 def _table(rows: Sequence[Sequence[str]], *, heading: bool) -> Html:
-    head, body = (rows[0], rows[1:]) if heading else ([""] * len(rows[0]), rows)
-    return table(head, [[text(each) for each in row] for row in body])
+    cells = [[text(each) for each in row] for row in rows]
+    return table(rows[0], cells[1:]) if heading else pairs(cells)
 
 
 def _anchor(title: str) -> str:

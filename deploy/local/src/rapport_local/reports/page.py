@@ -62,6 +62,14 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Html]], *, numbers: I
     return Html(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
 
 
+def pairs(rows: Iterable[Sequence[Html]]) -> Html:
+    """Return a table whose first column names its rows."""
+    shown = (
+        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{each}</td>" for each in rest)}</tr>' for name, *rest in rows
+    )
+    return Html(f"<table><tbody>{''.join(shown)}</tbody></table>")
+
+
 def part(anchor: str, heading: str, *content: Html) -> Html:
     """Return a section that can be pointed at."""
     name = escape(anchor, quote=True)
