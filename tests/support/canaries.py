@@ -14,7 +14,7 @@ from itertools import product
 from string import ascii_lowercase
 from typing import Any, Final
 
-from canary_search import LETTERS
+from canary_search import LETTERS, SIGN
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2, money_pb2
 from rapport.consent.v1 import consent_pb2, purpose_pb2, purpose_pb2_grpc

@@ -8,7 +8,6 @@ from __future__ import annotations
 import mmap
 import re
 import subprocess
-from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,7 +41,7 @@ def found_at_rest(environment: Environment, folder: Path) -> dict[str, set[str]]
     """
     found: dict[str, set[str]] = {}
     server = database_server(environment)
-    for number, (_, database) in zip(count(), backups.in_order()):
+    for number, (_, database) in enumerate(backups.in_order()):
         dump = folder / f"{number}.sql"
         dsn = server.dsn(ServiceDatabase.of(database.name).name)
         subprocess.run([str(binary("pg_dump")), "--file", str(dump), dsn], check=True, capture_output=True)
