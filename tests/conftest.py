@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from suite_calm import Calm
 
 
+_WITH_A_START_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give time to whichever test comes first: it waits for the start, and for the undisturbed run."""
+    for item in items:
+        if "_suite" in getattr(item, "fixturenames", ()) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_WITH_A_START_S))
+
+
 @pytest.fixture(scope="session")
 def _suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     from suite import Suite

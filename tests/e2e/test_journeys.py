@@ -11,7 +11,7 @@ from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, profile_pb2, st
 from rapport.notification.v1 import events_pb2, preference_pb2, preference_pb2_grpc
 from suite import Suite
 from suite_authoring import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
-from suite_calls import DROPPED, HELD, SENT, becomes, events_known, quote, score, take, write
+from suite_calls import DROPPED, HELD, SENT, becomes, orders_known, quote, score, take, write
 from suite_calm import Calm
 from suite_people import Person, choice
 from suite_shop import Shop, open_shop, patiently, request_id, until
@@ -100,13 +100,13 @@ async def test_a_merge_moves_features_consents_preferences_and_caps_and_a_split_
         wished = preference_pb2.Preference(category="news", channel=events_pb2.CHANNEL_EMAIL, wanted=False)
         set_ = preference_pb2.SetPreferencesRequest(request_id=request_id(), profile_id=app, preferences=[wished])
         await shop.preferences.SetPreferences(set_)
-        await until(lambda: events_known(shop, app), lambda found: found == 3, what="the app's events are known")
+        await until(lambda: orders_known(shop, app), lambda found: found == 2, what="the app's orders are known")
         await cap(shop, f"few.{person.key}")
         await becomes(shop, await write(shop, known, category=f"few.{person.key}"), SENT)
 
         assert await resolved(shop, person, "app") == known
-        await until(lambda: events_known(shop, known), lambda found: found == 7, what="the features are one")
-        assert await events_known(shop, app) == 7, "every id leads there"
+        await until(lambda: orders_known(shop, known), lambda found: found == 5, what="the features are one")
+        assert await orders_known(shop, app) == 5, "every id leads there"
         assert (await states(shop, known))[EMAIL, NORTH] == ledger_pb2.CONSENT_STATUS_REFUSED, "a no of either holds"
         assert await unwanted(shop, known) == ["news"]
         refused = await becomes(shop, await write(shop, known), DROPPED)
@@ -119,8 +119,8 @@ async def test_a_merge_moves_features_consents_preferences_and_caps_and_a_split_
         split = steward_pb2.SplitProfileRequest(request_id=request_id(), profile_id=known, reason="two people")
         split.leaving.add(records=[person.record_key("app")])
         await steward.SplitProfile(split)
-        await until(lambda: events_known(shop, known), lambda found: found == 4, what="the features are apart")
-        await until(lambda: events_known(shop, app), lambda found: found == 3)
+        await until(lambda: orders_known(shop, known), lambda found: found == 3, what="the features are apart")
+        await until(lambda: orders_known(shop, app), lambda found: found == 2)
         profile = await shop.identity.GetProfile(profile_pb2.GetProfileRequest(profile_id=app))
         assert profile.profile_id == app
         assert (await states(shop, known))[EMAIL, NORTH] == ledger_pb2.CONSENT_STATUS_GRANTED

@@ -38,11 +38,11 @@ class Promises:
         assert (await self.shop.check(self.profile_id, EMAIL, NORTH)).answer == consent_pb2.ANSWER_PERMIT
 
     async def identity(self) -> None:
-        """What a contract needs is taken in; nothing is lost of what may be collected only with consent."""
+        """The part of an order that the contract needs is taken in."""
         order = self.person.touchpoint("crm", self._name, self.person.base, cents=100)
         del order.touchpoint.purpose_ids[:]
         order.touchpoint.purpose_ids.append(DELIVERY)
-        assert (await take(self.shop, order)).outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED
+        assert (await take(self.shop, order)).outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED_IN_PART
 
     async def churn(self) -> None:
         """Who may be profiled is scored, as long as that can be known."""

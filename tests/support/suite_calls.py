@@ -16,6 +16,7 @@ from suite_shop import Shop, request_id, until
 
 SENT: Final = notification_pb2.NOTIFICATION_STATE_SENT
 HELD: Final = notification_pb2.NOTIFICATION_STATE_HELD
+_GONE: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
 DROPPED: Final = notification_pb2.NOTIFICATION_STATE_DROPPED
 
 
@@ -34,17 +35,30 @@ async def score(
     try:
         return await shop.churn.ScoreProfile(request)
     except RemoteError as refused:
+        if refused.reason.name in _GONE:
+            raise
         return refused.reason.name
+
+
+async def features(shop: Shop, profile_id: str) -> score_pb2.FeatureVector:
+    """Return what churn knows of somebody; nothing, where that is all."""
+    try:
+        return await shop.churn.GetFeatures(churn_pb2.GetFeaturesRequest(profile_id=profile_id))
+    except RemoteError as refused:
+        if refused.reason.name not in ("NOTHING_KNOWN", "PERMISSION_UNKNOWN"):
+            raise
+        return score_pb2.FeatureVector()
 
 
 async def events_known(shop: Shop, profile_id: str) -> int:
     """Return how many events of somebody churn knows."""
-    try:
-        return (await shop.churn.GetFeatures(churn_pb2.GetFeaturesRequest(profile_id=profile_id))).events
-    except RemoteError as refused:
-        if refused.reason.name != "NOTHING_KNOWN":
-            raise
-        return 0
+    return (await features(shop, profile_id)).events
+
+
+async def orders_known(shop: Shop, profile_id: str) -> int:
+    """Return how many orders of somebody churn knows."""
+    found = (await features(shop, profile_id)).features
+    return next((int(each.value) for each in found if each.name == "orders_ever"), 0)
 
 
 async def take(shop: Shop, touchpoint: ingest_pb2.RawTouchpoint) -> ingest_pb2.IngestedTouchpoint:

@@ -19,6 +19,7 @@ from suite_authoring import ANALYTICS, EMAIL, PERSONAL_PRICES, PROFILING
 from suite_people import Person, choice
 from suite_shop import PASSING, NotYet, Shop, patiently, request_id, until
 from suite_state import scored, unsettled
+from suite_streams import Streams
 
 CRM: Final = "crm"
 APP: Final = "app"
@@ -58,6 +59,7 @@ class MainJob:
         self.ids: dict[str, dict[str, str]] = {person.key: {} for person in self.people}
         """For each person, the ids that were issued: what the test calls it -> the id."""
         self._shop = shop
+        self._streams = Streams(shop.suite)
         self._step = step
         self._base = base
         self._probes = count()
@@ -100,11 +102,19 @@ class MainJob:
     async def settled(self) -> None:
         """Wait until nothing is on its way any more."""
 
+        before: list[int] = []
+
         async def left() -> list[str]:
+            """What is under way now, or was since the last look: what left one service may not be in the next yet."""
             try:
-                return await unsettled(self._shop.suite)
+                found = await unsettled(self._shop.suite)
+                ends = await self._streams.ends()
             except _DOWN as down:
                 return [repr(down)]
+            if not found and ends != before:
+                before[:] = ends
+                found = ["something that was published"]
+            return found
 
         await until(left, lambda found: not found, within_s=_SETTLED_S, every_s=_LOOK_S, what="all is settled")
 

@@ -16,7 +16,7 @@ from rapport_chassis.events.topology import Topology
 from rapport_chassis.events.wire import Wire
 from rapport_local import broker
 from rapport_local.environment import STREAM_PREFIX
-from suite import Suite
+from suite import SERVICE_NAMES, Suite
 
 _OURS: Final = ("Nats-", "Content-")
 RETRY: Final = f"{STREAM_PREFIX}_RETRY"
@@ -39,6 +39,10 @@ class Streams:
             yield JetStreamApi(wire)
         finally:
             wire.close()
+
+    async def ends(self) -> list[int]:
+        """Return the last sequence of every context's stream."""
+        return [await self.last(context) for context in SERVICE_NAMES]
 
     async def last(self, context: str) -> int:
         """Return the last sequence of a context's stream."""

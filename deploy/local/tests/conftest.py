@@ -15,7 +15,7 @@ from rapport_local import access, operators
 from rapport_local.environment import Environment
 from rapport_local.main import main
 
-_DRAWN = {"running": 4, "stoppable": 1}
+_DRAWN = 1
 """How many of the tests that share an environment a check draws: what runs takes a part of the machine all the time."""
 
 
@@ -23,11 +23,9 @@ _DRAWN = {"running": 4, "stoppable": 1}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one worker start what several tests share: it takes long to start."""
     for item in items:
-        for shared in ("running", "stoppable"):
-            if shared in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(shared))
-                item.add_marker(pytest.mark.few(_DRAWN[shared], of=shared))
-                break
+        if "stoppable" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stoppable"))
+            item.add_marker(pytest.mark.few(_DRAWN, of="stoppable"))
 
 
 class Shared:
@@ -58,7 +56,7 @@ class Shared:
 
 
 _SHARED = pytest.StashKey[Shared]()
-_NAMES = ("running", "stoppable")
+_NAMES = ("stoppable",)
 
 
 @pytest.fixture(scope="session")
@@ -77,14 +75,6 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     for name in _NAMES:
         if name in getattr(item, "fixturenames", ()) and name not in getattr(nextitem, "fixturenames", ()):
             shared.end(name)
-
-
-@pytest.fixture
-def running(_shared: Shared) -> Desk:
-    """An environment that runs for all tests that leave it as they found it."""
-    desk = _shared.desk("running")
-    desk.up_again()
-    return desk
 
 
 @pytest.fixture

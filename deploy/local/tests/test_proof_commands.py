@@ -132,22 +132,22 @@ def test_certificate_is_verified_and_who_did_not_sign_is_named(tmp_path: Path, k
     assert "give --keys" in verify(str(tmp_path / "a.json")).stderr
 
 
-def test_witness_cosigns_a_log_that_grows_and_keeps_the_proof_of_another_view(running: Desk, tmp_path: Path) -> None:
-    first = running.run("witness", "--state", str(tmp_path / "state"), "--leaves", "--ledger")
+def test_witness_cosigns_a_log_that_grows_and_keeps_the_proof_of_another_view(stoppable: Desk, tmp_path: Path) -> None:
+    first = stoppable.run("witness", "--state", str(tmp_path / "state"), "--leaves", "--ledger")
     assert first.exit_code == 0, first.stderr
     assert "seen for the first time" in first.stdout
     assert "they come to the root" in first.stdout
     origin, size = first.stdout.split(":")[0], int(first.stdout.split()[1])
     objection = {"profile_id": new_id("profile"), "direct_marketing": True}
-    assert running.run("call", "RecordObjection", json.dumps(objection)).exit_code == 0
+    assert stoppable.run("call", "RecordObjection", json.dumps(objection)).exit_code == 0
 
     def grown() -> bool:
-        found = running.run("witness", "--state", str(tmp_path / "state"))
+        found = stoppable.run("witness", "--state", str(tmp_path / "state"))
         assert ", continues " in found.stdout, found.stderr
         return int(found.stdout.split()[1]) > size
 
     eventually_sync(grown)
-    signing = SigningKeys.load(running.environment.service_folder("consent") / "signing")
+    signing = SigningKeys.load(stoppable.environment.service_folder("consent") / "signing")
     raw = signing.public_keys()[0].public_key
     shown = signed_checkpoint(Checkpoint(origin, size + 10_000, bytes(32)), raw, lambda text: signing.sign(text)[1])
 
@@ -156,7 +156,7 @@ def test_witness_cosigns_a_log_that_grows_and_keeps_the_proof_of_another_view(ru
 
     elsewhere = Witness(tmp_path / "elsewhere", "witness.example.org")
     asyncio.run(elsewhere.take(str(shown), [NoteKey(origin, raw)], prove, seconds=1))
-    caught = running.run("witness", "--state", str(tmp_path / "elsewhere"), "--name", "witness.example.org")
+    caught = stoppable.run("witness", "--state", str(tmp_path / "elsewhere"), "--name", "witness.example.org")
     assert caught.exit_code == 1
     assert "not to be trusted: the log shrank" in caught.stderr
     (evidence,) = (tmp_path / "elsewhere").glob("evidence-*.txt")

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from local_desk import Desk
 from rapport_local.environment import is_free
-from rapport_local.services import SERVICES
 from rapport_testing.waiting import eventually_sync
 
 
@@ -23,26 +22,9 @@ def restarts(desk: Desk) -> dict[str, int]:
     return {each.name: each.restarts for each in desk.status().processes}
 
 
-def test_status_shows_every_process_ready(running: Desk) -> None:
-    done = running.run("status", "--json")
-    assert done.exit_code == 0, done.stderr
-    processes = {process["name"]: process for process in json.loads(done.stdout)["processes"]}
-    assert sorted(processes) == sorted(["postgres", "nats", "mails", *(service.name for service in SERVICES)])
-    for service in SERVICES:
-        assert processes[service.name]["roles"] == {"api": "ready", "events": "ready", "relay": "ready"}
-    table = running.run("status").stdout
-    assert max(map(len, table.splitlines())) <= 80
-
-
-def test_a_second_up_in_the_same_folder_is_refused(running: Desk) -> None:
-    refused = running.run_apart("up")
-    assert refused.returncode == 1
-    assert "runs in" in refused.stderr
-
-
 @pytest.mark.few(1, of="starts of an environment")
-def test_two_environments_run_side_by_side_and_share_nothing(running: Desk, desk: Desk) -> None:
-    both = (running, desk)
+def test_two_environments_run_side_by_side_and_share_nothing(stoppable: Desk, desk: Desk) -> None:
+    both = (stoppable, desk)
     desk.up()
     assert desk.run("call", "UpsertPurpose", purpose("apart")).exit_code == 0
     listed = [each.run("call", "--json", "ListPurposes", '{"purpose_id": "apart"}').stdout for each in both]

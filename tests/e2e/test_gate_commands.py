@@ -9,15 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from local_desk import Desk
 from rapport_chassis.ids import new_id
 from rapport_testing.waiting import eventually_sync
+from suite import Suite
 
 ROUNDS = 60_000
 
 
 @pytest.fixture
-def purpose(running: Desk) -> str:
+def purpose(running: Suite) -> str:
     """A purpose in force that rests on consent, with a brand."""
     running.run("login", "officer-1", "--role", "officer")
     purpose_id = f"promo.p{uuid4().hex[:8]}"
@@ -34,21 +34,21 @@ def purpose(running: Desk) -> str:
     return purpose_id
 
 
-def call(desk: Desk, method: str, request: dict[str, Any]) -> dict[str, Any]:
+def call(desk: Suite, method: str, request: dict[str, Any]) -> dict[str, Any]:
     done = desk.run("call", "--json", method, json.dumps(request))
     assert done.exit_code == 0, done.stdout + done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
-def grant(desk: Desk, person: str, purpose_id: str) -> dict[str, Any]:
+def grant(desk: Suite, person: str, purpose_id: str) -> dict[str, Any]:
     item = {"purpose_id": purpose_id, "brand_id": "north", "choice": "CONSENT_CHOICE_GRANT"}
     evidence = {"captured": {"surface": "test", "method": "CAPTURE_METHOD_CHECKBOX"}}
     notice = {"notice_id": purpose_id, "notice_version": 1, "locale": "en"}
     return call(desk, "RecordConsent", {"profile_id": person, "items": [item], "evidence": evidence, **notice})
 
 
-def withdraw(desk: Desk, person: str, purpose_id: str) -> None:
+def withdraw(desk: Suite, person: str, purpose_id: str) -> None:
     call(desk, "WithdrawConsent", {"profile_id": person, "purpose_ids": [purpose_id], "brand_id": "north"})
 
 
@@ -56,7 +56,7 @@ Start = Callable[[str, str], "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start_sender(running: Desk) -> Iterator[Start]:
+def start_sender(running: Suite) -> Iterator[Start]:
     """Starts the example as the page says."""
     started: list[subprocess.Popen[str]] = []
 
@@ -77,7 +77,7 @@ def start_sender(running: Desk) -> Iterator[Start]:
         process.communicate()
 
 
-def test_check_says_why_and_on_what_it_rests(running: Desk, purpose: str) -> None:
+def test_check_says_why_and_on_what_it_rests(running: Suite, purpose: str) -> None:
     person = new_id("profile")
     reference = grant(running, person, purpose)["entries"][0]["reference"]
     asked = ("gate", "check", person, purpose, "--brand", "north", "--market", "DE", "--category", "contact")
@@ -106,7 +106,7 @@ def test_check_says_why_and_on_what_it_rests(running: Desk, purpose: str) -> Non
     assert denied.stdout.splitlines()[:2] == ["DENY", "  reason      withdrawn"]
 
 
-def test_check_of_what_cannot_be_asked_is_refused_with_a_reason(running: Desk, purpose: str) -> None:
+def test_check_of_what_cannot_be_asked_is_refused_with_a_reason(running: Suite, purpose: str) -> None:
     person = new_id("profile")
     for arguments, said in (
         ((person, "promo.nothing"), "UNKNOWN_PURPOSE"),
@@ -119,7 +119,7 @@ def test_check_of_what_cannot_be_asked_is_refused_with_a_reason(running: Desk, p
         assert said in refused.stderr
 
 
-def test_variables_are_printed_for_those_alone_who_may_hold_a_gate(running: Desk) -> None:
+def test_variables_are_printed_for_those_alone_who_may_hold_a_gate(running: Suite) -> None:
     running.run("client", "add", "asker", "--may", "consent.checks.read")
     refused = running.run("gate", "env", "asker")
     assert refused.exit_code == 1
@@ -132,7 +132,7 @@ def test_variables_are_printed_for_those_alone_who_may_hold_a_gate(running: Desk
 
 
 def test_program_with_a_gate_inside_permits_then_denies_and_is_shown_with_its_lag(
-    running: Desk, purpose: str, start_sender: Start
+    running: Suite, purpose: str, start_sender: Start
 ) -> None:
     person = new_id("profile")
     reference = grant(running, person, purpose)["entries"][0]["reference"]

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from local_desk import Desk
 from nats.aio.client import Client
 from rapport_chassis.events.pausing import pause
 from rapport_chassis.events.tls import client_context
@@ -24,23 +23,24 @@ from rapport_local.databases import database_of, database_settings
 from rapport_local.services import SERVICES
 from rapport_testing.pki import LocalAuthority
 from rapport_testing.waiting import eventually_sync
+from suite import Suite
 
 SOMEBODY = "prf_0000000000000000000000"
 
 
-def test_call_answers_in_json(running: Desk) -> None:
+def test_call_answers_in_json(running: Suite) -> None:
     done = running.run("call", "--json", "GetLedgerHead")
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["head"]["epoch"]
 
 
-def test_call_without_a_method_lists_them_with_their_permissions(running: Desk) -> None:
+def test_call_without_a_method_lists_them_with_their_permissions(running: Suite) -> None:
     listed = running.run("call").stdout
     assert "consent.v1.ConsentService/CheckConsent" in listed
     assert "consent.purposes.activate" in listed
 
 
-def test_call_takes_streams_both_ways(running: Desk) -> None:
+def test_call_takes_streams_both_ways(running: Suite) -> None:
     purpose = draft_and_activate(running)
     header = {"header": {"evidence": {"source": "crm", "exported_at": "2026-01-01T00:00:00Z", "file_sha256": "A" * 43}}}
     row = {
@@ -56,7 +56,7 @@ def test_call_takes_streams_both_ways(running: Desk) -> None:
     assert result["reference"]
 
 
-def test_what_cannot_be_called_is_said_in_one_line(running: Desk) -> None:
+def test_what_cannot_be_called_is_said_in_one_line(running: Suite) -> None:
     for arguments, said in (
         (("CheckConsent", '{"entry":'), "the request is not JSON: Expecting value at line 1, column 10"),
         (("CheckConsent", '{"entri": {}}'), 'has no field named "entri"'),
@@ -73,7 +73,7 @@ def test_what_cannot_be_called_is_said_in_one_line(running: Desk) -> None:
         assert refused.stdout == ""
 
 
-def test_a_refusal_names_the_reason_the_field_and_what_to_do(running: Desk) -> None:
+def test_a_refusal_names_the_reason_the_field_and_what_to_do(running: Suite) -> None:
     refused = running.run("call", "CheckConsent", '{"entry": {"profile_id": "nobody", "purpose_id": "x.y"}}')
     assert refused.exit_code == 1
     assert refused.stderr.startswith("rapport: INVALID_REQUEST")
@@ -83,7 +83,7 @@ def test_a_refusal_names_the_reason_the_field_and_what_to_do(running: Desk) -> N
     assert json.loads(as_json.stdout)["error"]["fields"][0]["path"] == "entry.purpose_id"
 
 
-def test_a_client_may_call_what_it_was_given_and_nothing_else(running: Desk) -> None:
+def test_a_client_may_call_what_it_was_given_and_nothing_else(running: Suite) -> None:
     added = running.run("client", "add", "checker", "--may", "consent.checks.read")
     assert added.exit_code == 0, added.stderr
     lines = added.stdout.splitlines()
@@ -101,7 +101,7 @@ def test_a_client_may_call_what_it_was_given_and_nothing_else(running: Desk) -> 
     assert refused.stderr.splitlines()[0] == "rapport: PERMISSION_DENIED: the caller does not hold consent.replica.read"
 
 
-def test_a_human_operator_stands_behind_a_call_once_logged_in(running: Desk) -> None:
+def test_a_human_operator_stands_behind_a_call_once_logged_in(running: Suite) -> None:
     activate = ("call", "ActivatePurpose", '{"purpose_id": "nothing", "version": 1, "reason": "test"}')
     running.run("logout")
     assert "ACTOR_TOKEN_MISSING" in running.run(*activate).stderr
@@ -113,7 +113,7 @@ def test_a_human_operator_stands_behind_a_call_once_logged_in(running: Desk) -> 
     assert "rapport trace" in refused
 
 
-def test_a_record_is_resolved_and_explained_and_a_steward_decides(running: Desk) -> None:
+def test_a_record_is_resolved_and_explained_and_a_steward_decides(running: Suite) -> None:
     draft_and_activate(running, "customer.service", basis="CONTRACT")  # what the source collects for
     running.run("logout")
     profiles = []
@@ -134,7 +134,7 @@ def test_a_record_is_resolved_and_explained_and_a_steward_decides(running: Desk)
 
 
 @pytest.mark.timeout(200)
-def test_trace_draws_the_call_and_the_event_it_published(running: Desk) -> None:
+def test_trace_draws_the_call_and_the_event_it_published(running: Suite) -> None:
     draft_and_activate(running)
     drawn: dict[str, str] = {}  # other tests have activations that were refused, and published nothing
 
@@ -150,7 +150,7 @@ def test_trace_draws_the_call_and_the_event_it_published(running: Desk) -> None:
     assert running.run("trace", "ffffffffffff").exit_code == 1
 
 
-def test_status_counts_what_a_service_does(running: Desk) -> None:
+def test_status_counts_what_a_service_does(running: Suite) -> None:
     rates: list[float] = []
 
     def doing() -> dict[str, Any] | None:
@@ -183,7 +183,7 @@ def test_status_counts_what_a_service_does(running: Desk) -> None:
     assert max(map(len, table)) <= 80
 
 
-def test_logs_are_lines_for_a_person(running: Desk) -> None:
+def test_logs_are_lines_for_a_person(running: Suite) -> None:
     shown = running.run("logs", "consent").stdout
     assert re.search(r"^\d\d:\d\d:\d\d consent +(debug|info|warning) +\w+", shown, re.MULTILINE)
     assert '{"' not in shown
@@ -192,7 +192,7 @@ def test_logs_are_lines_for_a_person(running: Desk) -> None:
     assert "consent" in unknown.stderr
 
 
-def test_audit_shows_who_did_what_and_finds_what_was_changed(running: Desk) -> None:
+def test_audit_shows_who_did_what_and_finds_what_was_changed(running: Suite) -> None:
     purpose = draft_and_activate(running)
     shown = running.run("audit").stdout
     assert "officer-1" in shown
@@ -208,7 +208,7 @@ def test_audit_shows_who_did_what_and_finds_what_was_changed(running: Desk) -> N
     assert running.run("audit", "--verify").exit_code == 0
 
 
-def test_a_receipt_is_verified_offline(running: Desk) -> None:
+def test_a_receipt_is_verified_offline(running: Suite) -> None:
     purpose = draft_and_activate(running)
     folder = running.environment.folder
     receipt, keys = folder / "receipt.json", folder / "keys.json"
@@ -226,7 +226,7 @@ def test_a_receipt_is_verified_offline(running: Desk) -> None:
     assert "not a genuine receipt" in forged.stderr
 
 
-def test_a_running_service_signs_with_the_rotated_key_and_old_receipts_still_verify(running: Desk) -> None:
+def test_a_running_service_signs_with_the_rotated_key_and_old_receipts_still_verify(running: Suite) -> None:
     receipt_id = grant(running, draft_and_activate(running))
     before = receipt_of(running, receipt_id)
     process = running.status().process("consent")
@@ -247,7 +247,7 @@ def test_a_running_service_signs_with_the_rotated_key_and_old_receipts_still_ver
     assert running.status().process("consent") == process, "it was not restarted"
 
 
-def test_a_dead_letter_is_listed_shown_replayed_and_discarded(running: Desk) -> None:
+def test_a_dead_letter_is_listed_shown_replayed_and_discarded(running: Suite) -> None:
     publish_as_identity(running, b"\xff no event at all")
     letters = eventually_sync(lambda: running.run("dlq", "list", "--json").stdout.splitlines(), 30)
     letter = json.loads(letters[-1])
@@ -271,7 +271,7 @@ def test_a_dead_letter_is_listed_shown_replayed_and_discarded(running: Desk) -> 
     assert running.run("dlq", "show", "999").exit_code == 1
 
 
-def test_the_doctor_finds_a_paused_consumer_and_the_cure_works(running: Desk) -> None:
+def test_the_doctor_finds_a_paused_consumer_and_the_cure_works(running: Suite) -> None:
     assert running.run("doctor").exit_code == 0
 
     async def stop_it() -> None:
@@ -286,7 +286,7 @@ def test_the_doctor_finds_a_paused_consumer_and_the_cure_works(running: Desk) ->
     eventually_sync(lambda: running.run("doctor").exit_code == 0, 30)
 
 
-def test_the_doctor_finds_a_stream_that_is_not_as_declared(running: Desk) -> None:
+def test_the_doctor_finds_a_stream_that_is_not_as_declared(running: Suite) -> None:
     stream = broker.topology().streams[-1]
     change_stream(running, stream.name, {**stream.config, "max_age": 0, "duplicate_window": 60 * 10**9})
     found = running.run("doctor")
@@ -296,7 +296,7 @@ def test_the_doctor_finds_a_stream_that_is_not_as_declared(running: Desk) -> Non
     assert running.run("doctor").exit_code == 0
 
 
-def draft_and_activate(desk: Desk, purpose: str = "", *, basis: str = "CONSENT") -> str:
+def draft_and_activate(desk: Suite, purpose: str = "", *, basis: str = "CONSENT") -> str:
     """A purpose, of the test's own if it has no name, put in force by an officer."""
     purpose = purpose or f"p{uuid4().hex[:12]}"
     terms = {"bases": [{"basis": f"LEGAL_BASIS_{basis}"}]}
@@ -309,7 +309,7 @@ def draft_and_activate(desk: Desk, purpose: str = "", *, basis: str = "CONSENT")
     return purpose
 
 
-def resolved(desk: Desk, record: dict[str, Any]) -> str:
+def resolved(desk: Suite, record: dict[str, Any]) -> str:
     """What a record is answered, once the gate of the service knows the purpose it is collected for."""
 
     def answer() -> str:
@@ -320,7 +320,7 @@ def resolved(desk: Desk, record: dict[str, Any]) -> str:
     return eventually_sync(answer, 30)
 
 
-def grant(desk: Desk, purpose: str) -> str:
+def grant(desk: Suite, purpose: str) -> str:
     """Record a grant and return the id of its receipt."""
     item = {"purpose_id": purpose, "choice": "CONSENT_CHOICE_GRANT"}
     request = {"profile_id": SOMEBODY, "items": [item], "evidence": {"declared": {"rule": "store-card"}}}
@@ -329,7 +329,7 @@ def grant(desk: Desk, purpose: str) -> str:
     return str(json.loads(done.stdout)["entries"][0]["receiptId"])
 
 
-def receipt_of(desk: Desk, receipt_id: str) -> dict[str, str]:
+def receipt_of(desk: Suite, receipt_id: str) -> dict[str, str]:
     """The receipt as it is signed now."""
     done = desk.run("call", "--json", "GetReceipt", json.dumps({"receipt_id": receipt_id}))
     assert done.exit_code == 0, done.stderr
@@ -337,14 +337,14 @@ def receipt_of(desk: Desk, receipt_id: str) -> dict[str, str]:
     return receipt
 
 
-def superuser_dsn(desk: Desk) -> str:
+def superuser_dsn(desk: Suite) -> str:
     dsn = database_settings(desk.environment, SERVICES[0]).dsn.get_secret_value()
     options = psycopg.conninfo.conninfo_to_dict(dsn)
     return psycopg.conninfo.make_conninfo(host=options["host"], dbname=options["dbname"], user="postgres")
 
 
 @asynccontextmanager
-async def nats_client(desk: Desk, user: str) -> AsyncIterator[Client]:
+async def nats_client(desk: Suite, user: str) -> AsyncIterator[Client]:
     nats = desk.status().process("nats")
     assert nats is not None
     settings = broker.settings_for(desk.environment, f"tls://{nats.address}", user)
@@ -357,7 +357,7 @@ async def nats_client(desk: Desk, user: str) -> AsyncIterator[Client]:
         await client.close()
 
 
-def publish_as_identity(desk: Desk, payload: bytes) -> None:
+def publish_as_identity(desk: Suite, payload: bytes) -> None:
     """Publish what no service would, as identity may."""
     LocalAuthority(desk.environment.certificates).issue("identity")
 
@@ -368,7 +368,7 @@ def publish_as_identity(desk: Desk, payload: bytes) -> None:
     asyncio.run(publish())
 
 
-def change_stream(desk: Desk, name: str, config: object) -> None:
+def change_stream(desk: Suite, name: str, config: object) -> None:
     """Change a stream behind the back of what is declared."""
 
     async def change() -> None:
@@ -379,7 +379,7 @@ def change_stream(desk: Desk, name: str, config: object) -> None:
     asyncio.run(change())
 
 
-def test_the_record_of_processing_activities_says_what_each_service_keeps_and_how_long(running: Desk) -> None:
+def test_the_record_of_processing_activities_says_what_each_service_keeps_and_how_long(running: Suite) -> None:
     rows = list(csv.DictReader(running.run("privacy", "activities", "--csv").stdout.splitlines()))
     kept = {(row["service"], row["store"]): row["kept for"] for row in rows}
     assert {service for service, _ in kept} >= {each.name for each in SERVICES if each.participant}

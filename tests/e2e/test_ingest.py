@@ -1,0 +1,80 @@
+"""rapport ingest: files of all three kinds taken in by running services."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rapport_local.ingest.journal import Journal
+from suite import Suite
+
+ROOT = Path(__file__).resolve().parents[2]
+MAPPINGS = ROOT / "deploy/local/mappings"
+RETAIL = ROOT.parent / "shared/data/churn"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """The worked example of the documentation, with files of its own."""
+    name = f"t{tmp_path.name[-8:].lower().replace('_', '-')}"
+    mapping = (MAPPINGS / "example/mapping.yaml").read_text(encoding="utf-8").replace("name: example", f"name: {name}x")
+    (tmp_path / "mapping.yaml").write_text(mapping, encoding="utf-8")
+    for file in ("customers.csv", "orders.jsonl", "decisions.csv"):
+        text = (MAPPINGS / "example" / file).read_text(encoding="utf-8")
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_import_goes_on_after_a_fault_and_takes_nothing_in_twice(
+    running: Suite, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("ingest", str(shop / "mapping.yaml"), "--with-purposes", "--json")
+    running.run("login", "officer-1", "--role", "officer")
+    settle = Journal.settle
+
+    def disk_full(journal: Journal, stage: str, *given: Any, **more: Any) -> None:
+        if stage.startswith("transactions"):
+            raise OSError("disk full")  # the answer has come, and is lost with this process
+        settle(journal, stage, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "settle", disk_full)
+        with pytest.raises(OSError, match="disk full"):
+            running.run(*arguments)
+    done = running.run(*arguments)
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    customers, decisions, declared, orders = document["stages"].values()
+    assert customers == {"created": 5, "rejected": 1}
+    assert decisions == {"imported": 2, "rejected": 1}
+    assert declared == {"declared": 5}
+    assert orders == {"known": 3, "rejected": 1}
+    with Path(document["report"]).open(encoding="utf-8", newline="") as file:
+        rejected = [*csv.DictReader(file)]
+    assert len(rejected) == document["rejected"] == 3
+    assert {each["field"] for each in rejected} == {
+        "key.source_record_id",
+        "profile_id",
+        "touchpoint.lines[0].unit_price",
+    }
+    assert json.loads(running.run(*arguments).stdout)["stages"] == document["stages"]
+    refused = running.run("ingest", str(shop / "mapping.yaml"), "--rows", "2")
+    assert refused.exit_code == 1
+    assert "--restart" in refused.stderr
+
+
+@pytest.mark.skipif(not RETAIL.is_dir(), reason="the data set is not beside the checkout: the mapping says where it is")
+def test_public_data_set_is_taken_in_whole(running: Suite) -> None:
+    mapping = str(MAPPINGS / "online_retail.yaml")
+    sample = ("--data", str(RETAIL), "--rows", "2500", "--json")
+    reports = json.loads(running.run("ingest", mapping, *sample, "--dry-run").stdout)
+    assert not [report["problems"] for report in reports if report["problems"]]
+    running.run("login", "officer-1", "--role", "officer")
+    done = running.run("ingest", mapping, *sample, "--with-purposes")
+    assert done.exit_code == 0, done.output
+    customers, declared, orders, returns = json.loads(done.stdout)["stages"].values()
+    assert [customers["created"], orders["recorded"], returns["recorded"]] == [each["items"] for each in reports]
+    assert declared["declared"] > 2.5 * customers["created"]
