@@ -134,11 +134,13 @@ def test_the_card_shows_whom_the_model_learned_from_and_whom_not(files, tmp_path
     )
     present = next(f"prf_{at:04}" for at in range(PEOPLE) if _is_member(members, f"prf_{at:04}", salt))
     assert is_present(present, salt, card["people"], root, members.presence(present, salt))
-    train(without := write_job(tmp_path / "without", PEOPLE, {"erased": [present]}))
+    few = {"erased": [present], "effort": {**EFFORT, "people": 250}}
+    train(without := write_job(tmp_path / "without", PEOPLE, few))
     files = {path.name: path.read_bytes() for path in (without / "artefact").iterdir()}
     card, members = json.loads(files["card.json"]), Membership.load(files["members.bin"])
     salt, root = bytes.fromhex(card["salt"]), bytes.fromhex(card["rows_root"])
     assert is_absent(present, salt, card["people"], root, members.absence(present, salt))
+    assert 100 < card["people"] <= 250
 
 
 def _is_member(members: Membership, profile_id: str, salt: bytes) -> bool:
