@@ -108,6 +108,8 @@ def mark(server: PostgresAccess, service: LocalService, erased: Sequence[str]) -
     present = ServiceDatabase.of(service.databases[0].name)
     with psycopg.connect(server.dsn(present.name + _BESIDE)) as connection:
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(present.owner_role)))
+        # Before the relay runs: what it would publish of them nobody would find again to delete it.
+        connection.execute("DELETE FROM outbox WHERE profile_ids && %s::text[]", [erased])
         if _has(connection, "restored_erasures"):
             connection.execute(
                 "INSERT INTO restored_erasures (profile_id) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [erased]
