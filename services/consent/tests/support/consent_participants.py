@@ -89,7 +89,7 @@ async def serve(config: dict[str, Any]) -> None:
     policy = PermissionPolicy.load(Path(config["policy"]))
     components: list[Component] = []
     servers = []
-    names = [name for name in config if "privacy" in config[name]]
+    names = config["names"]
     databases = {
         name: Database(DatabaseSettings.model_validate(config[name]["database"]), service=name) for name in names
     }

@@ -293,6 +293,7 @@ def _participants(installation: Installation, names: Sequence[str]) -> ServicePr
     own = installation.certificate("identity")
     config: dict[str, Any] = {"grpc": {"tls": tls_files(own).model_dump(mode="json")}}
     config |= {"policy": str(folder / "policy.yaml"), "issuers": str(folder / "issuers.json")}
+    config["names"] = list(names)
     for name in names:
         create_service_database(installation.postgres.dsn("postgres"), name, RolePasswords())
         database = ServiceDatabase.of(name)
