@@ -1,7 +1,7 @@
 """Connections to addresses that others name, without being led to where nobody outside may reach.
 
 The name is resolved, every address it has is looked at, and the connection goes to one that was looked at: there is no
-second look-up that could answer otherwise. TLS is verified against the name. Needs `httpcore[asyncio]`.
+second look-up that could answer otherwise. TLS is verified against the name.
 """
 
 from __future__ import annotations
