@@ -18,8 +18,14 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the first page: it speaks to somebody whose environment is new."""
-    items.sort(key=lambda item: item.name != "test_every_command_of_a_readme_works[README.md]")
+    """Begin with the first page: it speaks to somebody whose environment is new. End with what brings in thousands."""
+
+    def place(item: pytest.Item) -> int:
+        if item.name == "test_every_command_of_a_readme_works[README.md]":
+            return 0
+        return 2 if item.path.name == "test_ingest.py" else 1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

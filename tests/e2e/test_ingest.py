@@ -28,6 +28,7 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.few(1, of="imports")
 def test_import_goes_on_after_a_fault_and_takes_nothing_in_twice(
     running: Suite, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +67,7 @@ def test_import_goes_on_after_a_fault_and_takes_nothing_in_twice(
     assert "--restart" in refused.stderr
 
 
+@pytest.mark.few(1, of="imports")
 @pytest.mark.skipif(not RETAIL.is_dir(), reason="the data set is not beside the checkout: the mapping says where it is")
 def test_public_data_set_is_taken_in_whole(running: Suite) -> None:
     mapping = str(MAPPINGS / "online_retail.yaml")
