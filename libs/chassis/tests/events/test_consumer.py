@@ -165,7 +165,7 @@ async def test_events_that_come_twice_are_handled_together_once(broker, service_
                 await api.publish(
                     each.subject, each.payload(), {**each.headers(), "Nats-Msg-Id": f"{identity} {each.id}"}
                 )
-    seen = []
+    seen: list[str] = []
 
     async def handler(received, connection):
         seen.extend(each.id for each in received)
