@@ -220,3 +220,57 @@ def test_california_is_confirmed_within_ten_business_days_until_the_receipt_is_s
     asked = request(market="US-CA", pack=pack, received_at=received_at, created_at=received_at)
     (confirm,) = [each for each in LAW.dues(asked) if each.right is None]
     assert str(confirm.deadline.due_on) == "2027-01-05"
+
+
+def frozen(*records: SubjectRecord) -> Request:
+    """A request that runs about these records."""
+    asked = rules.with_subject(verified(request(Right.ERASURE)), records)
+    return rules.pin(rules.approve(asked, "approver", [Participant("identity")], NOW), ["prf_9"])
+
+
+KNOWN = SubjectRecord("r1", "crm", "prf_1")
+EXCLUDED = SubjectRecord("r2", "crm", "prf_1", 2.0, doubtful=True, choice=Choice.EXCLUDED, chosen_by="verifier")
+
+
+@pytest.mark.parametrize(
+    ("now", "disturbed"),
+    [
+        ([KNOWN], False),
+        ([KNOWN, SubjectRecord("r3", "shop", "prf_1")], False),
+        ([], False),
+        ([KNOWN, SubjectRecord("r3", "shop", "prf_2")], True),
+        ([KNOWN, SubjectRecord("r3", "shop", "prf_1", 2.0, doubtful=True)], True),
+        ([KNOWN, EXCLUDED], True),
+        ([SubjectRecord("r3", "shop", "prf_1")], True),
+    ],
+    ids=["same", "their own", "erased", "merged", "doubtful", "excluded", "split"],
+)
+def test_a_merge_or_split_after_the_approval_disturbs_and_what_the_person_brings_does_not(
+    now: list[SubjectRecord], disturbed: bool
+) -> None:
+    assert rules.disturbed(frozen(KNOWN, EXCLUDED), now) is disturbed
+
+
+def test_a_request_that_is_given_back_is_approved_anew_by_somebody_and_asks_everybody_again() -> None:
+    given = rules.give_back(frozen(KNOWN), ["tsk_1", "tsk_2", "tsk_1"])
+    assert (given.state, given.stage, given.closure_ids, given.outdated) == (
+        RequestState.VERIFIED,
+        "",
+        (),
+        ("tsk_1", "tsk_2"),
+    )
+    refused_for("SAME_ACTOR", lambda: rules.approve(given, "verifier", [], NOW))
+    again = rules.approve(given, "approver", [Participant("identity")], NOW)
+    assert again.asks(Right.ERASURE)
+    assert again.outdated == given.outdated
+
+
+def test_a_request_about_nobody_is_not_approved() -> None:
+    asked = rules.with_subject(verified(request(Right.ERASURE)), [EXCLUDED])
+    refused_for("NOBODY_LEFT", lambda: rules.approve(asked, "approver", [], NOW))
+
+
+def test_the_person_is_told_once_of_what_a_hold_keeps() -> None:
+    told = rules.tell_of_hold(frozen(KNOWN))
+    assert told.pending == ("INTERIM",)
+    assert rules.tell_of_hold(told) is told

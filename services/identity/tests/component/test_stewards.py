@@ -41,6 +41,25 @@ async def test_a_merge_holds_and_taking_it_back_restores_the_very_ids(desk: Desk
         await desk.withdraw(made.constraint.constraint_id)
 
 
+async def test_what_an_officer_excluded_leaves_and_stays_out_in_that_officers_name(desk: Desk) -> None:
+    address = f"m{uuid4().hex[:11]}@posteo.net"
+    one, other = somebody("Pia Roth", address), somebody("Pia Roth", address)
+    held = (await desk.resolve(one)).profile_id
+    assert (await desk.resolve(other)).profile_id == held
+    request = steward_pb2.ExcludeRecordsRequest(
+        request_id=request_id(),
+        profile_id=held,
+        records=[other.key],
+        privacy_request_id="req_0000000000000000000001",
+        decided_by="officer-7",
+    )
+    made = await desk.office.ExcludeRecords(request)
+    assert (made.constraint.created_by, made.constraint.reason) == ("officer-7", "req_0000000000000000000001")
+    assert await desk.office.ExcludeRecords(request) == made
+    other.brand_id = "north"
+    assert (await desk.resolve(other)).profile_id != held
+
+
 async def test_a_split_keeps_records_apart_and_contradictions_are_refused(desk: Desk) -> None:
     address = f"m{uuid4().hex[:11]}@posteo.net"
     one, other = somebody("Pia Roth", address), somebody("Pia Roth", address)
