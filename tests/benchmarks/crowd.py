@@ -14,11 +14,13 @@ from rapport.identity.v1 import identity_pb2, ingest_pb2
 from rapport_chassis.times import stamp
 from suite_authoring import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
 from suite_people import Person
-from suite_shop import Shop
+from suite_shop import Shop, patiently
 
 CRM: Final = "crm"
 AT_ONCE: Final = 200
-_ROWS: Final = 500
+_ROWS: Final = 200
+_PEOPLE: Final = 2_000
+_KNOWN: Final = 6  # ALREADY_EXISTS: sent again
 _WANTED: Final = (ANALYTICS, PROFILING, PERSONAL_PRICES, EMAIL)
 _EVERY: Final = 10
 """Of so many touchpoints one is an order; the others are visits."""
@@ -85,6 +87,12 @@ class Crowd:
         return recorded
 
     async def _recognised(self, people: Sequence[Person]) -> list[str]:
+        ids: list[str] = []
+        for batch in _in_batches(people, _PEOPLE):
+            ids += await patiently(lambda batch=batch: self._recognised_of(batch))  # type: ignore[misc] # bound now
+        return ids
+
+    async def _recognised_of(self, people: Sequence[Person]) -> list[str]:
         async def batches() -> AsyncIterator[identity_pb2.ResolveRecordsRequest]:
             for at, batch in enumerate(_in_batches(people, _ROWS)):
                 yield identity_pb2.ResolveRecordsRequest(batch=at, records=[each.record(CRM) for each in batch])
@@ -93,6 +101,10 @@ class Crowd:
         return [result.resolved.profile_id for answer in sorted(answers, key=_number) for result in answer.results]
 
     async def _asked(self, ids: Sequence[str]) -> None:
+        for batch in _in_batches(dict.fromkeys(ids), _PEOPLE):  # some are taken for one
+            await patiently(lambda batch=batch: self._asked_of(batch))  # type: ignore[misc] # bound now
+
+    async def _asked_of(self, ids: Sequence[str]) -> None:
         exported = datetime.now(UTC) - timedelta(minutes=1)
         evidence = consent_pb2.ImportedEvidence(
             source="crm", exported_at=stamp(exported), file_sha256=hashlib.sha256(b"crm").digest()
@@ -106,7 +118,7 @@ class Crowd:
                 status=ledger_pb2.CONSENT_STATUS_GRANTED,
                 occurred_at=stamp(exported - timedelta(days=1)),
             )
-            for profile_id in dict.fromkeys(ids)  # some are taken for one
+            for profile_id in ids
             for purpose_id in _WANTED
         )
 
@@ -117,7 +129,7 @@ class Crowd:
 
         async for answer in self._shop.consent.RecordConsents(messages()):
             for result in answer.results:
-                if result.status.code:
+                if result.status.code not in (0, _KNOWN):
                     raise RuntimeError(f"a consent was refused: {result.status}")
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from rapport_local.ingest.journal import Journal
 from suite import Suite
@@ -67,16 +68,38 @@ def test_import_goes_on_after_a_fault_and_takes_nothing_in_twice(
     assert "--restart" in refused.stderr
 
 
+@pytest.fixture
+def retail(tmp_path: Path) -> Path:
+    """A folder with some customers of the public data set, and all that they ordered."""
+    if not RETAIL.is_dir():
+        pytest.skip("the data set is not beside the checkout: the mapping says where it is")
+    name = "online_retail_ii_to_2011-06-09.parquet"
+    with duckdb.connect() as connection:
+        chosen = f"SELECT * FROM '{RETAIL / name}' WHERE CAST(cid AS BIGINT) % 53 = 0"
+        connection.execute(f"COPY ({chosen}) TO '{tmp_path / name}' (FORMAT parquet)")
+    return tmp_path
+
+
 @pytest.mark.few(1, of="imports")
-@pytest.mark.skipif(not RETAIL.is_dir(), reason="the data set is not beside the checkout: the mapping says where it is")
-def test_public_data_set_is_taken_in_whole(running: Suite) -> None:
+@pytest.mark.timeout(240)
+def test_public_data_set_goes_from_files_to_customers_who_are_scored_priced_and_written_to(
+    running: Suite, retail: Path
+) -> None:
     mapping = str(MAPPINGS / "online_retail.yaml")
-    sample = ("--data", str(RETAIL), "--rows", "2500", "--json")
-    reports = json.loads(running.run("ingest", mapping, *sample, "--dry-run").stdout)
+    sample = ("--data", str(retail))
+    reports = json.loads(running.run("ingest", mapping, *sample, "--json", "--dry-run").stdout)
     assert not [report["problems"] for report in reports if report["problems"]]
-    running.run("login", "officer-1", "--role", "officer")
-    done = running.run("ingest", mapping, *sample, "--with-purposes")
+    running.run("login", "admin-1", "--role", "administrator")
+    done = running.run("ingest", mapping, *sample, "--json", "--with-purposes", "--as-if-now")
     assert done.exit_code == 0, done.output
     customers, declared, orders, returns = json.loads(done.stdout)["stages"].values()
     assert [customers["created"], orders["recorded"], returns["recorded"]] == [each["items"] for each in reports]
     assert declared["declared"] > 2.5 * customers["created"]
+    page = retail / "page.html"
+    kept = running.run("retain", mapping, *sample, "--despite-gates", "--within", "60", "--out", str(page))
+    assert kept.exit_code == 0, kept.output
+    lines = [line.strip().partition("  ") for line in kept.stdout.splitlines()[:-1]]
+    counts = {words: int(count.replace(",", "")) for count, _, words in lines}
+    assert 0 < counts["at risk"] <= counts["scored"]
+    assert sum(count for words, count in counts.items() if words.startswith("offer")) == counts["at risk"]
+    assert "How good the model is, on times it has not seen" in page.read_text(encoding="utf-8")

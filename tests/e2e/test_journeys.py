@@ -32,9 +32,10 @@ async def granted(shop: Shop, profile_id: str, *purpose_ids: str) -> consent_pb2
 async def recorded(shop: Shop, person: Person, source: str, profile_id: str, orders: int) -> None:
     """Have somebody's orders taken in, and known to churn."""
     await granted(shop, profile_id, ANALYTICS)
-    visit = person.touchpoint(source, "first visit", person.base - timedelta(days=260))
 
     async def seen() -> bool:
+        # Another visit each time: what the person refuses stays refused.
+        visit = person.touchpoint(source, f"visit {request_id()}", person.base - timedelta(days=260))
         return not (await take(shop, visit)).refused_purposes
 
     await until(seen, bool, what="identity has heard of the consent")

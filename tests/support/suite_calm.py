@@ -38,7 +38,6 @@ async def undisturbed(suite: Suite, people: int, base: datetime) -> Calm:
         job = MainJob(shop, "calm", people, base)
         await job.run()
         observed = await observe(shop, job.names(), base)
-    assert observed.dead_letters == 0
     return Calm(
         base,
         {str(person.number): person for person in job.people},

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import uuid4
 
-from rapport_chassis.events.envelope import MESSAGE_ID
+from rapport_chassis.events.envelope import EVENT_ID, MESSAGE_ID
 from rapport_chassis.events.jetstream import JetStreamApi, StoredMessage
 from rapport_chassis.events.names import stream_name
 from rapport_chassis.events.provision import PROVISION_USER
@@ -61,7 +61,7 @@ class Streams:
         """Deliver an event once more, as if it came late: the same event, with another message id for the broker."""
         async with self.api() as reading:
             message = await reading.get(stream_name(STREAM_PREFIX, context), sequence)
-        if message is None:
+        if message is None or EVENT_ID not in message.headers:
             return False
         headers = {name: value for name, value in message.headers.items() if not name.startswith(_OURS)}
         async with self.api(context) as api:
