@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Final, TypeVar
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport.identity.v1 import identity_pb2, ingest_pb2
 from rapport_chassis.times import stamp
+from rapport_privacy.freshness import BOUND_S
 from suite_authoring import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
 from suite_people import Person
 from suite_shop import Shop, patiently
@@ -44,12 +46,16 @@ class Crowd:
         self._visits = count()
 
     async def grow(self, size: int) -> float:
-        """Have more people recognised and asked, until there are so many; return the seconds that recognising took."""
+        """Have more people recognised and asked, until there are so many; return the seconds that recognising took.
+
+        Every gate has heard of what they said when this returns.
+        """
         new = [Person(f"crowd-{number}", number, self._base) for number in range(len(self.people), size)]
         began = time.perf_counter()
         ids = await self._recognised(new)
         took_s = time.perf_counter() - began
         await self._asked(ids)
+        await asyncio.sleep(BOUND_S)
         self.people += new
         self.ids += ids
         return took_s
@@ -59,6 +65,7 @@ class Crowd:
         new = [Person(f"{key}-{number}", 1, self._base) for number in range(size)]
         ids = await self._recognised(new)
         await self._asked(ids)
+        await asyncio.sleep(BOUND_S)
         return list(zip(new, ids, strict=True))
 
     def touchpoints(self, number: int) -> Iterator[ingest_pb2.RawTouchpoint]:
@@ -81,9 +88,9 @@ class Crowd:
         recorded = 0
         async for answer in self._shop.touchpoints.IngestTouchpoints(batches()):
             for result in answer.results:
-                if result.status.code or result.ingested.refused_purposes:
-                    raise RuntimeError(f"a touchpoint was refused: {result}")
-                recorded += 1
+                if result.status.code:
+                    raise RuntimeError(f"a touchpoint was refused: {result.status}")
+                recorded += not result.ingested.refused_purposes
         return recorded
 
     async def _recognised(self, people: Sequence[Person]) -> list[str]:

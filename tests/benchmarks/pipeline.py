@@ -105,13 +105,14 @@ async def sustained(suite: Suite, report: Report, crowd: Crowd, rest: Costs, num
     """
     size = f"{len(crowd.people):,} profiles"
     before, began = spent_s(suite), time.perf_counter()
-    await crowd.take_in(crowd.touchpoints(number))
+    recorded = await crowd.take_in(crowd.touchpoints(number))
     taken_s = time.perf_counter() - began
     await settled(suite)
     whole_s = time.perf_counter() - began
     spent = {name: seconds - rest.get(name, 0.0) * whole_s for name, seconds in since(suite, before).items()}
     report.add(Figure(f"{size}: touchpoints end to end", number / whole_s, "/s", 300.0, ">= 1, target 3.3"))
     report.add(Figure("- of these taken in", number / taken_s, "/s"))
+    report.add(Figure("- of these refused, a gate being stale", number - recorded, ""))
     report.add(Figure("- CPU of a touchpoint", sum(spent.values()) / number * 1e6, "us"))
     for name, seconds in spent.items():
         report.add(Figure(f"- - {name}", seconds / number * 1e6, "us"))
