@@ -67,7 +67,7 @@ def retain(
     for name, count in (
         ("scored", len(became.ranked)),
         ("at risk", len(became.at_risk)),
-        *became.offers.items(),
+        *((f"offer {what}", count) for what, count in became.offers.items()),
         *((" ".join(filter(None, ("mail", *key))), count) for key, count in became.messages.items()),
     ):
         click.echo(f"{count:>8,}  {name}")

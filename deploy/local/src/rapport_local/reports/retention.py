@@ -15,6 +15,7 @@ from rapport_local.reports.plots import shares
 from rapport_local.retention.outcome import Outcome, Priced
 
 _SHOWN = 12
+_STATES = ("sent", "held")
 
 
 def retention_page(name: str, model: model_pb2.Model, became: Outcome, at: datetime) -> str:
@@ -26,7 +27,7 @@ def retention_page(name: str, model: model_pb2.Model, became: Outcome, at: datet
         became: What became of the customers.
         at: When.
     """
-    sent = sum(count for (state, _), count in became.messages.items() if state == "sent")
+    sent, held = (sum(count for (each, _), count in became.messages.items() if each == state) for state in _STATES)
     auc = next((each.value for each in model.metrics if each.name == "auc"), None)
     return page(
         f"Retention: {name}",
@@ -40,7 +41,7 @@ def retention_page(name: str, model: model_pb2.Model, became: Outcome, at: datet
                     ("scored", f"{len(became.ranked):,}", "who allow it, and bought lately"),
                     ("at risk", f"{len(became.at_risk):,}", "chance of buying nothing"),
                     ("offers", f"{sum(became.offers.values()):,}", "looked at, one by one"),
-                    ("mails", f"{sent:,}", "sent"),
+                    ("mails sent", f"{sent:,}", f"{held:,} wait"),
                 ]
             ),
             _quality(model),

@@ -121,12 +121,14 @@ async def _messages(desk: Desk) -> list[notification_pb2.NotificationRecord]:
 async def _offer(desk: Desk, profile_id: str) -> tuple[str, bool]:
     listed = await desk.prices.ListOffers(pricing_pb2.ListOffersRequest(profile_id=profile_id, include_all=True))
     if not listed.offers:
-        return "none: a price of their own is not permitted", False
+        return "not permitted: no price of their own", False
     offer = listed.offers[0].offer
     if offer.treatment == events_pb2.TREATMENT_HELD_OUT:
-        return "held out by chance, so that the effect can be measured", False
-    state = events_pb2.OfferState.Name(offer.state).removeprefix("OFFER_STATE_").replace("_", " ").lower()
-    return state, offer.state == events_pb2.OFFER_STATE_OPEN
+        return "held out by chance, to measure the effect", False
+    if offer.state == events_pb2.OFFER_STATE_OPEN:
+        return "made", True
+    state = events_pb2.OfferState.Name(offer.state).removeprefix("OFFER_STATE_")
+    return state.replace("_", " ").lower(), False
 
 
 async def _priced(desk: Desk, market: str, product_ids: Sequence[str], profile_id: str) -> Priced | None:
