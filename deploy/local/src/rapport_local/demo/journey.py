@@ -31,7 +31,7 @@ JOURNEY: Final = SpanName("a customer calls for help", "What the demo does in it
 _STREAMS: Final = ("RAPPORT_CHURN", "RAPPORT_PRICING", "RAPPORT_NOTIFICATION")
 _MESSAGE_ID: Final = "messaging.message.id"
 _LOOK_EVERY_S: Final = 0.05
-_RAISED_S: Final = 2.0
+_OFFERED_S: Final = 2.5
 _MAILED_S: Final = 60.0
 _TRIED: Final = 12
 _NEAR: Final = 0.3
@@ -39,7 +39,7 @@ _NEAR: Final = 0.3
 
 
 async def journey(report: Report, cast: Cast, known: Known) -> None:
-    """Somebody who was not at risk calls for help, twice; what follows is told by the events and their traces."""
+    """Somebody who was not at risk calls for help; what follows is told by the events and their traces."""
     report.say("Somebody who is not at risk gives something back and calls for help. Nobody does anything else.")
     began = await ends(cast, *_STREAMS)
     called: dict[str, str] = {}
@@ -48,10 +48,10 @@ async def journey(report: Report, cast: Cast, known: Known) -> None:
         with cast.telemetry.tracer.span(JOURNEY) as span:
             called[candidate] = f"{span.context.trace_id:032x}"
             await _in_trouble(cast, customer)
-        if who := await _raised(cast, began, set(called)):
+        if who := await _offered(cast, began, set(called)):
             break
     if not who:
-        report.expect(False, "a call for help puts somebody at risk")
+        report.expect(False, "a call for help puts somebody at risk, who is made an offer")
         return
     steps = await _followed(cast, began, who)
     lanes = await asyncio.to_thread(_lanes, cast, called[who], steps)
@@ -89,15 +89,17 @@ async def _in_trouble(cast: Cast, customer: Customer) -> None:
         await take(cast, touchpoint(event, f"{customer.person.account}-now-{at}", customer.account))
 
 
-async def _raised(cast: Cast, began: dict[str, int], people: set[str]) -> str:
-    """Return who of these was said to be at risk; empty if nobody is for a while."""
+async def _offered(cast: Cast, began: dict[str, int], people: set[str]) -> str:
+    """Return who of these was made an offer, and not held out by chance; empty if nobody is for a while."""
 
     async def looked() -> str:
-        told = published_since(cast, "RAPPORT_CHURN", churn_events_pb2.RiskRaised, began["RAPPORT_CHURN"])
-        return next((who for who in [each.profile_id async for _, each in told] if who in people), "")
+        told = published_since(cast, "RAPPORT_PRICING", pricing_events_pb2.OfferCreated, began["RAPPORT_PRICING"])
+        made = [each.offer async for _, each in told]
+        treated = [each.profile_id for each in made if each.treatment == pricing_events_pb2.TREATMENT_TREATED]
+        return next((who for who in treated if who in people), "")
 
     try:
-        return await until(looked, bool, within_s=_RAISED_S, every_s=_LOOK_EVERY_S)
+        return await until(looked, bool, within_s=_OFFERED_S, every_s=_LOOK_EVERY_S)
     except TimeoutError:
         return ""
 
