@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rapport_notification.reference import load_json
-from rapport_notification.sending.sms import Keywords, Reply, Segments, SmsMessage, segments, within_budget
+from rapport_notification.sending.sms import Answers, Keywords, Reply, Segments, SmsMessage, segments, within_budget
 
 KEYWORDS = Keywords(load_json("sms_keywords.json"))
 
@@ -73,3 +73,13 @@ def test_what_is_no_number_or_no_text_is_refused(number: str) -> None:
     for text in ("", "a\0b", "a\rb"):
         with pytest.raises(ValueError, match="text"):
             SmsMessage("+4915112345678", "Brand", text, "key")
+
+
+@pytest.mark.parametrize("reply", [Reply.STOP, Reply.START, Reply.HELP])
+def test_each_language_that_has_keywords_has_an_answer_of_two_segments_at_most(reply: Reply) -> None:
+    answers = Answers(load_json("sms_answers.json"), "Brand", "brand.example/help")
+    texts = {language: answers.text(reply, language) for language in load_json("sms_keywords.json")["languages"]}
+    assert len(set(texts.values())) == len(texts)
+    assert within_budget(list(texts.values()), 2), texts
+    assert answers.text(reply, "pt-BR", "de") == texts["pt"]
+    assert answers.text(reply, "", "ja") == texts["en"]
