@@ -43,7 +43,7 @@ async def test_a_merge_holds_and_taking_it_back_restores_the_very_ids(desk: Desk
 
 async def test_what_an_officer_excluded_leaves_and_stays_out_in_that_officers_name(desk: Desk) -> None:
     address = f"m{uuid4().hex[:11]}@posteo.net"
-    one, other = somebody("Pia Roth", address), somebody("Pia Roth", address)
+    one, other = somebody("Runa Falk", address), somebody("Runa Falk", address)
     held = (await desk.resolve(one)).profile_id
     assert (await desk.resolve(other)).profile_id == held
     request = steward_pb2.ExcludeRecordsRequest(
