@@ -71,6 +71,9 @@ def requests() -> dict[str, Message]:
         "BatchCheckConsent": consent_pb2.BatchCheckConsentRequest(entries=[entry(person, "news", "north")]),
         "GetConsentState": consent_pb2.GetConsentStateRequest(profile_id=person),
         "ListConsentEvents": consent_pb2.ListConsentEventsRequest(epoch="another"),
+        "DecideRestore": consent_pb2.DecideRestoreRequest(
+            request_id=request_id(), restored_at=now, decision=consent_pb2.RESTORE_DECISION_COUNT, reason="approved"
+        ),
         "GetReceipt": consent_pb2.GetReceiptRequest(receipt_id="rcp_" + "0" * 22),
         "UpsertPurpose": purpose_pb2.UpsertPurposeRequest(
             request_id=request_id(), purpose_id=f"own.{request_id()}", terms=rules

@@ -266,11 +266,14 @@ def package(environment: Environment, request_id: str, target: Path, right: str 
     async def download(stub: Stub) -> bytes:
         digest, partial = b"", target.with_name(f"{target.name}.part")
         partial.touch(mode=0o600)
-        with partial.open("wb") as file:
-            async for chunk in stub.DownloadPackage(request):
-                file.write(chunk.data)
-                digest = chunk.sha256 or digest
-        partial.replace(target)
+        try:
+            with partial.open("wb") as file:
+                async for chunk in stub.DownloadPackage(request):
+                    file.write(chunk.data)
+                    digest = chunk.sha256 or digest
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)  # a part of somebody's data is nothing to leave about
         return digest
 
     click.echo(f"{target}: SHA-256 {as_officer(environment, download).hex()}")
