@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from peers import mailauth, postfix
+from notification_peers import mailauth, postfix
 from rapport_notification.adapters.relay_log import RelayLog
 from rapport_notification.conformance.smtp_sink import SmtpSink
 from rapport_notification.sending.dkim import DkimSigner

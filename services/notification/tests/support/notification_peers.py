@@ -1,6 +1,6 @@
 """Peers that no package of Python brings: a real Postfix, and a DKIM verifier of other people.
 
-    python services/notification/tests/support/peers.py
+    python services/notification/tests/support/notification_peers.py
 
 fetches both into build/peers, with apt-get and npm, and installs nothing; tests that need one skip without it.
 """
