@@ -127,7 +127,6 @@ TOLD = (
     "personal prices only lower",
     "held by cost.margin",
     "frequency cap",
-    "offered, mailed",
     "in the consent ledger",
     "PROFILING_DENIED",
     "genuine: signed by",

@@ -54,10 +54,12 @@ class Known:
     Attributes:
         town: As it is in truth.
         profiles: Serial number of a customer -> profile.
+        scattered: Serial numbers of those of whom some record is in another profile than theirs.
     """
 
     town: Town
     profiles: Mapping[int, str]
+    scattered: frozenset[int]
 
     def profile_of(self, customer: Customer) -> str:
         """Return the profile that a customer is recognised by."""
@@ -104,7 +106,9 @@ async def recognised(report: Report, cast: Cast, town: Town) -> Known:
             ),
         ]
     )
-    known = Known(town, dict(zip(people[len(town.sightings) :], profiles[len(town.sightings) :], strict=True)))
+    own = dict(zip(people[len(town.sightings) :], profiles[len(town.sightings) :], strict=True))
+    scattered = {person for person, profile_id in zip(people, profiles, strict=True) if own[person] != profile_id}
+    known = Known(town, own, frozenset(scattered))
     report.chart("Found their person all the same, by what was wrong with them:", _despite(known, profiles))
     report.expect(precision >= _LEAST_PRECISION, "who was put together is hardly ever two people")
     report.expect(recall >= _LEAST_RECALL, "who belongs together mostly is, though many a visit has but a cookie")

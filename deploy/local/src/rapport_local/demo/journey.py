@@ -34,7 +34,7 @@ _LOOK_EVERY_S: Final = 0.05
 _OFFERED_S: Final = 2.5
 _MAILED_S: Final = 60.0
 _TRIED: Final = 12
-_NEAR: Final = 0.3
+_NEAR: Final = 0.2
 """From this chance on a call for help may be what makes a customer one at risk."""
 
 
@@ -44,14 +44,16 @@ async def journey(report: Report, cast: Cast, known: Known) -> None:
     began = await ends(cast, *_STREAMS)
     called: dict[str, str] = {}
     who = ""
-    for candidate, customer in (await _candidates(cast, known))[:_TRIED]:
+    candidates = (await _candidates(cast, known))[:_TRIED]
+    for candidate, customer in candidates:
         with cast.telemetry.tracer.span(JOURNEY) as span:
             called[candidate] = f"{span.context.trace_id:032x}"
             await _in_trouble(cast, customer)
         if who := await _offered(cast, began, set(called)):
             break
     if not who:
-        report.expect(False, "a call for help puts somebody at risk, who is made an offer")
+        report.say(f"None of {len(candidates)} who called became one at risk: this town is small.")
+        report.expect(len(candidates) < _TRIED, "of many who call for help somebody is made an offer")
         return
     steps = await _followed(cast, began, who)
     lanes = await asyncio.to_thread(_lanes, cast, called[who], steps)
@@ -84,7 +86,7 @@ async def _candidates(cast: Cast, known: Known) -> list[tuple[str, Customer]]:
 
 async def _in_trouble(cast: Cast, customer: Customer) -> None:
     now, order = datetime.now(UTC), customer.events[-1]
-    for at, kind in enumerate(("return", "case", "case")):
+    for at, kind in enumerate(("return", "case", "return", "case")):
         event = Event(kind, now, order.cents)
         await take(cast, touchpoint(event, f"{customer.person.account}-now-{at}", customer.account))
 

@@ -125,8 +125,10 @@ async def _rights(
     folder: Path,
 ) -> None:
     report.chapter("What people may ask")
-    leaving_mails, forgotten, *_ = sorted(mailed)
-    neighbour = known.by_profile()[forgotten]
+    told = known.by_profile()
+    # Last whoever is known under several profiles: what is asked of one of these says nothing of the others.
+    forgotten, *_, leaving_mails = sorted(mailed, key=lambda each: told[each].person.serial in known.scattered)
+    neighbour = told[forgotten]
     with report.scene("One click in the mail, and it is the last one"):
         await writing.one_click(report, cast, mailed[leaving_mails])
     with report.scene("Somebody does not want to be profiled"):
