@@ -15,6 +15,8 @@ from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.privacy_holding import ConsentHolding, known_from
 from rapport_consent.domain.holds import HeldRecords, Hold
 from rapport_privacy.participant.holding import Held, Subject
+from rapport_privacy.participant.retention import Retention
+from rapport_testing.clock import TestClock
 from rapport_testing.databases import Database as MadeDatabase
 
 HOLDING = ConsentHolding()
@@ -153,3 +155,24 @@ async def test_the_ledger_knows_all_of_itself(opened: Database, made_database: M
     known = await known_from(opened)()
     assert (known.position, known.fresh) == (7, True)
     assert known.epoch
+
+
+async def test_requests_are_forgotten_after_24_months_but_for_who_is_held_or_asks_again(
+    opened: Database, made_database: MadeDatabase
+) -> None:
+    old, held, asking = (new_id("profile") for _ in range(3))
+    requests = {each: new_id("privacy_request") for each in (old, held, asking)}
+    for person, request_id in requests.items():
+        packaged(made_database, request_id, person, "COMPLETED")
+    made_database.execute("UPDATE privacy_requests SET stage = 'CLOSED'")
+    made_database.execute(f"INSERT INTO privacy_letters VALUES ('{requests[old]}', 'COMPLETION', '{{}}', NULL)")
+    made_database.execute(f"INSERT INTO privacy_active_rights VALUES ('{asking}', 'ACCESS', 'req_another')")
+    made_database.execute(
+        f"INSERT INTO privacy_held VALUES ('hld_1', '{held}', '', '{{}}', 'LEGAL_CLAIM', NULL) ON CONFLICT DO NOTHING"
+    )
+    retention = Retention(HOLDING, opened, TestClock())
+    assert await retention.sweep(datetime(2028, 4, 29, tzinfo=UTC)) == {}
+    assert await retention.sweep(datetime(2028, 5, 2, tzinfo=UTC)) == {"privacy_requests": 1}
+    left = made_database.execute("SELECT profile_id FROM privacy_requests")
+    assert {person for (person,) in left} == {held, asking}
+    assert made_database.execute("SELECT FROM privacy_letters") == []

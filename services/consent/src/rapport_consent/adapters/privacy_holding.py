@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from rapport_chassis.database.engine import Database
@@ -56,6 +56,19 @@ SELECT epoch, position, NOT restoring, ARRAY (
     SELECT profile_id FROM fences
     WHERE kind = 'erased' AND EXISTS (SELECT FROM privacy_restores WHERE replayed_at IS NULL)
 ) FROM ledger_head
+"""
+# Somebody who asks for something else now, or whose records are held, keeps what was asked before.
+_EXPIRE: Final = """
+WITH gone AS (
+    DELETE FROM privacy_requests WHERE request_id IN (
+        SELECT request_id FROM privacy_requests AS old WHERE closed_at < %s AND stage = 'CLOSED'
+            AND NOT EXISTS (SELECT FROM privacy_active_rights AS active WHERE active.profile_id = old.profile_id)
+            AND NOT EXISTS (SELECT FROM privacy_held AS held WHERE held.profile_id = old.profile_id)
+        ORDER BY closed_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    RETURNING request_id
+), tasks AS (DELETE FROM privacy_asked_tasks USING gone WHERE gone.request_id = privacy_asked_tasks.request_id),
+letters AS (DELETE FROM privacy_letters USING gone WHERE gone.request_id = privacy_letters.request_id)
+SELECT count(*) FROM gone
 """
 _FORGET_STATES: Final = "DELETE FROM subject_states WHERE profile_id = ANY (%s)"
 _FORGET_PIECES: Final = """
@@ -122,6 +135,13 @@ class ConsentHolding(Holding):
                 *await _kept(connection, subject),
             ),
         )
+
+    async def expire(self, connection: Connection, store: Store, before: datetime, limit: int) -> int:
+        """Forget some of the requests that ended longer ago, with their tasks and letters."""
+        if store.name != REQUESTS:
+            return 0
+        row = await (await connection.execute(_EXPIRE, (before, limit))).fetchone()
+        return int(row[0]) if row else 0
 
 
 def known_from(database: Database) -> Ledger:
