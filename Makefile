@@ -8,7 +8,7 @@ INSTALL := pip install --quiet
 TOX := .venv/bin/tox
 RAPPORT := .venv-run/bin/rapport
 MEMBERS := contracts chassis privacy testing consent identity churn pricing notification local
-LONGEST_FIRST := identity local churn consent e2e chassis
+LONGEST_FIRST := e2e identity consent local churn chassis notification
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
 TABLES := consent gate ingest churn pricing notification
 SCALE ?= small
@@ -31,13 +31,13 @@ up: .venv-run/ready ## Starts the whole suite on this machine; Ctrl-C stops it.
 test: $(addprefix test-,$(MEMBERS)) ## Runs every test, each member alone in its own environment.
 
 test-%: .venv/ready ## Runs one member's tests, for example test-consent.
-	@$(TOX) run -q -e $* -- --scale=$(SCALE) $(DRAWN)
+	@$(TOX) run -q -e $* -- --scale=$(SCALE) $(OPTIONS)
 
 check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
-	@$(MAKE) --jobs=2 --keep-going DRAWN=--drawn types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
+	@$(MAKE) --jobs=4 --keep-going OPTIONS="-n 0" types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
 
 test-contracts: .venv/ready
-	@.venv/bin/pytest -q -n 2 tests/contracts --scale=$(SCALE) $(DRAWN)
+	@.venv/bin/pytest -q -n 2 tests/contracts --scale=$(SCALE) $(OPTIONS)
 
 lint: .venv/ready ## Looks for faults in style, and for what is written from the code and no longer true to it.
 	@.venv/bin/ruff check --quiet
@@ -50,7 +50,7 @@ types: .venv/ready ## Checks types.
 
 imports: .venv/ready ## Checks who may import whom, wheels, and what is deployed.
 	@.venv/bin/lint-imports
-	@.venv/bin/pytest -q -n 2 tests/imports tests/deploy --scale=$(SCALE) $(DRAWN)
+	@.venv/bin/pytest -q -n 2 tests/imports tests/deploy --scale=$(SCALE) $(OPTIONS)
 
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
 	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS)) e2e) -- --scale=full -n 0

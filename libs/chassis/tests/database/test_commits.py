@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import psycopg
 import pytest
@@ -110,7 +111,7 @@ async def test_a_step_that_found_nothing_is_taken_again_when_something_was_commi
         for number in (1, 2, 3):
             async with service_database.transaction() as connection:
                 await connection.execute(INSERT, [str(number)])
-            await eventually(lambda number=number: number in found)  # type: ignore[misc]
+            await eventually(partial(found.__contains__, number))
     finally:
         await stepping.stop()
 

@@ -170,8 +170,9 @@ class Parts:
         )
 
     def _coordinate(self) -> None:
+        identity: Any = Identity
         servicers: dict[tuple[str, str], Any] = {
-            ("identity", "IdentityServiceStub"): Identity(self.holders["identity"])
+            ("identity", "IdentityServiceStub"): identity(self.holders["identity"])
         }
         for name in HOLDERS:
             holding = People() if name == "identity" else Notes()
@@ -179,7 +180,8 @@ class Parts:
                 name, self.holders[name], holding, self.keys[name]
             )
         peers: Any = DirectPeers(servicers)
-        controller = Controller(**{name: "x" for name in Controller.__dataclass_fields__ if name not in _LISTS})
+        stated: dict[str, Any] = {name: "x" for name in Controller.__dataclass_fields__ if name not in _LISTS}
+        controller = Controller(**stated)
         log = TransparencyLog(self.consent, self.keys["consent"], origin="log.example/one")
         participants = Participants(peers)
         proofs = Proofs(

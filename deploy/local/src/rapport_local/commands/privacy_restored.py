@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from functools import partial
 from typing import Final, Literal
 from uuid import uuid4
 
@@ -54,10 +56,16 @@ def restored(environment: Environment, decide: Literal["count", "ask-again"] | N
                 decision=_DECISIONS[decide],
                 reason=reason or "",
             )
-            each.CopyFrom(call_as_officer(environment, made, lambda stub, asked=request: stub.DecideRestore(asked)))
+            each.CopyFrom(call_as_officer(environment, made, partial(_decide, request)))
     rows = [_row(each) for each in found]
     for line in columns(_HEADINGS, rows) if rows else ["The ledger was never restored."]:
         click.echo(line)
+
+
+def _decide(
+    request: consent_pb2.DecideRestoreRequest, stub: consent_pb2_grpc.ConsentServiceStub
+) -> Awaitable[consent_pb2.LedgerRestore]:
+    return stub.DecideRestore(request)
 
 
 def _row(restore: consent_pb2.LedgerRestore) -> tuple[str, ...]:
