@@ -63,7 +63,7 @@ def restored(environment: Environment, decide: Literal["count", "ask-again"] | N
 
 
 def _decide(
-    request: consent_pb2.DecideRestoreRequest, stub: consent_pb2_grpc.ConsentServiceStub
+    request: consent_pb2.DecideRestoreRequest, stub: consent_pb2_grpc.ConsentServiceAsyncStub
 ) -> Awaitable[consent_pb2.LedgerRestore]:
     return stub.DecideRestore(request)
 
