@@ -7,7 +7,7 @@ UV := .venv/bin/uv
 INSTALL := pip install --quiet
 TOX := .venv/bin/tox
 RAPPORT := .venv-run/bin/rapport
-MEMBERS := contracts chassis privacy testing consent identity churn pricing notification local
+MEMBERS := contracts chassis privacy testing consent identity churn pricing notification local e2e
 LONGEST_FIRST := e2e identity consent local churn chassis notification
 PROJECTS := $(wildcard libs/*/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml)
 TABLES := consent gate ingest churn pricing notification
@@ -34,7 +34,7 @@ test-%: .venv/ready ## Runs one member's tests, for example test-consent.
 	@$(TOX) run -q -e $* -- --scale=$(SCALE) $(OPTIONS)
 
 check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
-	@$(MAKE) --jobs=4 --keep-going OPTIONS="-n 0" types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
+	@$(MAKE) --jobs=4 --output-sync --keep-going OPTIONS="-q -n 0" types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
 
 test-contracts: .venv/ready
 	@.venv/bin/pytest -q -n 2 tests/contracts --scale=$(SCALE) $(OPTIONS)
@@ -53,7 +53,7 @@ imports: .venv/ready ## Checks who may import whom, wheels, and what is deployed
 	@.venv/bin/pytest -q -n 2 tests/imports tests/deploy --scale=$(SCALE) $(OPTIONS)
 
 prove: .venv/ready ## Runs the heavy tests at full scale, resumable; figures go to build/prove.
-	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS)) e2e) -- --scale=full -n 0
+	@$(TOX) run -q -e $(subst $() ,$(COMMA),$(filter-out contracts local,$(MEMBERS))) -- --scale=full -n 0
 
 bench: bench-consent bench-gate bench-privacy bench-identity bench-churn bench-pricing bench-notification bench-pipeline ## Measures speed against floors in the same run; tables, and build/bench.
 

@@ -67,6 +67,7 @@ def run(run_beside: Run, environment_folder: Path) -> Run:
     def run_line(
         line: str, variables: Mapping[str, str] | None = None, timeout_s: float = 60
     ) -> subprocess.CompletedProcess[str]:
-        return run_beside(line, {"RAPPORT_FOLDER": str(environment_folder), **(variables or {})}, timeout_s)
+        own = {"RAPPORT_FOLDER": str(environment_folder), "HOME": str(environment_folder.parent)}
+        return run_beside(line, {**own, **(variables or {})}, timeout_s)
 
     return run_line

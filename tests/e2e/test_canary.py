@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,9 +25,19 @@ NOT_KEPT = {"quote.brand_id", "touchpoint.source_event_id"}
 """What nobody keeps: the brand that a price was asked for, and of an event's name only a keyed hash."""
 KEPT_BY_LAW = {"redemption.order_id": {"pricing"}}
 """The number on a receipt, which the books keep without its buyer for as long as tax law says."""
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs/runbook.md"
 AT_ONCE = 8
 PATIENCE_S = 1200
 LOOK_S = 0.5
+
+
+def restoring(backup: Path) -> list[list[str]]:
+    """The commands by which the runbook restores everything from a backup."""
+    (block,) = re.findall(
+        r"^```sh\n(rapport down\n.*?)^```", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    lines = [line.partition("  #")[0].split()[1:] for line in block.splitlines()]
+    return [[str(backup) if word.startswith("~/") else word for word in line] for line in lines]
 
 
 def done(result: Result) -> str:
@@ -131,8 +142,10 @@ def test_nothing_of_the_erased_is_found_anywhere_again_and_everything_of_the_oth
     assert "PROFILE_ERASED" in _profile(suite, erased[0]).stderr
     done(_profile(suite, others[0]))
 
+    ended, restored, begun = restoring(backup)
+    assert (ended, begun) == (["down"], ["up"])
     suite.stop()
-    done(suite.run("restore", str(backup)))
+    done(suite.run(*restored))
     suite.start()
     places = canary_search.found_at_rest(suite.environment, tmp_path)
     assert _left(erased, places) == KEPT_BY_LAW

@@ -68,7 +68,6 @@ class Promises:
         return message
 
 
-@pytest.mark.few(2)
 @pytest.mark.parametrize("down", SERVICE_NAMES)
 async def test_while_one_service_is_down_the_others_keep_their_promises(suite: Suite, calm: Calm, down: str) -> None:
     async with open_shop(suite) as shop:

@@ -65,7 +65,6 @@ def call_of(service: str, client: Client, person: Person, profile_id: str) -> Ca
     return lambda: client.stub(notification_pb2_grpc.NotificationServiceStub).ListNotifications(listed)
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize("service", SERVICE_NAMES)
 async def test_a_service_is_upgraded_alone_under_load_without_a_failed_request(
     suite: Suite, calm: Calm, service: str

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from rapport.notification.v1 import authored_pb2 as notification_pb2
 from rapport.notification.v1 import template_pb2, trigger_pb2
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, product_pb2
 from rapport_chassis.times import stamp
@@ -92,14 +93,13 @@ async def written(desk: Desk, plan: Retention) -> None:
         RemoteError: Whoever is logged in may not do that.
     """
     templates = await desk.templates.ListTemplates(template_pb2.ListTemplatesRequest(template_id=_OFFER))
-    await desk.templates.ActivateTemplate(
-        template_pb2.ActivateTemplateRequest(
-            request_id=request_id(),
-            template_id=_OFFER,
-            version=templates.templates[0].status.version,
-            reason=_REASON,
+    newest = templates.templates[0].status
+    if newest.state == notification_pb2.VERSION_STATE_DRAFT:
+        await desk.templates.ActivateTemplate(
+            template_pb2.ActivateTemplateRequest(
+                request_id=request_id(), template_id=_OFFER, version=newest.version, reason=_REASON
+            )
         )
-    )
     shipped = (await desk.triggers.ListTriggers(trigger_pb2.ListTriggersRequest(trigger_id=_OFFER))).triggers[0]
     shipped.terms.purpose_id = plan.purpose
     drafted = await desk.triggers.UpsertTrigger(
