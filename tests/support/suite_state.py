@@ -51,9 +51,9 @@ async def unsettled(suite: Suite) -> list[str]:
     due = "SELECT count(*) FROM scores WHERE rescore_at <= now()"
     if (await rows(suite, "churn", heard))[0][0] or (await rows(suite, "churn", due))[0][0]:
         left.append("customers to be scored")
-    waiting = "SELECT count(*) FROM notifications WHERE state = ANY (%s)"
-    if (await rows(suite, "notification", waiting, list(_UNDER_WAY)))[0][0]:
-        left.append("messages to be sent")
+    waiting = "SELECT state, category, purpose_id FROM notifications WHERE state = ANY (%s) LIMIT 9"
+    if found := await rows(suite, "notification", waiting, list(_UNDER_WAY)):
+        left.append(f"messages to be sent: {found}")
     return left or await Streams(suite).undelivered()
 
 

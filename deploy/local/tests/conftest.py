@@ -15,9 +15,6 @@ from rapport_local import access, operators
 from rapport_local.environment import Environment
 from rapport_local.main import main
 
-_DRAWN = 1
-"""How many of the tests that share an environment a check draws: what runs takes a part of the machine all the time."""
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,64 +22,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "stoppable" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("stoppable"))
-            item.add_marker(pytest.mark.few(_DRAWN, of="stoppable"))
-
-
-class Shared:
-    """Environments that several tests use: started by the first, ended after the last that this process runs in a row.
-
-    What runs costs a part of the machine also while nobody asks for anything.
-    """
-
-    def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
-        self._desks: dict[str, Desk] = {}
-
-    def desk(self, name: str, *services: str) -> Desk:
-        """Return the environment of a name, which may not run."""
-        return self._desks.setdefault(name, Desk(self._folder / name, *services))
-
-    def end(self, name: str) -> None:
-        """End what runs in the environment of a name."""
-        if name in self._desks:
-            self._desks.pop(name).close()
-            shutil.rmtree(self._folder / name, ignore_errors=True)
-
-    def close(self) -> None:
-        """End everything."""
-        for name in list(self._desks):
-            self.end(name)
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-
-_SHARED = pytest.StashKey[Shared]()
-_NAMES = ("stoppable",)
 
 
 @pytest.fixture(scope="session")
-def _shared(pytestconfig: pytest.Config) -> Iterator[Shared]:
-    shared = pytestconfig.stash[_SHARED] = Shared()
-    yield shared
-    shared.close()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End a shared environment once another worker, or nobody, has a use for it."""
-    shared = item.config.stash.get(_SHARED, None)
-    if shared is None or not hasattr(item.config, "workerinput"):
-        return
-    for name in _NAMES:
-        if name in getattr(item, "fixturenames", ()) and name not in getattr(nextitem, "fixturenames", ()):
-            shared.end(name)
+def _stoppable() -> Iterator[Desk]:
+    folder = Path(tempfile.mkdtemp(prefix="rapport-local-"))
+    desk = Desk(folder / "stoppable", "consent")
+    yield desk
+    desk.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def stoppable(_shared: Shared) -> Desk:
+def stoppable(_stoppable: Desk) -> Desk:
     """A running environment of one service: tests stop and kill it, and write what no other test writes."""
-    desk = _shared.desk("stoppable", "consent")
-    desk.up_again()
-    return desk
+    _stoppable.up_again()
+    return _stoppable
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ def restarts(desk: Desk) -> dict[str, int]:
     return {each.name: each.restarts for each in desk.status().processes}
 
 
-@pytest.mark.few(1, of="starts of an environment")
 def test_two_environments_run_side_by_side_and_share_nothing(stoppable: Desk, desk: Desk) -> None:
     both = (stoppable, desk)
     desk.up()
@@ -33,7 +32,6 @@ def test_two_environments_run_side_by_side_and_share_nothing(stoppable: Desk, de
     assert not addresses[0] & addresses[1]
 
 
-@pytest.mark.few(1, of="starts of an environment")
 def test_a_signal_ends_everything_and_leaves_nothing(stoppable: Desk) -> None:
     assert stoppable.end(signal.SIGTERM) == 0
     assert stoppable.left() == []
@@ -42,7 +40,6 @@ def test_a_signal_ends_everything_and_leaves_nothing(stoppable: Desk) -> None:
     assert stoppable.run("doctor").exit_code == 0
 
 
-@pytest.mark.few(1, of="starts of an environment")
 def test_on_a_terminal_a_table_is_drawn_until_the_terminal_is_closed(desk: Desk) -> None:
     terminal = desk.begin_on_terminal()
     drawn = b""
@@ -56,7 +53,6 @@ def test_on_a_terminal_a_table_is_drawn_until_the_terminal_is_closed(desk: Desk)
     assert not [each for each in family if each.is_running()]
 
 
-@pytest.mark.few(1, of="starts of an environment")
 def test_a_signal_during_the_start_leaves_nothing(desk: Desk) -> None:
     desk.begin()
     eventually_sync(lambda: desk.environment.state_file.exists(), 20)
@@ -65,7 +61,6 @@ def test_a_signal_during_the_start_leaves_nothing(desk: Desk) -> None:
     desk.up()
 
 
-@pytest.mark.few(1, of="starts of an environment")
 def test_what_was_written_survives_a_kill_of_everything(stoppable: Desk) -> None:
     assert stoppable.run("call", "UpsertPurpose", purpose("kept")).exit_code == 0
     stoppable.end(signal.SIGKILL)
@@ -103,7 +98,6 @@ def test_a_crashed_server_is_started_again_and_the_service_goes_on(stoppable: De
     assert stoppable.run("call", "UpsertPurpose", purpose("after-the-crash")).exit_code == 0
 
 
-@pytest.mark.few(1, of="starts of an environment")
 def test_detached_it_returns_once_ready_and_down_stops_it(desk: Desk) -> None:
     started = desk.run_apart("up", "--detach", *desk.services)
     assert started.returncode == 0, started.stdout + started.stderr

@@ -79,7 +79,6 @@ async def assert_indexed(database, broker, ids):
     assert sorted(indexed) == sorted((message.headers["ce-id"], message.sequence, 2) for message in stored)
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize("place", ["relay.published", "relay.marked"])
 async def test_a_relay_killed_around_its_note_loses_and_doubles_nothing(
     killable, impatient_broker, program, scale, prove, place
@@ -99,7 +98,6 @@ async def test_a_relay_killed_around_its_note_loses_and_doubles_nothing(
     prove("chassis", **{f"{place}_kills": kills, f"{place}_events": len(ids), f"{place}_lost_or_doubled": 0})
 
 
-@pytest.mark.few(1)
 @pytest.mark.parametrize("place", ["consumer.received", "consumer.effected"])
 async def test_a_consumer_killed_around_its_effect_brings_it_about_once(
     killable, impatient_broker, program, scale, prove, place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -116,11 +115,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="small",
         help="size of heavy tests: small in every check, full to prove the promised figures",
     )
-    parser.getgroup("rapport").addoption(
-        "--drawn",
-        action="store_true",
-        help="run only some of the cases that are marked as costly, drawn by the seed: what every check does",
-    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -141,33 +135,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.timeout = _FULL_SCALE_TIMEOUT_S
     if config.getoption("scale") == "full" and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Resume(config.rootpath), "rapport-resume")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """At small scale, run some of the cases that are marked as costly, drawn anew by the seed of each run.
-
-    Of a test marked `heavy` that is one, of those marked `few(n, of=name)` n of all with that name.
-    """
-    if config.getoption("scale") == "full" or not config.getoption("drawn"):
-        return
-    groups: dict[str, list[pytest.Item]] = {}
-    most: dict[str, int] = {}
-    for item in items:
-        few, heavy = item.get_closest_marker("few"), item.get_closest_marker("heavy")
-        if few is not None or heavy is not None:
-            own = item.nodeid.partition("[")[0]
-            group = few.kwargs.get("of", own) if few is not None else own
-            groups.setdefault(group, []).append(item)
-            most[group] = few.args[0] if few is not None else 1
-    seed = getattr(config.option, "randomly_seed", 0)
-    left = set()
-    for group, members in groups.items():
-        drawn = random.Random(f"{seed} {group}").sample(  # noqa: S311 - draws tests
-            sorted(members, key=lambda item: item.nodeid), min(most[group], len(members))
-        )
-        left.update({id(each) for each in members} - {id(each) for each in drawn})
-    config.hook.pytest_deselected(items=[item for item in items if id(item) in left])
-    items[:] = [item for item in items if id(item) not in left]
 
 
 @pytest.hookimpl(optionalhook=True)
