@@ -48,6 +48,7 @@ _BASES: Final = {
     PERSONAL_PRICES: _CONSENT,
     LINKING: _CONSENT,
 }
+PURPOSES: Final = tuple(_BASES)
 _WINBACK: Final = "winback"
 
 SETTINGS: Final = {

@@ -17,6 +17,7 @@ from rapport_chassis.times import stamp
 from rapport_local.databases import database_settings
 from rapport_local.services import service_named
 from suite import SERVICE_NAMES, Suite
+from suite_authoring import PURPOSES
 from suite_shop import Shop
 from suite_streams import Streams
 
@@ -28,6 +29,7 @@ State: TypeAlias = dict[str, Any]
 
 _UNDER_WAY: Final = (1, 3, 5)  # a message that was taken on, is being handed over, or is in doubt
 _SENT: Final = 4
+_OWN_PURPOSES: Final = ", ".join(f"'{each}'" for each in PURPOSES)  # other tests author others
 
 
 async def rows(suite: Suite, service: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
@@ -108,7 +110,7 @@ class _Held:
                 "consent",
                 # A split that is heard of before the merge leaves no row of the merge, and the same consents.
                 "SELECT named_id, kind, purpose_id, brand_id FROM ledger WHERE named_id = ANY (%s)"
-                " AND kind NOT IN ('merge', 'split')",
+                f" AND kind NOT IN ('merge', 'split') AND purpose_id IN ({_OWN_PURPOSES})",
             ),
             (
                 "log",
@@ -144,7 +146,10 @@ class _Held:
         }
         return {
             "profiles": {names[each]: (current[each], profiles[each].state.record_count) for each in names},
-            "consents": {name: sorted((k.purpose_id, k.brand_id, k.status) for k in c) for name, c in consents.items()},
+            "consents": {
+                name: sorted((k.purpose_id, k.brand_id, k.status) for k in found if k.purpose_id in PURPOSES)
+                for name, found in consents.items()
+            },
             "touchpoints": self._counted("touchpoints", names),
             "ledger": self._counted("ledger", names),
             "log": self._counted("log", names),

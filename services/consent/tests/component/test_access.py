@@ -52,10 +52,12 @@ async def call(installation: Installation, caller: str, service: str, method: st
         bound = getattr(client.stub(stubs[service], actor_token=token), method)
         if described.client_streaming:
 
-            async def one() -> AsyncIterator[Any]:
+            async def nothing_yet() -> AsyncIterator[Any]:
+                # A refusal that meets a message on its way is lost in gRPC's core, which then tells INTERNAL instead.
+                await asyncio.Event().wait()
                 yield request
 
-            return [answer async for answer in bound(one())]
+            return [answer async for answer in bound(nothing_yet())]
         if described.server_streaming:
             return [answer async for answer in bound(request)]
         return await bound(request)

@@ -27,7 +27,7 @@ _SHOWN_FROM: Final = 0.005
 _PAGE: Final = 500
 _TIMEOUT_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.3
-_SAME_LOOKS: Final = 4
+_SAME_LOOKS: Final = 8
 
 
 async def learned(report: Report, cast: Cast) -> None:
@@ -74,7 +74,7 @@ async def learned(report: Report, cast: Cast) -> None:
 async def scores(report: Report, cast: Cast, known: Known) -> list[churn_pb2.RankedProfile]:
     """Who is about to leave, why, and what they are worth; return those at risk, the greatest first."""
     told = known.by_profile()
-    ranked = await _scored(cast)
+    ranked = await _scored(cast, least=sum(each.allows(PROFILING) for each in told.values()) // 3)
     at_risk = sorted((each for each in ranked if each.risk), key=lambda each: -each.churn.probability)
     report.say("Most to lose first: the chance of buying nothing times what the customer is worth.")
     report.rows(
@@ -131,8 +131,8 @@ async def refused(report: Report, cast: Cast) -> None:
     report.expect(bool(gone), "the customer is in no list any more, and the facts are gone from the log")
 
 
-async def _scored(cast: Cast) -> list[churn_pb2.RankedProfile]:
-    """Return all that are ranked once none is added for a while."""
+async def _scored(cast: Cast, least: int) -> list[churn_pb2.RankedProfile]:
+    """Return all that are ranked once some are, as many as surely have bought lately, and none is added for a while."""
     counts: list[int] = []
 
     async def looked() -> list[churn_pb2.RankedProfile]:
@@ -142,7 +142,7 @@ async def _scored(cast: Cast) -> list[churn_pb2.RankedProfile]:
 
     return await until(
         looked,
-        lambda found: bool(found) and counts[-_SAME_LOOKS:] == [len(found)] * _SAME_LOOKS,
+        lambda found: len(found) >= least and counts[-_SAME_LOOKS:] == [len(found)] * _SAME_LOOKS,
         within_s=_TIMEOUT_S,
         every_s=_LOOK_EVERY_S,
     )
