@@ -51,7 +51,7 @@ class Timing:
     """
 
     head_every_s: float = 0.25
-    idle_head_every_s: float = 1.0
+    idle_head_every_s: float = 0.5
     fill_after_s: float = 0.5
     retry_s: float = 0.5
     retry_most_s: float = 5.0

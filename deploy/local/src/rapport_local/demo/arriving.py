@@ -174,7 +174,7 @@ async def history(report: Report, cast: Cast, known: Known) -> None:
     last = [each for each in known.town.customers if known.profile_of(each) in permitted][-_LOOKED_AT:]
     await until(  # identity's gate has learnt of it; a visit that is refused leaves nothing
         lambda: asyncio.gather(*(take(cast, visit(each.account)) for each in last)),
-        lambda done: any(each.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED for each in done),
+        lambda done: all(each.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED for each in done),
         every_s=_LOOK_EVERY_S,
     )
     began = time.perf_counter()

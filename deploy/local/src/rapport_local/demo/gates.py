@@ -154,9 +154,11 @@ async def without_service(report: Report, cast: Cast, sender: Sender, stack: Sta
 
 
 async def _answers(cast: Cast, who: str) -> bool:
-    """Whether the service answers the shop again, whose channel may still wait before it connects."""
+    """Whether the service answers the shop again, whose channels may still wait before they connect."""
+    entry = consent_pb2.CheckEntry(profile_id=who, purpose_id=EMAIL, brand_id=NORTH)
     try:
-        await cast.check(consent_pb2.CheckEntry(profile_id=who, purpose_id=EMAIL, brand_id=NORTH))
+        await cast.check(entry)
+        await cast.untraced.CheckConsent(consent_pb2.CheckConsentRequest(entry=entry))
     except RemoteError as error:
         if error.reason.code != "UNAVAILABLE":
             raise

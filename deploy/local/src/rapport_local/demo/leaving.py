@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from google.longrunning import operations_pb2
@@ -16,7 +16,7 @@ from rapport_chassis.times import stamp
 
 from rapport_local.demo.arriving import Known
 from rapport_local.demo.report import Report
-from rapport_local.demo.scenes import PROFILING
+from rapport_local.demo.scenes import ANALYTICS, PROFILING
 from rapport_local.demo.shop import Cast, grant, request_id, until
 from rapport_local.demo.story import Share
 from rapport_local.demo.trees import short
@@ -28,10 +28,12 @@ _PAGE: Final = 500
 _TIMEOUT_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.3
 _SAME_LOOKS: Final = 8
+_SURELY_RANKED: Final = 0.75
+"""Of those who bought lately; a few of them share a profile with somebody else, or are scattered over two."""
 
 
-async def learned(report: Report, cast: Cast) -> None:
-    """A model is trained on what was known at each time, held against simpler ones, and put to work by a person."""
+async def learned(report: Report, cast: Cast) -> int:
+    """A model is trained, held against simpler ones, and put to work by a person; return its `bought_within_days`."""
     asked = model_pb2.TrainModelRequest(request_id=request_id(), seed=_SEED)
     asked.arrival_assumed_before.CopyFrom(stamp(datetime.now(UTC)))  # it was all loaded from history
     began = time.perf_counter()
@@ -69,12 +71,22 @@ async def learned(report: Report, cast: Cast) -> None:
         if each.name == "auc":
             report.figure("quality of the model (AUC)", f"{each.value:.2f}", "on times not seen; luck would be 0.5")
     report.expect(promoted.role == events_pb2.MODEL_ROLE_CHAMPION, "an analyst lets it serve, and the log says who did")
+    return model.population.bought_within_days
 
 
-async def scores(report: Report, cast: Cast, known: Known) -> list[churn_pb2.RankedProfile]:
-    """Who is about to leave, why, and what they are worth; return those at risk, the greatest first."""
+async def scores(report: Report, cast: Cast, known: Known, within_days: int) -> list[churn_pb2.RankedProfile]:
+    """Who is about to leave, why, and what they are worth; return those at risk, the greatest first.
+
+    Args:
+        report: Is told.
+        cast: Asks.
+        known: The town.
+        within_days: Who bought within as many is scored.
+    """
     told = known.by_profile()
-    ranked = await _scored(cast, least=sum(each.allows(PROFILING) for each in told.values()) // 3)
+    since = datetime.now(UTC) - timedelta(days=within_days)
+    expected = [each for each in told.values() if each.allows(PROFILING, ANALYTICS) and each.bought_since(since)]
+    ranked = await _scored(cast, least=round(len(expected) * _SURELY_RANKED))
     at_risk = sorted((each for each in ranked if each.risk), key=lambda each: -each.churn.probability)
     report.say("Most to lose first: the chance of buying nothing times what the customer is worth.")
     report.rows(
@@ -132,7 +144,7 @@ async def refused(report: Report, cast: Cast) -> None:
 
 
 async def _scored(cast: Cast, least: int) -> list[churn_pb2.RankedProfile]:
-    """Return all that are ranked once some are, as many as surely have bought lately, and none is added for a while."""
+    """Return all that are ranked, once that is `least` and none is added for a while."""
     counts: list[int] = []
 
     async def looked() -> list[churn_pb2.RankedProfile]:

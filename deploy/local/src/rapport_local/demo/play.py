@@ -108,9 +108,9 @@ async def _main_job(report: Report, cast: Cast, people: int) -> tuple[Known, dic
     with report.scene("Two years of the town come in"):
         await arriving.history(report, cast, known)
     with report.scene("A model learns who does not come back"):
-        await leaving.learned(report, cast)
+        within_days = await leaving.learned(report, cast)
     with report.scene("Who is about to leave, and why"):
-        at_risk = await leaving.scores(report, cast, known)
+        at_risk = await leaving.scores(report, cast, known, within_days)
     with report.scene("Who may leave gets an offer; why that price"):
         treated = await selling.offers(report, cast, product_id, known, at_risk)
     return known, treated

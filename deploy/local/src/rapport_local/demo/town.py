@@ -71,6 +71,10 @@ class Customer:
         """Whether they said yes to all of these."""
         return all(self.answers.get(each) == ledger_pb2.CONSENT_STATUS_GRANTED for each in purpose_ids)
 
+    def bought_since(self, since: datetime) -> bool:
+        """Whether they ordered anything from then on."""
+        return any(each.kind == "order" and each.at >= since for each in self.events)
+
 
 @dataclass(frozen=True)
 class Town:
