@@ -103,7 +103,8 @@ async def test_what_was_recorded_after_the_backup_holds_again_before_anything_is
             assert await desk.verdict(person, "stats", authority=True) == verdicts[0]
         (state,) = [each for each in (await desk.state(came)).states if each.purpose_id == "stats"]
         assert state.reference == written.entries[0].reference
-        (restored,) = (await desk.office.ListRestores(consent_pb2.ListRestoresRequest())).restores
+        newest_first = (await desk.office.ListRestores(consent_pb2.ListRestoresRequest())).restores
+        restored = newest_first[0]
         assert restored.backed_up == before
         assert restored.rows_recorded == 8
         assert not restored.HasField("doubted_until")
