@@ -18,12 +18,15 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the first page: it speaks to somebody whose environment is new. End with what brings in thousands."""
+    """Begin with the first page: it speaks to somebody whose environment is new. End with what brings in thousands.
+
+    Storms come before whatever else disturbs the suite, with which they are not compared.
+    """
 
     def place(item: pytest.Item) -> int:
         if item.name == "test_every_command_of_a_readme_works[README.md]":
             return 0
-        return 2 if item.path.name == "test_ingest.py" else 1
+        return {"test_storms.py": 1, "test_ingest.py": 3}.get(item.path.name, 2)
 
     items.sort(key=place)
 
