@@ -21,6 +21,7 @@ from suite_authoring import ANALYTICS, EMAIL, NORTH
 from suite_calls import events_known
 from suite_calm import Calm
 from suite_shop import SHOP, Shop, open_shop, request_id, until
+from suite_state import unsettled
 from suite_streams import Streams
 
 NEWER_FIELD = b"\xfa\x3f\x05later"  # number 1023, text
@@ -82,6 +83,7 @@ async def publish(suite: Suite, event: Event, payload: bytes) -> None:
 async def test_events_of_older_and_newer_releases_are_handled_and_none_is_given_up(suite: Suite, calm: Calm) -> None:
     profile_id, streams = calm.ids["5"]["crm"], Streams(suite)
     async with open_shop(suite) as shop:
+        await until(lambda: unsettled(suite), lambda left: not left, every_s=0.3, what="what was before is handled")
         before, dead = await events_known(shop, profile_id), await streams.dead()
         older, newer = told(calm, "5", newer=False), told(calm, "5", newer=True)
         for message, payload in ((older, older.SerializeToString()), (newer, grown(newer))):
