@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from rapport.consent.v1 import privacy_pb2, privacy_pb2_grpc
+from rapport.consent.v1 import consent_pb2, privacy_pb2, privacy_pb2_grpc
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, touchpoint_pb2
 from rapport_chassis.errors import RapportError
 from rapport_chassis.rpc.client import Client
@@ -20,6 +20,7 @@ _CHANNELS: Final = {
 _PASSING: Final = frozenset(
     {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNKNOWN"}
 )
+_UNDECIDED: Final = frozenset({consent_pb2.ANSWER_DENY_STALE, consent_pb2.ANSWER_DENY_UNKNOWN})
 
 
 class IdentityContacts:
@@ -58,6 +59,8 @@ class IdentityContacts:
             if address:
                 name = each.name
                 return Contact(address, each.contact_point_id, name.given_names, name.surname, each.locale)
+        if answer.withheld and answer.decision.answer in _UNDECIDED:
+            raise ContactsAwayError  # its gate cannot say now whether the address may be used, which is no refusal
         return None
 
 
