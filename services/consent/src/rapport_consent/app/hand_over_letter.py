@@ -15,6 +15,7 @@ from rapport_chassis.telemetry.logs import get_logger
 from rapport_consent.app.request_ports import Notices, Proofs, RequestStore
 from rapport_consent.app.verify_requester import NEVER
 from rapport_consent.domain.law import Law
+from rapport_consent.domain.letters import ANNOUNCED, LetterKind
 from rapport_consent.domain.requests import IdentityQuery, Letter, Request
 
 _IDENTITY_QUERY: Final = "IDENTITY_QUERY"
@@ -42,10 +43,9 @@ class LetterBox:
         """Hand over the letter that waits first; whether that worked: where it does not, the rest goes on."""
         kind, now = request.pending[0], self.clock.now()
         today = self.law.today(request, now)
-        days = {"received_on": self.law.today(request, request.received_at)}
         due = next((each.deadline.due_on for each in self.law.dues(request) if each.right is not None), None)
-        if due is not None:
-            days["due_on"] = due
+        known = {"received_on": self.law.today(request, request.received_at), "due_on": due}
+        days = {name: day for name in ANNOUNCED[LetterKind(kind)] if (day := known[name]) is not None}
         try:
             async with self.store.unit() as unit:
                 vault = await unit.vault.get(request.id)

@@ -54,6 +54,15 @@ NEEDS: Final[Mapping[LetterKind, tuple[str, ...]]] = {
 }
 """What a letter may not go without, besides what the rule pack says that a refusal tells."""
 
+ANNOUNCED: Final[Mapping[LetterKind, tuple[str, ...]]] = {
+    LetterKind.RECEIPT: ("received_on", "due_on"),
+    LetterKind.IDENTITY_QUERY: ("received_on", "due_on"),
+    LetterKind.EXTENSION: ("received_on", "due_on"),
+    LetterKind.REFUSAL: ("received_on",),
+    LetterKind.INTERIM: ("received_on",),
+}
+"""The letters that a message goes ahead of, with the days it names. Its template declares these and no others."""
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedRight:
