@@ -49,7 +49,8 @@ def call_of(service: str, client: Client, person: Person, profile_id: str) -> Ca
     if service == "identity":
 
         def visit() -> Awaitable[Any]:
-            raw = person.touchpoint("crm", f"upgrade-{next(numbers)}", person.base, cents=100)
+            # Not an order: who buys is no longer about to leave, and keeps no offer that other tests go on with.
+            raw = person.touchpoint("crm", f"upgrade-{next(numbers)}", person.base)
             request = ingest_pb2.IngestTouchpointRequest(request_id=request_id(), touchpoint=raw)
             return client.stub(ingest_pb2_grpc.TouchpointServiceStub).IngestTouchpoint(request)
 
