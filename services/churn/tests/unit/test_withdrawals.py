@@ -1,4 +1,4 @@
-"""Whoever says no is taken out, also if the gate did not know freshly enough when it was looked at first."""
+"""Whoever says no is taken out and whoever says yes is scored, also if nobody heard it, or the gate knew too little."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from rapport_churn.app.ports import Scope
-from rapport_churn.app.withdrawals import Change, Withdrawals
+from rapport_churn.app.withdrawals import Change, Somebody, Withdrawals
 from rapport_privacy.decision import Decision
 from rapport_privacy.vocabulary import Answer, Reason
 from rapport_testing.clock import TestClock
@@ -28,16 +28,18 @@ class Gate:
 
 
 class Held:
-    """One person of whom something is held, until it is taken away."""
+    """One person: of whom something is held until it is taken away, or who waits until a score is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = False) -> None:
+        self.waits = waits
         self.taken: list[Scope] = []
+        self.scored: list[tuple[str, ...]] = []
 
-    async def people(self, after: str, limit: int) -> Sequence[str]:
-        return [] if self.taken or after >= WHO else [WHO]
+    async def people(self, after: str, limit: int) -> Sequence[Somebody]:
+        return [] if self.taken or after >= WHO else [Somebody(WHO, self.waits)]
 
-    async def among(self, profile_ids: Collection[str]) -> frozenset[str]:
-        return frozenset() if self.taken else frozenset({WHO}.intersection(profile_ids))
+    async def among(self, profile_ids: Collection[str], scope: Scope) -> frozenset[str]:
+        return frozenset() if self.taken or self.waits else frozenset({WHO}.intersection(profile_ids))
 
     async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
         self.taken.append(scope)
@@ -46,8 +48,31 @@ class Held:
     async def absorbed(self, profile_ids: Collection[str], current_ids: Collection[str]) -> None:
         raise AssertionError("nobody was merged")
 
-    async def permitted(self, profile_ids: Collection[str]) -> None:
-        raise AssertionError("nobody is permitted")
+    async def permitted(self, people: Collection[Sequence[str]]) -> None:
+        self.scored += map(tuple, people)
+        self.waits = False
+
+
+class Looks:
+    """Withdrawals over a ledger that can be loaded anew."""
+
+    def __init__(self, gate: Gate, held: Held, clock: TestClock) -> None:
+        self.replica = SimpleNamespace(warm=True, generation=1, position=7)
+        self._clock = clock
+        self.at = Withdrawals(
+            gate,
+            SimpleNamespace(ids_of=lambda current_id: (current_id,)),
+            cast(Any, self.replica),
+            held,
+            clock,
+            purpose_id="profiling",
+            brand_id="",
+        )
+
+    async def go_on(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            await self.at.step()
+            self._clock.advance(0.1)
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["whom a change names", "whom nobody names"])
@@ -55,17 +80,31 @@ async def test_a_look_that_the_gate_could_not_answer_is_taken_again_as_soon_as_i
     test_clock: TestClock, named: bool
 ) -> None:
     gate, held = Gate(test_clock), Held()
-    replica = cast(Any, SimpleNamespace(warm=True, generation=1, position=7))
-    people = SimpleNamespace(ids_of=lambda current_id: (current_id,))
-    withdrawals = Withdrawals(gate, people, replica, held, test_clock, purpose_id="profiling", brand_id="")
+    looks = Looks(gate, held, test_clock)
     if named:
-        withdrawals.observe(Change(7, frozenset({WHO}), purposes=False))
-    for _ in range(40):
-        await withdrawals.step()
-        test_clock.advance(0.1)
+        looks.at.observe(Change(7, frozenset({WHO}), purposes=False))
+    await looks.go_on(4.0)
     assert held.taken == []
     gate.answer, gate.reason = Answer.DENY, Reason.WITHDRAWN
-    for _ in range(6):
-        await withdrawals.step()
-        test_clock.advance(0.1)
+    await looks.go_on(0.6)
     assert held.taken == [Scope.FACTS]
+
+
+@pytest.mark.parametrize("heard", ["a load", "a purpose", "nothing"])
+async def test_whoever_waits_is_scored_once_permitted_also_if_nobody_heard_of_it(
+    test_clock: TestClock, heard: str
+) -> None:
+    gate, held = Gate(test_clock), Held(waits=True)
+    gate.answer, gate.reason = Answer.DENY, Reason.NO_DECISION
+    looks = Looks(gate, held, test_clock)
+    await looks.go_on(1.0)
+    assert (held.scored, held.taken) == ([], [])
+    gate.answer, gate.reason = Answer.PERMIT, Reason.GRANTED
+    if heard == "a load":
+        looks.replica.generation += 1
+    elif heard == "a purpose":
+        looks.at.observe(Change(8, frozenset(), purposes=True))
+    await looks.go_on(61.0 if heard == "nothing" else 0.2)
+    assert held.scored == [(WHO,)]
+    await looks.go_on(120.0)
+    assert (held.scored, held.taken) == ([(WHO,)], [])

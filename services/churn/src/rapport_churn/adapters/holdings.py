@@ -14,11 +14,13 @@ from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.metrics import Counter
 from rapport_privacy.participant import living
 from rapport_privacy.participant.holding import Subject
+from rapport_privacy.participant.living import writable
 
 from rapport_churn.adapters import journal
 from rapport_churn.adapters.log import FactLog
 from rapport_churn.app.ports import Scope
 from rapport_churn.app.states import States
+from rapport_churn.app.withdrawals import Somebody
 from rapport_churn.translate.events import NOT_PERMITTED, OUT_OF_POPULATION, risk_cleared
 
 FACTS: Final = "facts"
@@ -28,7 +30,9 @@ REVIEWS: Final = "reviews"
 """The stores, as privacy requests name them."""
 
 _PEOPLE: Final = """
-SELECT profile_id FROM (
+SELECT profile_id, EXISTS (SELECT FROM facts WHERE facts.profile_id = held.profile_id) AND NOT EXISTS (
+    SELECT FROM scores WHERE scores.profile_id = held.profile_id AND (body IS NOT NULL OR rescore_at IS NOT NULL)
+) FROM (
     (SELECT DISTINCT profile_id FROM facts WHERE profile_id > %(after)s ORDER BY profile_id LIMIT %(limit)s)
     UNION
     (SELECT profile_id FROM scores WHERE profile_id > %(after)s AND body IS NOT NULL
@@ -38,11 +42,22 @@ SELECT profile_id FROM (
         ORDER BY profile_id LIMIT %(limit)s)
 ) AS held ORDER BY profile_id LIMIT %(limit)s
 """
-_AMONG: Final = """
-SELECT id FROM unnest(%s::text[]) AS id WHERE EXISTS (SELECT FROM facts WHERE profile_id = id)
-    OR EXISTS (SELECT FROM scores WHERE profile_id = id)
+_HAS_SCORE: Final = "EXISTS (SELECT FROM scores WHERE profile_id = id AND body IS NOT NULL)"
+_HAS_FACTS: Final = "EXISTS (SELECT FROM facts WHERE profile_id = id)"
+_IS_NAMED: Final = """EXISTS (SELECT FROM scores WHERE profile_id = id)
+    OR EXISTS (SELECT FROM facts WHERE moved_from && ARRAY[id] AND moved_from <> '{}')
     OR EXISTS (SELECT FROM decisions WHERE profile_id = id AND profile_id <> '')
+    OR EXISTS (SELECT FROM reviews WHERE profile_id = id)
 """
+_TO_TAKE: Final = {
+    Scope.SCORES: _HAS_SCORE,
+    Scope.FACTS: f"{_HAS_SCORE} OR {_HAS_FACTS}",
+    Scope.ALL: f"{_HAS_FACTS} OR {_IS_NAMED}",
+}
+_AMONG: Final = {
+    scope: f"SELECT id FROM unnest(%s::text[]) AS id WHERE {condition}"  # noqa: S608 - made of constants
+    for scope, condition in _TO_TAKE.items()
+}
 _SCORES: Final = """
 SELECT profile_id, risk, risk_version FROM scores
 WHERE profile_id = ANY (%s) AND (body IS NOT NULL OR rescore_at IS NOT NULL) ORDER BY profile_id FOR UPDATE
@@ -55,13 +70,15 @@ WHERE profile_id = ANY (%s)
 """
 _FORGET: Final = "DELETE FROM scores WHERE profile_id = ANY (%s)"
 _REVIEWS: Final = "UPDATE reviews SET profile_id = '' WHERE profile_id = ANY (%s) AND NOT review_id = ANY (%s)"
-_RESCORE: Final = """
-UPDATE scores SET rescore_at = %s WHERE profile_id = ANY (%s) AND body IS NULL AND rescore_at IS NULL
-"""
-_RESCORE_NOW: Final = """
+_SCORE_NOW: Final = """
 INSERT INTO scores (profile_id, version, risk_version, risk, segment, tier, model_id, scored_at, rescore_at)
 SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s FROM unnest(%(ids)s::text[]) AS id ORDER BY id
 ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at
+"""
+_UNLESS_SCORED: Final = " WHERE scores.body IS NULL AND scores.rescore_at IS NULL"
+_KNOWN: Final = """
+SELECT DISTINCT current_id FROM unnest(%s::text[], %s::text[]) AS named (current_id, id)
+WHERE EXISTS (SELECT FROM facts WHERE facts.profile_id = named.id)
 """
 
 
@@ -93,20 +110,22 @@ class DatabaseHoldings:
         self._counter = counter.of()
         self._clock = clock
 
-    async def people(self, after: str, limit: int) -> list[str]:
-        """Return ids of whom anything is held, in order."""
+    async def people(self, after: str, limit: int) -> list[Somebody]:
+        """Return those of whom anything is held, in order."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(_PEOPLE, {"after": after, "limit": limit})
-            return [row[0] for row in await cursor.fetchall()]
+            return [Somebody._make(row) for row in await cursor.fetchall()]
 
-    async def among(self, profile_ids: Collection[str]) -> frozenset[str]:
-        """Return those of the ids of whom anything is held."""
+    async def among(self, profile_ids: Collection[str], scope: Scope) -> frozenset[str]:
+        """Return those of the ids of whom there is something to take away."""
         async with self._database.transaction() as connection:
-            return frozenset(row[0] for row in await (await connection.execute(_AMONG, [list(profile_ids)])).fetchall())
+            cursor = await connection.execute(_AMONG[scope].encode(), [list(profile_ids)])
+            return frozenset(row[0] for row in await cursor.fetchall())
 
     async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
         """Take away what is held of a person, in one transaction with what is told of it."""
-        self._waiting.forget(profile_ids)
+        if scope is Scope.ALL:
+            self._waiting.forget(profile_ids)
         async with self._database.transaction() as connection:
             subject = Subject("", tuple(profile_ids))
             if scope is Scope.ALL:
@@ -122,6 +141,8 @@ class DatabaseHoldings:
     async def absorbed(self, profile_ids: Collection[str], current_ids: Collection[str]) -> None:
         """Take away the scores of ids that stand for others now, and have those scored anew."""
         async with self._database.transaction() as connection:
+            # Before rows are held: an erasure waits for this, or came before it.
+            living = await writable(connection, current_ids)
             rows = await (await connection.execute(_SCORES, [list(profile_ids)])).fetchall()
             if rows:
                 now = self._clock.now()
@@ -129,12 +150,17 @@ class DatabaseHoldings:
                 # Whoever reads by id is told that this one is nobody any more.
                 cleared = [risk_cleared(row[0], row[2] + 1, OUT_OF_POPULATION, now) for row in rows if row[1]]
                 await outbox.append(connection, cleared)
-                await connection.execute(_RESCORE_NOW, {"ids": list(current_ids), "now": now})
+                await connection.execute(_SCORE_NOW, {"ids": list(living), "now": now})
 
-    async def permitted(self, profile_ids: Collection[str]) -> None:
-        """Have those scored of whom nothing could be said before."""
+    async def permitted(self, people: Collection[Sequence[str]]) -> None:
+        """Have those scored of whom nothing could be said before, but something is known."""
+        failpoint("churn.permitted")
+        named = [(ids[0], each) for ids in people for each in ids]
         async with self._database.transaction() as connection:
-            await connection.execute(_RESCORE, (self._clock.now(), list(profile_ids)))
+            cursor = await connection.execute(_KNOWN, [list(column) for column in zip(*named, strict=True)])
+            living = await writable(connection, {row[0] for row in await cursor.fetchall()})
+            if living:
+                await connection.execute(_SCORE_NOW + _UNLESS_SCORED, {"ids": list(living), "now": self._clock.now()})
 
     async def take_away(self, connection: Connection, subject: Subject, scope: Scope) -> Mapping[str, int]:
         """Take away what is held of a person, in a transaction of the caller's; return how many rows of each store.

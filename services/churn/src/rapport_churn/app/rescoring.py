@@ -14,7 +14,6 @@ from rapport_chassis.errors import RapportError
 from rapport_privacy.decision import Decision
 from rapport_privacy.vocabulary import Answer
 
-from rapport_churn.app.people import scope_of
 from rapport_churn.app.scores import Asked, Scored, ScoreProfiles
 from rapport_churn.domain.risk import RiskLevel, RiskPolicy
 from rapport_churn.domain.state import ProfileState
@@ -169,9 +168,8 @@ class Rescoring:
         if permission.answer == Answer.DENY_STALE:
             return _unchanged(told, now, now + _UNSURE)
         if not permission.permitted:
-            # What was told is taken back by whoever looks after withdrawals; a grant has the customer scored again.
-            is_known = scope_of(permission) is not None and told.churn is None
-            return _unchanged(told, now, None if is_known else now + _DENIED)
+            # Whoever looks after withdrawals takes back what was told, and has whoever is permitted scored again.
+            return _unchanged(told, now, None if told.churn is None else now + _DENIED)
         if permission.profile_id != told.profile_id:
             survivors.append(permission.profile_id)
             clearance = Clearance.OUT_OF_POPULATION if told.risk else None

@@ -1,8 +1,9 @@
 """Use case: whoever may not be profiled any more is taken out of everything that is held and was told.
 
-What is held is compared with what the gate answers now, so that a kill at any point leaves nothing behind: the next
-look finds it. Looks are taken at whoever a change of the ledger names, within milliseconds, and at everybody when the
-ledger was loaded anew, when a purpose changes, and now and then, since a grant may expire in silence.
+What is held is compared with what the gate answers now, so that a kill at any point leaves nothing behind, and nobody
+waiting for a score: the next look finds it. Looks are taken at whoever a change of the ledger names, within
+milliseconds, and at everybody when the ledger was loaded anew, when a purpose changes, and now and then, since a grant
+may expire in silence.
 """
 
 from __future__ import annotations
@@ -44,15 +45,27 @@ class Change(NamedTuple):
     purposes: bool
 
 
+class Somebody(NamedTuple):
+    """One of whom something is held.
+
+    Attributes:
+        profile_id: The id under which it is held.
+        waits: Whether facts are, but neither a score nor a time to make one: what was denied may be permitted now.
+    """
+
+    profile_id: str
+    waits: bool
+
+
 class Holdings(Protocol):
     """All that is held of people. Each method raises NOT_READY while it cannot be reached."""
 
-    async def people(self, after: str, limit: int) -> Sequence[str]:
-        """Return ids of whom anything is held, in order, from the one after `after` on."""
+    async def people(self, after: str, limit: int) -> Sequence[Somebody]:
+        """Return those of whom anything is held, in order of their ids, from the one after `after` on."""
         ...
 
-    async def among(self, profile_ids: Collection[str]) -> frozenset[str]:
-        """Return those of the ids of whom anything is held."""
+    async def among(self, profile_ids: Collection[str], scope: Scope) -> frozenset[str]:
+        """Return those of the ids of whom there is something to take away."""
         ...
 
     async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
@@ -63,8 +76,8 @@ class Holdings(Protocol):
         """Take away the scores of ids that stand for others now, and have those scored anew."""
         ...
 
-    async def permitted(self, profile_ids: Collection[str]) -> None:
-        """Have those scored of whom nothing could be said before."""
+    async def permitted(self, people: Collection[Sequence[str]]) -> None:
+        """Have those scored of whom nothing could be said before: of each every id, the current one first."""
         ...
 
 
@@ -173,24 +186,26 @@ class Withdrawals:
         if self._cursor is None or now < self._unsure_until:
             return False
         page = await self._holdings.people(self._cursor, _AT_ONCE)
-        if await self._look([each for each in page if self._is_odd(each)]):
+        if await self._look([each.profile_id for each in page if self._is_odd(each)]):
             self._unsure_until = now + _UNSURE_S
             return False
-        self._cursor = page[-1] if len(page) == _AT_ONCE else None
+        self._cursor = page[-1].profile_id if len(page) == _AT_ONCE else None
         return True
 
-    def _is_odd(self, profile_id: str) -> bool:
+    def _is_odd(self, somebody: Somebody) -> bool:
         """Whether something may have to be done about a person of whom something is held."""
-        decision = self._check(profile_id)
-        return _is_stale(decision) or scope_of(decision) is not None or decision.profile_id != profile_id
+        decision = self._check(somebody.profile_id)
+        if decision.permitted and decision.profile_id == somebody.profile_id:
+            return somebody.waits
+        return _is_stale(decision) or scope_of(decision) is not None or decision.profile_id != somebody.profile_id
 
     async def _look(self, profile_ids: Collection[str]) -> set[str]:
         """Do what the gate's answers demand; return of whom it did not know freshly enough."""
         unsure: set[str] = set()
-        gone: list[tuple[tuple[str, ...], Scope]] = []
+        gone: dict[Scope, list[tuple[str, ...]]] = {}
         absorbed: set[str] = set()
         survivors: set[str] = set()
-        permitted: list[str] = []
+        permitted: list[tuple[str, ...]] = []
         for profile_id in profile_ids:
             decision = self._check(profile_id)
             if _is_stale(decision):
@@ -200,20 +215,22 @@ class Withdrawals:
             scope = scope_of(decision)
             if scope is not None:
                 # An erased id may have lost its redirects already.
-                gone.append((tuple(dict.fromkeys((*ids, profile_id))), scope))
-            elif decision.permitted:
-                permitted.append(ids[0])
-            if scope is None and len(ids) > 1:
+                gone.setdefault(scope, []).append(tuple(dict.fromkeys((*ids, profile_id))))
+                continue
+            if decision.permitted:
+                permitted.append(ids)
+            if len(ids) > 1:
                 absorbed.update(ids[1:])
                 survivors.add(ids[0])
         if absorbed:
             await self._holdings.absorbed(absorbed, survivors)
         if permitted:
             await self._holdings.permitted(permitted)
-        held = await self._holdings.among({one for each, _ in gone for one in each}) if gone else frozenset()
-        for each, scope in gone:
-            if not held.isdisjoint(each):
-                await self._holdings.remove(each, scope)
+        for scope, people in gone.items():
+            held = await self._holdings.among({one for each in people for one in each}, scope)
+            for each in people:
+                if not held.isdisjoint(each):
+                    await self._holdings.remove(each, scope)
         return unsure
 
     def _check(self, profile_id: str) -> Decision:
