@@ -25,16 +25,14 @@ from consent_desk import profile  # noqa: E402 - the rig of the tests
 from consent_privacy_desk import (  # noqa: E402
     COMPLETED,
     PrivacyDesk,
-    PrivacyRig,
     open_privacy_desk,
-    running_privacy_rig,
 )
+from consent_privacy_rig import PrivacyRig, running_privacy_rig  # noqa: E402
 from rapport.consent.v1.privacy_request_pb2 import PRIVACY_RIGHT_ACCESS, PRIVACY_RIGHT_ERASURE  # noqa: E402
 from rapport_testing.bench import Figure, Report  # noqa: E402
 
 NAMES: Final = ("identity", "churn", "pricing", "notification")
 OWN: Final = "consent"
-_COPY: Final = "COPY notes (note_id, profile_id, words) FROM STDIN"
 _DELETE: Final = "DELETE FROM notes WHERE profile_id = %s"
 
 
@@ -103,9 +101,7 @@ def fill(rig: PrivacyRig, rows: int) -> None:
 
 def hold(rig: PrivacyRig, name: str, person: str, count: int) -> None:
     """Have a participant hold records about somebody."""
-    with rig.database(name) as connection, connection.cursor().copy(_COPY) as copy:
-        for number in range(count):
-            copy.write_row((f"rec_{person[4:]}{name[0]}{number}", person, f"{person} did {number}"))
+    rig.fill(name, person, (f"{person} did {number}" for number in range(count)))
 
 
 def delete(rig: PrivacyRig, count: int) -> float:

@@ -8,8 +8,10 @@ REQUEST = Attribute("request_id", "A privacy request.")
 TASK = Attribute("task_id", "What a participant of a privacy request was asked.")
 PARTICIPANT = Attribute("participant", "Who takes part in a privacy request.")
 RESULT = Attribute("outcome", "How a privacy request ended, as a code.")
+RECORDS = Attribute("records", "How many records a package of somebody's data holds.")
+PEAK = Attribute("peak_kib", "Most memory that rendering a package had resident, in KiB.")
 
-LOG_KEYS = (*GATE_KEYS, REQUEST, TASK, PARTICIPANT, RESULT)
+LOG_KEYS = (*GATE_KEYS, REQUEST, TASK, PARTICIPANT, RESULT, RECORDS, PEAK)
 """Keys of log lines, beside the chassis's: ids of requests and tasks name nobody."""
 
 __all__ = ["GATE_LAG", "GATE_POSITION", "GATE_REPORTS", "GATE_STALENESS", "LOG_KEYS"]

@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 from rapport_consent.adapters.package_spool import (
     ARCHIVE,
     LETTER,
+    Rendered,
     RenderedFile,
     read_plan,
     records_file,
@@ -216,7 +218,14 @@ def render(folder: Path) -> None:
     with (folder / ARCHIVE).open("wb") as file, ZipFile(file, "w", ZIP_DEFLATED) as archive:
         rendering = Rendering(plan, folder, archive)
         rendering.run()
-    write_rendered(folder, rendering.files, rendering.tallies)
+    write_rendered(folder, Rendered(rendering.files, rendering.tallies, _peak_kib()))
+
+
+def _peak_kib() -> int:
+    """Return the most memory that was resident in this process; getrusage would count what it was forked from, too."""
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found[1]) if found else 0
 
 
 def main() -> int:

@@ -41,6 +41,21 @@ class RenderedFile:
     records: int
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What was rendered.
+
+    Attributes:
+        files: The files in the archive.
+        tallies: What was found, store by store.
+        peak_kib: Most memory that the process which rendered had resident; 0 where the system does not say.
+    """
+
+    files: list[RenderedFile]
+    tallies: list[StoreTally]
+    peak_kib: int
+
+
 class Spool:
     """Writes records to the file of their store as they come; a context manager.
 
@@ -117,22 +132,24 @@ def read_plan(folder: Path) -> PackagePlan:
     )
 
 
-def write_rendered(folder: Path, files: list[RenderedFile], tallies: list[StoreTally]) -> None:
+def write_rendered(folder: Path, rendered: Rendered) -> None:
     """Say what was rendered."""
     said = {
-        "files": [[file.path, file.sha256, file.size, file.records] for file in files],
+        "files": [[file.path, file.sha256, file.size, file.records] for file in rendered.files],
         "tallies": [
             [each.participant, each.store, each.records, dict(each.withheld), each.redacted, each.excluded]
-            for each in tallies
+            for each in rendered.tallies
         ],
+        "peak_kib": rendered.peak_kib,
     }
     (folder / RENDERED).write_text(json.dumps(said), encoding="utf-8")
 
 
-def read_rendered(folder: Path) -> tuple[list[RenderedFile], list[StoreTally]]:
+def read_rendered(folder: Path) -> Rendered:
     """Return what was rendered."""
     said = json.loads((folder / RENDERED).read_text(encoding="utf-8"))
-    return [RenderedFile(*each) for each in said["files"]], [StoreTally(*each) for each in said["tallies"]]
+    files = [RenderedFile(*each) for each in said["files"]]
+    return Rendered(files, [StoreTally(*each) for each in said["tallies"]], said["peak_kib"])
 
 
 def _plan_json(plan: PackagePlan, stores: tuple[StoreInfo, ...]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rapport_chassis.database.engine import Database
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.signing import PublicKey, SigningKeys
+from rapport_chassis.telemetry.logs import get_logger
 
 from rapport_consent.adapters import package_rendering, transparency_intake
 from rapport_consent.adapters.package_spool import ARCHIVE, LETTER, RenderedFile, Spool, read_rendered
@@ -139,7 +140,8 @@ class Packages:
         await asyncio.to_thread(shutil.rmtree, self._folder_of(plan), ignore_errors=True)
 
     async def _seal(self, plan: PackagePlan, folder: Path) -> SealedPackage:
-        files, tallies = read_rendered(folder)
+        rendered = read_rendered(folder)
+        files, tallies = rendered.files, rendered.tallies
         kid, _ = self._keys.sign(b"")
         manifest = rfc8785.dumps(_manifest(plan, files, tallies, kid))
         key, signature = self._signed(manifest)
@@ -162,6 +164,12 @@ class Packages:
         path = folder / ARCHIVE
         await asyncio.to_thread(_complete, path, files, manifest, signature, key, proof, self._log_keys())
         failpoint("package.sealed")
+        get_logger().info(
+            "privacy_package_sealed",
+            request_id=plan.request_id,
+            records=sum(each.records for each in tallies),
+            peak_kib=rendered.peak_kib,
+        )
         whole, size = await asyncio.to_thread(_digest, path)
         return SealedPackage(path, whole, size, manifest, key.kid, tuple(tallies))
 
