@@ -11,7 +11,7 @@ from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, profile_pb2, st
 from rapport.notification.v1 import events_pb2, preference_pb2, preference_pb2_grpc
 from suite import Suite
 from suite_authoring import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
-from suite_calls import DROPPED, HELD, SENT, becomes, orders_known, quote, score, take, write
+from suite_calls import DROPPED, HELD, SENT, becomes, explained_quote, orders_known, quote, score, take, write
 from suite_calm import Calm
 from suite_people import Person, choice
 from suite_shop import Shop, open_shop, patiently, request_id, until
@@ -67,7 +67,8 @@ async def test_a_withdrawal_stops_scoring_personal_prices_and_mails_within_the_b
     profile_id = calm.ids["1"]["crm"]
     async with open_shop(suite) as shop:
         assert not isinstance(await score(shop, profile_id), str)
-        personal = await until(lambda: quote(shop, profile_id), lambda found: found.personalised)
+        explained = await until(lambda: explained_quote(shop, profile_id), lambda found: found.quote.personalised)
+        personal = explained.quote
         request = consent_pb2.WithdrawConsentRequest(request_id=request_id(), profile_id=profile_id)
         await shop.consent.WithdrawConsent(request)
         answered = time.monotonic()

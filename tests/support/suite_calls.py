@@ -27,6 +27,12 @@ async def quote(shop: Shop, profile_id: str) -> quote_pb2.Quote:
     return await shop.pricing.GetQuote(request)
 
 
+async def explained_quote(shop: Shop, profile_id: str) -> pricing_pb2.QuoteExplanation:
+    """Ask what somebody pays, and why."""
+    decision_id = (await quote(shop, profile_id)).decision_id
+    return await shop.pricing.ExplainQuote(pricing_pb2.ExplainQuoteRequest(decision_id=decision_id))
+
+
 async def score(
     shop: Shop, profile_id: str, at_least: freshness_pb2.LedgerPosition | None = None
 ) -> score_pb2.Score | str:

@@ -38,6 +38,7 @@ SHOP_MAY: Final = (
     "identity.touchpoints.write",
     "notification.messages.*",
     "notification.preferences.*",
+    "pricing.explanations.read",
     "pricing.offers.read",
     "pricing.quotes.*",
 )

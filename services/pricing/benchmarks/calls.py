@@ -20,14 +20,9 @@ from rapport_testing.bench import Figure, Report, latencies_us, p50, p99
 ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "services/pricing/tests/support"))
 
-from pricing_desk import (  # noqa: E402 - found by the line before
-    SHOP,
-    PricingInstallation,
-    asked,
-    open_desk,
-    promotion_terms,
-    start_installation,
-)
+from pricing_desk import open_desk  # noqa: E402 - found by the line before
+from pricing_installation import SHOP, PricingInstallation, start_installation  # noqa: E402 - found by the line before
+from pricing_words import asked, promotion_terms  # noqa: E402 - found by the line before
 
 PROMOTIONS: Final = 200
 LINES: Final = 10

@@ -51,7 +51,7 @@ from rapport_pricing.adapters.privacy_holding import PricingHolding
 from rapport_pricing.adapters.reservations import Reservations
 from rapport_pricing.adapters.sweeps import SweepOutcomes, forget_released, lapse_reservations
 from rapport_pricing.adapters.units import Store
-from rapport_pricing.adapters.upkeep import EndOffers
+from rapport_pricing.adapters.upkeep import AnswerRisks, EndOffers
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.quoting import MakeQuotes
@@ -204,6 +204,8 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
     ending = EndOffers(database, store, permits, purpose_id, clock)
     look_s = settings.personal.look_every_s
     offers = Stepping("offers", ending.step, clock, share=0.2, idle_s=look_s, role="events", commits=commits)
+    answers = AnswerRisks(database, store, retain)
+    waiting = Stepping("risks", answers.step, clock, share=0.2, idle_s=look_s, role="events", commits=commits)
     learning = LearnPrices(database, store, laws, following.step, telemetry.meter, clock)
     learns = Stepping(
         "learning", learning.step, clock, share=0.2, idle_s=settings.learn_every_s, role="events", commits=commits
@@ -247,5 +249,5 @@ def build(settings: PricingSettings, roles: tuple[Role, ...]) -> Assembly:
         drain_s=settings.grpc.drain_s,
         database=database,
         nats=nats,
-        components=[*answering, *consumers, offers, learns, allocates, relay, sweeper],
+        components=[*answering, *consumers, offers, waiting, learns, allocates, relay, sweeper],
     )

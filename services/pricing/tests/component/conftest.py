@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from pricing_desk import Desk, PricingInstallation, furnish, open_desk, start_installation
+from pricing_desk import Desk, furnish, open_desk
+from pricing_installation import PricingInstallation, start_installation
 
 
 @pytest.fixture(scope="session")

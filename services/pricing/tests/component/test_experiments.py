@@ -6,16 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from pricing_desk import (
-    INDIVIDUAL,
-    PERSONAL,
-    Desk,
-    PricingInstallation,
-    minor,
-    promotion_terms,
-    refused,
-    request_id,
-)
+from pricing_desk import Desk
+from pricing_installation import PERSONAL, PricingInstallation
+from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id
 from rapport.pricing.v1 import authored_pb2, experiments_pb2
 from rapport_chassis.ids import new_id
 from rapport_pricing.domain.experiments import Experiment, Unit, assign

@@ -8,24 +8,19 @@ from pathlib import Path
 
 import pytest
 from grpc_health.v1 import health_pb2
-from pricing_desk import (
+from pricing_desk import Desk, furnish, open_desk
+from pricing_installation import (
     BUYER,
     OFFICE,
     PERSONAL,
     PRICING,
     SHOP,
     STREAM,
-    Desk,
     PricingInstallation,
-    furnish,
-    minor,
-    open_desk,
-    product,
-    promotion_terms,
-    refused,
-    request_id,
+    rows_of,
     start_installation,
 )
+from pricing_words import minor, product, promotion_terms, refused, request_id, risk_raised
 from rapport.pricing.v1 import authored_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
@@ -64,6 +59,12 @@ async def says(desk: Desk, role: str, *, serving: bool) -> bool:
     except RemoteError:
         return False
     return (answer.status == health_pb2.HealthCheckResponse.SERVING) is serving
+
+
+async def waits(installation: PricingInstallation, profile_id: str) -> bool:
+    """Whether a risk waits for its answer."""
+    statement = "SELECT FROM risks WHERE profile_id = %s AND waiting_event_id <> ''"
+    return bool(await rows_of(installation, statement, [profile_id]))
 
 
 async def told_of(installation: PricingInstallation, product_id: str) -> None:
@@ -135,7 +136,12 @@ async def test_with_consent_away_everybody_pays_the_published_price_and_personal
         await eventually(lambda: costs(1000), timeout_s=20)
         with refused("PERMISSION_UNKNOWN"):
             await desk.offer(who, "winback")
+        await alone.broker().publish(risk_raised(who))
+        await eventually(lambda: waits(alone, who), timeout_s=20)
         assert await says(desk, "api", serving=True)
     finally:
         await asyncio.to_thread(alone.ledger.resume)
     await eventually(lambda: costs(900), timeout_s=30)
+    # Nobody could say whether an offer was allowed when the risk was heard of: it is made as soon as that is known.
+    await eventually(lambda: desk.offers(who), timeout_s=20)
+    assert not await waits(alone, who)

@@ -7,22 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
-from pricing_desk import (
-    Desk,
-    PricingInstallation,
-    furnish,
-    minor,
-    open_desk,
-    outcome,
-    promotion_terms,
-    request_id,
-    start_installation,
-)
+from pricing_desk import Desk, furnish, open_desk
+from pricing_installation import PricingInstallation, rows_of, start_installation
+from pricing_words import minor, outcome, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, pricing_pb2, product_pb2, quote_pb2
-from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
-from rapport_testing.events import rows
 from rapport_testing.free_ports import free_port
 from rapport_testing.process import ServiceProcess
 from rapport_testing.waiting import eventually
@@ -68,25 +58,20 @@ async def revived(service: ServiceProcess, desk: Desk) -> None:
 
 async def counts(installation: PricingInstallation, promotion: str) -> tuple[int, ...]:
     """Uses held and committed by the tally, and by the rows it counts."""
-    database = Database(installation.database_settings(), service="pricing")
-    await database.open()
-    try:
-        (row,) = await rows(
-            database,
-            """
-            SELECT reserved_uses, committed_uses,
-                (SELECT count(*) FROM reservations WHERE promotion_id = %(id)s AND state = 'held'),
-                (SELECT count(*) FROM reservations JOIN redemptions USING (quote_id)
-                WHERE promotion_id = %(id)s AND state = 'committed')
-            FROM (SELECT coalesce(max(reserved_uses), 0) AS reserved_uses,
-                coalesce(max(committed_uses), 0) AS committed_uses
-                FROM tallies WHERE promotion_id = %(id)s) AS counted
-            """,
-            {"id": promotion},  # type: ignore[arg-type] # values by name
-        )
-        return row
-    finally:
-        await database.close()
+    (row,) = await rows_of(
+        installation,
+        """
+        SELECT reserved_uses, committed_uses,
+            (SELECT count(*) FROM reservations WHERE promotion_id = %(id)s AND state = 'held'),
+            (SELECT count(*) FROM reservations JOIN redemptions USING (quote_id)
+            WHERE promotion_id = %(id)s AND state = 'committed')
+        FROM (SELECT coalesce(max(reserved_uses), 0) AS reserved_uses,
+            coalesce(max(committed_uses), 0) AS committed_uses
+            FROM tallies WHERE promotion_id = %(id)s) AS counted
+        """,
+        {"id": promotion},
+    )
+    return row
 
 
 async def capped(desk: Desk) -> tuple[product_pb2.Product, str]:

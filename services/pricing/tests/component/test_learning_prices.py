@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from pricing_desk import Desk, PricingInstallation, minor, money, outcome, refused, request_id
+from pricing_desk import Desk
+from pricing_installation import PricingInstallation
+from pricing_words import minor, money, outcome, refused, request_id
 from rapport.identity.v1 import events_pb2 as identity_pb2
 from rapport.identity.v1 import touchpoint_pb2
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, learning_pb2, pricing_pb2, product_pb2

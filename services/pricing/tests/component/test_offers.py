@@ -6,57 +6,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pricing_desk import (
-    INDIVIDUAL,
-    PERSONAL,
-    STREAM,
-    Desk,
-    PricingInstallation,
-    minor,
-    promotion_terms,
-    refused,
-    request_id,
-)
-from rapport.churn.v1 import events_pb2 as churn_pb2
+from pricing_desk import Desk
+from pricing_installation import PERSONAL, STREAM, PricingInstallation
+from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id, risk_cleared, risk_raised
 from rapport.consent.v1 import events_pb2 as consent_pb2
 from rapport.consent.v1 import ledger_pb2
-from rapport.pricing.v1 import authored_pb2, events_pb2, quote_pb2
-from rapport_chassis.events.envelope import Event, event_of
+from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2, quote_pb2
+from rapport_chassis.events.envelope import event_of
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_testing.waiting import eventually
 
 SCOPE = authored_pb2.TermsScope(markets=["DE"])
-
-
-def raised(who: str, version: int = 1, **fields: object) -> Event:
-    """What churn tells of somebody who may leave."""
-    now = stamp(datetime.now(UTC))
-    message = churn_pb2.RiskRaised(
-        profile_id=who,
-        version=version,
-        level=churn_pb2.RISK_LEVEL_HIGH,
-        decision_id=new_id("decision"),
-        model_id=new_id("model"),
-        occurred_at=now,
-        recorded_at=now,
-        **fields,  # type: ignore[arg-type] # of the contract
-    )
-    message.churn.add(days=30, probability=0.8)
-    return event_of(message, source="churn", occurred_at=datetime.now(UTC))
-
-
-def cleared(who: str, version: int) -> Event:
-    """What churn tells of somebody who stays."""
-    now = stamp(datetime.now(UTC))
-    message = churn_pb2.RiskCleared(
-        profile_id=who,
-        version=version,
-        clearance=churn_pb2.RISK_CLEARANCE_RECOVERED,
-        occurred_at=now,
-        recorded_at=now,
-    )
-    return event_of(message, source="churn", occurred_at=datetime.now(UTC))
 
 
 async def told(installation: PricingInstallation, name: str, *people: str) -> list[events_pb2.Offer]:
@@ -110,10 +71,14 @@ async def test_an_offer_needs_a_permit_lowers_the_price_and_is_used_once(
     assert minor((await desk.redeem(quotes[0])).all_in) == 750
     with refused("BUDGET_EXHAUSTED"):
         await desk.redeem(quotes[1])
-    assert minor((await desk.quote((shoe, 1), profile_id=who)).gross) == 1000
+    plain = await desk.quote((shoe, 1), profile_id=who)
+    assert minor(plain.gross) == 1000
     assert (await desk.explain(quotes[1])).replayed
     (ended,) = await told(installation, "offer_expired", who)
     assert (ended.state, ended.version) == (events_pb2.OFFER_STATE_USED_UP, 2)
+    why = await desk.explain(plain)
+    assert why.personal == pricing_pb2.PERSONAL_OUTCOME_NOTHING_OFFERED
+    assert [each.offer.state for each in why.offers] == [events_pb2.OFFER_STATE_USED_UP]
     assert await desk.offers(who, every=False) == []
     assert [(each.used, each.offer.offer_id) for each in await desk.offers(who)] == [(1, offer.offer_id)]
 
@@ -148,8 +113,8 @@ async def test_a_risk_is_answered_by_an_offer_except_for_those_held_out_by_chanc
 ) -> None:
     broker, stranger = installation.broker(), new_id("profile")
     spared = wanting[0]
-    events = [raised(each, held_out=each == spared) for each in wanting]
-    await broker.publish(raised(stranger), *events)
+    events = [risk_raised(each, held_out=each == spared) for each in wanting]
+    await broker.publish(risk_raised(stranger), *events)
     made = await told(installation, "offer_created", *wanting)
     treatments = {each.profile_id: each.treatment for each in made}
     assert treatments[spared] == events_pb2.TREATMENT_HELD_OUT
@@ -173,10 +138,10 @@ async def test_a_risk_is_answered_by_an_offer_except_for_those_held_out_by_chanc
 
     # Raised again, cleared, and cleared long ago: no second offer, and the first is taken back.
     who = min(treated)
-    await broker.publish(raised(who, 2), cleared(who, 3), cleared(max(treated), 1))
+    await broker.publish(risk_raised(who, 2), risk_cleared(who, 3), risk_cleared(max(treated), 1))
     (ended,) = await told(installation, "offer_expired", who)
     assert ended.state == events_pb2.OFFER_STATE_WITHDRAWN
-    await broker.publish(raised(who, 4))
+    await broker.publish(risk_raised(who, 4))
     assert len(await desk.offers(who)) == 1
     assert [each.offer.state for each in await desk.offers(max(treated - {who}))] == [events_pb2.OFFER_STATE_OPEN]
 
@@ -186,7 +151,7 @@ async def test_who_turns_out_to_be_one_keeps_one_offer_and_redemptions_follow_th
 ) -> None:
     broker = installation.broker()
     shoe = await desk.sold(1000)
-    await broker.publish(*(raised(each) for each in wanting))
+    await broker.publish(*(risk_raised(each) for each in wanting))
     made = {each.profile_id: each for each in await told(installation, "offer_created", *wanting)}
     treated = [who for who, each in made.items() if each.treatment == events_pb2.TREATMENT_TREATED]
     one, other = treated[:2]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from pricing_desk import INDIVIDUAL, PERSONAL, Desk, PricingInstallation, minor, promotion_terms, refused, request_id
+from pricing_desk import Desk
+from pricing_installation import PERSONAL, PricingInstallation
+from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id
 from rapport.pricing.v1 import authored_pb2, pricing_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id

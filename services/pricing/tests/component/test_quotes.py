@@ -7,17 +7,9 @@ import json
 import random
 
 import pytest
-from pricing_desk import (
-    PERSONAL,
-    Desk,
-    PricingInstallation,
-    asked,
-    minor,
-    product,
-    promotion_terms,
-    refused,
-    request_id,
-)
+from pricing_desk import Desk
+from pricing_installation import PERSONAL, PricingInstallation
+from pricing_words import asked, minor, name, only_for, product, promotion_terms, refused, request_id
 from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2, product_pb2, quote_pb2
 from rapport_chassis.ids import new_id
 from rapport_testing.prove import Scale
@@ -26,14 +18,6 @@ from rapport_testing.waiting import eventually
 PUBLIC = authored_pb2.PROMOTION_AUDIENCE_PUBLIC
 CODE = authored_pb2.PROMOTION_AUDIENCE_OPEN_CODE
 LOYALTY = authored_pb2.PROMOTION_AUDIENCE_LOYALTY
-
-
-def only_for(*products: product_pb2.Product) -> authored_pb2.TermsScope:
-    return authored_pb2.TermsScope(product_ids=[each.product_id for each in products], markets=["DE"])
-
-
-def name() -> str:
-    return f"p{request_id()[:12]}"
 
 
 def promised(quote: quote_pb2.Quote) -> list[object]:
@@ -112,9 +96,16 @@ async def test_a_loyalty_price_needs_a_permit_and_says_so(desk: Desk, consented:
     assert personal.lines[0].components[1].kind == quote_pb2.COMPONENT_KIND_PERSONAL
     assert [each.rule_id for each in personal.disclosures] == ["eu.personalised_disclosure"]
     assert not personal.lines[0].HasField("prior")
-    for other in ({"profile_id": consented}, {"loyalty": "gold"}, {"profile_id": new_id("profile"), "loyalty": "gold"}):
+    assert (await desk.explain(personal)).personal == pricing_pb2.PERSONAL_OUTCOME_LOWERED
+    for other, why in (
+        ({"profile_id": consented}, pricing_pb2.PERSONAL_OUTCOME_NOTHING_OFFERED),
+        ({"profile_id": consented, "loyalty": "silver"}, pricing_pb2.PERSONAL_OUTCOME_NOT_LOWER),
+        ({"loyalty": "gold"}, pricing_pb2.PERSONAL_OUTCOME_NO_CUSTOMER),
+        ({"profile_id": new_id("profile"), "loyalty": "gold"}, pricing_pb2.PERSONAL_OUTCOME_NOT_PERMITTED),
+    ):
         quote = await desk.quote((shoe, 1), **other)
         assert (minor(quote.gross), quote.personalised, list(quote.disclosures)) == (10000, False, [])
+        assert (await desk.explain(quote)).personal == why
 
 
 async def test_without_consent_no_personal_field_changes_a_byte(desk: Desk, scale: Scale) -> None:

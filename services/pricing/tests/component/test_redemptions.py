@@ -7,22 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pricing_desk import STREAM, Desk, PricingInstallation, minor, product, promotion_terms, refused, request_id
-from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2, product_pb2
-from rapport_chassis.database.engine import Database
+from pricing_desk import Desk
+from pricing_installation import STREAM, PricingInstallation, rows_of
+from pricing_words import minor, name, only_for, product, promotion_terms, refused, request_id
+from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
-from rapport_testing.events import rows
 from rapport_testing.prove import Scale
 from rapport_testing.waiting import eventually
-
-
-def only_for(*products: product_pb2.Product) -> authored_pb2.TermsScope:
-    return authored_pb2.TermsScope(product_ids=[each.product_id for each in products], markets=["DE"])
-
-
-def name() -> str:
-    return f"p{request_id()[:12]}"
 
 
 def caps(**bounds: int) -> authored_pb2.PromotionCaps:
@@ -143,11 +135,14 @@ async def test_a_use_is_held_by_a_quote_and_given_to_another_when_it_runs_out(de
 
 async def test_a_customer_gets_a_capped_promotion_as_often_as_allowed_and_nobody_unknown_does(desk: Desk) -> None:
     shoe, who = await desk.sold(1000), new_id("profile")
-    await desk.promote(name(), promotion_terms(scope=only_for(shoe), caps=caps(uses_each=1)))
+    promotion = name()
+    await desk.promote(promotion, promotion_terms(scope=only_for(shoe), caps=caps(uses_each=1)))
     assert minor((await desk.quote((shoe, 1))).gross) == 1000
     first = await desk.quote((shoe, 1), profile_id=who)
     assert minor((await desk.redeem(first)).all_in) == 900
-    assert minor((await desk.quote((shoe, 1), profile_id=who)).gross) == 1000
+    second = await desk.quote((shoe, 1), profile_id=who)
+    assert minor(second.gross) == 1000
+    assert list((await desk.explain(second)).exhausted_promotion_ids) == [promotion]
     assert minor((await desk.quote((shoe, 1), profile_id=new_id("profile"))).gross) == 900
 
 
@@ -170,14 +165,9 @@ async def test_many_redeemers_at_once_never_overspend_a_cap(
 
 
 async def tally(installation: PricingInstallation, promotion: str) -> tuple[Any, ...]:
-    database = Database(installation.database_settings(), service="pricing")
-    await database.open()
-    try:
-        columns = "reserved_uses, reserved_amount, committed_uses, committed_amount"
-        (row,) = await rows(database, f"SELECT {columns} FROM tallies WHERE promotion_id = %s", [promotion])
-        return row
-    finally:
-        await database.close()
+    columns = "reserved_uses, reserved_amount, committed_uses, committed_amount"
+    (row,) = await rows_of(installation, f"SELECT {columns} FROM tallies WHERE promotion_id = %s", [promotion])
+    return row
 
 
 async def test_outcomes_are_kept_once_however_often_and_late_they_come(desk: Desk) -> None:

@@ -1,21 +1,16 @@
-"""The pricing service as its callers have it: short words for long requests, through the public client alone."""
+"""The pricing service as its callers have it: short calls for long requests, through the public client alone."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final
-from uuid import uuid4
+from typing import Any
 
-import pytest
-import rapport_pricing
-from google.type import money_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rapport.consent.v1 import purpose_pb2
+from pricing_installation import BUYER, OFFICE, SHOP
+from pricing_words import INDIVIDUAL, asked, money, product, promotion_terms, request_id
 from rapport.pricing.v1 import (
     authored_pb2,
     catalog_pb2,
@@ -27,139 +22,10 @@ from rapport.pricing.v1 import (
     product_pb2,
     quote_pb2,
 )
-from rapport_chassis.events import topology
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
-from rapport_chassis.times import stamp
-from rapport_testing.installation import Installation, TestedService
-from rapport_testing.ledger_service import LedgerService, gate_settings
+from rapport_testing.installation import Installation
 from rapport_testing.waiting import eventually
-
-SHOP: Final = "shop"
-OFFICE: Final = "office"
-BUYER: Final = "buyer"
-INDIVIDUAL: Final = authored_pb2.PROMOTION_AUDIENCE_INDIVIDUAL
-STREAM: Final = "RAPPORT_PRICING"
-PRICING: Final = TestedService(
-    "pricing",
-    migrations=Path(rapport_pricing.__file__).parent / "migrations",
-    topology=topology.DECLARED,
-    settings={
-        "SIGNING_FOLDER": "{folder}",
-        "PERSONAL__LOOK_EVERY_S": "0.2",
-        "LEARN_EVERY_S": "0.05",
-        "RETENTION__PROMOTION_ID": "winback",
-        "RETENTION__HOLDOUT_SHARE": "0.3",
-    },
-)
-PERSONAL: Final = "pricing.personal"
-PURPOSES: Final = {PERSONAL: purpose_pb2.LEGAL_BASIS_CONSENT}
-
-
-class PricingInstallation(Installation):
-    """Servers with the ledger that the service's gate follows.
-
-    Attributes:
-        ledger: What people decided.
-    """
-
-    def __init__(self, service: TestedService, folder: Path, *, durable: bool = False) -> None:
-        super().__init__(service, folder, durable=durable)
-        self.ledger = LedgerService(self, PURPOSES)
-
-    def start(self, *, provisioned: bool = True, migrated: bool = True) -> None:
-        """Start the servers."""
-        self.ledger.start()
-        super().start(provisioned=provisioned, migrated=migrated)
-
-    def stop(self) -> None:
-        """Stop them."""
-        super().stop()
-        self.ledger.stop()
-
-    def variables(self) -> dict[str, str]:
-        """Return the environment variables that configure the service."""
-        own = gate_settings(self, self.ledger)
-        return super().variables() | {self._variable(name.upper()): value for name, value in own.items()}
-
-
-def start_installation(folder: Path, *, durable: bool = False) -> PricingInstallation:
-    """Start servers for the service, with callers who may what callers usually may."""
-    installation = PricingInstallation(PRICING, folder, durable=durable)
-    installation.grant(SHOP, ["pricing.products.*", "pricing.prices.read", "pricing.quotes.*", "pricing.outcomes.*"])
-    installation.grant(OFFICE, ["pricing.*"])
-    installation.grant_role(BUYER, ["pricing.*"])
-    installation.start()
-    return installation
-
-
-def request_id() -> str:
-    """A request id that was never used."""
-    return str(uuid4())
-
-
-def money(minor: int, currency: str = "EUR") -> money_pb2.Money:
-    """An amount of a currency with two decimals."""
-    return money_pb2.Money(currency_code=currency, units=minor // 100, nanos=minor % 100 * 10_000_000)
-
-
-def minor(amount: money_pb2.Money) -> int:
-    """The same as a number."""
-    return amount.units * 100 + amount.nanos // 10_000_000
-
-
-def product(
-    cost: int = 600, *, category: str = "shoes", markets: tuple[str, ...] = ("DE",), **fields: Any
-) -> product_pb2.Product:
-    """A product nobody knows yet."""
-    made = product_pb2.Product(product_id=new_id("product"), category=category, **fields)
-    for market in markets:
-        made.listings.add(market=market, unit_cost=money(cost), tax_ppm=190_000)
-    return made
-
-
-def outcome(
-    made: product_pb2.Product, version: int, exposure: str, kind: pricing_pb2.OutcomeKind.ValueType
-) -> pricing_pb2.Outcome:
-    """What became of one showing of a published price."""
-    return pricing_pb2.Outcome(
-        outcome_id=new_id("touchpoint"),
-        exposure_id=exposure,
-        product_id=made.product_id,
-        market="DE",
-        price_version=version,
-        kind=kind,
-        occurred_at=stamp(datetime.now(UTC)),
-    )
-
-
-def promotion_terms(days: float = 30, **fields: Any) -> authored_pb2.PromotionTerms:
-    """A promotion that holds now; ten percent for everybody unless more is said."""
-    now = datetime.now(UTC)
-    fields.setdefault("audience", authored_pb2.PROMOTION_AUDIENCE_PUBLIC)
-    if not {"percent_ppm", "amount_each", "price_each", "amount_basket"} & set(fields):
-        fields["percent_ppm"] = 100_000
-    return authored_pb2.PromotionTerms(
-        valid_from=stamp(now - timedelta(hours=1)), valid_until=stamp(now + timedelta(days=days)), **fields
-    )
-
-
-def asked(*basket: tuple[product_pb2.Product, int], market: str = "DE", **fields: Any) -> pricing_pb2.GetQuoteRequest:
-    """A basket whose price is asked."""
-    request = pricing_pb2.GetQuoteRequest(market=market, **fields)
-    for made, quantity in basket:
-        request.lines.add(product_id=made.product_id, quantity=quantity)
-    return request
-
-
-@contextmanager
-def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
-    """Expect a call to be refused for a reason, and because of a field."""
-    with pytest.raises(RemoteError) as caught:
-        yield caught
-    assert caught.value.reason.name == reason, caught.value
-    if field is not None:
-        assert field in [violation.path for violation in caught.value.fields]
 
 
 @dataclass(frozen=True)

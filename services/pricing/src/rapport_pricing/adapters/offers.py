@@ -16,6 +16,7 @@ from rapport_pricing.adapters.offer_rows import COLUMNS, rows
 from rapport_pricing.adapters.reservations import commit_use, hold_use, release_use
 from rapport_pricing.app.holding import Held
 from rapport_pricing.app.offer_terms import OfferState, StoredOffer, Treatment
+from rapport_pricing.app.retention import Risk
 from rapport_pricing.app.rules import Kind, Rulebook
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.promotions import Caps, Promotion
@@ -48,7 +49,18 @@ WHERE profile_id = ANY (%s) AND cause_event_id <> '' AND (state = 'open' OR crea
 """  # noqa: S608 - made of constants
 _HEARD: Final = """
 INSERT INTO risks (profile_id, version) VALUES (%s, %s)
-ON CONFLICT (profile_id) DO UPDATE SET version = excluded.version WHERE risks.version < excluded.version RETURNING 1
+ON CONFLICT (profile_id) DO UPDATE SET version = excluded.version, waiting_event_id = ''
+WHERE risks.version < excluded.version RETURNING 1
+"""
+_PUT_OFF: Final = """
+UPDATE risks SET waiting_event_id = %s, waiting_level = %s, waiting_held_out = %s WHERE profile_id = %s AND version = %s
+"""
+_TAKE_UP: Final = """
+UPDATE risks SET waiting_event_id = '' WHERE profile_id = %s AND version = %s AND waiting_event_id <> '' RETURNING 1
+"""
+_WAITING: Final = """
+SELECT waiting_event_id, profile_id, version, waiting_level, waiting_held_out FROM risks
+WHERE waiting_event_id <> '' ORDER BY profile_id LIMIT %s
 """
 
 
@@ -108,6 +120,16 @@ class OfferUnit:
         """Note what was heard of a customer's risk; False if something as new was heard before."""
         return await (await self._connection.execute(_HEARD, (profile_id, version))).fetchone() is not None
 
+    async def put_off(self, risk: Risk) -> None:
+        """Have a risk that was heard of wait for its answer."""
+        values = (risk.event_id, risk.level, risk.held_out, risk.profile_id, risk.version)
+        await self._connection.execute(_PUT_OFF, values)
+
+    async def take_up(self, risk: Risk) -> bool:
+        """Have a risk wait no longer; False if it did not, or something newer was heard."""
+        found = await self._connection.execute(_TAKE_UP, (risk.profile_id, risk.version))
+        return await found.fetchone() is not None
+
     async def answering(self, profile_ids: Sequence[str], since_us: int) -> list[StoredOffer]:
         """Return a customer's offers that answer an event: open ones, and those made since a time."""
         return await rows(self._connection, _ANSWERING, (list(profile_ids), since_us))
@@ -148,3 +170,8 @@ async def over(connection: Connection, now_us: int, limit: int) -> list[StoredOf
 async def open_after(connection: Connection, offer_id: str, limit: int) -> list[StoredOffer]:
     """Return open offers by id, from the one after `offer_id` on."""
     return await rows(connection, _OPEN, (offer_id, limit))
+
+
+async def waiting(connection: Connection, limit: int) -> list[Risk]:
+    """Return risks that wait for their answer."""
+    return [Risk._make(row) for row in await (await connection.execute(_WAITING, [limit])).fetchall()]

@@ -106,7 +106,8 @@ class PricingHolding(Holding):
             content = {name: row[name] for name in ("experiment_id", "version", "arm", "quotes", "redeemed", "earned")}
             yield Exported("experiments", f"{row['experiment_id']}/{row['version']}", content, row["first_at"])
         async for row in rows(connection, "SELECT * FROM risks WHERE profile_id = ANY (%(ids)s)", values):
-            yield Exported("risks", row["profile_id"], {"version": row["version"]})
+            waiting = {"level": row["waiting_level"]} if row["waiting_event_id"] else {}
+            yield Exported("risks", row["profile_id"], {"version": row["version"], **waiting})
 
     async def count(self, connection: Connection, subject: Subject) -> Answer:
         """Say what is held."""

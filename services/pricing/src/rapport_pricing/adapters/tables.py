@@ -256,9 +256,16 @@ class OfferTable(Base, table=True):
 
 
 class RiskTable(Base, table=True):
-    """The newest that was heard of each customer's risk."""
+    """The newest that was heard of each customer's risk; and what it was, while it waits for an answer."""
 
     __tablename__ = "risks"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_risks_waiting", "profile_id", postgresql_where=text("waiting_event_id <> ''")),
+    )
 
     profile_id: str = Field(sa_column=words(primary_key=True))
     version: int = Field(sa_column=number())
+    waiting_event_id: str = Field(sa_column=words(server_default=""))
+    """The event that raised it; empty unless it waits."""
+    waiting_level: int = Field(sa_column=small(server_default=text("0")))
+    waiting_held_out: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))

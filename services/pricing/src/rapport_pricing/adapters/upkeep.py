@@ -1,4 +1,4 @@
-"""Ends offers whose time is over, and those that may not be offered any more."""
+"""Ends offers whose time is over or that may not be offered any more, and makes those that had to wait."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import Final
 
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
+from rapport_privacy.participant.living import writable
 
 from rapport_pricing.adapters import offers
 from rapport_pricing.adapters.units import Store
 from rapport_pricing.app.offer_terms import OfferState, StoredOffer
 from rapport_pricing.app.offers import is_over
 from rapport_pricing.app.quoting import Permits
+from rapport_pricing.app.retention import Retain
 from rapport_pricing.app.times import micros_of
 
 _AT_ONCE: Final = 200
@@ -60,3 +62,34 @@ class EndOffers:
         return is_over(
             self._permits.check(offer.profile_id, self._purpose_id, brand_id=offer.brand_id, market=offer.market)
         )
+
+
+class AnswerRisks:
+    """Answers risks that came while the gate did not know what may be offered: at a start, or without the ledger.
+
+    Args:
+        database: Where they wait.
+        store: Gives offers in a transaction.
+        retain: Answers them.
+    """
+
+    def __init__(self, database: Database, store: Store, retain: Retain) -> None:
+        self._database = database
+        self._store = store
+        self._retain = retain
+
+    async def step(self) -> bool:
+        """Answer some; return whether more may wait that can be answered.
+
+        Raises:
+            RapportError: NOT_READY.
+        """
+        async with self._database.transaction() as connection:
+            waiting = await offers.waiting(connection, _AT_ONCE)
+        if not waiting or self._retain.must_wait(waiting[0]):
+            return False
+        for risk in waiting:
+            async with self._database.transaction() as connection:
+                await writable(connection, [risk.profile_id])  # an erasure holds the person before the head, too
+                await self._retain.take_up(await self._store.retention_on(connection), risk)
+        return len(waiting) == _AT_ONCE

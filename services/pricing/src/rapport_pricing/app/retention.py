@@ -8,17 +8,29 @@ from typing import Final, NamedTuple, Protocol
 
 from rapport_chassis.errors import RapportError
 from rapport_privacy.decision import Decision
+from rapport_privacy.vocabulary import Answer
 
 from rapport_pricing.app.offer_terms import OfferState, StoredOffer, Treatment
 from rapport_pricing.app.offers import HoldsOut, OfferBook, Offering, make_offer
 from rapport_pricing.app.people import LedgerPeople
 from rapport_pricing.app.quoting import Permits
 
-_NOT_MADE: Final = frozenset(("PROMOTION_NOT_FOUND", "OFFER_INVALID", "BUDGET_EXHAUSTED", "CUSTOMER_CAP_REACHED"))
+# Who was erased a moment ago, which the gate did not know yet, gets none either.
+_NOT_MADE: Final = frozenset(
+    ("PROMOTION_NOT_FOUND", "OFFER_INVALID", "BUDGET_EXHAUSTED", "CUSTOMER_CAP_REACHED", "PROFILE_ERASED")
+)
 
 
 class Risk(NamedTuple):
-    """What was heard of a customer's risk: its version, how great it is, and whether nobody may treat the customer."""
+    """What was heard of a customer's risk.
+
+    Attributes:
+        event_id: The event that told of it.
+        profile_id: Whose.
+        version: Of what is told of the customer's risk.
+        level: How great it is, by the contract's number; 0 once it is over.
+        held_out: Whether nobody may treat the customer.
+    """
 
     event_id: str
     profile_id: str
@@ -61,6 +73,14 @@ class RetentionBook(OfferBook, Protocol):
         """Note what was heard of a customer's risk; False if something as new was heard before."""
         ...
 
+    async def put_off(self, risk: Risk) -> None:
+        """Have a risk that was heard of wait for its answer."""
+        ...
+
+    async def take_up(self, risk: Risk) -> bool:
+        """Have a risk wait no longer; False if it did not, or something newer was heard."""
+        ...
+
     async def answering(self, profile_ids: Sequence[str], since_us: int) -> Sequence[StoredOffer]:
         """Return a customer's offers that answer an event: open ones, and those made since a time."""
         ...
@@ -84,22 +104,40 @@ class Retain:
     purpose_id: str
     message: Callable[[Decision], bytes]
 
-    async def raised(self, book: RetentionBook, risk: Risk) -> Treatment | None:
-        """Answer a risk that was raised, and return how; None where no offer is made.
+    async def hear(self, book: RetentionBook, risk: Risk) -> None:
+        """Answer what is told of a risk, unless something as new was heard before."""
+        if await book.heard(risk.profile_id, risk.version):
+            await self._answer(book, risk)
 
-        The draw is made before anything is known of the answer, and is the same whenever it is made.
-        """
+    async def take_up(self, book: RetentionBook, risk: Risk) -> None:
+        """Answer a risk that had to wait, unless more was heard of it meanwhile."""
+        if await book.take_up(risk):
+            await self._answer(book, risk)
+
+    def must_wait(self, risk: Risk) -> bool:
+        """Whether the gate does not know well enough now whose the risk is and what may be offered."""
+        return self._decision(risk).answer == Answer.DENY_STALE
+
+    async def _answer(self, book: RetentionBook, risk: Risk) -> None:
         rule = self.rule
-        if not await book.heard(risk.profile_id, risk.version) or rule is None or risk.level < rule.least_level:
-            return None
+        if risk.level and (rule is None or risk.level < rule.least_level):
+            return
         ids = self.people.ids_of(risk.profile_id)
-        if await book.answering(ids, book.now_us - rule.quiet_us):
-            return None
+        found = await book.answering(ids, book.now_us - (rule.quiet_us if rule is not None else 0))
+        decision = self._decision(risk)
+        if decision.answer == Answer.DENY_STALE:
+            await book.put_off(risk)
+        if not risk.level:
+            await book.end([each for each in found if each.state is OfferState.OPEN], OfferState.WITHDRAWN)
+        elif rule is not None and not found and decision.permitted:
+            await self._offer(book, risk, rule, decision, ids)
+
+    async def _offer(
+        self, book: RetentionBook, risk: Risk, rule: RetentionRule, decision: Decision, ids: Sequence[str]
+    ) -> None:
+        """Make an offer, or record that none is made: by a draw that is the same whenever it is made."""
         until_us = book.now_us + rule.valid_us
         offering = Offering(risk.profile_id, rule.promotion_id, rule.brand_id, rule.market, until_us, risk.event_id)
-        decision = self.permits.check(risk.profile_id, self.purpose_id, brand_id=rule.brand_id, market=rule.market)
-        if not decision.permitted:
-            return None
         held_out = risk.held_out or HoldsOut(book.holdout_salt, rule.holdout_share)(decision.profile_id)
         treatment = Treatment.HELD_OUT if held_out else Treatment.TREATED
         try:
@@ -107,14 +145,10 @@ class Retain:
         except RapportError as error:
             if error.reason.name not in _NOT_MADE:
                 raise
-            return None
-        return treatment
 
-    async def cleared(self, book: RetentionBook, profile_id: str, version: int) -> None:
-        """Take back what answers a risk that is over."""
-        if await book.heard(profile_id, version):
-            found = await book.answering(self.people.ids_of(profile_id), book.now_us)
-            await book.end([each for each in found if each.state is OfferState.OPEN], OfferState.WITHDRAWN)
+    def _decision(self, risk: Risk) -> Decision:
+        brand_id, market = (self.rule.brand_id, self.rule.market) if self.rule is not None else ("", "")
+        return self.permits.check(risk.profile_id, self.purpose_id, brand_id=brand_id, market=market)
 
 
 async def one_offer(book: RetentionBook, profile_ids: Sequence[str]) -> None:

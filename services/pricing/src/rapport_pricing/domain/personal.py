@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
-from rapport_pricing.domain.law import Disclosure, Law
+from rapport_pricing.domain.law import Law
 from rapport_pricing.domain.money import PPM
 from rapport_pricing.domain.promotions import Audience, Entitlements, Promotion
 
@@ -27,6 +28,40 @@ class Permit:
 
 
 DENIED: Final = Permit(False)
+
+
+class PersonalOutcome(Enum):
+    """Whether personal data lowered a price, and if not, why."""
+
+    LOWERED = auto()
+    NO_CUSTOMER = auto()
+    NOT_PERMITTED = auto()
+    NOT_LAWFUL = auto()
+    NOTHING_OFFERED = auto()
+    NOT_LOWER = auto()
+
+
+def outcome_of(
+    *, customer_id: str, permitted: bool, lawful: bool, offered: bool, personalised: bool
+) -> PersonalOutcome:
+    """Return why personal data lowered a price or did not; of several reasons against it, the first that was met.
+
+    Args:
+        customer_id: Whom it was made for; empty for nobody in particular.
+        permitted: Whether the gate permitted it.
+        lawful: Whether the law allows personal prices of all of the basket.
+        offered: Whether the customer had anything that could have lowered it.
+        personalised: Whether personal data changed an amount.
+    """
+    if personalised:
+        return PersonalOutcome.LOWERED
+    if not customer_id:
+        return PersonalOutcome.NO_CUSTOMER
+    if not permitted:
+        return PersonalOutcome.NOT_PERMITTED
+    if not lawful:
+        return PersonalOutcome.NOT_LAWFUL
+    return PersonalOutcome.NOT_LOWER if offered else PersonalOutcome.NOTHING_OFFERED
 
 
 def entitlements(
@@ -56,11 +91,6 @@ def entitlements(
     law.admit(inputs)
     mine = tuple(each for each in offers if each.audience is Audience.INDIVIDUAL)
     return Entitlements(frozenset(codes), loyalty, mine)
-
-
-def disclosures(law: Law, *, personalised: bool) -> tuple[Disclosure, ...]:
-    """Return the texts that a price must carry: none unless personal data changed an amount."""
-    return law.disclosures if personalised else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.lines import Part
 from rapport_pricing.domain.quotes import Settled
 from rapport_pricing.entrypoints.ports import Journal, Unit, Verifies
-from rapport_pricing.translate.quotes import assigned_in
+from rapport_pricing.translate.quotes import personal_in
 from rapport_pricing.translate.redemptions import kept_from, quote_redeemed, redemption_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -130,7 +130,7 @@ class Orders:
         if fact_id:
             decisions = tuple(each.decision_id for each in offers)
             await self._tell(unit, document, order, paid, fact_id, decisions)
-        given = assigned_in(kept.inputs)
+        given = personal_in(kept.inputs).assigned
         if given:
             await unit.earned(given, _contribution(document, paid, shelf))
         sold = _sold(document, paid, order.at_us)

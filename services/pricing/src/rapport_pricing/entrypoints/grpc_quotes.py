@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -19,16 +18,20 @@ from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.offer_terms import promotion_of
 from rapport_pricing.app.quoting import MakeQuotes, holding
 from rapport_pricing.app.replaying import replays
+from rapport_pricing.app.shelf import Shelf
 from rapport_pricing.app.stored import Key
 from rapport_pricing.domain.errors import ERRORS
+from rapport_pricing.domain.personal import outcome_of
 from rapport_pricing.entrypoints.ports import Journal, Store, Unit
+from rapport_pricing.translate.offers import offer_record
 from rapport_pricing.translate.products import published_message
-from rapport_pricing.translate.quotes import asked_of, brought_of, kept_of, offers_in, quote_message
+from rapport_pricing.translate.quotes import OUTCOMES, asked_of, brought_of, kept_of, personal_in, quote_message
 from rapport_pricing.translate.reviews import review_message
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
+_OFFERS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,10 @@ class Quotes:
         document = read_document(quote.signed.document)
         answer = pricing_pb2.QuoteExplanation(quote=quote)
         async with self.store.unit() as unit:
-            answer.replayed = await self._replayed(unit, kept, document, quote.signed.document)
+            products = [line.line.product_id for line in document.lines]
+            shelf = await unit.shelf_at(self.laws, kept.epoch, kept.position, products)
+            answer.replayed = await self._replayed(unit, shelf, kept, document, quote.signed.document)
+            await self._say_why(unit, kept, document, answer)
             for line in document.lines:
                 key = Key(line.line.product_id, line.line.variant_id, document.market)
                 found = await unit.published(key, line.line.price_version)
@@ -94,10 +100,8 @@ class Quotes:
             self.journal.add(Unkept(quote.decision_id, quote.customer_id, partial(kept_of, made, message)))
         return message
 
-    async def _replayed(self, unit: Unit, kept: Kept, document: Document, stored: bytes) -> bool:
-        products: Sequence[str] = [line.line.product_id for line in document.lines]
-        shelf = await unit.shelf_at(self.laws, kept.epoch, kept.position, products)
-        found = await unit.offers_named([offer_id for offer_id, _ in offers_in(kept.inputs)])
+    async def _replayed(self, unit: Unit, shelf: Shelf, kept: Kept, document: Document, stored: bytes) -> bool:
+        found = await unit.offers_named([offer_id for offer_id, _ in personal_in(kept.inputs).offers])
         promotions = {each.offer_id: promotion_of(each, shelf.rules) for each in found}
         offers = {(name, each.version): each for name, each in promotions.items() if each is not None}
         try:
@@ -105,6 +109,24 @@ class Quotes:
         except KeyError:
             return False
         return replays(shelf, document, brought, stored)
+
+    async def _say_why(self, unit: Unit, kept: Kept, document: Document, answer: pricing_pb2.QuoteExplanation) -> None:
+        """Say whether personal data lowered it, and what there was that could have."""
+        personal = personal_in(kept.inputs)
+        laws = [self.laws.at(document.market, each.line.category, document.issued_us) for each in document.lines]
+        outcome = outcome_of(
+            customer_id=document.customer_id,
+            permitted=personal.permitted,
+            lawful=all(each.personal_allowed for each in laws),
+            offered=personal.offered,
+            personalised=document.personalised,
+        )
+        answer.personal = OUTCOMES[outcome]
+        answer.exhausted_promotion_ids.extend(personal.exhausted)
+        ids, by_then = self.make.ids_of(document.customer_id), (document.issued_us + 1, "")
+        for each in await unit.offers_of(ids, by_then, _OFFERS, every=True, now_us=document.issued_us):
+            terms, currency = await unit.offered(each)
+            answer.offers.append(offer_record(each, terms, currency))
 
 
 async def kept_decision(journal: Journal, decision_id: str) -> Kept:

@@ -108,11 +108,11 @@ class Risks:
         book = await self._store.retention_on(connection)
         if event.name == "risk_cleared":
             cleared = event.parse(events_pb2.RiskCleared)
-            await self._retain.cleared(book, cleared.profile_id, cleared.version)
-            return
-        raised = event.parse(events_pb2.RiskRaised)
-        risk = Risk(event.id, raised.profile_id, raised.version, raised.level, raised.held_out)
-        await self._retain.raised(book, risk)
+            risk = Risk(event.id, cleared.profile_id, cleared.version, 0, held_out=False)
+        else:
+            raised = event.parse(events_pb2.RiskRaised)
+            risk = Risk(event.id, raised.profile_id, raised.version, raised.level, raised.held_out)
+        await self._retain.hear(book, risk)
 
 
 def _quotes(told: identity_pb2.TouchpointRecorded) -> set[str]:

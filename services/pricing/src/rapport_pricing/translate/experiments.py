@@ -16,7 +16,7 @@ from rapport_pricing.domain.experiments import Lift, Unit
 from rapport_pricing.domain.fairness import Interval, Quoted, by_group, drop_feature
 from rapport_pricing.translate.authored import version_message
 from rapport_pricing.translate.money import money_of
-from rapport_pricing.translate.quotes import assigned_in
+from rapport_pricing.translate.quotes import personal_in
 
 _UNITS: Final = {
     Unit.ACCOUNT: authored_pb2.EXPERIMENT_UNIT_ACCOUNT,
@@ -82,7 +82,7 @@ def fairness_message(quotes: Sequence[tuple[str, bytes, str, bool]]) -> experime
 
 def _features(body: bytes, inputs: str) -> Mapping[str, float]:
     """Return what a quote would cost without personal data, and what each personal input took off it."""
-    tried = {each.promotion_id for each in assigned_in(inputs)}
+    tried = {each.promotion_id for each in personal_in(inputs).assigned}
     taken = dict.fromkeys(_INPUTS, 0)
     published = 0
     for line in quote_pb2.Quote.FromString(body).lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from rapport.pricing.v1 import events_pb2, pricing_pb2, quote_pb2
 from rapport_privacy.translate import decision_message
@@ -19,7 +19,7 @@ from rapport_pricing.app.times import moment_of
 from rapport_pricing.app.trials import Assigned
 from rapport_pricing.domain.explaining import CODES
 from rapport_pricing.domain.lines import Part, PricedLine
-from rapport_pricing.domain.personal import Permit
+from rapport_pricing.domain.personal import Permit, PersonalOutcome
 from rapport_pricing.domain.promotions import Promotion
 from rapport_pricing.domain.tax import Totals
 from rapport_pricing.translate.money import set_money
@@ -31,6 +31,16 @@ _PARTS: Final = {
     Part.PERSONAL: quote_pb2.COMPONENT_KIND_PERSONAL,
     Part.TAX: quote_pb2.COMPONENT_KIND_TAX,
 }
+OUTCOMES: Final = {
+    PersonalOutcome.LOWERED: pricing_pb2.PERSONAL_OUTCOME_LOWERED,
+    PersonalOutcome.NO_CUSTOMER: pricing_pb2.PERSONAL_OUTCOME_NO_CUSTOMER,
+    PersonalOutcome.NOT_PERMITTED: pricing_pb2.PERSONAL_OUTCOME_NOT_PERMITTED,
+    PersonalOutcome.NOT_LAWFUL: pricing_pb2.PERSONAL_OUTCOME_NOT_LAWFUL,
+    PersonalOutcome.NOTHING_OFFERED: pricing_pb2.PERSONAL_OUTCOME_NOTHING_OFFERED,
+    PersonalOutcome.NOT_LOWER: pricing_pb2.PERSONAL_OUTCOME_NOT_LOWER,
+}
+"""Whether personal data lowered a quote, as contracts say it."""
+
 AnyTotals = quote_pb2.Quote | pricing_pb2.Redemption
 
 
@@ -177,11 +187,31 @@ def brought_of(inputs: str, customer_id: str, offers: Mapping[tuple[str, int], P
     )
 
 
-def offers_in(inputs: str) -> Sequence[tuple[str, int]]:
-    """Return the offers, with their versions, that a kept quote was made from."""
-    return [(offer_id, version) for offer_id, version in json.loads(inputs)[3]]
+class Personal(NamedTuple):
+    """What personal data a kept quote was made from.
+
+    Attributes:
+        permitted: Whether the gate permitted it.
+        loyalty: Tier of the customer; empty for none.
+        offers: To the customer, with their versions.
+        exhausted: Promotions that would have been used, had a use been left.
+        assigned: Arms of experiments that it was given.
+    """
+
+    permitted: bool
+    loyalty: str
+    offers: Sequence[tuple[str, int]]
+    exhausted: Sequence[str]
+    assigned: Sequence[Assigned]
+
+    @property
+    def offered(self) -> bool:
+        """Whether there was anything that could lower a price for this customer alone."""
+        return bool(self.loyalty or self.offers or any(each.is_account for each in self.assigned))
 
 
-def assigned_in(inputs: str) -> tuple[Assigned, ...]:
-    """Return the arms of experiments that a kept quote was given."""
-    return tuple(Assigned(*each) for given in json.loads(inputs)[5:6] for each in given)
+def personal_in(inputs: str) -> Personal:
+    """Return what personal data a kept quote was made from."""
+    permit, _, loyalty, offers, exhausted, *more = json.loads(inputs)
+    assigned = [Assigned(*each) for given in more for each in given]
+    return Personal(permit[0], loyalty, [(name, version) for name, version in offers], exhausted, assigned)

@@ -87,6 +87,46 @@ OUTCOME_KIND_RETURNED: OutcomeKind.ValueType  # 5
 """What was bought came back."""
 Global___OutcomeKind: _TypeAlias = OutcomeKind  # noqa: Y015
 
+class _PersonalOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PersonalOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PersonalOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERSONAL_OUTCOME_UNSPECIFIED: _PersonalOutcome.ValueType  # 0
+    """Not said; never returned."""
+    PERSONAL_OUTCOME_LOWERED: _PersonalOutcome.ValueType  # 1
+    """They did: the quote's uses say by what."""
+    PERSONAL_OUTCOME_NO_CUSTOMER: _PersonalOutcome.ValueType  # 2
+    """It was made for nobody in particular."""
+    PERSONAL_OUTCOME_NOT_PERMITTED: _PersonalOutcome.ValueType  # 3
+    """The gate did not permit it: the quote's permission says why."""
+    PERSONAL_OUTCOME_NOT_LAWFUL: _PersonalOutcome.ValueType  # 4
+    """A law in force allows no personal price of what was in the basket."""
+    PERSONAL_OUTCOME_NOTHING_OFFERED: _PersonalOutcome.ValueType  # 5
+    """The customer had no offer that could be used then, and no loyalty tier was named."""
+    PERSONAL_OUTCOME_NOT_LOWER: _PersonalOutcome.ValueType  # 6
+    """What there was took nothing off: it is for other products or times, its uses are exhausted, or everybody pays less."""
+
+class PersonalOutcome(_PersonalOutcome, metaclass=_PersonalOutcomeEnumTypeWrapper):
+    """Whether personal data lowered a quote, and if not, why. A value a reader does not know: for another reason not."""
+
+PERSONAL_OUTCOME_UNSPECIFIED: PersonalOutcome.ValueType  # 0
+"""Not said; never returned."""
+PERSONAL_OUTCOME_LOWERED: PersonalOutcome.ValueType  # 1
+"""They did: the quote's uses say by what."""
+PERSONAL_OUTCOME_NO_CUSTOMER: PersonalOutcome.ValueType  # 2
+"""It was made for nobody in particular."""
+PERSONAL_OUTCOME_NOT_PERMITTED: PersonalOutcome.ValueType  # 3
+"""The gate did not permit it: the quote's permission says why."""
+PERSONAL_OUTCOME_NOT_LAWFUL: PersonalOutcome.ValueType  # 4
+"""A law in force allows no personal price of what was in the basket."""
+PERSONAL_OUTCOME_NOTHING_OFFERED: PersonalOutcome.ValueType  # 5
+"""The customer had no offer that could be used then, and no loyalty tier was named."""
+PERSONAL_OUTCOME_NOT_LOWER: PersonalOutcome.ValueType  # 6
+"""What there was took nothing off: it is for other products or times, its uses are exhausted, or everybody pays less."""
+Global___PersonalOutcome: _TypeAlias = PersonalOutcome  # noqa: Y015
+
 class _PriceReviewGround:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -583,8 +623,13 @@ class QuoteExplanation(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     REDEMPTION_FIELD_NUMBER: _builtins.int
     REVIEWS_FIELD_NUMBER: _builtins.int
+    PERSONAL_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
+    EXHAUSTED_PROMOTION_IDS_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
     """True if pricing the basket again, from what the ledgers hold of that time, gave the bytes that were signed."""
+    personal: Global___PersonalOutcome.ValueType
+    """Whether personal data lowered it, and if not, why."""
     @_builtins.property
     def quote(self) -> _quote_pb2.Quote:
         """The quote as it was given; of its lines, components sum to gross."""
@@ -601,6 +646,16 @@ class QuoteExplanation(_message.Message):
     def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceReview]:
         """Reviews asked for, oldest first."""
 
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___OfferRecord]:
+        """The newest 20 offers that had been made to the customer by then, as they stand now. A customer is never shown those
+        that were held out.
+        """
+
+    @_builtins.property
+    def exhausted_promotion_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Promotions that would have been used, had a use or budget been left."""
+
     def __init__(
         self,
         *,
@@ -609,10 +664,13 @@ class QuoteExplanation(_message.Message):
         replayed: _builtins.bool = ...,
         redemption: Global___Redemption | None = ...,
         reviews: _abc.Iterable[Global___PriceReview] | None = ...,
+        personal: Global___PersonalOutcome.ValueType = ...,
+        offers: _abc.Iterable[Global___OfferRecord] | None = ...,
+        exhausted_promotion_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote", "redemption", b"redemption"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["list_prices", b"list_prices", "quote", b"quote", "redemption", b"redemption", "replayed", b"replayed", "reviews", b"reviews"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exhausted_promotion_ids", b"exhausted_promotion_ids", "list_prices", b"list_prices", "offers", b"offers", "personal", b"personal", "quote", b"quote", "redemption", b"redemption", "replayed", b"replayed", "reviews", b"reviews"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
