@@ -85,12 +85,13 @@ clean: ## Removes what was built, installed or left behind.
 .venv/ready: requirements.lock requirements.in tools/uv $(PROJECTS)
 	@echo "installing (once) ..."
 	@tools/uv .venv
-	@$(UV) $(INSTALL) --python .venv --requirement requirements.in
+	@$(UV) $(INSTALL) --python .venv --no-deps --require-hashes --requirement requirements.lock
+	@$(UV) $(INSTALL) --python .venv --no-deps --no-build-isolation $(addprefix --editable ,$(dir $(PROJECTS)))
 	@touch $@
 
 .venv-run/ready: requirements.lock tools/uv $(PROJECTS)
 	@echo "installing (once) ..."
 	@tools/uv .venv
 	@$(UV) venv --quiet --allow-existing .venv-run
-	@$(UV) $(INSTALL) --python .venv-run --editable deploy/local $(addprefix --editable ,$(dir $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)))
+	@$(UV) $(INSTALL) --python .venv-run $(addprefix --editable ,$(dir $(PROJECTS)))
 	@touch $@
