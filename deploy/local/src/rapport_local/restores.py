@@ -1,7 +1,7 @@
 """Bringing databases back, so that a kill at any moment leaves either what was there or what was in the backup.
 
-A dump is read into a database beside the present one, migrated and marked as restored there, and takes the other's
-place in one transaction. Whoever was erased since the backup is erased again by the service itself before it is ready:
+A dump is read into a database beside the present one, migrated and marked as restored there, and then takes the other's
+place (`replacement`). Whoever was erased since the backup is erased again by the service itself before it is ready:
 that is what the mark asks for.
 """
 
@@ -27,12 +27,16 @@ from rapport_testing.postgres_access import PostgresAccess
 
 from rapport_local import backups, broker
 from rapport_local.environment import Environment
+from rapport_local.replacement import beside
 from rapport_local.services import SERVICES, LocalDatabase, LocalService
 
-_BESIDE: Final = "_restoring"
-_BEFORE: Final = "_before"
 _NOT_FOUND: Final = 404
-_ERASED: Final = ("SELECT profile_id FROM privacy_tombstones", "SELECT profile_id FROM fences WHERE kind = 'erased'")
+_ERASED: Final = (
+    "SELECT profile_id FROM privacy_tombstones",
+    "SELECT profile_id FROM fences WHERE kind = 'erased'",
+    # What an earlier restore handed to the ledger, which may not have been started since.
+    "SELECT profile_id FROM restored_erasures",
+)
 
 
 def read_beside(server: PostgresAccess, service: LocalService, database: LocalDatabase, dump: Path) -> None:
@@ -46,15 +50,15 @@ def read_beside(server: PostgresAccess, service: LocalService, database: LocalDa
     from rapport_chassis.database.migrate import upgrade
 
     present = ServiceDatabase.of(database.name)
-    beside = present.name + _BESIDE
-    server.drop_database(beside)
+    name = beside(present.name)
+    server.drop_database(name)
     # Passwords are new at each start of the environment.
     passwords = RolePasswords(owner=secrets.token_urlsafe(24), runtime=secrets.token_urlsafe(24))
-    create_service_database(server.dsn(), database.name, passwords, database=beside)
-    backups.run("pg_restore", "--exit-on-error", "--dbname", server.dsn(beside), str(dump))
+    create_service_database(server.dsn(), database.name, passwords, database=name)
+    backups.run("pg_restore", "--exit-on-error", "--dbname", server.dsn(name), str(dump))
     settings = DatabaseSettings(
-        dsn=SecretStr(server.dsn(beside, present.runtime_role, passwords.runtime)),
-        owner_dsn=SecretStr(server.dsn(beside, present.owner_role, passwords.owner)),
+        dsn=SecretStr(server.dsn(name, present.runtime_role, passwords.runtime)),
+        owner_dsn=SecretStr(server.dsn(name, present.owner_role, passwords.owner)),
     )
     upgrade(settings, service.migrations(database))
 
@@ -65,7 +69,7 @@ def take_over(server: PostgresAccess, database: LocalDatabase, tables: Iterable[
     if not backups.exists(server, name):
         return 0
     copied = 0
-    with psycopg.connect(server.dsn(name)) as present, psycopg.connect(server.dsn(name + _BESIDE)) as beside:
+    with psycopg.connect(server.dsn(name)) as present, psycopg.connect(server.dsn(beside(name))) as restored:
         for table in tables:
             if not _has(present, table):
                 continue
@@ -78,7 +82,7 @@ def take_over(server: PostgresAccess, database: LocalDatabase, tables: Iterable[
                 sql.SQL(", ").join(map(sql.Identifier, columns)),
                 sql.SQL(", ").join(sql.Placeholder() * len(columns)),
             )
-            with beside.cursor() as cursor:
+            with restored.cursor() as cursor:
                 cursor.executemany(insert, rows)
                 copied += max(cursor.rowcount, 0)
     return copied
@@ -106,7 +110,7 @@ def mark(server: PostgresAccess, service: LocalService, erased: Sequence[str]) -
         erased: Ids that are known to be erased; the ledger takes them in first.
     """
     present = ServiceDatabase.of(service.databases[0].name)
-    with psycopg.connect(server.dsn(present.name + _BESIDE)) as connection:
+    with psycopg.connect(server.dsn(beside(present.name))) as connection:
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(present.owner_role)))
         # Before the relay runs: what it would publish of them nobody would find again to delete it.
         connection.execute("DELETE FROM outbox WHERE profile_ids && %s::text[]", [erased])
@@ -115,24 +119,6 @@ def mark(server: PostgresAccess, service: LocalService, erased: Sequence[str]) -
                 "INSERT INTO restored_erasures (profile_id) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING", [erased]
             )
         connection.execute(MARK.encode())
-
-
-def swap(server: PostgresAccess, databases: Collection[LocalDatabase]) -> None:
-    """Put the databases beside in the place of the present ones, all at once."""
-    names = [ServiceDatabase.of(database.name).name for database in databases]
-    with psycopg.connect(server.dsn(), autocommit=True) as connection:
-        for name in names:
-            _run(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name + _BEFORE)
-        taken = [name for (name,) in connection.execute("SELECT datname FROM pg_database")]
-        for name in (*names, *(name + _BESIDE for name in names)):
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-        with connection.transaction():
-            for name in names:
-                if name in taken:
-                    _run(connection, "ALTER DATABASE {} RENAME TO {}", name, name + _BEFORE)
-                _run(connection, "ALTER DATABASE {} RENAME TO {}", name + _BESIDE, name)
-        for name in names:
-            _run(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name + _BEFORE)
 
 
 async def begin_consumers_anew(environment: Environment, url: str, service: LocalService) -> list[str]:
@@ -171,7 +157,3 @@ def _comes_again(service: LocalService, spec: ConsumerSpec) -> bool:
 def _has(connection: psycopg.Connection[Any], table: str) -> bool:
     row = connection.execute("SELECT to_regclass(%s)", [f"public.{table}"]).fetchone()
     return row is not None and row[0] is not None
-
-
-def _run(connection: psycopg.Connection[Any], statement: str, *names: str) -> None:
-    connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

@@ -28,6 +28,7 @@ from rapport_local.leftovers import stop_left_over
 from rapport_local.probe import RoleProbe
 from rapport_local.processes import SERVERS, Mails, Nats, Postgres, Service
 from rapport_local.progress import Progress
+from rapport_local.replacement import drop_left_over
 from rapport_local.services import MAILS, SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
 from rapport_local.status import EnvironmentStatus, ProcessStatus, write_status
 from rapport_local.supervisor import Supervisor
@@ -158,6 +159,7 @@ class Stack:
         with self._progress.step(title):
             await self._supervisor.start("postgres")
             initialised.touch(mode=0o600)
+            await in_thread(drop_left_over, server.access)
         return server
 
     async def _start_nats(self) -> NatsServer:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -15,9 +16,20 @@ from click.testing import CliRunner, Result
 from rapport_local.environment import Environment
 from rapport_local.main import main
 from rapport_local.status import EnvironmentStatus, live_status
+from rapport_testing.child import ChildProcess
+from rapport_testing.failpoints import failpoint_variables
+from rapport_testing.forks import fork_server_for
 from rapport_testing.waiting import eventually_sync
 
 _READY_TIMEOUT_S = 110.0
+_END_TIMEOUT_S = 60.0
+_IMPORTED = (
+    "rapport_local.commands.restore",
+    "rapport_local.commands.up",
+    "rapport_local.stack",
+    "rapport_chassis.database.migrate",
+)
+"""What most of a start of the commands below goes into."""
 
 
 class Desk:
@@ -31,7 +43,7 @@ class Desk:
     def __init__(self, folder: Path, *services: str) -> None:
         self.environment = Environment.at(folder)
         self.services = services
-        self._up: subprocess.Popen[bytes] | None = None
+        self._up: ChildProcess | None = None
         self._family: list[psutil.Process] = []
 
     def run(self, *arguments: str, stdin: str = "") -> Result:
@@ -56,24 +68,30 @@ class Desk:
 
     def begin(self) -> None:
         """Start everything in a process of its own."""
-        command = [sys.executable, "-m", "rapport_local", "up", *self.services]
-        with self.environment.folder.with_suffix(".up").open("wb") as output:
-            self._up = subprocess.Popen(command, env=self.variables, stdout=output, stderr=subprocess.STDOUT)
+        self._up = self._command("up", *self.services)
+        self._up.start()
+
+    def killed(self, failpoint: str, *arguments: str) -> int:
+        """Run a command, as a process that is killed at a failpoint, and return its exit code."""
+        command = self._command(*arguments, variables=failpoint_variables(f"{failpoint}=kill"))
+        command.start()
+        return command.wait(_END_TIMEOUT_S)
 
     def begin_on_terminal(self) -> int:
         """Start everything on a terminal of its own, and return our end of it."""
         ours, theirs = os.openpty()
-        become = "import os, sys; os.login_tty(0); os.execv(sys.argv[1], sys.argv[1:])"
+        become = "import os, sys; os.login_tty(int(sys.argv[1])); os.execv(sys.argv[2], sys.argv[2:])"
+        argv = [sys.executable, "-c", become, str(theirs), sys.executable, "-m", "rapport_local", "up", *self.services]
         variables = {**self.variables, "COLUMNS": "80", "LINES": "40", "TERM": "xterm"}
-        command = [sys.executable, "-c", become, sys.executable, "-m", "rapport_local", "up", *self.services]
-        self._up = subprocess.Popen(command, env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
+        self._up = ChildProcess(argv, env=variables, log_path=self._log, pass_descriptors=[theirs])
+        self._up.start()
         os.close(theirs)
         return ours
 
     def ended(self) -> int:
         """Wait for the end of `rapport up` and return its exit code."""
         assert self._up is not None
-        return self._up.wait(60)
+        return self._up.wait(_END_TIMEOUT_S)
 
     def up(self) -> EnvironmentStatus:
         """Start everything in a process of its own and wait until it is ready."""
@@ -84,7 +102,7 @@ class Desk:
 
     def up_again(self) -> None:
         """Have everything run and be ready, whatever was done to it."""
-        if self._up is None or self._up.poll() is not None:
+        if self._up is None or not self._up.is_running:
             self.up()
         eventually_sync(self._ready, _READY_TIMEOUT_S, message="rapport up is ready again")
 
@@ -92,12 +110,13 @@ class Desk:
         """Send a signal to `rapport up`, wait for its end and return its exit code."""
         assert self._up is not None
         self._family = self.family()
-        self._up.send_signal(number)
+        self._up.send(number)
         return self.ended()
 
     def family(self) -> list[psutil.Process]:
         """All that `rapport up` has started."""
         assert self._up is not None
+        assert self._up.pid is not None
         return psutil.Process(self._up.pid).children(recursive=True)
 
     def left(self) -> list[psutil.Process]:
@@ -112,14 +131,24 @@ class Desk:
 
     def close(self) -> None:
         """Stop whatever runs and remove the folder."""
-        if self._up is not None and self._up.poll() is None:
+        if self._up is not None and self._up.is_running:
             self.end(signal.SIGTERM)
         self.run("down")
         shutil.rmtree(self.environment.folder, ignore_errors=True)
 
     def _ready(self) -> EnvironmentStatus | None:
         assert self._up is not None
-        if self._up.poll() is not None:
-            pytest.fail(f"rapport up has ended:\n{self.environment.folder.with_suffix('.up').read_text()}")
+        if not self._up.is_running:
+            pytest.fail(f"rapport up has ended:\n{self._log.read_text()}")
         status = live_status(self.environment)
         return status if status is not None and status.all_ready else None
+
+    @property
+    def _log(self) -> Path:
+        return self.environment.folder.with_suffix(".log")
+
+    def _command(self, *arguments: str, variables: Mapping[str, str] | None = None) -> ChildProcess:
+        """Return a command as a process, forked from one that has imported what it imports."""
+        env = {**self.variables, **(variables or {})}
+        argv = [sys.executable, "-m", "rapport_local", *arguments]
+        return ChildProcess(argv, env=env, log_path=self._log, fork_server=fork_server_for(_IMPORTED, env, self._log))

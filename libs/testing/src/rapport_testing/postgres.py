@@ -31,12 +31,14 @@ __all__ = ["PostgresServer", "Privilege", "StopMode", "binary"]
 StopMode = Literal["smart", "fast", "immediate"]
 
 CLUSTER_VARIABLE = "RAPPORT_TEST_CLUSTER"
-"""Names the cluster that those which need not be durable begin as a copy of; whoever comes first makes it."""
+"""Names the cluster that those of a test run begin as a copy of; whoever comes first makes it."""
 
 _SUPERUSER = "postgres"
 _SOCKET_ONLY_PORT = 5432
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _START_TIMEOUT_S = 60.0
+# One call to the kernel for all files, where one for each takes as long as all the rest.
+_SYNC = ["--sync-method=syncfs"] if sys.platform == "linux" else []
 
 
 class PostgresServer:
@@ -208,10 +210,10 @@ class PostgresServer:
         if (self.data_folder / "PG_VERSION").exists():
             return
         kept = os.environ.get(CLUSTER_VARIABLE)
-        if kept and self._settings["fsync"] == "off":
+        if kept:
             self._copy(Path(kept), run_as)
         else:
-            self._make(self.data_folder, run_as)
+            self._make(self.data_folder, run_as, *(_SYNC if self._settings["fsync"] == "on" else ["--no-sync"]))
         others = "scram-sha-256" if self._require_passwords else "trust"
         rules = [
             f"local all {_SUPERUSER} trust",
@@ -227,24 +229,24 @@ class PostgresServer:
         with kept.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not kept.exists():
-                self._make(kept.with_suffix(".new"), run_as)
+                self._make(kept.with_suffix(".new"), run_as, "--no-sync")
                 kept.with_suffix(".new").rename(kept)
         self.data_folder.parent.mkdir(parents=True, exist_ok=True)
         if self.data_folder.exists():
             self.data_folder.rmdir()
         subprocess.run(["/bin/cp", "-a", str(kept), str(self.data_folder)], check=True)  # noqa: S603
+        if self._settings["fsync"] == "on":
+            _give_to(run_as, self.data_folder)
+            self._initdb(run_as, "-D", str(self.data_folder), "--sync-only", *_SYNC)
 
-    def _make(self, folder: Path, run_as: RunAs) -> None:
+    def _make(self, folder: Path, run_as: RunAs, *sync: str) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _give_to(run_as, folder)
-        initdb = [str(program_for(run_as, "initdb")), "-D", str(folder), "-U", _SUPERUSER, "--encoding=UTF8"]
-        initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--auth=trust"]
-        if self._settings["fsync"] == "off":
-            initdb.append("--no-sync")
-        elif sys.platform == "linux":
-            # One call to the kernel for all files, where one for each takes as long as all the rest.
-            initdb.append("--sync-method=syncfs")
-        command = launch_command(initdb, run_as=run_as, parent_pid=None)
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
+        self._initdb(run_as, "-D", str(folder), "-U", _SUPERUSER, *locale, "--auth=trust", *sync)
+
+    def _initdb(self, run_as: RunAs, *options: str) -> None:
+        command = launch_command([str(program_for(run_as, "initdb")), *options], run_as=run_as, parent_pid=None)
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own binary
         if done.returncode != 0:
             raise ProcessError(f"initdb failed:\n{done.stderr or done.stdout}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from rapport_chassis.database.roles import ServiceDatabase
+from rapport_chassis.failpoints import arm_from_environment
 
 from rapport_local import backups, restores
 from rapport_local.backups import Backup
@@ -17,6 +18,7 @@ from rapport_local.environment import Environment
 from rapport_local.failure import Failure
 from rapport_local.options import environment_option
 from rapport_local.progress import Progress, Step
+from rapport_local.replacement import replace_databases
 from rapport_local.servers import database_server, started_alone
 from rapport_local.services import KEY_STORE, SERVICES, LocalDatabase, LocalService
 from rapport_local.stack import Stack
@@ -44,6 +46,7 @@ def restore(environment: Environment, names: tuple[str, ...], with_keys: bool, a
     """
     if live_status(environment) is not None:
         raise Failure(f"an environment runs in {environment.folder}", hint="stop it first: rapport down")
+    arm_from_environment("local")
     environment.create()
     made = backups.read(source)
     wanted = [each for each in restores.chosen(names) if names or made.of(each, each.databases[0]) is not None]
@@ -104,7 +107,7 @@ class _Restore:
         with self._progress.step(f"{service.name}: receives again what came after the backup"):
             await restores.begin_consumers_anew(self._environment, stack.nats_url, service)
         with self._progress.step(f"{service.name}: in place"):
-            await in_thread(restores.swap, self._server, databases)
+            await in_thread(replace_databases, self._server, databases)
         return [database.name for database in databases]
 
     def _require_keys(self, wanted: list[LocalService]) -> None:
