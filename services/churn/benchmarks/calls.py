@@ -132,7 +132,7 @@ def busy(job: Path) -> subprocess.Popen[bytes]:
     work.mkdir()
     (work / "events").symlink_to(job / "events")
     (work / "header.json").write_text(json.dumps({"as_of": START + DAYS * DAY, "effort": {"draws": 200}}))
-    command = [sys.executable, "-m", "rapport_churn.training.job", str(work)]
+    command = [sys.executable, "-m", "rapport_churn.training", str(work)]
     return _Ended(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
 
 

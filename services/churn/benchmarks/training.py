@@ -72,7 +72,7 @@ def measured(report: Report, what: str, work: Path, most_s: float, changes: dict
     (work / "events").symlink_to(work.parent / "events")
     (work / "header.json").write_text(json.dumps({"as_of": START + DAYS * DAY, "seed": 1, **changes}))
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-m", "rapport_churn.training.job", str(work)]
+    command = [sys.executable, "-m", "rapport_churn.training", str(work)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
         assert child.stdout is not None
         *_, last = child.stdout

@@ -201,7 +201,7 @@ def _start(place: Path) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ} | {"OMP_NUM_THREADS": "1"}
     # Popen starts it by vfork. An event loop of uvloop forks, and what gRPC runs after a fork can crash the child.
     return subprocess.Popen(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "rapport_churn.training.job", str(place)],
+        [sys.executable, "-m", "rapport_churn.training", str(place)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 BINS: Final = 15
 _LEAST: Final = 1e-12
+_SETTLED: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +70,7 @@ def area(labels: Floats, scores: Floats) -> float:
 
 def calibration_error(labels: Floats, chance: Floats, bins: int = BINS) -> float:
     """Return the expected calibration error over bins of equally many rows."""
-    order = np.argsort(chance, kind="stable")
-    error = 0.0
-    for part in np.array_split(order, min(bins, len(order))):
-        error += len(part) * abs(float(np.mean(labels[part])) - float(np.mean(chance[part])))
-    return error / len(order)
+    return _Bins(chance, bins).error(labels)
 
 
 def noise_floor(chance: Floats, *, seed: int, draws: int = 50, bins: int = BINS) -> float:
@@ -87,19 +84,38 @@ def noise_floor(chance: Floats, *, seed: int, draws: int = 50, bins: int = BINS)
         draws: How many times labels are drawn.
         bins: Bins of equally many rows.
     """
-    draw = np.random.default_rng(seed)
-    drawn = ((draw.random(len(chance)) < chance).astype(np.float64) for _ in range(draws))
-    return float(np.mean([calibration_error(labels, chance, bins) for labels in drawn]))
+    draw, binned = np.random.default_rng(seed), _Bins(chance, bins)
+    return float(np.mean([binned.error((draw.random(len(chance)) < chance).astype(np.float64)) for _ in range(draws)]))
+
+
+class _Bins:
+    """Rows in order of their chances, cut into bins of equally many, or nearly so."""
+
+    def __init__(self, chance: Floats, bins: int) -> None:
+        self._order = np.argsort(chance, kind="stable")
+        rows, count = len(chance), min(bins, len(chance))
+        self._begins = np.arange(count) * (rows // count) + np.minimum(np.arange(count), rows % count)
+        self._sums = np.add.reduceat(chance[self._order], self._begins)
+
+    def error(self, labels: Floats) -> float:
+        """Return how far the shares of labels are from the mean chances, by rows."""
+        sums = np.add.reduceat(labels[self._order], self._begins)
+        return float(np.abs(sums - self._sums).sum() / len(self._order))
 
 
 def intercept_for(labels: Floats, log_odds: Floats) -> float:
     """Return what must be added to log-odds for their mean chance to be the mean label."""
     wanted = float(np.clip(np.mean(labels), _LEAST, 1.0 - _LEAST))
-    low, high = -30.0, 30.0
+    low, high, tried = -30.0, 30.0, 0.0
     for _ in range(60):
-        middle = (low + high) / 2.0
-        if float(np.mean(chances(log_odds + middle))) < wanted:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2.0
+        chance = chances(log_odds + tried)
+        missing = wanted - float(np.mean(chance))
+        low, high = (tried, high) if missing > 0.0 else (low, tried)
+        steepness = float(np.mean(chance * (1.0 - chance)))
+        newton = tried + missing / steepness if steepness > 0.0 else low
+        # Where the curve is flat Newton's step leads astray.
+        following = newton if low < newton < high else (low + high) / 2.0
+        if abs(following - tried) <= _SETTLED:
+            return following
+        tried = following
+    return tried

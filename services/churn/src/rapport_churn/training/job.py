@@ -1,4 +1,4 @@
-"""A training as a process of its own: `python -m rapport_churn.training.job FOLDER`.
+"""What a training does: the process `python -m rapport_churn.training FOLDER`.
 
 The folder holds `header.json` and the events; what is made is put there too. Progress is told as lines of JSON on
 standard output, the last of which names the result or the refusal. The process runs at the lowest priority and ends
@@ -239,7 +239,3 @@ def _end_with_parent() -> None:
     while os.read(sys.stdin.fileno(), 1 << 16):
         pass
     os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
