@@ -176,6 +176,26 @@ async def test_events_that_come_twice_are_handled_together_once(broker, service_
     assert await count(service_database, "inbox") == len(events)
 
 
+async def test_events_of_which_nothing_comes_are_sifted_out_before_anything_is_written(
+    broker, service_database, take_in
+):
+    events = [profiles_merged() for _ in range(6)]
+    await broker.publish(*events)
+    seen: list[str] = []
+
+    async def handler(received, connection):
+        seen.extend(each.id for each in received)
+
+    async def sift(received, connection):
+        assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
+        return [each for each in received if each.id in (events[1].id, events[5].id)]
+
+    await take_in(Together(handler, sift))
+    await settled(broker)
+    assert seen == [events[1].id, events[5].id]
+    assert sorted(await rows(service_database, "SELECT event_id FROM inbox")) == sorted((each,) for each in seen)
+
+
 async def test_an_event_that_means_nothing_to_the_handler_is_done_with_and_leaves_no_note(
     broker, service_database, take_in, seen
 ):

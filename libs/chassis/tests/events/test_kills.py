@@ -34,12 +34,13 @@ def program(killable, impatient_broker, tmp_path):
     """Makes the processes; they die with the test."""
     made: list[ServiceProcess] = []
 
-    def make(name, batch=50):
+    def make(name, batch=50, *, together=False):
         _, settings, _ = killable
         environment = {
             "RAPPORT_TEST_DSN": settings.dsn.get_secret_value(),
             "RAPPORT_TEST_NATS": impatient_broker.settings.url,
             "RAPPORT_TEST_BATCH": str(batch),
+            "RAPPORT_TEST_TOGETHER": "yes" if together else "",
         }
         made.append(
             ServiceProcess(
@@ -98,24 +99,27 @@ async def test_a_relay_killed_around_its_note_loses_and_doubles_nothing(
     prove("chassis", **{f"{place}_kills": kills, f"{place}_events": len(ids), f"{place}_lost_or_doubled": 0})
 
 
-@pytest.mark.parametrize("place", ["consumer.received", "consumer.effected"])
+@pytest.mark.parametrize(
+    ("place", "together"), [("consumer.received", False), ("consumer.effected", False), ("consumer.effected", True)]
+)
 async def test_a_consumer_killed_around_its_effect_brings_it_about_once(
-    killable, impatient_broker, program, scale, prove, place
+    killable, impatient_broker, program, scale, prove, place, together
 ):
     _, _, database = killable
     ids = await write(database, scale.pick(small=200, full=10_000))
-    relay, consumer = program("relay", batch=500), program("consumer")
+    relay, consumer = program("relay", batch=500), program("consumer", together=together)
     await asyncio.to_thread(relay.start)
     kills = scale.pick(small=2, full=25)
     for number in range(kills):
-        consumer.arm(f"{place}=kill@{number * 3 + 5}")
+        consumer.arm(f"{place}=kill@{1 if together else number * 3 + 5}")  # of groups there are few
         await asyncio.to_thread(consumer.start, wait=False)
         await asyncio.to_thread(consumer.wait_killed)
     consumer.arm()
     await asyncio.to_thread(consumer.start)
     await published_all(database)
     await effected(database, ids)
-    prove("chassis", **{f"{place}_kills": kills, f"{place}_events": len(ids), f"{place}_lost_or_doubled": 0})
+    kind = f"{place}_together" if together else place
+    prove("chassis", **{f"{kind}_kills": kills, f"{kind}_events": len(ids), f"{kind}_lost_or_doubled": 0})
 
 
 async def test_with_everything_killed_at_random_each_event_has_its_effect_once(

@@ -20,6 +20,7 @@ from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.background import Stepping
 from rapport_chassis.events.consumer import Consumer
+from rapport_chassis.events.grouping import Together
 from rapport_chassis.idempotency import RequestLog
 from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Component
@@ -70,9 +71,6 @@ EDGE_SERVICES: Final = (
 )
 """What it serves beside messages, templates and preferences."""
 
-_TASKS: Final = 8
-_TASKS_OF_TOUCHPOINTS: Final = 2
-"""By far the most events, of which few ask for a message: they leave the database to what is on its way out."""
 _LOOK_AT_INBOXES_S: Final = 0.1
 _LOOK_AT_WISHES_S: Final = 0.25
 _OVERDUE_S: Final = 1.0
@@ -129,14 +127,13 @@ def _triggers(parts: Parts, store: EdgeStore) -> None:
         consumer = Consumer(
             name,
             source,
-            happenings.handle,
+            Together(happenings.handle, happenings.concerned),
             context="notification",
             events=EVENTS[source],
             nats=parts.nats,
             database=parts.database,
             telemetry=parts.telemetry,
             release=parts.release,
-            max_tasks=_TASKS_OF_TOUCHPOINTS if source == "identity" else _TASKS,
             clock=clock,
         )
         parts.server.health.register("events", consumer.name, consumer.check)

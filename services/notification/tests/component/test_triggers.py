@@ -14,6 +14,7 @@ from notification_desk import (
     SERVICE,
     Desk,
     NotificationInstallation,
+    message,
     refused,
     request_id,
     terms,
@@ -71,18 +72,29 @@ def offer(profile_id: str, **changes: Any) -> Event:
     return told(pricing.OfferCreated(offer=made, occurred_at=stamp(now), recorded_at=stamp(now)), "pricing")
 
 
-def order(profile_id: str, fact_id: str, owner_version: int, *purposes: str) -> Event:
+def recorded(profile_id: str, fact_id: str, owner_version: int, *purposes: str) -> identity.TouchpointRecorded:
     now = stamp(datetime.now(UTC))
-    message = identity.TouchpointRecorded(recorded_at=now)
-    message.fact.fact_id, message.fact.profile_id, message.fact.owner_version = fact_id, profile_id, owner_version
-    touchpoint = message.touchpoint
-    touchpoint.occurred_at.CopyFrom(now)
-    touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
-    touchpoint.purpose_ids.extend(purposes)
+    made = identity.TouchpointRecorded(recorded_at=now)
+    made.fact.fact_id, made.fact.profile_id, made.fact.owner_version = fact_id, profile_id, owner_version
+    made.touchpoint.occurred_at.CopyFrom(now)
+    made.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
+    made.touchpoint.purpose_ids.extend(purposes)
+    return made
+
+
+def visit(profile_id: str) -> Event:
+    made = recorded(profile_id, new_id("fact"), 1, "analytics.visits")
+    made.touchpoint.viewed.item.product_id = new_id("product")
+    return told(made, "identity")
+
+
+def order(profile_id: str, fact_id: str, owner_version: int, *purposes: str) -> Event:
+    made = recorded(profile_id, fact_id, owner_version, *purposes)
+    touchpoint = made.touchpoint
     touchpoint.order_placed.order_id = new_id("order")
     touchpoint.order_placed.lines.add(quantity=1).item.product_id = new_id("product")
     touchpoint.order_placed.total.CopyFrom(money_pb2.Money(currency_code="EUR", units=20))
-    return told(message, "identity")
+    return told(made, "identity")
 
 
 async def in_force(
@@ -205,6 +217,25 @@ async def test_a_fact_that_moves_to_another_profile_is_thanked_for_once_and_only
     assert sent.notification.channel == events_pb2.CHANNEL_EMAIL
     assert len(installation.mails(who)) == 1
     assert await messages_of(desk, other) == []
+
+
+async def test_what_people_do_leaves_no_note_unless_it_takes_back_what_waits_for_them(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    who, other = installation.person(), installation.person()
+    in_an_hour = stamp(datetime.now(UTC) + timedelta(hours=1))
+    asked = message(who, not_before=in_an_hour)
+    asked.cancelled_by.add(event="touchpoint_recorded", match={"type": "order_placed"})
+    waiting = await desk.send(asked)
+    told_of = [visit(other), visit(who), order(other, new_id("fact"), 1, "analytics.visits")]
+    last = order(who, new_id("fact"), 1, "analytics.visits")
+    await installation.broker().publish(*told_of, last)
+    await desk.becomes(waiting, "CANCELLED")
+    with psycopg.connect(installation.database_settings().dsn.get_secret_value()) as connection:
+        query = "SELECT event_id FROM inbox WHERE event_id = ANY (%s)"
+        noted = connection.execute(query, ([each.id for each in (*told_of, last)],)).fetchall()
+    # What the same person did in the same moment is looked at with it, so it may have left a note, too.
+    assert {(last.id,)} <= set(noted) <= {(last.id,), (told_of[1].id,)}
 
 
 async def test_those_who_watch_a_product_hear_of_it_and_a_pause_takes_back_what_waits(

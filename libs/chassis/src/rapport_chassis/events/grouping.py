@@ -28,12 +28,22 @@ GroupHandler = Callable[[Sequence[Received], Connection], Awaitable[None]]
 """Brings about what several events mean, in the order given; see `Handler`. Events of a group that fails are handled
 again one by one, so that one which cannot be handled keeps back no other."""
 
+Sift = Callable[[Sequence[Received], Connection], Awaitable[Sequence[Received]]]
+"""Says which of several events mean anything now, by a look or two at the database. What it leaves out is done with:
+it takes no transaction and leaves no note, so should it come again it is looked at again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """Says that a handler takes several events at once."""
+    """Says that a handler takes several events at once.
+
+    Attributes:
+        handler: Brings about what they mean.
+        sift: Picks those that mean something, before anything is written; None where each may.
+    """
 
     handler: GroupHandler
+    sift: Sift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class GroupIntake(Intake):
 
         super().__init__(reader, alone, **options)
         self._group_handler = together.handler
+        self._sift = together.sift
         self._waiting: deque[_Delivery] = deque()
         self._worker: asyncio.Task[None] | None = None
 
@@ -78,7 +89,8 @@ class GroupIntake(Intake):
     async def _work(self) -> None:
         while self._waiting:
             group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-            if len(group) == 1 or not await self._together(group):
+            alone = len(group) == 1 and self._sift is None
+            if alone or not await self._together(group):
                 for each in group:
                     await self._settle(each)
 
@@ -94,7 +106,10 @@ class GroupIntake(Intake):
         try:
             failpoint("consumer.received")
             events = [await self._read(each.message, reference_to(each.message, each.stream)) for each in group]
-            concerned = [each for each in events if self._concerns(each)]
+            concerned: Sequence[Received] = [each for each in events if self._concerns(each)]
+            if concerned and self._sift is not None:
+                async with self._database.looking() as connection:
+                    concerned = await self._sift(concerned, connection)
             if concerned:
                 await self._handle_all(concerned)
         except Exception as error:

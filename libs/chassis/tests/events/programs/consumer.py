@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 
 from pydantic import SecretStr
 from rapport.identity.v1 import events_pb2
@@ -10,6 +11,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.envelope import Received
+from rapport_chassis.events.grouping import Together
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.failpoints import arm_from_environment
 from rapport_chassis.settings import DatabaseSettings, NatsSettings
@@ -18,6 +20,15 @@ from rapport_chassis.telemetry.setup import Telemetry
 
 async def effect(event: Received, connection: Connection) -> None:
     await connection.execute("INSERT INTO effects VALUES (%s, %s)", [event.id, event.sequence])
+
+
+async def effects(events: Sequence[Received], connection: Connection) -> None:
+    for each in events:
+        await effect(each, connection)
+
+
+async def all_of_them(events: Sequence[Received], _: Connection) -> Sequence[Received]:
+    return events
 
 
 async def main() -> None:
@@ -29,7 +40,7 @@ async def main() -> None:
     consumer = Consumer(
         "consent-profiles",
         "identity",
-        effect,
+        Together(effects, all_of_them) if os.environ["RAPPORT_TEST_TOGETHER"] else effect,
         context="consent",
         events=[events_pb2.ProfilesMerged, events_pb2.ProfileSplit],
         nats=nats,

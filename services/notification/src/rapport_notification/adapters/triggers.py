@@ -11,10 +11,10 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 
 from rapport_notification.adapters.messages import MessageBook
-from rapport_notification.adapters.rows import COLUMNS, stored_in
+from rapport_notification.adapters.rows import COLUMNS, cancel_keys, stored_in
 from rapport_notification.adapters.watches import Watches
 from rapport_notification.app.messages import Stored
-from rapport_notification.domain.triggers import Trigger
+from rapport_notification.domain.triggers import Fields, Trigger
 from rapport_notification.translate.triggers import trigger_in
 
 KEPT_S: Final = 1.0
@@ -34,6 +34,10 @@ WHERE recipient_id = ANY(%s) AND supersede_key IN (
     SELECT supersede_key FROM notifications WHERE recipient_id = ANY(%s) AND state IN (1, 2) AND supersede_key <> ''
 ) ORDER BY notification_id FOR UPDATE
 """  # noqa: S608 - made of constants
+_AWAITING: Final = """
+SELECT DISTINCT recipient_id FROM notifications
+WHERE recipient_id = ANY (%s) AND state IN (1, 2) AND cancel_keys && %s::text[]
+"""
 
 
 class TriggerMessages(MessageBook):
@@ -48,6 +52,12 @@ class TriggerMessages(MessageBook):
         """Return a person's waiting messages that have a supersede key, and all others with these keys; hold them."""
         cursor = await self.connection.execute(_KEYED, (list(recipient_ids), list(recipient_ids)))
         return [stored_in(row) for row in await cursor.fetchall()]
+
+    async def awaiting(self, happened: Sequence[tuple[str, Fields]], recipient_ids: Sequence[str]) -> set[str]:
+        """Return who of these has a waiting message that one of these events may make pointless: name and fields."""
+        keys = sorted({key for name, fields in happened for key in cancel_keys(name, fields.items())})
+        cursor = await self.connection.execute(_AWAITING, (list(recipient_ids), keys))
+        return {who for (who,) in await cursor.fetchall()}
 
 
 class TriggersInForce:

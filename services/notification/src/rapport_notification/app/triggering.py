@@ -66,6 +66,10 @@ class MessagesOfTriggers(Book, Protocol):
         """Return a person's waiting messages that have a supersede key, and all others with these keys; hold them."""
         ...
 
+    async def awaiting(self, happened: Sequence[tuple[str, Fields]], recipient_ids: Sequence[str]) -> set[str]:
+        """Return who of these has a waiting message that one of these events may make pointless: name and fields."""
+        ...
+
 
 class TriggerUnit(Protocol):
     """One transaction."""
@@ -117,29 +121,60 @@ class Triggering:
         self._outcomes = outcomes
         self._clock = clock
 
-    async def happened(self, unit: TriggerUnit, occurred: Occurred, version: int = 0) -> None:
-        """Take on what an event asks for, after taking back what it makes pointless.
+    async def concerned(self, unit: TriggerUnit, happened: Sequence[Occurred]) -> set[str]:
+        """Return by id the events of which something comes now; nothing is changed.
+
+        Of a person to whom something comes they are all returned: what one asks for, another may take back.
 
         Args:
-            unit: The transaction that also enters the event as received.
-            occurred: What happened.
-            version: Version of the stock it tells of.
+            unit: Where to look.
+            happened: What happened.
         """
+        in_force = await unit.in_force(self._clock.now())
+        closures = {each.event_id: self._people.ids_of(each.profile_id) for each in happened if each.profile_id}
+        told = [(each.event, fields) for each in happened for fields in self._told_of(each)]
+        recipients = sorted({profile_id for ids in closures.values() for profile_id in ids})
+        awaiting = await unit.messages.awaiting(told, recipients) if recipients else set()
+
+        def comes(occurred: Occurred) -> bool:
+            ids, triggers = closures.get(occurred.event_id), in_force.get(occurred.event, ())
+            return ids is None or not awaiting.isdisjoint(ids) or any(_asks(each, occurred) for each in triggers)
+
+        found = {each.event_id for each in happened if comes(each)}
+        touched = {closures[event_id][0] for event_id in found if event_id in closures}
+        found |= {event_id for event_id, ids in closures.items() if ids[0] in touched}
+        for each in happened:
+            if each.event_id not in found:
+                for trigger in in_force.get(each.event, ()):
+                    self._count(trigger, "not_asked")
+        return found
+
+    async def happened(self, unit: TriggerUnit, happened: Sequence[Occurred]) -> None:
+        """Take on what events ask for, after taking back what they make pointless.
+
+        Args:
+            unit: The transaction that also enters the events as received.
+            happened: What happened. Of one person it is responded to in this order; of several in that of their ids, in
+                which all who hold messages of more than one take hold of them.
+        """
+        in_force = await unit.in_force(self._clock.now())
+        for each in sorted(happened, key=lambda occurred: self._people.current(occurred.profile_id)):
+            await self._respond(unit, each, in_force.get(each.event, ()))
+
+    async def _respond(self, unit: TriggerUnit, occurred: Occurred, triggers: Sequence[Trigger]) -> None:
         await self._take_back(unit, occurred)
         if occurred.event == "stock_changed" and occurred.product is not None:
             available = occurred.fields.get("available") == "true"
-            before = await unit.watches.see(occurred.product, version, available=available)
+            before = await unit.watches.see(occurred.product, occurred.version, available=available)
             if before is not None:
                 occurred = replace(occurred, fields={**occurred.fields, "was_available": str(before).lower()})
-        in_force = await unit.in_force(self._clock.now())
-        for trigger in in_force.get(occurred.event, ()):
+        for trigger in triggers:
             planned = respond(trigger, occurred)
             if isinstance(planned, str):
                 self._count(trigger, "not_asked")
             elif trigger.audience is Audience.WATCHERS:
-                body = asdict(occurred) | {"purposes": None}
                 await unit.watches.begin(
-                    f"{occurred.event_id}:{trigger.trigger_id}", trigger.trigger_id, trigger.version, body
+                    f"{occurred.event_id}:{trigger.trigger_id}", trigger.trigger_id, trigger.version, _body(occurred)
                 )
             else:
                 recipient = occurred.request_id or self._people.current(occurred.profile_id)
@@ -181,9 +216,13 @@ class Triggering:
     async def _take_back(self, unit: TriggerUnit, occurred: Occurred) -> None:
         """Take back what waits for a person under any id of theirs."""
         ids = self._people.ids_of(occurred.profile_id) if occurred.profile_id else ()
-        for profile_id in ids or ("",):
-            fields = dict(occurred.fields) | ({"profile_id": profile_id} if profile_id else {})
+        for fields in self._told_of(occurred):
             await self._accepting.cancel(unit.messages, occurred.event, fields, occurred.occurred_us, ids)
+
+    def _told_of(self, occurred: Occurred) -> list[dict[str, str]]:
+        """Return what an event says, of each id of the person it is about."""
+        ids = self._people.ids_of(occurred.profile_id) if occurred.profile_id else ()
+        return [dict(occurred.fields) | ({"profile_id": each} if each else {}) for each in ids or ("",)]
 
     async def _ask(
         self, unit: TriggerUnit, trigger: Trigger, planned: Planned, occurred: Occurred, recipient: str
@@ -240,6 +279,17 @@ class Triggering:
 
     def _count(self, trigger: Trigger, outcome: str) -> None:
         self._outcomes.of(trigger.trigger_id, outcome).add()
+
+
+def _asks(trigger: Trigger, occurred: Occurred) -> bool:
+    return isinstance(respond(trigger, occurred), Planned)
+
+
+def _body(occurred: Occurred) -> dict[str, Any]:
+    """Return what happened in the form in which it is kept, which every release can read."""
+    body = asdict(occurred) | {"purposes": None}
+    del body["version"]
+    return body
 
 
 def _occurred(body: Mapping[str, Any]) -> Occurred:

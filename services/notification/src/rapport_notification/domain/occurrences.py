@@ -41,6 +41,7 @@ class Occurred:
         locale: Language it happened in; "" if unknown.
         decision_ids: Decisions that led to it.
         expires_us: When what it says is over; None for never.
+        version: Of the state that it tells of; 0 where it tells of none.
     """
 
     event: str
@@ -57,3 +58,4 @@ class Occurred:
     locale: str = ""
     decision_ids: tuple[str, ...] = field(default=())
     expires_us: int | None = None
+    version: int = 0

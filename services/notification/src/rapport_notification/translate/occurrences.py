@@ -183,6 +183,7 @@ def _stock_changed(name: str, event_id: str, message: Any) -> Occurred:
         _us(message.occurred_at),
         product=Product(message.product_id, message.variant_id, message.market),
         market=message.market,
+        version=message.version,
     )
 
 
