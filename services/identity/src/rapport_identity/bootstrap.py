@@ -63,6 +63,7 @@ from rapport_identity.adapters.reviews import ReviewQueue
 from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.suppressions import Suppressions, sweep_after
 from rapport_identity.adapters.touchpoints import OutboxBacklog, TouchpointFacts
+from rapport_identity.adapters.undecided import UndecidedPurposes
 from rapport_identity.adapters.upkeep import Following, Intake, KeyCare
 from rapport_identity.adapters.vault import HashKeys
 from rapport_identity.adapters.zones import zones_of
@@ -81,6 +82,7 @@ from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.reviews import FindReviews
 from rapport_identity.app.touchpoints import IngestTouchpoints
 from rapport_identity.app.train import TrainMatcher
+from rapport_identity.app.undecided import DecideLater
 from rapport_identity.definition import DEFINITION, SERVICE
 from rapport_identity.domain.defaults import default_matcher, default_matcher_id
 from rapport_identity.entrypoints.grpc import servicer_of
@@ -190,7 +192,10 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         congratulating = Stepping("anniversaries", anniversaries.step, clock, share=0.2)
         taking_up = TakeUpParked(partition, ParkedRecords())
         parked = Stepping("parked", taking_up.step, clock, share=0.5, commits=database.commits)
-        answering += [following, *joining, congratulating, parked, Intake(single.close, offered.close, pool.close)]
+        deciding = DecideLater(partition, UndecidedPurposes(), registry=registry, gate=permits, clock=clock)
+        undecided = Stepping("undecided", deciding.step, clock, share=0.5, commits=database.commits)
+        closing = Intake(single.close, offered.close, pool.close)
+        answering += [following, *joining, congratulating, parked, undecided, closing]
         server.add(
             identity_pb2_grpc.add_IdentityServiceServicer_to_server,
             servicer_of(

@@ -25,7 +25,7 @@ from identity_desk import (
     refused,
     start_installation,
 )
-from rapport.identity.v1 import identity_pb2, record_pb2
+from rapport.identity.v1 import events_pb2, identity_pb2, ingest_pb2, record_pb2, touchpoint_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.free_ports import free_port
 from rapport_testing.process import ServiceProcess
@@ -37,6 +37,7 @@ CREATED, UNCHANGED = identity_pb2.RECORD_OUTCOME_CREATED, identity_pb2.RECORD_OU
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 STREAM = "RAPPORT_IDENTITY"
 OFTEN = "0.1"
+ANALYTICS, DELIVERY = "analytics.visits", "order.delivery"
 
 
 def somebody() -> record_pb2.Record:
@@ -75,6 +76,35 @@ async def published(installation: IdentityInstallation, profile_id: str) -> None
         return any(profile_id.encode() in each.data for each in await broker.stored(STREAM))
 
     await eventually(there, timeout_s=30)
+
+
+async def ordered(desk: Desk, buyer: record_pb2.Identifier) -> ingest_pb2.IngestedTouchpoint:
+    """Have somebody buy something, for the contract and for analytics."""
+    made = ingest_pb2.RawTouchpoint(source="webshop", source_event_id=uuid4().hex, identifiers=[buyer])
+    made.touchpoint.purpose_ids.extend([DELIVERY, ANALYTICS])
+    made.touchpoint.channel, made.touchpoint.session_id = touchpoint_pb2.CHANNEL_WEB, "ses_0123456789"
+    made.touchpoint.occurred_at.GetCurrentTime()
+    placed = made.touchpoint.order_placed
+    placed.order_id = "ord_0123456789"
+    placed.lines.add(quantity=1).item.product_id = "prd_0123456789"
+    placed.total.currency_code, placed.total.units = "EUR", 20
+    request = ingest_pb2.IngestTouchpointRequest(request_id=str(uuid4()), touchpoint=made)
+    return await desk.touchpoints.IngestTouchpoint(request)
+
+
+async def told_for(installation: IdentityInstallation, fact_id: str, *purpose_ids: list[str]) -> None:
+    """Wait until a fact has been told so often, each time for these purposes."""
+    broker = installation.broker()
+
+    async def so() -> bool:
+        told = [
+            events_pb2.TouchpointRecorded.FromString(each.data).touchpoint
+            for each in await broker.stored(STREAM)
+            if fact_id.encode() in each.data
+        ]
+        return [list(each.purpose_ids) for each in told] == list(purpose_ids)
+
+    await eventually(so, timeout_s=30)
 
 
 @pytest.fixture(scope="module")
@@ -145,10 +175,11 @@ async def test_with_nats_away_records_are_taken_in_and_told_of_afterwards(
 async def test_with_consent_away_what_is_known_is_found_and_nothing_new_is_taken_in_without_a_permit(
     alone: tuple[IdentityInstallation, ServiceProcess], desk: Desk
 ) -> None:
-    installation, _ = alone
+    installation, service = alone
     made, source = somebody(), f"club_{uuid4().hex[:8]}"
     await desk.declare(source, purpose_id="offers.personal")
     resolved = await desk.resolve(made)
+    installation.ledger.grant(resolved.profile_id, ANALYTICS)
     await asyncio.to_thread(installation.ledger.pause)
     try:
         optional = record("Bo Lind", identifier(EMAIL, f"b{uuid4().hex[:11]}@posteo.net"), source=source)
@@ -165,9 +196,16 @@ async def test_with_consent_away_what_is_known_is_found_and_nothing_new_is_taken
         assert found.profile_id == resolved.profile_id
         assert await says(desk, "api", SERVING)
         assert (await desk.resolve(somebody())).outcome == CREATED  # a contract, which goes on for a while
+        bought = await ordered(desk, made.person.identifiers[0])
+        assert bought.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED_IN_PART
+        await asyncio.to_thread(service.kill)
     finally:
         await asyncio.to_thread(installation.ledger.resume)
+        if not service.is_running:
+            await asyncio.to_thread(service.start)
     await desk.until_serving(*ROLES)
+    # What is still to be decided outlives the process that took it in.
+    await told_for(installation, bought.fact_id, [DELIVERY], [DELIVERY, ANALYTICS])
 
 
 async def test_with_postgres_away_nothing_is_half_taken_in_and_it_comes_back_by_itself(

@@ -47,10 +47,11 @@ _EVENTS: Final = Rows(
         ("recorded_at", "timestamptz"),
     ),
 )
-_OF_RECORDS: Final = """
-SELECT fact_id, record_no, profile_id, owner_version, type, payload, occurred_at, recorded_at FROM facts
-WHERE record_no = ANY (%s) ORDER BY fact_id
-"""
+STORED: Final = """fact_id, record_no, profile_id, owner_version, type, payload, occurred_at, recorded_at,
+    ARRAY(SELECT permit ->> 'purpose' FROM jsonb_array_elements(permits) AS permit)"""
+"""Of `facts`, what a `StoredFact` is made of."""
+
+_OF_RECORDS: Final = f"SELECT {STORED} FROM facts WHERE record_no = ANY (%s) ORDER BY fact_id"  # noqa: S608
 _GIVE: Final = """
 UPDATE facts SET profile_id = new.profile_id, owner_version = new.owner_version, position = %s
 FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS new (fact_id, profile_id, owner_version)
@@ -138,7 +139,12 @@ def events_of(facts: Sequence[StoredFact]) -> list[Event]:
 async def of_records(connection: Connection, record_nos: Collection[int]) -> list[StoredFact]:
     """Return the facts that came under these records, by fact id."""
     rows = await (await connection.execute(_OF_RECORDS, (list(record_nos),))).fetchall()
-    return [StoredFact(*row) for row in rows]
+    return [stored(row) for row in rows]
+
+
+def stored(row: Sequence[Any]) -> StoredFact:
+    """Return a fact from a row of `STORED`."""
+    return StoredFact(*(*row[:-1], tuple(row[-1])))
 
 
 async def give(connection: Connection, head: Head, owners: Sequence[tuple[str, str, int]]) -> int:

@@ -217,6 +217,15 @@ class FactTable(Base, table=True):
     """The gate's answer for each purpose that it may serve: what its being here rests on."""
 
 
+class UndecidedPurposeTable(Base, table=True):
+    """Purposes of facts that the gate could not say anything of yet."""
+
+    __tablename__ = "undecided_purposes"
+
+    fact_id: str = Field(sa_column=Column(Text, ForeignKey("facts.fact_id", ondelete="CASCADE"), primary_key=True))
+    purpose_id: str = Field(sa_column=_text(primary_key=True))
+
+
 class SourceEventTable(Base, table=True):
     """Events of sources that were taken in, so that one that is sent again is answered and not repeated."""
 

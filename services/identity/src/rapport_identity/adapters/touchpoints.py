@@ -8,6 +8,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.events import outbox
 
 from rapport_identity.adapters import facts as rows
+from rapport_identity.adapters import undecided
 from rapport_identity.adapters.resolving import ResolvingUnit
 from rapport_identity.app.facts import Answered, Fact, Ingested
 from rapport_identity.app.stored import SourceKey, StoredFact
@@ -50,6 +51,7 @@ class TouchpointFacts:
         if stored:
             await rows.add(_of(unit).target(len(stored)), position, stored, permits)
             _of(unit).tell(rows.events_of(stored))
+            await undecided.add(_of(unit), facts)
         remembered = [
             (event, rows.Answer(ingested.fact_id or None, answer_bytes(ingested))) for event, ingested in answers
         ]

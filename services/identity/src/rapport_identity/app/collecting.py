@@ -56,9 +56,9 @@ class Judged:
         return Outcome.RECORDED if is_whole(self.kept, self.offered) else Outcome.RECORDED_IN_PART
 
     @property
-    def is_stale(self) -> bool:
-        """Whether the gate may permit more as soon as it knows more."""
-        return any(each.verdict is not None and each.verdict.is_stale for each in self.refusals)
+    def undecided(self) -> tuple[str, ...]:
+        """The purposes that the gate may permit as soon as it knows more."""
+        return tuple(each.purpose_id for each in self.refusals if each.verdict is not None and each.verdict.is_stale)
 
     @property
     def is_final(self) -> bool:

@@ -83,6 +83,7 @@ class Fact:
         touchpoint: What happened.
         permits: The gate's answer for each purpose that it may serve.
         recorded_at: When it is recorded.
+        undecided: Purposes that the gate could not say anything of.
     """
 
     fact_id: str
@@ -92,6 +93,7 @@ class Fact:
     touchpoint: Touchpoint
     permits: Mapping[str, Verdict]
     recorded_at: datetime
+    undecided: tuple[str, ...] = ()
 
 
 class Answered(NamedTuple):

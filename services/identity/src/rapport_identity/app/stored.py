@@ -216,6 +216,7 @@ class StoredFact:
         payload: The touchpoint, serialised.
         occurred_at: When it happened, in the world.
         recorded_at: When it was first recorded here.
+        permitted: Purposes that it may serve, those included that the gate permitted after the payload was written.
     """
 
     fact_id: str
@@ -226,6 +227,7 @@ class StoredFact:
     payload: bytes
     occurred_at: datetime
     recorded_at: datetime
+    permitted: tuple[str, ...] = ()
 
 
 class ConstraintKind(StrEnum):

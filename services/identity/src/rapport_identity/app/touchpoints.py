@@ -197,7 +197,7 @@ class _Batch:
                 continue
             fact = Fact(
                 new_id("fact"), number, owner, session.version(owner), judged.kept, judged.permits,
-                session.head.recorded_at,
+                session.head.recorded_at, judged.undecided,
             )  # fmt: skip
             facts.append(fact)
             self.answers[taken.at] = Ingested(
@@ -225,7 +225,7 @@ class _Batch:
         return judge(self._gate, taken.raw.touchpoint, taken.terms, subjects)
 
     def _refuse(self, at: int, raw: RawTouchpoint, judged: Judged) -> None:
-        if judged.is_stale:
+        if judged.undecided:
             self.answers[at] = stale()
             return
         if not judged.is_final:

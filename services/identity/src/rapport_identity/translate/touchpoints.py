@@ -89,6 +89,8 @@ def touchpoint_message(touchpoint: Touchpoint) -> touchpoint_pb2.Touchpoint:
 def recorded_message(fact: StoredFact) -> events_pb2.TouchpointRecorded:
     """Return what is told of a fact, the first time or again."""
     message = events_pb2.TouchpointRecorded(touchpoint=touchpoint_pb2.Touchpoint.FromString(fact.payload))
+    kept_for = message.touchpoint.purpose_ids
+    kept_for.extend(each for each in fact.permitted if each not in kept_for)
     message.fact.fact_id = fact.fact_id
     message.fact.profile_id = fact.profile_id
     message.fact.owner_version = fact.owner_version
