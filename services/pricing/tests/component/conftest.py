@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from pricing_alone import Alone
 from pricing_desk import Desk, furnish, open_desk
 from pricing_installation import PricingInstallation, start_installation
 
@@ -28,5 +29,30 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricingIn
 async def desk(installation: PricingInstallation) -> AsyncIterator[Desk]:
     """Where the service is called from."""
     async with open_desk(installation) as made:
+        await made.until_ready()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def _alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+    made = Alone(tmp_path_factory.mktemp("alone"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def alone(_alone: Alone) -> Iterator[Alone]:
+    """A service that a test has to itself for its time. Those tests are one group: one worker's."""
+    yield _alone
+    _alone.mend()
+
+
+@pytest.fixture
+async def alone_desk(alone: Alone) -> AsyncIterator[Desk]:
+    """Where that service is called from."""
+    async with open_desk(alone.installation) as made:
         await made.until_ready()
         yield made

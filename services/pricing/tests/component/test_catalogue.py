@@ -9,7 +9,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from pricing_desk import Desk, open_desk
-from pricing_installation import STREAM, PricingInstallation
+from pricing_installation import PricingInstallation
 from pricing_words import minor, money, product, promotion_terms, refused, request_id
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, product_pb2
 from rapport_chassis.times import stamp
@@ -38,15 +38,10 @@ def counted(
 
 
 async def told(installation: PricingInstallation, product_id: str, versions: int) -> list[events_pb2.PriceChanged]:
-    broker = installation.broker()
-
-    async def there() -> list[events_pb2.PriceChanged]:
-        stored = [each for each in await broker.stored(STREAM) if ".price_changed." in each.subject]
-        found = [events_pb2.PriceChanged.FromString(each.data) for each in stored]
-        mine = [each for each in found if each.product_id == product_id]
-        return mine if len(mine) == versions else []
-
-    return sorted(await eventually(there, timeout_s=20), key=lambda each: each.version)
+    events = await installation.told(
+        events_pb2.PriceChanged, lambda each: each.product_id == product_id, lambda found: len(found) == versions
+    )
+    return sorted(events, key=lambda each: each.version)
 
 
 async def test_a_product_is_added_once_and_replaced_as_a_new_version(desk: Desk) -> None:
@@ -193,15 +188,10 @@ async def test_stock_is_told_and_an_older_count_changes_nothing(desk: Desk, inst
     assert (late.version, late.quantity) == (2, 2)
     with refused("LISTING_NOT_FOUND"):
         await desk.office.UpdateInventory(counted(product(), 1, now))
-    broker = installation.broker()
-
-    async def there() -> list[events_pb2.StockChanged]:
-        stored = [each for each in await broker.stored(STREAM) if ".stock_changed." in each.subject]
-        found = [events_pb2.StockChanged.FromString(each.data) for each in stored]
-        mine = [each for each in found if each.product_id == made.product_id]
-        return mine if len(mine) == 2 else []
-
-    assert sorted(each.quantity for each in await eventually(there, timeout_s=20)) == [2, 9]
+    events = await installation.told(
+        events_pb2.StockChanged, lambda each: each.product_id == made.product_id, lambda found: len(found) == 2
+    )
+    assert sorted(each.quantity for each in events) == [2, 9]
 
 
 async def test_a_market_keeps_its_currency_and_how_it_shows_tax(desk: Desk) -> None:

@@ -56,7 +56,7 @@ async def test_an_account_keeps_its_arm_and_the_report_tells_what_it_earned(
             people[who] = arm
     for who in people:
         await asyncio.to_thread(installation.ledger.grant, who, PERSONAL)
-    await desk.until_permitted(*people)
+    await desk.until_known(installation.ledger)
     await begun(desk, name, terms(ACCOUNT, promotion))
     for who, arm in people.items():
         quotes = [await desk.quote((shoe, 1), profile_id=who) for _ in range(2)]

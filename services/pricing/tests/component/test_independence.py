@@ -3,53 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from grpc_health.v1 import health_pb2
-from pricing_desk import Desk, furnish, open_desk
+from pricing_alone import Alone
+from pricing_desk import Desk, open_desk
 from pricing_installation import (
     BUYER,
     OFFICE,
     PERSONAL,
     PRICING,
     SHOP,
-    STREAM,
     PricingInstallation,
     rows_of,
-    start_installation,
 )
 from pricing_words import minor, product, promotion_terms, refused, request_id, risk_raised
 from rapport.pricing.v1 import authored_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
-from rapport_testing.free_ports import free_port
 from rapport_testing.waiting import eventually
 
 LOYALTY = authored_pb2.PROMOTION_AUDIENCE_LOYALTY
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricingInstallation]:
-    """Servers that these tests stop and start, and a process of the service."""
-    installation = start_installation(tmp_path_factory.mktemp("independence"))
-    service = installation.process(grpc__port=str(free_port()))
-    try:
-        service.start()
-        furnish(installation)
-        yield installation
-    finally:
-        service.kill()
-        installation.stop()
+pytestmark = pytest.mark.xdist_group("alone")
 
 
 @pytest.fixture
-async def desk(alone: PricingInstallation) -> AsyncIterator[Desk]:
-    """Where the service is called from."""
-    async with open_desk(alone) as made:
-        await made.until_ready()
-        yield made
+def desk(alone_desk: Desk) -> Desk:
+    return alone_desk
 
 
 async def says(desk: Desk, role: str, *, serving: bool) -> bool:
@@ -69,12 +52,11 @@ async def waits(installation: PricingInstallation, profile_id: str) -> bool:
 
 async def told_of(installation: PricingInstallation, product_id: str) -> None:
     """Wait until an event about a product is in the stream."""
-    broker = installation.broker()
 
     async def there() -> bool:
-        return any(product_id.encode() in each.data for each in await broker.stored(STREAM))
+        return any(product_id.encode() in each.data for each in await installation.stored())
 
-    await eventually(there, timeout_s=30)
+    await eventually(there, timeout_s=30, interval_s=0.05)
 
 
 async def test_started_before_its_tables_and_streams_it_takes_up_both_when_they_come(tmp_path: Path) -> None:
@@ -103,10 +85,8 @@ async def test_started_before_its_tables_and_streams_it_takes_up_both_when_they_
         await asyncio.to_thread(installation.stop)
 
 
-async def test_with_nats_away_quotes_are_made_and_used_and_prices_told_of_afterwards(
-    alone: PricingInstallation, desk: Desk
-) -> None:
-    await asyncio.to_thread(alone.nats.kill)
+async def test_with_nats_away_quotes_are_made_and_used_and_prices_told_of_afterwards(alone: Alone, desk: Desk) -> None:
+    await asyncio.to_thread(alone.installation.nats.kill)
     try:
         made = await desk.sold(1000)
         quote = await desk.quote((made, 1), profile_id=new_id("profile"))
@@ -114,34 +94,34 @@ async def test_with_nats_away_quotes_are_made_and_used_and_prices_told_of_afterw
         await eventually(lambda: says(desk, "relay", serving=False), timeout_s=30)
         assert await says(desk, "api", serving=True)
     finally:
-        await asyncio.to_thread(alone.nats.start)
-    await told_of(alone, made.product_id)
-    await told_of(alone, quote.quote_id)
+        await asyncio.to_thread(alone.installation.nats.start)
+    await told_of(alone.installation, made.product_id)
+    await told_of(alone.installation, quote.quote_id)
 
 
 async def test_with_consent_away_everybody_pays_the_published_price_and_personal_ones_come_back(
-    alone: PricingInstallation, desk: Desk
+    alone: Alone, desk: Desk
 ) -> None:
     who, made = new_id("profile"), await desk.sold(1000)
     scope = authored_pb2.TermsScope(product_ids=[made.product_id], markets=["DE"])
     await desk.promote(f"p{request_id()[:12]}", promotion_terms(scope=scope, audience=LOYALTY, loyalty="gold"))
-    await asyncio.to_thread(alone.ledger.grant, who, PERSONAL)
+    await asyncio.to_thread(alone.installation.ledger.grant, who, PERSONAL)
 
     async def costs(price: int) -> bool:
         return minor((await desk.quote((made, 1), profile_id=who, loyalty="gold")).gross) == price
 
     await eventually(lambda: costs(900), timeout_s=20)
-    await asyncio.to_thread(alone.ledger.pause)
+    await asyncio.to_thread(alone.installation.ledger.pause)
     try:
         await eventually(lambda: costs(1000), timeout_s=20)
         with refused("PERMISSION_UNKNOWN"):
             await desk.offer(who, "winback")
-        await alone.broker().publish(risk_raised(who))
-        await eventually(lambda: waits(alone, who), timeout_s=20)
+        await alone.installation.broker().publish(risk_raised(who))
+        await eventually(lambda: waits(alone.installation, who), timeout_s=20)
         assert await says(desk, "api", serving=True)
     finally:
-        await asyncio.to_thread(alone.ledger.resume)
+        await asyncio.to_thread(alone.installation.ledger.resume)
     await eventually(lambda: costs(900), timeout_s=30)
     # Nobody could say whether an offer was allowed when the risk was heard of: it is made as soon as that is known.
     await eventually(lambda: desk.offers(who), timeout_s=20)
-    assert not await waits(alone, who)
+    assert not await waits(alone.installation, who)

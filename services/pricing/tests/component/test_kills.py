@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from itertools import zip_longest
 
 import pytest
-from pricing_desk import Desk, furnish, open_desk
-from pricing_installation import PricingInstallation, rows_of, start_installation
+from pricing_alone import Alone
+from pricing_desk import Desk
+from pricing_installation import PricingInstallation, rows_of
 from pricing_words import minor, outcome, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, pricing_pb2, product_pb2, quote_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
-from rapport_testing.free_ports import free_port
-from rapport_testing.process import ServiceProcess
 from rapport_testing.waiting import eventually
 
-Alone = tuple[PricingInstallation, ServiceProcess]
+STEPS = ("begun", "kept", "committed", "told")
 
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
-    """Servers, and a process that comes back at the same address."""
-    installation = start_installation(tmp_path_factory.mktemp("kills"))
-    service = installation.process(grpc__port=str(free_port()))
-    try:
-        service.start()
-        furnish(installation)
-        yield installation, service
-    finally:
-        service.kill()
-        installation.stop()
+pytestmark = pytest.mark.xdist_group("alone")
 
 
 @pytest.fixture
-async def desk(alone: Alone) -> AsyncIterator[Desk]:
-    """Where the service is called from."""
-    async with open_desk(alone[0]) as made:
-        await made.until_ready()
-        yield made
-
-
-async def restarted(service: ServiceProcess, desk: Desk, *failpoints: str) -> None:
-    await asyncio.to_thread(service.kill)
-    service.arm(*failpoints)
-    await asyncio.to_thread(service.start)
-    await desk.until_ready()
-
-
-async def revived(service: ServiceProcess, desk: Desk) -> None:
-    await asyncio.to_thread(service.wait_killed)
-    service.arm()
-    await asyncio.to_thread(service.start)
-    await desk.until_ready()
+def desk(alone_desk: Desk) -> Desk:
+    return alone_desk
 
 
 async def counts(installation: PricingInstallation, promotion: str) -> tuple[int, ...]:
@@ -88,37 +57,33 @@ async def lost(call: object) -> None:
 
 
 async def test_a_kill_while_a_use_is_held_holds_nothing(alone: Alone, desk: Desk) -> None:
-    installation, service = alone
     shoe, promotion = await capped(desk)
-    await restarted(service, desk, "pricing.quote.held=kill")
+    await alone.restarted(desk, "pricing.quote.held=kill")
     await lost(desk.quote((shoe, 1)))
-    await revived(service, desk)
-    assert await counts(installation, promotion) == (0, 0, 0, 0)
+    await alone.revived(desk)
+    assert await counts(alone.installation, promotion) == (0, 0, 0, 0)
     assert minor((await desk.quote((shoe, 1))).gross) == 900
 
 
-@pytest.mark.parametrize("step", ["begun", "kept", "committed", "told"])
-async def test_a_kill_at_a_step_of_a_redemption_leaves_all_of_it_or_nothing(
-    alone: Alone, desk: Desk, step: str
-) -> None:
-    installation, service = alone
-    shoe, promotion = await capped(desk)
-    quote: quote_pb2.Quote = await desk.quote((shoe, 1), profile_id=new_id("profile"))
-    await restarted(service, desk, f"pricing.redeem.{step}=kill")
-    order, named = new_id("order"), request_id()
-    await lost(desk.redeem(quote, order, named))
-    await revived(service, desk)
-    assert await counts(installation, promotion) == (1, 0, 1, 0)
-    assert minor((await desk.redeem(quote, order, named)).all_in) == 900
-    assert await counts(installation, promotion) == (0, 1, 0, 1)
-    assert (await desk.explain(quote)).redemption.order_id == order
+async def test_a_kill_at_any_step_of_a_redemption_leaves_all_of_it_or_nothing(alone: Alone, desk: Desk) -> None:
+    await alone.restarted(desk, f"pricing.redeem.{STEPS[0]}=kill")
+    for step, then in zip_longest(STEPS, STEPS[1:]):
+        shoe, promotion = await capped(desk)
+        quote: quote_pb2.Quote = await desk.quote((shoe, 1), profile_id=new_id("profile"))
+        order, named = new_id("order"), request_id()
+        await lost(desk.redeem(quote, order, named))
+        # What comes back ends at the next step, of the next redemption: the first one is this, again.
+        await alone.revived(desk, *([f"pricing.redeem.{then}=kill@2"] if then else []))
+        assert await counts(alone.installation, promotion) == (1, 0, 1, 0), step
+        assert minor((await desk.redeem(quote, order, named)).all_in) == 900, step
+        assert await counts(alone.installation, promotion) == (0, 1, 0, 1), step
+        assert (await desk.explain(quote)).redemption.order_id == order, step
 
 
 @pytest.mark.parametrize("step", ["folded", "decided"])
 async def test_a_kill_while_prices_are_learned_neither_loses_nor_repeats_an_outcome(
     alone: Alone, desk: Desk, step: str
 ) -> None:
-    _, service = alone
     category = f"c{request_id()[:8]}"
     scope = authored_pb2.TermsScope(categories=[category])
     await desk.rule(f"learn-{category}", scope=scope, rank=5, learning=authored_pb2.LearningTerms(hold_visits=10))
@@ -130,11 +95,11 @@ async def test_a_kill_while_prices_are_learned_neither_loses_nor_repeats_an_outc
         return found.turn == turn and not found.waiting
 
     await eventually(lambda: taken(1), timeout_s=20)
-    await restarted(service, desk, f"pricing.learn.{step}=kill")
+    await alone.restarted(desk, f"pricing.learn.{step}=kill")
     shown = [outcome(shoe, 1, new_id("touchpoint"), pricing_pb2.OUTCOME_KIND_BOUGHT) for _ in range(20)]
     with suppress(RemoteError):
         await desk.report(*shown)
-    await revived(service, desk)
+    await alone.revived(desk)
     await desk.report(*shown)
     await eventually(lambda: taken(2), timeout_s=20)
     found = await desk.learning(shoe, refold=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pricing_desk import Desk
-from pricing_installation import PERSONAL, STREAM, PricingInstallation
+from pricing_installation import PERSONAL, PricingInstallation
 from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id, risk_cleared, risk_raised
 from rapport.consent.v1 import events_pb2 as consent_pb2
 from rapport.consent.v1 import ledger_pb2
@@ -20,18 +21,16 @@ from rapport_testing.waiting import eventually
 SCOPE = authored_pb2.TermsScope(markets=["DE"])
 
 
-async def told(installation: PricingInstallation, name: str, *people: str) -> list[events_pb2.Offer]:
-    """Offers that were told of as created, or as expired, once there is one for each of these people."""
-    kind = events_pb2.OfferCreated if name == "offer_created" else events_pb2.OfferExpired
-    broker = installation.broker()
+async def told(
+    installation: PricingInstallation, kind: type[events_pb2.OfferCreated | events_pb2.OfferExpired], *people: str
+) -> list[events_pb2.Offer]:
+    """Offers that were told of, once there is one for each of these people."""
 
-    async def there() -> list[events_pb2.Offer]:
-        stored = [each for each in await broker.stored(STREAM) if f".{name}." in each.subject]
-        found = [kind.FromString(each.data).offer for each in stored]
-        mine = [each for each in found if each.profile_id in people]
-        return mine if {each.profile_id for each in mine} == set(people) else []
+    def complete(found: Sequence[events_pb2.OfferCreated | events_pb2.OfferExpired]) -> bool:
+        return {each.offer.profile_id for each in found} == set(people)
 
-    return await eventually(there, timeout_s=20)
+    events = await installation.told(kind, lambda each: each.offer.profile_id in people, complete)
+    return [each.offer for each in events]
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ async def wanting(desk: Desk, installation: PricingInstallation) -> list[str]:
     people = [new_id("profile") for _ in range(12)]
     for each in people:
         await asyncio.to_thread(installation.ledger.grant, each, PERSONAL)
-    await desk.until_permitted(*people)
+    await desk.until_known(installation.ledger)
     return people
 
 
@@ -74,7 +73,7 @@ async def test_an_offer_needs_a_permit_lowers_the_price_and_is_used_once(
     plain = await desk.quote((shoe, 1), profile_id=who)
     assert minor(plain.gross) == 1000
     assert (await desk.explain(quotes[1])).replayed
-    (ended,) = await told(installation, "offer_expired", who)
+    (ended,) = await told(installation, events_pb2.OfferExpired, who)
     assert (ended.state, ended.version) == (events_pb2.OFFER_STATE_USED_UP, 2)
     why = await desk.explain(plain)
     assert why.personal == pricing_pb2.PERSONAL_OUTCOME_NOTHING_OFFERED
@@ -101,7 +100,7 @@ async def test_an_offer_ends_at_its_time_and_when_the_customer_withdraws(
     await desk.offer(brief, "winback", valid_until=soon)
     await desk.offer(leaving, "winback")
     await asyncio.to_thread(installation.ledger.withdraw, leaving, PERSONAL)
-    ended = {each.profile_id: each.state for each in await told(installation, "offer_expired", brief, leaving)}
+    ended = {each.profile_id: each.state for each in await told(installation, events_pb2.OfferExpired, brief, leaving)}
     assert ended == {
         brief: events_pb2.OFFER_STATE_LAPSED,
         leaving: events_pb2.OFFER_STATE_NOT_PERMITTED,
@@ -115,7 +114,7 @@ async def test_a_risk_is_answered_by_an_offer_except_for_those_held_out_by_chanc
     spared = wanting[0]
     events = [risk_raised(each, held_out=each == spared) for each in wanting]
     await broker.publish(risk_raised(stranger), *events)
-    made = await told(installation, "offer_created", *wanting)
+    made = await told(installation, events_pb2.OfferCreated, *wanting)
     treatments = {each.profile_id: each.treatment for each in made}
     assert treatments[spared] == events_pb2.TREATMENT_HELD_OUT
     assert {each.cause_event_id for each in made} == {each.id for each in events}
@@ -139,7 +138,7 @@ async def test_a_risk_is_answered_by_an_offer_except_for_those_held_out_by_chanc
     # Raised again, cleared, and cleared long ago: no second offer, and the first is taken back.
     who = min(treated)
     await broker.publish(risk_raised(who, 2), risk_cleared(who, 3), risk_cleared(max(treated), 1))
-    (ended,) = await told(installation, "offer_expired", who)
+    (ended,) = await told(installation, events_pb2.OfferExpired, who)
     assert ended.state == events_pb2.OFFER_STATE_WITHDRAWN
     await broker.publish(risk_raised(who, 4))
     assert len(await desk.offers(who)) == 1
@@ -152,7 +151,7 @@ async def test_who_turns_out_to_be_one_keeps_one_offer_and_redemptions_follow_th
     broker = installation.broker()
     shoe = await desk.sold(1000)
     await broker.publish(*(risk_raised(each) for each in wanting))
-    made = {each.profile_id: each for each in await told(installation, "offer_created", *wanting)}
+    made = {each.profile_id: each for each in await told(installation, events_pb2.OfferCreated, *wanting)}
     treated = [who for who, each in made.items() if each.treatment == events_pb2.TREATMENT_TREATED]
     one, other = treated[:2]
     await asyncio.to_thread(installation.ledger.merge, one, other)
@@ -163,7 +162,7 @@ async def test_who_turns_out_to_be_one_keeps_one_offer_and_redemptions_follow_th
     merged = consent_pb2.ConsentsMerged(change=change, identity_event_id=new_id("event"))
     await broker.publish(event_of(merged, source="consent", occurred_at=datetime.now(UTC)))
     earlier = min((one, other), key=lambda who: made[who].valid_from.ToMicroseconds())
-    (ended,) = await told(installation, "offer_expired", earlier)
+    (ended,) = await told(installation, events_pb2.OfferExpired, earlier)
     assert ended.state == events_pb2.OFFER_STATE_WITHDRAWN
 
     async def joined() -> bool:
@@ -180,10 +179,7 @@ async def test_who_turns_out_to_be_one_keeps_one_offer_and_redemptions_follow_th
     apart = consent_pb2.ConsentsSplit(change=split, identity_event_id=new_id("event"))
     await broker.publish(event_of(apart, source="consent", occurred_at=datetime.now(UTC)))
 
-    async def moved() -> bool:
-        stored = [each for each in await broker.stored(STREAM) if ".quote_redeemed." in each.subject]
-        found = [events_pb2.QuoteRedeemed.FromString(each.data) for each in stored]
-        mine = {(each.fact.profile_id, each.fact.owner_version) for each in found if each.quote_id == quote.quote_id}
-        return mine == {(one, 1), (other, 2)}
+    def moved(found: Sequence[events_pb2.QuoteRedeemed]) -> bool:
+        return {(each.fact.profile_id, each.fact.owner_version) for each in found} == {(one, 1), (other, 2)}
 
-    await eventually(moved, timeout_s=20)
+    await installation.told(events_pb2.QuoteRedeemed, lambda each: each.quote_id == quote.quote_id, moved)

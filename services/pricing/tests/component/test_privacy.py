@@ -25,7 +25,7 @@ async def test_an_erasure_leaves_receipts_without_whose_they_were(
 ) -> None:
     who, promotion = new_id("profile"), f"p{request_id()[:12]}"
     await asyncio.to_thread(installation.ledger.grant, who, PERSONAL)
-    await desk.until_permitted(who)
+    await desk.until_known(installation.ledger)
     caps = authored_pb2.PromotionCaps(uses=5)
     scope = authored_pb2.TermsScope(markets=["DE"])
     await desk.promote(promotion, promotion_terms(audience=INDIVIDUAL, scope=scope, caps=caps))

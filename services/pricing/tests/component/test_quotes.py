@@ -31,7 +31,7 @@ async def consented(desk: Desk, installation: PricingInstallation) -> str:
     """Somebody who wants personal prices."""
     profile_id = new_id("profile")
     await asyncio.to_thread(installation.ledger.grant, profile_id, PERSONAL)
-    await desk.until_permitted(profile_id)
+    await desk.until_known(installation.ledger)
     return profile_id
 
 

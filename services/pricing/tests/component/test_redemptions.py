@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from pricing_desk import Desk
-from pricing_installation import STREAM, PricingInstallation, rows_of
+from pricing_installation import PricingInstallation, rows_of
 from pricing_words import minor, name, only_for, product, promotion_terms, refused, request_id
 from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2
 from rapport_chassis.ids import new_id
@@ -36,14 +36,7 @@ async def test_a_quote_is_redeemed_once_and_told_without_revenue(desk: Desk, ins
     with refused("QUOTE_REDEEMED"):
         await desk.redeem(quote)
     assert (await desk.explain(quote)).redemption == first
-    broker = installation.broker()
-
-    async def told() -> list[events_pb2.QuoteRedeemed]:
-        stored = [each for each in await broker.stored(STREAM) if ".quote_redeemed." in each.subject]
-        found = [events_pb2.QuoteRedeemed.FromString(each.data) for each in stored]
-        return [each for each in found if each.quote_id == quote.quote_id]
-
-    (event,) = await eventually(told, timeout_s=20)
+    (event,) = await installation.told(events_pb2.QuoteRedeemed, lambda each: each.quote_id == quote.quote_id)
     assert (event.fact.profile_id, event.source_event_id, list(event.decision_ids)) == (
         who,
         order,

@@ -5,6 +5,7 @@ import copy
 import sys
 import types
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 _COMPARISONS = {
@@ -14,14 +15,17 @@ _COMPARISONS = {
 _OPERATIONS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult}
 
 
-def mutants(path: Path) -> Iterator[tuple[str, types.ModuleType]]:
-    """Yield every mutant with what was changed in it."""
+def mutants(path: Path, every: int = 1) -> Iterator[tuple[str, types.ModuleType]]:
+    """Yield mutants, each or one of so many, with what was changed in it."""
     tree = ast.parse(path.read_text("utf-8"))
     inside = {id(each) for each in _bodies(tree)}
+    turn = count()
     for place, node in enumerate(ast.walk(tree)):
         if id(node) not in inside:
             continue
         for fault in range(_faults(node)):
+            if next(turn) % every:
+                continue
             changed = copy.deepcopy(tree)
             target = next(each for at, each in enumerate(ast.walk(changed)) if at == place)
             before = ast.unparse(target)

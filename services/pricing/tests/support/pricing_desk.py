@@ -11,6 +11,8 @@ from typing import Any
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pricing_installation import BUYER, OFFICE, SHOP
 from pricing_words import INDIVIDUAL, asked, money, product, promotion_terms, request_id
+from rapport.common.v1 import freshness_pb2
+from rapport.consent.v1 import consent_pb2
 from rapport.pricing.v1 import (
     authored_pb2,
     catalog_pb2,
@@ -25,6 +27,7 @@ from rapport.pricing.v1 import (
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.installation import Installation
+from rapport_testing.ledger_service import LedgerService
 from rapport_testing.waiting import eventually
 
 
@@ -154,13 +157,15 @@ class Desk:
         request = pricing_pb2.ListOffersRequest(profile_id=profile_id, include_all=every)
         return list((await self.clerk.ListOffers(request)).offers)
 
-    async def until_permitted(self, *profile_ids: str) -> None:
-        """Wait until the service knows that these people want personal prices."""
+    async def until_known(self, ledger: LedgerService) -> None:
+        """Wait until the service's gate knows what people have decided so far."""
         made = await self.sold(1000)
+        epoch, position = ledger.head
+        at_least = freshness_pb2.LedgerPosition(epoch=epoch, position=position)
 
         async def known() -> bool:
-            quotes = [await self.quote((made, 1), profile_id=each) for each in profile_ids]
-            return all(each.permission.reference for each in quotes)
+            quote = await self.quote((made, 1), profile_id=new_id("profile"), at_least=at_least)
+            return quote.permission.answer != consent_pb2.ANSWER_DENY_STALE
 
         await eventually(known, timeout_s=20)
 

@@ -15,6 +15,7 @@ from rapport_pricing.domain.promotions import Audience, Benefit, Caps, Promotion
 from rapport_pricing.domain.quotes import Quote
 from rapport_pricing.domain.tax import TaxPoint, TaxPolicy
 
+LAW = shipped_law()
 EUROPE = TaxPolicy(included=True)
 AMERICA = TaxPolicy(included=False)
 
@@ -79,7 +80,7 @@ def invented_quote(seed: int, *, permit: Permit) -> tuple[Quote, int]:
         for number in range(2)
     ]
     offers = [each for each in offers if each.benefit is not Benefit.AMOUNT_BASKET]
-    law = shipped_law().in_force(market := draw.choice(["DE", "US-NY"]), "books", date(2026, 11, 22))
+    law = LAW.in_force(market := draw.choice(["DE", "US-NY"]), "books", date(2026, 11, 22))
     brought = entitlements(permit, law, codes={"X"}, loyalty="gold", offers=offers, inputs=["loyalty_tier"])
     tax = TaxPolicy(draw.random() < 0.5, draw.choice(list(TaxPoint)))
     basket = price_basket(lines, book, market=market, at_us=5, tax=tax, brought=brought)

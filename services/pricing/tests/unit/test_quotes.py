@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pricing_inventions import AMERICA, EUROPE, invented_promotion, invented_quote, line, promotion
+from pricing_inventions import AMERICA, EUROPE, LAW, invented_promotion, invented_quote, line, promotion
 from rapport_chassis.errors import RapportError
 from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.explaining import check_replay
-from rapport_pricing.domain.law import shipped_law
 from rapport_pricing.domain.lines import Part
 from rapport_pricing.domain.personal import DENIED, Permit, PersonalOutcome, audit_list_price, entitlements, outcome_of
 from rapport_pricing.domain.promotions import Audience, Benefit, Entitlements, PromotionBook
@@ -41,7 +40,7 @@ def test_explanations_sum_to_the_price_and_personal_prices_only_lower(scale, pro
 
 def test_without_a_permit_no_personal_field_changes_a_byte(scale, prove):
     quotes = scale.pick(small=400, full=100_000)
-    law = shipped_law().in_force("DE", "books", date(2026, 11, 22))
+    law = LAW.in_force("DE", "books", date(2026, 11, 22))
     for seed in range(quotes):
         draw = random.Random(seed)
         book = PromotionBook([invented_promotion(draw, f"p{number}") for number in range(6)])
@@ -55,7 +54,7 @@ def test_without_a_permit_no_personal_field_changes_a_byte(scale, prove):
 
 
 def test_a_law_that_forbids_personal_prices_is_as_good_as_no_permit():
-    law = shipped_law().in_force("US-MD", "food", date(2026, 11, 22))
+    law = LAW.in_force("US-MD", "food", date(2026, 11, 22))
     offers = [replace(TENTH, audience=Audience.INDIVIDUAL)]
     found = entitlements(Permit(True), law, codes=["X"], loyalty="gold", offers=offers, inputs=[])
     assert found == Entitlements(frozenset({"X"}))
