@@ -19,9 +19,10 @@ from rapport_churn.domain.stack import Member
 from rapport_churn.training.backtest import Figures, judge
 from rapport_churn.training.frame import Floats, Frame
 from rapport_churn.training.log import EventLog
+from rapport_churn.training.looking import Effort
 from rapport_churn.training.members import fit_linear, rhythm_log_odds, rhythm_of
 from rapport_churn.training.offline import rebuild
-from rapport_churn.training.recipe import Effort, Learned, learn
+from rapport_churn.training.recipe import Learned, learn
 from rapport_testing.bench import Figure, write_figures
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -64,7 +65,7 @@ def on_columns(train: Frame, test: Frame, used: Sequence[int], ridge: float) -> 
 
 def said(train: Frame, now: Frame) -> tuple[dict[str, Floats], Learned]:
     """Return what the stack and its floors say."""
-    learned = learn(train, now, HORIZON)
+    learned = learn(train, now, HORIZON, Effort())
     rfm = [at for at, column in enumerate(train.columns) if column.name in RFM]
     rhythm = rhythm_of(now)
     assert rhythm is not None

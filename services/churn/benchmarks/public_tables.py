@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rapport_churn.domain.labels import Horizon
 from rapport_churn.training.backtest import judge
 from rapport_churn.training.frame import Frame
+from rapport_churn.training.looking import Effort
 from rapport_churn.training.members import fit_linear
 from rapport_churn.training.recipe import learn
 from rapport_testing.bench import Figure, write_figures
@@ -37,7 +38,7 @@ Floats = NDArray[np.float64]
 
 def recipe(train: Frame, test: Frame) -> Floats:
     """Learn by the recipe; everything is searched and chosen inside of the training folds."""
-    return learn(train, None, ANY).scores(test, ANY.days)
+    return learn(train, None, ANY, Effort()).scores(test, ANY.days)
 
 
 def logistic(train: Frame, test: Frame) -> Floats:

@@ -24,8 +24,9 @@ from rapport_churn.training import backtest
 from rapport_churn.training.artefact import Scope, write_artefact
 from rapport_churn.training.frame import Frame
 from rapport_churn.training.job import Refused, _load, train
+from rapport_churn.training.looking import Effort
 from rapport_churn.training.members import folds_of, usable_columns
-from rapport_churn.training.recipe import Effort, NotLearnableError, learn
+from rapport_churn.training.recipe import NotLearnableError, learn
 
 NOW = 500 * DAY
 PEOPLE = 350

@@ -19,7 +19,8 @@ from rapport_churn.training.backtest import Told
 from rapport_churn.training.boosting import SOUND, bagged, dataset, fit_rounds
 from rapport_churn.training.calibrating import Kind, choose_calibrator
 from rapport_churn.training.frame import Column, Frame
-from rapport_churn.training.recipe import Effort, learn
+from rapport_churn.training.looking import Effort
+from rapport_churn.training.recipe import learn
 
 SMALL = Effort(draws=2, seeds=(1,), search_rows=1200, rounds=60)
 

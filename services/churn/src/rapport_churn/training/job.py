@@ -28,8 +28,9 @@ from rapport_churn.training.boosting import Settings
 from rapport_churn.training.card import CARD, MEMBERS, REFERENCE, Origins, judged_of, members_of, write_card
 from rapport_churn.training.frame import Column, Frame
 from rapport_churn.training.log import EventLog
+from rapport_churn.training.looking import Effort
 from rapport_churn.training.offline import rebuild
-from rapport_churn.training.recipe import Effort, NotLearnableError, learn
+from rapport_churn.training.recipe import NotLearnableError, learn
 from rapport_churn.training.spending import learn_spending
 
 HEADER: Final = "header.json"
