@@ -506,7 +506,9 @@ class TouchpointRecorded(_message.Message):
     RECORDED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def fact(self) -> _event_pb2.Fact:
-        """Whose fact it is. A split issues it again with a higher owner version."""
+        """Whose fact it is. A split issues it again with a higher owner version. With the same one it is issued again when it
+        turns out that it may serve more purposes than could be told at first; a reader counts it once all the same.
+        """
 
     @_builtins.property
     def touchpoint(self) -> _touchpoint_pb2.Touchpoint:

@@ -175,7 +175,7 @@ class IngestedTouchpoint(_message.Message):
     """True if its devices and cookies were not linked to the person, because that was not permitted."""
     @_builtins.property
     def refused_purposes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedPurpose]:
-        """Purposes it is not kept for."""
+        """Purposes it is not kept for. What was DENY_STALE of one that is recorded is decided later, without a repeat."""
 
     @_builtins.property
     def recorded_at(self) -> _timestamp_pb2.Timestamp:
