@@ -96,7 +96,7 @@ def play(steps: Sequence[ledger_pb2.LedgerChange | str]) -> None:
 
 
 def test_contents_are_the_same_whatever_is_packed_when(scale: Scale) -> None:
-    @settings(max_examples=scale.pick(small=100, full=20_000), deadline=None)
+    @settings(max_examples=scale.pick(small=60, full=20_000), deadline=None)
     @given(st.lists(changes | st.sampled_from((BEGIN, STEP, STEP)), max_size=30))
     def check(steps: list[ledger_pb2.LedgerChange | str]) -> None:
         play(steps)

@@ -283,7 +283,7 @@ def test_no_history_in_any_order_makes_the_replica_wrong_in_the_dangerous_direct
     run_state_machine_as_test(
         ReplicaHistory,
         settings=settings(
-            max_examples=scale.pick(small=100, full=2000),
+            max_examples=scale.pick(small=60, full=2000),
             stateful_step_count=40,
             deadline=None,
             phases=set(Phase) - {Phase.explain},
