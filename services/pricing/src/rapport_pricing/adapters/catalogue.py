@@ -19,9 +19,9 @@ from rapport_pricing.app.stored import Key, Product, Published, Stock
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.app.trials import Allocation
 from rapport_pricing.domain.ledger import Cause, PriceHistory, PriceVersion, PriorPrice
-from rapport_pricing.translate.authored import terms_in
 from rapport_pricing.translate.events import price_changed, stock_changed
 from rapport_pricing.translate.products import findings_json, findings_of, product_message, product_of
+from rapport_pricing.translate.terms import terms_in
 
 _PRICE: Final = "version, net, gross, currency, since_us, cause, promotion_id, settled"
 _KEY: Final = "product_id, variant_id, market"

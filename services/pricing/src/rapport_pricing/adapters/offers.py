@@ -20,8 +20,8 @@ from rapport_pricing.app.retention import Risk
 from rapport_pricing.app.rules import Kind, Rulebook
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.promotions import Caps, Promotion
-from rapport_pricing.translate.authored import terms_in
 from rapport_pricing.translate.offers import offer_created, offer_expired
+from rapport_pricing.translate.terms import terms_in
 
 _PROMOTIONS: Final = AuthoredStore(Kind.PROMOTION.value)
 _ADD: Final = f"""

@@ -31,7 +31,7 @@ from rapport_pricing.app.trial_report import UnitFigures
 from rapport_pricing.app.trials import Assigned
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.promotions import Promotion
-from rapport_pricing.translate.authored import terms_in
+from rapport_pricing.translate.terms import terms_in
 
 _STORES = {kind: AuthoredStore(kind.value) for kind in Kind}
 

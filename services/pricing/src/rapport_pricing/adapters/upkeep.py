@@ -46,7 +46,7 @@ class EndOffers:
         Raises:
             RapportError: NOT_READY.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.looking() as connection:
             over = await offers.over(connection, micros_of(self._clock.now()), _AT_ONCE)
             page = await offers.open_after(connection, self._cursor, _AT_ONCE)
         self._cursor = page[-1].offer_id if len(page) == _AT_ONCE else ""
@@ -84,7 +84,7 @@ class AnswerRisks:
         Raises:
             RapportError: NOT_READY.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.looking() as connection:
             waiting = await offers.waiting(connection, _AT_ONCE)
         if not waiting or self._retain.must_wait(waiting[0]):
             return False

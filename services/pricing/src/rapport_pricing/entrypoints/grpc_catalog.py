@@ -22,15 +22,7 @@ from rapport_pricing.app.stored import Key
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.ledger import Cause
 from rapport_pricing.entrypoints.ports import Store, Unit
-from rapport_pricing.translate.authored import (
-    KINDS,
-    STATES,
-    SetRequest,
-    currency_in,
-    name_of,
-    terms_of,
-    version_message,
-)
+from rapport_pricing.translate.authored import KINDS, STATES, SetRequest, name_of, version_message
 from rapport_pricing.translate.money import money_of
 from rapport_pricing.translate.products import (
     inventory_message,
@@ -40,6 +32,7 @@ from rapport_pricing.translate.products import (
     published_message,
     stock_of,
 )
+from rapport_pricing.translate.terms import currency_in, terms_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 AnswerT = TypeVar("AnswerT", bound=Message)

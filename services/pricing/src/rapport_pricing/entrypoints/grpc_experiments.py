@@ -22,8 +22,9 @@ from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.experiments import Unit as Given
 from rapport_pricing.domain.promotions import Audience, Promotion
 from rapport_pricing.entrypoints.ports import Store, Unit
-from rapport_pricing.translate.authored import terms_in, terms_of, version_message
+from rapport_pricing.translate.authored import version_message
 from rapport_pricing.translate.experiments import fairness_message, report_message
+from rapport_pricing.translate.terms import terms_in, terms_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

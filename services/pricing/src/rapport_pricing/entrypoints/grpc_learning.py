@@ -21,9 +21,9 @@ from rapport_pricing.domain.outcomes import Count
 from rapport_pricing.domain.policy import PolicySettings, Product
 from rapport_pricing.domain.steering import Mode, Steering
 from rapport_pricing.entrypoints.ports import Store, Unit
-from rapport_pricing.translate.authored import terms_of
 from rapport_pricing.translate.learning import MODES, learning_message, put_counts, replay_message
 from rapport_pricing.translate.money import minor_of
+from rapport_pricing.translate.terms import terms_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _USUAL = PolicySettings()
