@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -37,6 +38,19 @@ def answer(
 
     Nothing was held where no store is named.
     """
+    request = answered(request_id, task_id, stores, kept, evidence)
+    for line in privacy_view.whole(as_officer(environment, lambda stub: stub.CompleteManualTask(request))):
+        click.echo(line)
+
+
+def answered(
+    request_id: str, task_id: str, stores: Iterable[str], kept: Iterable[str], evidence: str
+) -> privacy_pb2.CompleteManualTaskRequest:
+    """Return what is told of a task, of places as "NAME:FOUND:DONE" and of what was kept as "NAME:COUNT:GROUND[:DAY]".
+
+    Raises:
+        click.UsageError: One is written otherwise.
+    """
     results = [_store(each) for each in stores]
     exceptions = [_exception(each) for each in kept]
     if exceptions:
@@ -45,7 +59,7 @@ def answer(
         outcome = common_pb2.PRIVACY_TASK_OUTCOME_DONE
     else:
         outcome = common_pb2.PRIVACY_TASK_OUTCOME_NOTHING_HELD
-    request = privacy_pb2.CompleteManualTaskRequest(
+    return privacy_pb2.CompleteManualTaskRequest(
         request_id=str(uuid4()),
         privacy_request_id=request_id,
         task_id=task_id,
@@ -54,8 +68,6 @@ def answer(
         exceptions=exceptions,
         reason=evidence,
     )
-    for line in privacy_view.whole(as_officer(environment, lambda stub: stub.CompleteManualTask(request))):
-        click.echo(line)
 
 
 def _store(text: str) -> common_pb2.StoreResult:
@@ -71,8 +83,9 @@ def _exception(text: str) -> common_pb2.StoreException:
         name, count, ground, *until = text.split(":")
         kept = common_pb2.StoreException(store=name, count=int(count), ground=ground)
         if until:
+            (day,) = until
             end = Timestamp()
-            end.FromDatetime(datetime.fromisoformat(until[0]).replace(tzinfo=UTC))
+            end.FromDatetime(datetime.fromisoformat(day).replace(tzinfo=UTC))
             kept.until.CopyFrom(end)
     except ValueError:
         raise click.UsageError(f"{text!r} is not NAME:COUNT:GROUND[:DAY]") from None
