@@ -110,6 +110,8 @@ SERVICES = (
 
 _REVIEWS_EVERY_S: Final = 10.0
 """How often close calls are looked for while records come without a pause."""
+_UNDECIDED_EVERY_S: Final = 10.0
+"""How often it is looked for what is undecided where nothing was committed: nothing falls due by itself."""
 
 
 class Databases:
@@ -193,7 +195,9 @@ def build(settings: IdentitySettings, roles: tuple[Role, ...]) -> Assembly:
         taking_up = TakeUpParked(partition, ParkedRecords())
         parked = Stepping("parked", taking_up.step, clock, share=0.5, commits=database.commits)
         deciding = DecideLater(partition, UndecidedPurposes(), registry=registry, gate=permits, clock=clock)
-        undecided = Stepping("undecided", deciding.step, clock, share=0.5, commits=database.commits)
+        undecided = Stepping(
+            "undecided", deciding.step, clock, share=0.5, commits=database.commits, overdue_s=_UNDECIDED_EVERY_S
+        )
         closing = Intake(single.close, offered.close, pool.close)
         answering += [following, *joining, congratulating, parked, undecided, closing]
         server.add(
