@@ -30,13 +30,17 @@ HOLD_GATE: Final = (FOLLOW_LEDGER, "consent.checks.read")
 
 RUN_REQUESTS: Final = (
     "privacy.*",
+    "churn.explanations.read",
+    "churn.reviews.create",
     "identity.constraints.exclude",
     "identity.contact_points.read",
     "identity.explanations.read",
     "identity.profiles.lookup",
     "notification.messages.send",
+    "pricing.explanations.read",
+    "pricing.reviews.create",
 )
-"""What the coordinator of privacy requests, consent, may do in every participant, and to find and write to people."""
+"""What the coordinator of privacy requests, consent, may do: in every participant, to find and write to people, to have decisions reviewed."""
 
 _RENEW_BEFORE: Final = timedelta(days=10)
 _OF_SERVICES: Final = tuple(name for service in SERVICES for name in service.certificates)

@@ -24,6 +24,7 @@ from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
 
 from rapport_consent.adapters.calendars import shipped_calendars
+from rapport_consent.adapters.decision_makers import DecisionMakers
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.package_store import PackageStore, sweep_packages
 from rapport_consent.adapters.packages import Packages
@@ -41,6 +42,7 @@ from rapport_consent.app.call_participants import CallParticipants
 from rapport_consent.app.find_subject import SubjectSearch
 from rapport_consent.app.fulfil_request import Fulfilment
 from rapport_consent.app.hand_over_letter import LetterBox
+from rapport_consent.app.review_decision import DecisionReviewing
 from rapport_consent.app.verify_requester import CodeSender
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.receipts import Controller
@@ -136,6 +138,7 @@ def privacy_requests(
         subjects=SubjectSearch(store, people, clock),
         letters=LetterBox(store, law, notices, proofs, clock),
         proofs=proofs,
+        reviewing=DecisionReviewing(store, DecisionMakers(peers), clock),
         clock=clock,
         vault_kept_at_most=timedelta(days=wanted.vault_kept_days),
     )

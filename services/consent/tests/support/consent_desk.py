@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,7 @@ SHOP = "shop"
 OFFICE = "office"
 OFFICER = "officer"
 ROLES = ("api", "events", "relay")
+_LOOK_EVERY_S = 0.05
 
 REASK = timedelta(days=180)
 LASTING = timedelta(days=365)
@@ -134,6 +136,14 @@ def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionI
     assert caught.value.reason.name == reason, caught.value
     if field is not None:
         assert field in [violation.path for violation in caught.value.fields]
+
+
+async def throughout(span_s: float, look: Callable[[], Awaitable[None]]) -> None:
+    """Have what `look` asserts hold for a time: it is asked now and then, not as fast as it can answer."""
+    ends_at = time.monotonic() + span_s
+    while time.monotonic() < ends_at:
+        await look()
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 @dataclass(frozen=True)

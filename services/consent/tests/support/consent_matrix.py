@@ -29,6 +29,7 @@ from rapport_chassis.signing import SigningKeys
 from rapport_consent.adapters import package_rendering
 from rapport_consent.adapters import people as identity_side
 from rapport_consent.adapters.calendars import shipped_calendars
+from rapport_consent.adapters.decision_makers import DecisionMakers
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.package_store import PackageStore
 from rapport_consent.adapters.packages import Packages
@@ -43,6 +44,7 @@ from rapport_consent.app.call_participants import CallParticipants
 from rapport_consent.app.find_subject import SubjectSearch
 from rapport_consent.app.fulfil_request import Fulfilment
 from rapport_consent.app.hand_over_letter import LetterBox
+from rapport_consent.app.review_decision import DecisionReviewing
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.request_clocks import Clocks
@@ -84,6 +86,10 @@ class DirectPeers:
 
     def __init__(self, servicers: dict[tuple[str, str], Any]) -> None:
         self._servicers = servicers
+
+    def __contains__(self, peer: str) -> bool:
+        """Whether somebody of this name serves anything."""
+        return any(name == peer for name, _ in self._servicers)
 
     def stub(self, peer: str, stub_class: Any) -> Any:
         """Return a stub."""
@@ -180,6 +186,7 @@ class Parts:
                 name, self.holders[name], holding, self.keys[name]
             )
         peers: Any = DirectPeers(servicers)
+        nobody: Any = DirectPeers({})
         stated: dict[str, Any] = {name: "x" for name in Controller.__dataclass_fields__ if name not in _LISTS}
         controller = Controller(**stated)
         log = TransparencyLog(self.consent, self.keys["consent"], origin="log.example/one")
@@ -201,6 +208,7 @@ class Parts:
             subjects=SubjectSearch(self.store, people, self.clock),
             letters=LetterBox(self.store, self.law, None, proofs, self.clock),
             proofs=proofs,
+            reviewing=DecisionReviewing(self.store, DecisionMakers(nobody), self.clock),
             clock=self.clock,
             vault_kept_at_most=timedelta(days=1),
         )

@@ -1,4 +1,5 @@
-"""Small real participants of privacy requests, in one process: identity, which also finds people, and churn.
+"""Small real participants of privacy requests, in one process: identity, which also finds people, and churn, which
+decides about them.
 
 They keep notes about people in databases of their own, and take tasks, answer and export as every service does.
 Messages that they are asked to send go into a table.
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from consent_holdings import Identity, Notes, People
+from consent_scores import Scores
 from google.protobuf.descriptor import ServiceDescriptor
+from rapport.churn.v1 import churn_pb2, churn_pb2_grpc
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc
 from rapport.notification.v1 import events_pb2 as messages_pb2
 from rapport.notification.v1 import notification_pb2, notification_pb2_grpc
@@ -39,6 +42,7 @@ NAMES: Final = ("identity", "churn")
 READY: Final = "participants serving"
 
 _IDENTITY = identity_pb2.DESCRIPTOR.services_by_name["IdentityService"]
+_CHURN = churn_pb2.DESCRIPTOR.services_by_name["ChurnService"]
 _NOTIFICATION = notification_pb2.DESCRIPTOR.services_by_name["NotificationService"]
 
 
@@ -113,6 +117,8 @@ async def serve(config: dict[str, Any]) -> None:
             server.add(
                 identity_pb2_grpc.add_IdentityServiceServicer_to_server, only(Identity, database, _IDENTITY), _IDENTITY
             )
+        if name == "churn":
+            server.add(churn_pb2_grpc.add_ChurnServiceServicer_to_server, only(Scores, database, _CHURN), _CHURN)
         if name == ("notification" if "notification" in names else "identity"):
             server.add(
                 notification_pb2_grpc.add_NotificationServiceServicer_to_server,

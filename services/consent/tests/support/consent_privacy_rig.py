@@ -19,7 +19,9 @@ from consent_rig import provision
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, ServiceDatabase, create_service_database
 from rapport_chassis.ids import new_id
-from rapport_chassis.settings import DatabaseSettings
+from rapport_chassis.rpc.client import Client
+from rapport_chassis.settings import ClientSettings, DatabaseSettings
+from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.files import replace_file
 from rapport_testing.free_ports import free_port
 from rapport_testing.installation import Installation, tls_files
@@ -79,6 +81,12 @@ class PrivacyRig:
         self.note("churn", people[-1], "likes blue")
         return email, people
 
+    def calls_to(self, service: str) -> Client:
+        """Return a client for calls to a participant, from the office."""
+        tls = tls_files(self.installation.certificate(OFFICE))
+        address = (self.installation.folder / f"{service}.address").read_text(encoding="ascii")
+        return Client(ClientSettings(target=address, tls=tls, server_name="localhost"), telemetry=Telemetry.off())
+
     def fetch(self, path: str) -> tuple[int, bytes]:
         """Fetch something without a login."""
         address = (self.installation.folder / "http.address").read_text(encoding="ascii")
@@ -122,9 +130,9 @@ def running_privacy_rig(
             "consent.receipts.read",
         ],
     )
-    installation.grant(OFFICE, ["consent.*"])
-    installation.grant_role(OFFICER, ["consent.*"])
-    installation.grant("consent", ["privacy.*", "identity.*", "notification.*"])
+    installation.grant(OFFICE, ["consent.*", "churn.*"])
+    installation.grant_role(OFFICER, ["consent.*", "churn.*"])
+    installation.grant("consent", ["privacy.*", "identity.*", "notification.*", "churn.*"])
     installation.start(provisioned=False)
     others = _participants(installation, [name for name in names if name != _OWN])
     service = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,23 +23,40 @@ class Rig:
         installation: The servers.
         service: The one process of the service; it comes back at the same address, as behind a load balancer.
         log: What the service has published; it reads each event once, however many tests look at it.
+        armed: Failpoints that the service was started with.
     """
 
     installation: Installation
     service: ServiceProcess
     log: EventLog
+    armed: set[str] = dataclasses.field(default_factory=set)
+
+    async def running(self) -> None:
+        """Have the service run without failpoints; one that does already goes on."""
+        if self.armed or not self.service.is_running:
+            await self.restart()
 
     async def restart(self, *failpoints: str) -> None:
         """Kill the service and start it with these failpoints, and no others, armed."""
         await self.stop()
+        await self._start(failpoints)
+
+    async def revive(self, *failpoints: str) -> None:
+        """Wait until a failpoint has killed the service, and start it with these, and no others, armed."""
+        await asyncio.to_thread(self.service.wait_killed)
+        await self._start(failpoints)
+
+    async def _start(self, failpoints: Sequence[str]) -> None:
+        self.armed.clear()
+        self.armed.update(failpoints)
         self.service.arm(*failpoints)
         await asyncio.to_thread(self.service.start)
 
-    async def revive(self) -> None:
-        """Wait until a failpoint has killed the service, and start it without any."""
-        await asyncio.to_thread(self.service.wait_killed)
-        self.service.arm()
-        await asyncio.to_thread(self.service.start)
+    async def killed_at(self, failpoints: Sequence[str], passage: int) -> None:
+        """Wait until the service was killed where it is armed, and then at each of these: it comes back without any."""
+        for failpoint in failpoints:
+            await self.revive(f"{failpoint}=kill@{passage}")
+        await self.revive()
 
     async def stop(self) -> None:
         """Kill the service."""

@@ -16,7 +16,7 @@ from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.letters import EDITABLE, Letter, LetterFacts, LetterKind, RefusedRight, write_letter
 from rapport_consent.domain.receipts import Controller
-from rapport_consent.domain.requests import Method, Request, RightState
+from rapport_consent.domain.requests import Method, Outcome, Request, RightState
 from rapport_consent.domain.tasks import TaskKind, latest
 
 _MARKED: Final = "SELECT marked FROM privacy_letters WHERE request_id = %s AND kind = %s"
@@ -146,6 +146,11 @@ class RequestLetters:
             extension_reason=request.extension.ground if request.extension else "",
             shown_by=tuple(each.value for each in Method),
             refused=refused,
+            reviewed=tuple(
+                (each.right.value, each.outcome.value, each.effect)
+                for each in request.rights
+                if each.outcome in (Outcome.UPHELD, Outcome.CHANGED)
+            ),
             kept=tuple(sorted(kept, key=str)),
             tells=tuple(pack.refusal_tells),
             authority=authority_of(request.market, self._controller),

@@ -8,7 +8,8 @@ from typing import Final
 from rapport_chassis.clock import Clock
 from rapport_chassis.failpoints import failpoint
 
-from rapport_consent.app.request_ports import RequestStore, Webhooks
+from rapport_consent.app.request_peers import Webhooks
+from rapport_consent.app.request_ports import RequestStore
 from rapport_consent.app.take_answer import take_answer
 from rapport_consent.domain.holds import protected
 

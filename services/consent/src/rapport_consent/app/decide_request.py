@@ -160,7 +160,7 @@ async def decide_review(
     if actor in prepared_by(request):
         raise ERRORS.error("SAME_ACTOR", "who took the request in or verified it cannot review it too")
     outcome = Outcome.CHANGED if changed else Outcome.UPHELD
-    decided = conclude(request, right, outcome, effect)
+    decided = conclude(request, right, outcome, effect, actor)
     await unit.requests.save(decided, now)
     await unit.log(decided, "REVIEWED", f"{request_id}/reviewed/{right.value}", {"outcome": outcome.value})
     return decided

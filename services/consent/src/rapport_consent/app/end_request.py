@@ -8,7 +8,8 @@ from typing import Final
 
 from rapport_chassis.telemetry.logs import get_logger
 
-from rapport_consent.app.request_ports import Proofs, RequestUnit
+from rapport_consent.app.request_peers import Proofs
+from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.app.turn import go_on
 from rapport_consent.domain.request_rules import complete, conclude
 from rapport_consent.domain.request_stages import Stage

@@ -8,7 +8,8 @@ from typing import Final
 from rapport_chassis.clock import Clock
 from rapport_chassis.failpoints import failpoint
 
-from rapport_consent.app.request_ports import People, RequestStore
+from rapport_consent.app.request_peers import People
+from rapport_consent.app.request_ports import RequestStore
 from rapport_consent.app.turn import LOOK_AGAIN, go_on, go_to
 from rapport_consent.domain.request_rules import disturbed, with_subject
 from rapport_consent.domain.request_stages import Stage

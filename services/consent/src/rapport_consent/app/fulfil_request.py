@@ -22,7 +22,9 @@ from rapport_consent.app.find_subject import SubjectSearch
 from rapport_consent.app.hand_over_letter import LetterBox
 from rapport_consent.app.place_restriction import place_restriction
 from rapport_consent.app.record_objection import record_objection
-from rapport_consent.app.request_ports import People, Proofs, RequestStore, RequestUnit
+from rapport_consent.app.request_peers import People, Proofs
+from rapport_consent.app.request_ports import RequestStore, RequestUnit
+from rapport_consent.app.review_decision import DecisionReviewing
 from rapport_consent.app.turn import LOOK_AGAIN, go_on, wait
 from rapport_consent.domain.request_rules import conclude
 from rapport_consent.domain.request_stages import Stage
@@ -44,6 +46,7 @@ class Fulfilment:
         subjects: Finds out whom requests are about.
         letters: Where letters are handed over.
         proofs: Makes packages, certificates and letters.
+        reviewing: Has contested decisions reviewed.
         clock: The time.
         vault_kept_at_most: How long an address is kept after the end of the request, should no notice ask for it.
     """
@@ -53,6 +56,7 @@ class Fulfilment:
     subjects: SubjectSearch
     letters: LetterBox
     proofs: Proofs
+    reviewing: DecisionReviewing
     clock: Clock
     vault_kept_at_most: timedelta
 
@@ -103,6 +107,8 @@ class Fulfilment:
                 await self.subjects.confirm(request)
             case Stage.SEAL:
                 await self._seal(request)
+            case Stage.REVIEW:
+                await self.reviewing.step(request)
             case Stage.CAPTURE:
                 await self._capture(request)
             case _:
@@ -118,8 +124,6 @@ class Fulfilment:
         match stage:
             case Stage.APPLY:
                 await go_on(unit, await _apply(unit, request, now), stage, now)
-            case Stage.REVIEW:
-                await (wait(unit, request, None) if request.in_review else go_on(unit, request, stage, now))
             case Stage.FENCE:
                 await _fence(unit, request, now)
             case Stage.CERTIFY:

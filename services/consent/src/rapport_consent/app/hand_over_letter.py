@@ -12,7 +12,8 @@ from rapport_chassis.errors import RapportError
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.logs import get_logger
 
-from rapport_consent.app.request_ports import Notices, Proofs, RequestStore
+from rapport_consent.app.request_peers import Notices, Proofs
+from rapport_consent.app.request_ports import RequestStore
 from rapport_consent.app.verify_requester import NEVER
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.letters import ANNOUNCED, LetterKind

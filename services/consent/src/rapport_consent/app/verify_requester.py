@@ -12,7 +12,8 @@ from typing import Final
 from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.logs import get_logger
 
-from rapport_consent.app.request_ports import Code, Notices, RequestStore, RequestUnit
+from rapport_consent.app.request_peers import Notices
+from rapport_consent.app.request_ports import Code, RequestStore, RequestUnit
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.request_rules import verify
 from rapport_consent.domain.requests import Method, Request, RequestState, Verification

@@ -96,6 +96,7 @@ class LetterFacts:
         extension_reason: Why, as a code of the rule pack.
         shown_by: Ways to show who one is, as codes: "CODE", "LOGIN", "DOCUMENT", "LETTER".
         refused: What is refused.
+        reviewed: What people reviewed: the right, how that ended, as codes, and what came of it in words.
         kept: Grounds on which records are kept after an erasure, as codes, each with its end if it is known.
         tells: What a refusal must tell by the rule pack, as codes: "COMPLAINT_TO_AUTHORITY", "JUDICIAL_REMEDY", …
         authority: Whom to complain to: name and address, line by line.
@@ -113,6 +114,7 @@ class LetterFacts:
     extension_reason: str = ""
     shown_by: tuple[str, ...] = ()
     refused: tuple[RefusedRight, ...] = ()
+    reviewed: tuple[tuple[str, str, str], ...] = ()
     kept: tuple[tuple[str, date | None], ...] = ()
     tells: tuple[str, ...] = ()
     authority: tuple[str, ...] = ()
@@ -189,7 +191,7 @@ class Words:
         months: Names of the months.
         day: How a day is written: "{day} {month} {year}".
         first: How the first of a month is written, where that differs from 1.
-        codes: Wording of codes, by family: "rights", "reasons", "shown_by", "kept", "tells".
+        codes: Wording of codes, by family: "rights", "reasons", "shown_by", "reviewed", "kept", "tells".
         letters: The letters, by kind.
     """
 
@@ -257,6 +259,13 @@ def _blocks(
         case "tells":
             told = [(code, _filled(words.codes["tells"].get(code, ""), values)) for code in facts.tells]
             return [Block(role, text, tells=code) for code, text in told if text and code != "REASONS"]
+        case "reviewed":
+            return [
+                Block(
+                    role, _clean(f"{words.codes['rights'].get(right, right)}: {words.codes['reviewed'][how]} {effect}")
+                )
+                for right, how, effect in facts.reviewed
+            ]
         case "kept":
             return [Block(role, _kept(code, until, words), tells=tells) for code, until in facts.kept]
         case "shown_by":
@@ -288,6 +297,8 @@ def _values(facts: LetterFacts, words: Words) -> dict[str, str]:
         "package_link": facts.package_link,
         "certificate_id": facts.certificate_id,
         "kept": "kept" if facts.kept else "",
+        "reviewed": "reviewed" if facts.reviewed else "",
+        "done": "done" if len(facts.reviewed) < len(facts.rights) else "",
     }
 
 

@@ -363,8 +363,18 @@ def pin(request: Request, closure_ids: Iterable[str]) -> Request:
     return replace(request, closure_ids=tuple(sorted({*closure_ids, request.profile_id})))
 
 
-def conclude(request: Request, right: Right, outcome: Outcome, effect: str = "") -> Request:
-    """Return the request with a right fulfilled.
+def await_review(request: Request, review_id: str) -> Request:
+    """Return the request with the review that who made the contested decision was asked for."""
+    return replace(
+        request,
+        rights=tuple(
+            replace(each, review_id=review_id) if each.right is Right.CONTEST else each for each in request.rights
+        ),
+    )
+
+
+def conclude(request: Request, right: Right, outcome: Outcome, effect: str = "", reviewer: str = "") -> Request:
+    """Return the request with a right fulfilled; where people had to review something, with who did.
 
     Raises:
         RapportError: REQUEST_STATE: the right was not approved.
@@ -376,7 +386,9 @@ def conclude(request: Request, right: Right, outcome: Outcome, effect: str = "")
     return replace(
         request,
         rights=tuple(
-            replace(each, state=RightState.FULFILLED, outcome=outcome, effect=effect) if each is asked else each
+            replace(each, state=RightState.FULFILLED, outcome=outcome, effect=effect, reviewed_by=reviewer)
+            if each is asked
+            else each
             for each in request.rights
         ),
     )

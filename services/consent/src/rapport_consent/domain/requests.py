@@ -136,6 +136,8 @@ class Asked:
         proposed_by: Who proposed a refusal that another actor must confirm.
         decided_by: Who decided.
         outcome: How it ended.
+        review_id: The review that who made the contested decision was asked for.
+        reviewed_by: Who made the review, where people had to.
         effect: What came of a review, in words to the person.
     """
 
@@ -152,6 +154,8 @@ class Asked:
     decided_by: str = ""
     outcome: Outcome | None = None
     effect: str = ""
+    review_id: str = ""
+    reviewed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +359,11 @@ class Request:
     def undecided_records(self) -> tuple[SubjectRecord, ...]:
         """Doubtful records about which nobody has chosen, or the requester has not answered."""
         return tuple(each for each in self.records if each.doubtful and each.choice in (Choice.UNDECIDED, Choice.ASKED))
+
+    @property
+    def known_ids(self) -> frozenset[str]:
+        """Every id under which the person is known so far."""
+        return frozenset({*self.subject_ids, *(each.profile_id for each in self.records)} - {""})
 
     @property
     def subject_ids(self) -> tuple[str, ...]:

@@ -189,6 +189,9 @@ def _decision(asked: Asked) -> pb.RightDecision:
         refusal_tells=asked.refusal_tells,
         outcome=asked.outcome.value if asked.outcome else "",
         decided_by=asked.decided_by,
+        effect=asked.effect,
+        review_id=asked.review_id,
+        reviewed_by=asked.reviewed_by,
     )
 
 

@@ -21,4 +21,9 @@ def upgrade() -> None:
     op.execute("CREATE INDEX ix_notes_profile_id ON notes (profile_id)")
     op.execute("CREATE INDEX ix_notes_words ON notes (words)")
     op.execute("CREATE TABLE sent (recipient text NOT NULL, template text NOT NULL, code bigint NOT NULL)")
-    op.execute(f"GRANT ALL ON notes, sent TO {sql.Identifier(role).as_string()}")
+    op.execute(
+        "CREATE TABLE reviews (review_id text PRIMARY KEY, decision_id text NOT NULL, profile_id text NOT NULL,"
+        " ground smallint NOT NULL, state text NOT NULL, requested_at timestamptz NOT NULL, decided_at timestamptz,"
+        " decided_by text NOT NULL, reason text NOT NULL)"
+    )
+    op.execute(f"GRANT ALL ON notes, sent, reviews TO {sql.Identifier(role).as_string()}")

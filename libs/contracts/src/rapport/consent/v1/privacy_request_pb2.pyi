@@ -487,6 +487,9 @@ class RightDecision(_message.Message):
     REFUSAL_TELLS_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     DECIDED_BY_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    REVIEW_ID_FIELD_NUMBER: _builtins.int
+    REVIEWED_BY_FIELD_NUMBER: _builtins.int
     state: Global___PrivacyRightState.ValueType
     """Where it stands."""
     refusal_ground: _builtins.str
@@ -497,6 +500,12 @@ class RightDecision(_message.Message):
     """How it ended, as a code: "DONE", "PARTIAL", "NOTHING_HELD", "UPHELD", "CHANGED"."""
     decided_by: _builtins.str
     """Who decided."""
+    effect: _builtins.str
+    """What came of a review, in words to the person."""
+    review_id: _builtins.str
+    """The review that who made a contested decision was asked for: of churn, or of pricing."""
+    reviewed_by: _builtins.str
+    """Who made the review, where people had to: subject of an operator."""
     @_builtins.property
     def asked(self) -> Global___RightAsked:
         """The right, with what it asks."""
@@ -515,10 +524,13 @@ class RightDecision(_message.Message):
         refusal_tells: _abc.Iterable[_builtins.str] | None = ...,
         outcome: _builtins.str = ...,
         decided_by: _builtins.str = ...,
+        effect: _builtins.str = ...,
+        review_id: _builtins.str = ...,
+        reviewed_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "decided_by", b"decided_by", "outcome", b"outcome", "refusal_ground", b"refusal_ground", "refusal_tells", b"refusal_tells", "refusal_text", b"refusal_text", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked", b"asked", "decided_by", b"decided_by", "effect", b"effect", "outcome", b"outcome", "refusal_ground", b"refusal_ground", "refusal_tells", b"refusal_tells", "refusal_text", b"refusal_text", "review_id", b"review_id", "reviewed_by", b"reviewed_by", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
