@@ -178,7 +178,7 @@ def books(settings: DatabaseSettings) -> Iterator[tuple[asyncio.Runner, Books]]:
 def test_any_interleaving_comes_to_what_the_prose_says(
     settings: DatabaseSettings, scale: Scale, prove: Prove, progress: MakeProgress, chunk: int
 ) -> None:
-    examples = scale.pick(small=25, full=2_500)
+    examples = scale.pick(small=15, full=2_500)
     bar = progress(examples, f"histories of the ledger, part {chunk + 1} of {CHUNKS}")
     with books(settings) as (runner, ledger):
 

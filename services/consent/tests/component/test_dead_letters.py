@@ -83,4 +83,4 @@ async def test_event_given_up_is_followed_once_it_is_replayed(rig: Rig) -> None:
                 assert [each for each in await letters.list() if each.headers.get("ce-id") == failing.id] == []
     finally:
         await provision(installation, ack_wait=10**9, max_deliver=1000)
-        await rig.restart()
+        await rig.running()

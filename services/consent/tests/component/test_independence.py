@@ -19,6 +19,7 @@ from consent_desk import (
     refused,
     start_installation,
     terms,
+    throughout,
     verdict,
     withdrawal,
 )
@@ -77,18 +78,20 @@ async def test_alone_with_postgres_and_nats_it_turns_ready_serves_and_takes_up_w
 
 
 async def test_with_nats_away_checks_and_writes_go_on_and_only_the_relay_turns_unready(rig: Rig) -> None:
-    await rig.restart()
+    await rig.running()
     async with open_desk(rig.installation) as desk:
         await desk.until_serving(*ROLES)
         granted, withdrawn = profile(), profile()
         await desk.answer(granted, "yes promo")
         await asyncio.to_thread(rig.installation.nats.kill)
         try:
-            away_since = time.monotonic()
             write = await desk.withdraw(withdrawn, "promo")
-            while time.monotonic() < away_since + 1.5 * BOUND_S:
+
+            async def look() -> None:
                 assert await desk.verdict(granted, "promo") == "PERMIT GRANTED"
                 assert await desk.verdict(withdrawn, "promo") == "DENY WITHDRAWN"
+
+            await throughout(1.5 * BOUND_S, look)
             assert await desk.readiness("api") == "SERVING"
             await eventually(lambda: says(desk, "relay", "NOT_SERVING"), timeout_s=30)
         finally:
@@ -102,7 +105,7 @@ async def says(desk: Desk, role: str, state: str) -> bool:
 
 
 async def test_import_waits_while_nothing_is_published_and_a_withdrawal_does_not(rig: Rig) -> None:
-    await rig.restart()
+    await rig.running()
     installation = rig.installation
     async with open_desk(installation) as desk:
         await desk.until_serving(*ROLES)
@@ -126,7 +129,7 @@ async def test_import_waits_while_nothing_is_published_and_a_withdrawal_does_not
 async def test_with_postgres_away_consent_turns_stale_within_the_bound_and_comes_back_by_itself(
     rig: Rig, how: str
 ) -> None:
-    await rig.restart()
+    await rig.running()
     postgres = rig.installation.postgres
     async with open_desk(rig.installation) as desk:
         await desk.until_serving(*ROLES)
@@ -146,12 +149,16 @@ async def test_with_postgres_away_consent_turns_stale_within_the_bound_and_comes
         fresh = ["PERMIT GRANTED", "PERMIT BASIS", "PERMIT BASIS", "DENY_FENCED ERASED"]
         await asyncio.to_thread(postgres.kill if how == "killed" else postgres.suspend)
         away_since = time.monotonic()
+
+        async def look() -> None:
+            asked = time.monotonic()
+            found = await verdicts()
+            # The bound may pass between two entries of a batch: each is judged at its own instant.
+            turned = [fresh[:at] + stale[at:] for at in range(1, len(stale) + 1)]
+            assert found == stale or (found in turned and asked < away_since + BOUND_S)
+
         try:
-            while (asked := time.monotonic()) < away_since + 2 * BOUND_S:
-                found = await verdicts()
-                # The bound may pass between two entries of a batch: each is judged at its own instant.
-                turned = [fresh[:at] + stale[at:] for at in range(1, len(stale) + 1)]
-                assert found == stale or (found in turned and asked < away_since + BOUND_S)
+            await throughout(2 * BOUND_S, look)
             await eventually(lambda: says(desk, "api", "NOT_SERVING"), timeout_s=30)
             with refused("NOT_READY" if how == "killed" else "DEADLINE_EXCEEDED"):
                 await desk.shop.WithdrawConsent(withdrawal(person, "promo"), timeout=1)
@@ -178,7 +185,7 @@ async def divided(rig: Rig) -> AsyncIterator[Installation]:
     finally:
         for process in processes:
             await asyncio.to_thread(process.kill)
-        await rig.restart()
+        await rig.running()
 
 
 async def test_roles_run_as_processes_of_their_own_each_ready_for_itself(divided: Installation) -> None:
@@ -203,7 +210,7 @@ async def test_roles_run_as_processes_of_their_own_each_ready_for_itself(divided
 
 
 async def test_two_processes_answer_alike_and_the_second_relay_takes_over(rig: Rig) -> None:
-    await rig.restart()
+    await rig.running()
     second = rig.installation.process("second")
     try:
         await asyncio.to_thread(second.start)
@@ -227,4 +234,4 @@ async def test_two_processes_answer_alike_and_the_second_relay_takes_over(rig: R
             await EventLog(rig.installation.broker()).until(last.token.position)
     finally:
         await asyncio.to_thread(second.kill)
-        await rig.restart()
+        await rig.running()

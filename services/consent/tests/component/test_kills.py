@@ -31,31 +31,28 @@ async def assert_told_once(rig: Rig, after: int, head: int) -> None:
                 assert published[change.position].change == change
 
 
-@pytest.mark.parametrize("failpoint", ["ledger.locked", "ledger.inserted", "ledger.written"])
-async def test_service_killed_within_a_write_has_written_all_of_it_or_nothing(
-    rig: Rig, scale: Scale, failpoint: str
-) -> None:
+async def test_service_killed_within_a_write_has_written_all_of_it_or_nothing(rig: Rig, scale: Scale) -> None:
+    failpoints = ("ledger.locked", "ledger.inserted", "ledger.written")
     for passage in range(1, scale.pick(small=2, full=25)):
-        await rig.restart(f"{failpoint}=kill@{passage}")
+        await rig.restart(f"{failpoints[0]}=kill@{passage}")
         async with open_desk(rig.installation) as desk:
-            load = Load(desk, writers=4, writes=passage + 20)
-            await asyncio.gather(load.run(), rig.revive())
+            load = Load(desk, writers=4, writes=len(failpoints) * (passage + 20))
+            await asyncio.gather(load.run(), rig.killed_at(failpoints[1:], passage))
             await load.assert_each_took_effect_once(desk)
 
 
-@pytest.mark.parametrize("failpoint", ["relay.published", "relay.marked"])
-async def test_relay_killed_around_its_note_loses_and_doubles_no_event(rig: Rig, scale: Scale, failpoint: str) -> None:
+async def test_relay_killed_around_its_note_loses_and_doubles_no_event(rig: Rig, scale: Scale) -> None:
     for passage in range(1, scale.pick(small=2, full=25)):
-        await rig.restart(f"{failpoint}=kill@{passage}")
+        await rig.restart(f"relay.published=kill@{passage}")
         async with open_desk(rig.installation) as desk:
-            load = Load(desk, writers=4, writes=40)
-            await asyncio.gather(load.run(), rig.revive())
+            load = Load(desk, writers=4, writes=80)
+            await asyncio.gather(load.run(), rig.killed_at(["relay.marked"], passage))
             head = await load.assert_each_took_effect_once(desk)
         await assert_told_once(rig, load.after, head)
 
 
 async def test_service_killed_between_commit_and_publication_publishes_once_it_is_back(rig: Rig) -> None:
-    await rig.restart()
+    await rig.running()
     async with open_desk(rig.installation) as desk:
         rig.installation.nats.suspend()
         try:
@@ -70,15 +67,13 @@ async def test_service_killed_between_commit_and_publication_publishes_once_it_i
     await assert_told_once(rig, load.after, head)
 
 
-@pytest.mark.parametrize("failpoint", ["consumer.received", "consumer.effected", "ledger.written"])
-async def test_consumer_killed_around_its_effect_follows_each_merge_once(
-    rig: Rig, scale: Scale, failpoint: str
-) -> None:
+async def test_consumer_killed_around_its_effect_follows_each_merge_once(rig: Rig, scale: Scale) -> None:
+    failpoints = ("consumer.received", "consumer.effected", "ledger.written")
     for passage in range(1, scale.pick(small=2, full=15)):
-        await rig.restart(f"{failpoint}=kill@{passage}")
-        merges = [merge(profile(), profile()) for _ in range(passage + 3)]
+        await rig.restart(f"{failpoints[0]}=kill@{passage}")
+        merges = [merge(profile(), profile()) for _ in range(len(failpoints) * (passage + 3))]
         await Identity(rig.installation).publish(*merges)
-        await rig.revive()
+        await rig.killed_at(failpoints[1:], passage)
         for each in merges:
             await rig.log.answer_to(each.id)
         told = [event for event in await rig.log.read() if event.name == "consents_merged"]
@@ -90,7 +85,7 @@ async def test_with_everything_killed_at_random_no_write_is_lost_and_no_effect_d
     rig: Rig, scale: Scale, prove, progress
 ) -> None:
     writes, kills = scale.pick(small=300, full=10_000), scale.pick(small=5, full=100)
-    await rig.restart()
+    await rig.running()
     installation = rig.installation
     settings = await asyncio.to_thread(make_reader, installation)
     victims = [rig.service, installation.postgres, installation.nats]
@@ -136,7 +131,7 @@ async def assert_snapshot_is_the_fold(desk: Desk) -> None:
 
 async def test_service_suspended_in_mid_step_goes_on_where_it_was(rig: Rig) -> None:
     """Stopped longer than the bound, it permits nothing on what it knew before; then it catches up."""
-    await rig.restart()
+    await rig.running()
     async with open_desk(rig.installation) as desk:
         await desk.until_serving(*ROLES)
         person = profile()

@@ -17,9 +17,11 @@ from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.heavy
 
+BETWEEN_S = 0.01
+
 
 class Traffic:
-    """Checks and writes without pause, over one client, and over a new client for each call, which shakes hands anew.
+    """Checks and writes all the time, over one client, and over a new client for each call, which shakes hands anew.
 
     Imports are never retried: a single refused connection would show.
     """
@@ -53,6 +55,7 @@ class Traffic:
             except RemoteError as error:
                 self.failed.append(error)
             self.answered += 1
+            await asyncio.sleep(BETWEEN_S)
 
     async def _check(self) -> None:
         request = consent_pb2.CheckConsentRequest(entry=entry(profile(), "order"))
@@ -70,7 +73,7 @@ class Traffic:
 
 
 async def test_authority_and_leaves_rotate_twice_under_load_without_a_failed_call(rig: Rig) -> None:
-    await rig.restart()
+    await rig.running()
     installation, authority = rig.installation, rig.installation.authority
 
     def times_read() -> int:

@@ -149,7 +149,7 @@ async def test_sizes_and_places_that_never_were_and_unknown_witnesses_are_refuse
 
 
 async def test_row_that_is_rewritten_removed_or_hidden_is_found(rig: Rig) -> None:
-    await rig.restart()
+    await rig.running()
     async with open_desk(rig.installation) as desk:
         await desk.until_serving(*ROLES)
         log = log_of(desk)
@@ -180,15 +180,12 @@ async def test_row_that_is_rewritten_removed_or_hidden_is_found(rig: Rig) -> Non
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("failpoint", ["log.locked", "log.written"])
-async def test_log_killed_within_a_batch_goes_on_and_holds_each_row_once(
-    rig: Rig, scale: Scale, failpoint: str
-) -> None:
+async def test_log_killed_within_a_batch_goes_on_and_holds_each_row_once(rig: Rig, scale: Scale) -> None:
     for passage in range(1, scale.pick(small=2, full=25)):
-        await rig.restart(f"{failpoint}=kill@{passage}")
+        await rig.restart(f"log.locked=kill@{passage}")
         async with open_desk(rig.installation) as desk:
-            load = Load(desk, writers=4, writes=passage + 10)
-            await asyncio.gather(load.run(), rig.revive())
+            load = Load(desk, writers=4, writes=2 * (passage + 10))
+            await asyncio.gather(load.run(), rig.killed_at(["log.written"], passage))
             await desk.until_serving(*ROLES)
             log = log_of(desk)
             head = await until_logged(desk, log)
