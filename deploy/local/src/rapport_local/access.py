@@ -40,7 +40,8 @@ RUN_REQUESTS: Final = (
     "pricing.explanations.read",
     "pricing.reviews.create",
 )
-"""What the coordinator of privacy requests, consent, may do: in every participant, to find and write to people, to have decisions reviewed."""
+"""What consent, which coordinates privacy requests, may do: in every participant, to find people and write to them, and
+to have decisions about them reviewed."""
 
 _RENEW_BEFORE: Final = timedelta(days=10)
 _OF_SERVICES: Final = tuple(name for service in SERVICES for name in service.certificates)
