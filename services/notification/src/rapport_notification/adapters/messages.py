@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
+from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 from rapport_privacy.participant import living
 
@@ -77,6 +79,9 @@ class MessageBook:
     def __init__(self, connection: Connection, shelf: TemplateShelf) -> None:
         self.connection = connection
         self._shelf = shelf
+        self._asked: Collection[str] = ()
+        self._living: Collection[str] = ()
+        self._events: list[Event] | None = None
 
     async def template(self, template_id: str, brand_id: str) -> Prepared | None:
         """Return the version of a template in force now for a brand, or for all brands; None if there is none."""
@@ -84,7 +89,23 @@ class MessageBook:
 
     async def writable(self, profile_id: str) -> bool:
         """Say whether a person may still be written about; an erasure waits for this transaction."""
+        if profile_id in self._asked:
+            return profile_id in self._living
         return bool(await living.writable(self.connection, [profile_id]))
+
+    @asynccontextmanager
+    async def together(self, profile_ids: Collection[str]) -> AsyncIterator[None]:
+        """Take on messages to several people: that they may be written about is asked once, and all is told at once.
+
+        Args:
+            profile_ids: To whom; of others it is asked as it comes.
+        """
+        self._living = await living.writable(self.connection, profile_ids)
+        self._asked = frozenset(profile_ids)
+        self._events = []
+        yield
+        events, self._events = self._events, None
+        await outbox.append(self.connection, events)
 
     async def lock(self, *names: str) -> None:
         """Have other transactions that lock one of these names wait for this one."""
@@ -174,7 +195,10 @@ class MessageBook:
                         for step, receipt in sealed
                     ],
                 )
-        if events := [event for step in done for event in told(step)]:
+        events = [event for step in done for event in told(step)]
+        if self._events is not None:
+            self._events += events
+        else:
             await outbox.append(self.connection, events)
         failpoint("notification.steps.taken")
         return taken

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
@@ -13,10 +12,11 @@ from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Counter
 
 from rapport_notification.app.accepting import Accepting
-from rapport_notification.app.ledger import Book, taken_back
-from rapport_notification.app.messages import Ask, ChannelWish, Stored
+from rapport_notification.app.ledger import taken_back
+from rapport_notification.app.messages import Ask, ChannelWish
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
+from rapport_notification.app.trigger_units import TriggerUnit
 from rapport_notification.domain.contents import Kind
 from rapport_notification.domain.holds import superseded
 from rapport_notification.domain.ledger import State
@@ -26,75 +26,6 @@ from rapport_notification.domain.vocabulary import SECOND_US
 
 BATCH: Final = 100
 """Watchers written to in one transaction."""
-
-
-class WatchBook(Protocol):
-    """What people watch, in one transaction."""
-
-    async def watchers(self, product: Product, at_us: int, after_id: str, limit: int) -> list[str]:
-        """Return who watched a product at a time, by id and after one."""
-        ...
-
-    async def see(self, product: Product, version: int, *, available: bool) -> bool | None:
-        """Note whether a product can be bought, and return whether it could before; None if that is not known."""
-        ...
-
-    async def begin(self, fanout_id: str, trigger_id: str, version: int, body: dict[str, Any]) -> None:
-        """Begin to write to all who watch something; done once, however often it is begun."""
-        ...
-
-    async def next_fanout(self) -> Any | None:
-        """Hold messages that are not all taken on yet; None if there are none that nobody else holds."""
-        ...
-
-    async def went(self, fanout_id: str, after_id: str) -> None:
-        """Note up to whom messages were taken on; "" for all."""
-        ...
-
-
-class MessagesOfTriggers(Book, Protocol):
-    """Messages in one transaction, and which trigger asked for them."""
-
-    async def since(self, recipient_ids: Sequence[str], trigger_id: str, after_us: int, supersede_key: str) -> bool:
-        """Say whether a trigger has spoken to a person of something after a time, and was not refused.
-
-        What waits with the supersede key does not count: a newer message takes its place.
-        """
-        ...
-
-    async def keyed(self, recipient_ids: Sequence[str]) -> list[Stored]:
-        """Return a person's waiting messages that have a supersede key, and all others with these keys; hold them."""
-        ...
-
-    async def awaiting(self, happened: Sequence[tuple[str, Fields]], recipient_ids: Sequence[str]) -> set[str]:
-        """Return who of these has a waiting message that one of these events may make pointless: name and fields."""
-        ...
-
-
-class TriggerUnit(Protocol):
-    """One transaction."""
-
-    @property
-    def messages(self) -> MessagesOfTriggers:
-        """The send ledger."""
-        ...
-
-    @property
-    def watches(self) -> WatchBook:
-        """What people watch."""
-        ...
-
-    async def in_force(self, now: datetime) -> Mapping[str, Sequence[Trigger]]:
-        """Return the triggers in force, by the event that they wait for."""
-        ...
-
-    async def version(self, trigger_id: str, version: int) -> Trigger:
-        """Return a version of a trigger.
-
-        Raises:
-            RapportError: VERSION_NOT_FOUND.
-        """
-        ...
 
 
 Fills = Callable[[Mapping[str, Kind], Fields], bytes | str]
@@ -132,9 +63,7 @@ class Triggering:
         """
         in_force = await unit.in_force(self._clock.now())
         closures = {each.event_id: self._people.ids_of(each.profile_id) for each in happened if each.profile_id}
-        told = [(each.event, fields) for each in happened for fields in self._told_of(each)]
-        recipients = sorted({profile_id for ids in closures.values() for profile_id in ids})
-        awaiting = await unit.messages.awaiting(told, recipients) if recipients else set()
+        awaiting = await self._awaiting(unit, happened)
 
         def comes(occurred: Occurred) -> bool:
             ids, triggers = closures.get(occurred.event_id), in_force.get(occurred.event, ())
@@ -158,11 +87,19 @@ class Triggering:
                 which all who hold messages of more than one take hold of them.
         """
         in_force = await unit.in_force(self._clock.now())
-        for each in sorted(happened, key=lambda occurred: self._people.current(occurred.profile_id)):
-            await self._respond(unit, each, in_force.get(each.event, ()))
+        people = {self._people.current(each.profile_id) for each in happened if each.profile_id}
+        awaiting = await self._awaiting(unit, happened)
+        async with unit.messages.together(people):
+            for each in sorted(happened, key=lambda occurred: self._people.current(occurred.profile_id)):
+                ids = self._people.ids_of(each.profile_id) if each.profile_id else ()
+                if not ids or not awaiting.isdisjoint(ids):
+                    await self._take_back(unit, each, ids)
+                if await self._respond(unit, each, in_force.get(each.event, ())):
+                    awaiting.update(ids)  # what comes next may take it back
 
-    async def _respond(self, unit: TriggerUnit, occurred: Occurred, triggers: Sequence[Trigger]) -> None:
-        await self._take_back(unit, occurred)
+    async def _respond(self, unit: TriggerUnit, occurred: Occurred, triggers: Sequence[Trigger]) -> bool:
+        """Take on what an event asks for, and return whether it may have asked for anything."""
+        asks = False
         if occurred.event == "stock_changed" and occurred.product is not None:
             available = occurred.fields.get("available") == "true"
             before = await unit.watches.see(occurred.product, occurred.version, available=available)
@@ -179,6 +116,8 @@ class Triggering:
             else:
                 recipient = occurred.request_id or self._people.current(occurred.profile_id)
                 await self._ask(unit, trigger, planned, occurred, recipient)
+                asks = True
+        return asks
 
     async def spread(self, unit: TriggerUnit) -> bool:
         """Write to some more of those who watch something; return whether there was anybody to write to."""
@@ -190,8 +129,10 @@ class Triggering:
         assert occurred.product is not None
         assert not isinstance(planned, str)
         found = await unit.watches.watchers(occurred.product, occurred.occurred_us, fanout.after_id, BATCH)
-        for recipient in dict.fromkeys(map(self._people.current, found)):
-            await self._ask(unit, trigger, planned, occurred, recipient)
+        recipients = dict.fromkeys(map(self._people.current, found))
+        async with unit.messages.together(recipients):
+            for recipient in recipients:
+                await self._ask(unit, trigger, planned, occurred, recipient)
         await unit.watches.went(fanout.fanout_id, found[-1] if len(found) == BATCH else "")
         return True
 
@@ -213,9 +154,14 @@ class Triggering:
         if steps:
             await unit.messages.take(steps)
 
-    async def _take_back(self, unit: TriggerUnit, occurred: Occurred) -> None:
-        """Take back what waits for a person under any id of theirs."""
-        ids = self._people.ids_of(occurred.profile_id) if occurred.profile_id else ()
+    async def _awaiting(self, unit: TriggerUnit, happened: Sequence[Occurred]) -> set[str]:
+        """Return who has a waiting message that one of these events may make pointless."""
+        recipients = {each for one in happened if one.profile_id for each in self._people.ids_of(one.profile_id)}
+        told = [(each.event, fields) for each in happened for fields in self._told_of(each)]
+        return await unit.messages.awaiting(told, sorted(recipients)) if recipients else set()
+
+    async def _take_back(self, unit: TriggerUnit, occurred: Occurred, ids: Sequence[str]) -> None:
+        """Take back what waits for a person under any id of theirs, or for anybody."""
         for fields in self._told_of(occurred):
             await self._accepting.cancel(unit.messages, occurred.event, fields, occurred.occurred_us, ids)
 

@@ -13,7 +13,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_notification.app.feedback import FeedbackBook
 from rapport_notification.app.messages import AttemptRow, Stored
 from rapport_notification.app.replying import TextBook
-from rapport_notification.app.triggering import MessagesOfTriggers, TriggerUnit, WatchBook
+from rapport_notification.app.trigger_units import MessagesOfTriggers, TriggerUnit, WatchBook
 from rapport_notification.app.unsubscribing import Wish, Wishes
 from rapport_notification.domain.engagement import By, Seen
 from rapport_notification.domain.occurrences import Product

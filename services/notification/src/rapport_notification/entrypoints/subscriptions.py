@@ -11,7 +11,8 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.contract import describe
 from rapport_chassis.events.envelope import Received
 
-from rapport_notification.app.triggering import Triggering, TriggerUnit
+from rapport_notification.app.trigger_units import TriggerUnit
+from rapport_notification.app.triggering import Triggering
 from rapport_notification.domain.occurrences import Occurred
 from rapport_notification.translate.occurrences import CLASSES, SOURCES, occurred_of
 
