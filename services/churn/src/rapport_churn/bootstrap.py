@@ -155,7 +155,7 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
             settings, server, database, score, scores, journal, registry, models, teaching, replica, clock
         )
     if "events" in roles:
-        rounds = DatabaseRounds(database, scores, meter.counter(TELLINGS))
+        rounds = DatabaseRounds(database, scores, meter.counter(TELLINGS), telemetry.tracer)
         every = timedelta(hours=settings.rescoring.every_hours)
         rescoring = Rescoring(score, rounds, settings.risk.policy(), every=every)
         components.append(

@@ -2,8 +2,14 @@
 
 from typing import Final
 
-from rapport_chassis.telemetry.names import Attribute, CounterName, GaugeName
+from rapport_chassis.telemetry.names import Attribute, CounterName, GaugeName, SpanName
 
+SCORED: Final = Attribute("rapport.churn.scored", "Customers who were due together.")
+SCORE_AGAIN: Final = SpanName(
+    "score again",
+    "Customers are scored without being asked; linked to what was heard of them, as far as that is recorded.",
+    attributes=(SCORED,),
+)
 POSITION: Final = GaugeName("rapport.churn.log.position", "{position}", "The event log is known up to here.")
 STATES: Final = GaugeName("rapport.churn.states", "{profile}", "Customers whose state this process has in memory.")
 FACT_OUTCOME: Final = Attribute(

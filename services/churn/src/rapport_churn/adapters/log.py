@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from opentelemetry.trace import get_current_span
 from psycopg.types.json import Jsonb
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
+from rapport_chassis.telemetry.propagation import traceparent
 
 from rapport_churn.adapters import head
 from rapport_churn.adapters.head import Head
@@ -31,10 +33,10 @@ WITH incoming AS (
     FROM incoming LEFT JOIN facts AS held USING (fact_id)
     WHERE held.fact_id IS NULL OR held.owner_version < incoming.owner_version
 ), written AS (
-    INSERT INTO facts ({_FACT}, moved_from, position)
-    SELECT {_FACT}, moved_from, (SELECT position FROM log_head) + nth FROM wanted
+    INSERT INTO facts ({_FACT}, moved_from, position, traceparent)
+    SELECT {_FACT}, moved_from, (SELECT position FROM log_head) + nth, %s FROM wanted
     ON CONFLICT (fact_id) DO UPDATE SET profile_id = excluded.profile_id, owner_version = excluded.owner_version,
-        moved_from = excluded.moved_from, position = excluded.position
+        moved_from = excluded.moved_from, position = excluded.position, traceparent = excluded.traceparent
     RETURNING 1
 )
 UPDATE log_head SET position = position + (SELECT count(*) FROM written) RETURNING position
@@ -118,7 +120,8 @@ class FactLog:
     async def append(connection: Connection, held: Head, facts: Iterable[Fact]) -> int:
         """Enter facts into the log, and return of how many something was new.
 
-        A fact that is known changes nothing, unless it comes with a higher owner version: then it moves.
+        A fact that is known changes nothing, unless it comes with a higher owner version: then it moves. The trace of
+        the current span goes with them, if it is recorded.
 
         Args:
             connection: In a transaction that holds the head, so that it sees all that was written.
@@ -134,7 +137,7 @@ class FactLog:
             return 0
         rows = [each._replace(kind=int(each.kind)) for each in newest.values()]  # type: ignore[arg-type] # as stored
         columns = [list(column) for column in zip(*rows, strict=True)]
-        row = await (await connection.execute(_APPEND, columns)).fetchone()
+        row = await (await connection.execute(_APPEND, [*columns, _traceparent()])).fetchone()
         assert row is not None
         new: int = row[0] - held.position
         return new
@@ -160,6 +163,11 @@ class FactLog:
     ) -> None:
         """Note at a position that something was taken away, and how many rows of each store."""
         await connection.execute(_NOTE, (list(profile_ids), scope.value, at, Jsonb(dict(counts))))
+
+
+def _traceparent() -> str | None:
+    context = get_current_span().get_span_context()
+    return traceparent(context) if context.trace_flags.sampled else None
 
 
 def _fact(row: Sequence[Any]) -> Fact:

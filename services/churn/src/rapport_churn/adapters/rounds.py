@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -14,12 +14,15 @@ from rapport_chassis.events import outbox
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.metrics import Counter
+from rapport_chassis.telemetry.propagation import parse_traceparent
+from rapport_chassis.telemetry.tracing import Span, Tracer
 from rapport_privacy.participant.living import writable
 
 from rapport_churn.adapters import head, journal
 from rapport_churn.app.rescoring import Clearance, Round, Telling, Told
 from rapport_churn.app.scores import Kept
 from rapport_churn.domain.risk import RiskLevel
+from rapport_churn.telemetry import SCORE_AGAIN, SCORED
 from rapport_churn.translate import events
 from rapport_churn.translate.scores import Scores, kept_of
 
@@ -31,14 +34,20 @@ SELECT (rescoring.epoch, rescoring.position) = (log_head.epoch, log_head.positio
 _CURSOR: Final = "SELECT epoch, position FROM rescoring FOR UPDATE"
 _MOVE: Final = "UPDATE rescoring SET epoch = %s, position = %s"
 _HEARD: Final = """
-SELECT profile_id FROM facts WHERE position > %(after)s AND position <= %(upto)s
-UNION SELECT unnest(moved_from) FROM facts WHERE position > %(after)s AND position <= %(upto)s
+SELECT DISTINCT ON (id) id, traceparent FROM (
+    SELECT profile_id AS id, position, traceparent FROM facts WHERE position > %(after)s AND position <= %(upto)s
+    UNION ALL
+    SELECT unnest(moved_from), position, traceparent FROM facts WHERE position > %(after)s AND position <= %(upto)s
+) AS heard ORDER BY id, traceparent IS NULL, position DESC
 """
 _TURN_TO: Final = """
-INSERT INTO scores (profile_id, version, risk_version, risk, segment, tier, model_id, scored_at, rescore_at)
-SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s FROM (SELECT DISTINCT unnest(%(ids)s::text[])) AS named (id)
-WHERE id <> '' ORDER BY id
-ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at
+INSERT INTO scores (
+    profile_id, version, risk_version, risk, segment, tier, model_id, scored_at, rescore_at, traceparent
+)
+SELECT id, 0, 0, 0, '', '', '', %(now)s, %(now)s, traceparent
+FROM unnest(%(ids)s::text[], %(traceparents)s::text[]) AS named (id, traceparent) WHERE id <> '' ORDER BY id
+ON CONFLICT (profile_id) DO UPDATE SET rescore_at = excluded.rescore_at,
+    traceparent = coalesce(excluded.traceparent, scores.traceparent)
 """
 _TOLD: Final = "profile_id, version, risk_version, risk, churn, segment, tier, model_id"
 _DUE: Final = """
@@ -52,7 +61,7 @@ SELECT profile_id FROM (
 """
 # A row that another process holds is looked after there.
 _ROUND: Final = f"""
-SELECT {_TOLD} FROM scores
+SELECT traceparent, {_TOLD} FROM scores
 WHERE profile_id = ANY (%(ids)s) AND (rescore_at <= %(now)s OR (body IS NOT NULL AND model_id <> %(model)s))
 ORDER BY profile_id FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - made of constants
@@ -60,7 +69,7 @@ ORDER BY profile_id FOR UPDATE SKIP LOCKED
 _TELL: Final = """
 UPDATE scores SET version = told.version, risk_version = told.risk_version, risk = told.risk, churn = told.churn,
     value = told.value, at_stake = told.at_stake, segment = told.segment, tier = told.tier, model_id = told.model_id,
-    scored_at = told.scored_at, rescore_at = told.rescore_at, body = told.body
+    scored_at = told.scored_at, rescore_at = told.rescore_at, body = told.body, traceparent = NULL
 FROM unnest(
     %s::text[], %s::bigint[], %s::bigint[], %s::smallint[], %s::float8[], %s::bigint[], %s::float8[], %s::text[],
     %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::bytea[]
@@ -71,13 +80,13 @@ FROM unnest(
 WHERE scores.profile_id = told.profile_id
 """
 _LATER: Final = """
-UPDATE scores SET rescore_at = told.rescore_at
+UPDATE scores SET rescore_at = told.rescore_at, traceparent = NULL
 FROM unnest(%s::text[], %s::timestamptz[]) AS told (profile_id, rescore_at)
 WHERE scores.profile_id = told.profile_id
 """
 _VOID: Final = """
 UPDATE scores SET risk_version = told.risk_version, risk = 0, churn = NULL, value = NULL, at_stake = NULL, segment = '',
-    tier = '', model_id = '', rescore_at = told.rescore_at, body = NULL
+    tier = '', model_id = '', rescore_at = told.rescore_at, body = NULL, traceparent = NULL
 FROM unnest(%s::text[], %s::bigint[], %s::timestamptz[]) AS told (profile_id, risk_version, rescore_at)
 WHERE scores.profile_id = told.profile_id
 """
@@ -95,12 +104,14 @@ class DatabaseRounds:
         database: Where it is.
         scores: Makes messages of scores.
         counter: Counts what is told.
+        tracer: Records rounds.
     """
 
-    def __init__(self, database: Database, scores: Scores, counter: Counter) -> None:
+    def __init__(self, database: Database, scores: Scores, counter: Counter, tracer: Tracer) -> None:
         self._database = database
         self._scores = scores
         self._counter = counter
+        self._tracer = tracer
 
     async def hear(self, now: datetime) -> bool:
         """Have those scored of whom something new was entered into the log."""
@@ -115,9 +126,10 @@ class DatabaseRounds:
             upto = min(at.position, after + _HEARD_AT_ONCE)
             if row[0] == at.epoch and upto <= after:
                 return False
-            heard = await (await connection.execute(_HEARD, {"after": after, "upto": upto})).fetchall()
-            living = await writable(connection, {row[0] for row in heard})
-            await connection.execute(_TURN_TO, {"ids": sorted(living), "now": now})
+            heard = dict(await (await connection.execute(_HEARD, {"after": after, "upto": upto})).fetchall())
+            living = sorted(await writable(connection, heard))
+            traceparents = [heard[each] for each in living]
+            await connection.execute(_TURN_TO, {"ids": living, "traceparents": traceparents, "now": now})
             await connection.execute(_MOVE, (at.epoch, upto))
         return True
 
@@ -130,9 +142,20 @@ class DatabaseRounds:
             # Before rows are held: an erasure waits for this round, or came before it.
             ids = sorted(await writable(connection, found))
             cursor = await connection.execute(_ROUND, values | {"ids": ids})
-            due = [Told._make((*row[:3], RiskLevel(row[3]), *row[4:])) for row in await cursor.fetchall()]
-            yield _DatabaseRound(connection, due, self._scores, self._counter)
+            rows = await cursor.fetchall()
+            due = [Told._make((*row[1:4], RiskLevel(row[4]), *row[5:])) for row in rows]
+            with self._span([row[0] for row in rows]) if due else nullcontext():
+                yield _DatabaseRound(connection, due, self._scores, self._counter)
             failpoint("churn.told")
+
+    def _span(self, traceparents: Sequence[str | None]) -> Span:
+        """The span of a round: linked to those that entered what was heard, not part of them."""
+        links = [parse_traceparent(each) for each in dict.fromkeys(traceparents) if each is not None]
+        return self._tracer.span(
+            SCORE_AGAIN,
+            links=[each for each in links if each is not None],
+            attributes={SCORED: len(traceparents)},
+        )
 
 
 @dataclass(frozen=True)
@@ -157,7 +180,9 @@ class _DatabaseRound:
 
     async def turn_to(self, profile_ids: Sequence[str], now: datetime) -> None:
         """Have others scored at the next round."""
-        await self.connection.execute(_TURN_TO, {"ids": list(profile_ids), "now": now})
+        ids = sorted(set(profile_ids))
+        values = {"ids": ids, "traceparents": [None] * len(ids), "now": now}
+        await self.connection.execute(_TURN_TO, values)
 
     def _tell(self, telling: Telling, told: _Told) -> None:
         before, scored = telling.told, telling.scored

@@ -91,6 +91,8 @@ class FactTable(Base, table=True):
     value: int = Field(sa_column=_number())
     quantity: int = Field(sa_column=_number())
     channel: int = Field(sa_column=_small())
+    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    """The span that entered it, where that is recorded."""
 
 
 class RemovalTable(Base, table=True):
@@ -168,6 +170,8 @@ class ScoreTable(Base, table=True):
     rescore_at: datetime | None = Field(sa_column=_time(nullable=True))
     body: bytes | None = Field(sa_column=_bytes(nullable=True))
     """The score, as the contract's message."""
+    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    """The span that entered what the customer is to be scored for."""
 
 
 class RescoringTable(Base, table=True):
