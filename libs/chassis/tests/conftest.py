@@ -34,8 +34,8 @@ def _build_template(made: Any) -> None:
 def database_settings(database: Callable[..., Any]) -> DatabaseSettings:
     """Settings of a fresh database that holds the chassis' tables."""
     made = database(_build_template)
-    # A copy belongs to whoever made it.
-    create_service_database(made.access.dsn(), _SERVICE, _PASSWORDS, database=made.name)
+    # A copy belongs to whoever made it; its roles, which belong to the whole cluster, have their passwords.
+    create_service_database(made.access.dsn(), _SERVICE, RolePasswords(), database=made.name)
     return _settings(made)
 
 

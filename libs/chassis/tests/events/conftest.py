@@ -1,6 +1,7 @@
 """What the tests of events share: a broker with the declared streams."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -32,20 +33,28 @@ def declared() -> Path:
     return topology.DECLARED
 
 
+@pytest.fixture(scope="session")
+def everything() -> topology.Topology:
+    """All that is declared."""
+    return topology.load(topology.DECLARED, max_bytes=2**28)
+
+
 @pytest.fixture
-async def bare_broker(tmp_path: Path) -> AsyncIterator[Broker]:
+async def bare_broker(tmp_path: Path, everything: topology.Topology) -> AsyncIterator[Broker]:
     """A broker without streams."""
     server = NatsServer(tmp_path / "nats")
     await asyncio.to_thread(server.start)
-    yield Broker(server, NatsSettings(url=server.url), topology.load(topology.DECLARED, max_bytes=2**28))
-    await asyncio.to_thread(server.stop)
+    yield Broker(server, NatsSettings(url=server.url), everything)
+    await asyncio.to_thread(server.kill)
 
 
 @pytest.fixture
-async def broker(bare_broker: Broker) -> Broker:
-    """A broker with everything that is declared."""
-    await bare_broker.provision()
-    return bare_broker
+async def broker(bare_broker: Broker, everything: topology.Topology) -> Broker:
+    """A broker with the streams that are declared, and with the consumers of consent."""
+    consumers = tuple(each for each in everything.consumers if each.service == "consent")
+    made = dataclasses.replace(bare_broker, topology=dataclasses.replace(everything, consumers=consumers))
+    await made.provision()
+    return made
 
 
 @pytest.fixture

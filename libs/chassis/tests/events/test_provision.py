@@ -28,6 +28,13 @@ def events_of(module):
                 continue
 
 
+@pytest.fixture
+async def broker(bare_broker):
+    """A broker with everything that is declared."""
+    await bare_broker.provision()
+    return bare_broker
+
+
 async def test_everything_declared_is_created_and_then_nothing_differs(bare_broker):
     missing = await bare_broker.provision()
     assert {(each.kind, each.field) for each in missing} == {("stream", ""), ("consumer", "")}

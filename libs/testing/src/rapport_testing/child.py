@@ -220,8 +220,7 @@ class ChildProcess:
 
     def terminate(self, timeout_s: float = 10.0, *, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the program to end, kill it if it has not after `timeout_s` seconds, and return its exit code."""
-        self.resume()
-        family = self._family()
+        family = self._resume()
         self.send(number)
         if not self._ended.wait(timeout_s):
             self.kill()
@@ -244,9 +243,14 @@ class ChildProcess:
 
     def resume(self) -> None:
         """Let a suspended program go on (SIGCONT)."""
-        for process in self._family():
+        self._resume()
+
+    def _resume(self) -> list[psutil.Process]:
+        family = self._family()
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.resume()
+        return family
 
     def _family(self) -> list[psutil.Process]:
         """The program first, then all it started, also those that moved to another process group."""

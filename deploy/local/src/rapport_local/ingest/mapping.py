@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from rapport_chassis.yaml_text import parse_yaml
 
 from rapport_local.failure import Failure
 
@@ -320,7 +321,7 @@ def read_mapping(path: Path) -> Mapping:
         Failure: It cannot be read, or says something that does not fit; each place at fault is named.
     """
     try:
-        return Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return Mapping.model_validate(parse_yaml(path.read_text(encoding="utf-8")) or {})
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Failure(f"{path} cannot be read", details=str(error)) from error
     except ValidationError as error:

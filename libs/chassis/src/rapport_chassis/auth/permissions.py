@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-import yaml
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from rapport_chassis.reloading import Reloaded
+from rapport_chassis.yaml_text import parse_yaml
 
 Pattern = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?$")]
 """A permission, or with `.*` at its end all permissions below that name."""
@@ -84,7 +84,7 @@ _NOTHING: Final = Grants(())
 
 
 def _read(path: Path) -> _Policy:
-    content = PolicyFile.model_validate(yaml.safe_load(path.read_bytes()) or {})
+    content = PolicyFile.model_validate(parse_yaml(path.read_bytes()) or {})
     return _Policy(
         {uri: Grants(patterns) for uri, patterns in content.certificates.items()},
         {role: Grants(patterns) for role, patterns in content.roles.items()},

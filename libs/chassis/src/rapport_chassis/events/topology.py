@@ -12,6 +12,7 @@ import yaml
 
 from rapport_chassis.events.jetstream import api_prefix
 from rapport_chassis.events.names import CONTEXTS, retry_stream, retry_subject, stream_name
+from rapport_chassis.yaml_text import parse_yaml
 
 DECLARED: Final = Path(__file__).with_name("declared")
 """What this release declares: `deploy/nats`, which a link brings into the package and so into its wheel."""
@@ -126,7 +127,7 @@ def load(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_bytes())
     except (OSError, yaml.YAMLError) as error:
         raise TopologyError(f"{path} cannot be read: {type(error).__name__}") from error
     if not isinstance(content, dict):
