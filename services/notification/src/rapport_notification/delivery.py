@@ -27,7 +27,7 @@ from rapport_notification.app.reconciling import Reconciling
 from rapport_notification.app.recording import Recorder
 from rapport_notification.app.working import Worker
 from rapport_notification.assembly import Parts
-from rapport_notification.domain.ledger import Limits
+from rapport_notification.domain.entries import Limits
 from rapport_notification.domain.resolution import BLIND
 from rapport_notification.domain.scheduling import FairQueue
 from rapport_notification.domain.vocabulary import SECOND_US, Channel

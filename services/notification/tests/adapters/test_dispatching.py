@@ -46,7 +46,7 @@ from rapport_notification.app.waking import Wake
 from rapport_notification.app.working import Worker
 from rapport_notification.conformance.smtp_sink import Fault, SmtpSink
 from rapport_notification.domain.engagement import By, Engagement, Seen
-from rapport_notification.domain.ledger import FINAL, Limits, State, Verdict
+from rapport_notification.domain.entries import FINAL, Limits, State, Verdict
 from rapport_notification.domain.resolution import BLIND
 from rapport_notification.domain.scheduling import FairQueue, Priority
 from rapport_notification.domain.vocabulary import (

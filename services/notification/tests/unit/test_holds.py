@@ -2,8 +2,8 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from rapport_notification.domain.entries import State
 from rapport_notification.domain.holds import CounterEvent, Waiting, cancelled, release_at, superseded
-from rapport_notification.domain.ledger import State
 from rapport_notification.domain.vocabulary import MINUTE_US
 
 SPREAD = 30 * MINUTE_US

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from rapport_notification.domain import ledger
-from rapport_notification.domain.ledger import FINAL, Entry, Limits, State, StepRefusedError, Verdict
+from rapport_notification.domain.entries import FINAL, Entry, Limits, State, StepRefusedError, Verdict
 from rapport_notification.domain.resolution import BLIND, Capability, Resolution, Way, resolution
 from rapport_notification.domain.vocabulary import DropReason, HoldReason, MessageClass
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from rapport_notification.domain import ledger
-from rapport_notification.domain.ledger import FINAL, WAITING, Entry, Limits, State, StepRefusedError, Verdict
+from rapport_notification.domain.entries import FINAL, WAITING, Entry, Limits, State, StepRefusedError, Verdict
 from rapport_notification.domain.resolution import BLIND, Capability, Way, resolution
 from rapport_notification.domain.vocabulary import DropReason, MessageClass
 from rapport_testing.prove import Scale

@@ -17,7 +17,7 @@ from rapport_notification.adapters.rules import Rules
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.sending import Case, Known
-from rapport_notification.domain.ledger import Limits
+from rapport_notification.domain.entries import Limits
 from rapport_notification.domain.preferences import Person
 from rapport_notification.domain.routing import Past
 from rapport_notification.domain.scheduling import Priority

@@ -9,8 +9,8 @@ from psycopg.types.json import Jsonb
 from rapport_chassis.database.pool import Connection
 
 from rapport_notification.app.messages import Ask, AttemptRow, ChannelWish, Stored
+from rapport_notification.domain.entries import Entry, State, Verdict
 from rapport_notification.domain.holds import CounterEvent
-from rapport_notification.domain.ledger import Entry, State, Verdict
 from rapport_notification.domain.vocabulary import Channel, DropReason, HoldReason, MessageClass
 
 ASKED: Final = (

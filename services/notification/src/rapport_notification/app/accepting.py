@@ -19,9 +19,9 @@ from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.templates import Prepared
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.contents import ValuesRefusedError, checked
+from rapport_notification.domain.entries import Entry, State
 from rapport_notification.domain.errors import ERRORS
 from rapport_notification.domain.holds import cancelled, superseded
-from rapport_notification.domain.ledger import Entry, State
 from rapport_notification.domain.vocabulary import Channel
 
 _NEAR: Final = 3

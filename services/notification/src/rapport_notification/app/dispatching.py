@@ -31,7 +31,7 @@ from rapport_notification.app.templates import filled
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain import ledger
 from rapport_notification.domain.contents import ValuesRefusedError, checked
-from rapport_notification.domain.ledger import Entry, Limits, StepRefusedError
+from rapport_notification.domain.entries import Entry, Limits, StepRefusedError
 from rapport_notification.domain.preferences import Person, decide
 from rapport_notification.domain.suppression import Suppression, address_hash
 from rapport_notification.domain.vocabulary import SECOND_US, Channel, DropReason, HoldReason

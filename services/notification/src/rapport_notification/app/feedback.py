@@ -14,7 +14,7 @@ from rapport_notification.app.times import micros_of
 from rapport_notification.app.unsubscribing import Method, Unsubscribing
 from rapport_notification.domain import ledger
 from rapport_notification.domain.engagement import By, Engagement, Seen
-from rapport_notification.domain.ledger import StepRefusedError
+from rapport_notification.domain.entries import StepRefusedError
 from rapport_notification.domain.suppression import Feedback, Policy, Suppression, judged
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.sending.bounces import Returned

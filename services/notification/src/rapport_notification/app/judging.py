@@ -18,9 +18,10 @@ from rapport_notification.app.messages import Stored
 from rapport_notification.app.sending import Case
 from rapport_notification.app.times import micros_of, moment_of
 from rapport_notification.domain.caps import has_room
+from rapport_notification.domain.entries import Limits
 from rapport_notification.domain.explaining import CapSeen, ConsentSeen, Receipt, WindowSeen
 from rapport_notification.domain.holds import release_at
-from rapport_notification.domain.ledger import Limits, may_begin
+from rapport_notification.domain.ledger import may_begin
 from rapport_notification.domain.preferences import decide
 from rapport_notification.domain.quiet_hours import HORIZON, QuietHours, is_open, local_day, next_opening
 from rapport_notification.domain.routing import Option, Past, expected, route

@@ -9,8 +9,8 @@ from typing import Protocol
 from rapport_notification.app.messages import AttemptRow, Stored
 from rapport_notification.app.templates import Prepared
 from rapport_notification.domain import ledger
+from rapport_notification.domain.entries import FINAL, Entry, State
 from rapport_notification.domain.explaining import Receipt
-from rapport_notification.domain.ledger import Entry, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def sealed(stored: Stored, receipt: Receipt) -> tuple[Stored, bytes]:
 
 def taken_back(stored: Stored, ending: State, now_us: int) -> Step | None:
     """Return the step that takes a message back; None if it has ended, or is taken back already."""
-    if stored.entry.state in ledger.FINAL or stored.entry.ending is not None:
+    if stored.entry.state in FINAL or stored.entry.ending is not None:
         return None
     entry = ledger.take_back(stored.entry, ending)
     return Step(stored.entry, stored.stepped(entry, now_us), now_us)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from rapport_notification.domain.entries import FINAL, Entry
 from rapport_notification.domain.holds import CounterEvent, Waiting
-from rapport_notification.domain.ledger import FINAL, Entry
 from rapport_notification.domain.scheduling import Priority
 from rapport_notification.domain.vocabulary import Channel, MessageClass
 

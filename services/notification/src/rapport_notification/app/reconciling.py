@@ -16,7 +16,7 @@ from rapport_notification.app.recording import UNKNOWN_OUTCOME
 from rapport_notification.app.sending import SendStore
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain import ledger
-from rapport_notification.domain.ledger import Entry, Limits, State
+from rapport_notification.domain.entries import Entry, Limits, State
 from rapport_notification.domain.resolution import BLIND, Way, resolution
 from rapport_notification.domain.vocabulary import SECOND_US, Channel
 

@@ -20,7 +20,7 @@ from rapport_notification.app.messages import COMMITTED, FALLBACK, REFUNDED, Att
 from rapport_notification.app.sending import Result, SendBook, SendStore
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain import ledger
-from rapport_notification.domain.ledger import Entry, State, StepRefusedError
+from rapport_notification.domain.entries import Entry, State, StepRefusedError
 from rapport_notification.domain.suppression import Suppressed, Suppression
 from rapport_notification.domain.vocabulary import SECOND_US, Channel
 from rapport_notification.sending.outcome import Handed, Outcome

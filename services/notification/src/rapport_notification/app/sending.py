@@ -15,8 +15,8 @@ from rapport_notification.app.ledger import Step
 from rapport_notification.app.messages import AttemptRow, Stored
 from rapport_notification.app.templates import Prepared
 from rapport_notification.domain.caps import Cap
+from rapport_notification.domain.entries import Limits
 from rapport_notification.domain.explaining import CapSeen
-from rapport_notification.domain.ledger import Limits
 from rapport_notification.domain.preferences import Category, Person, Wish
 from rapport_notification.domain.quiet_hours import Place
 from rapport_notification.domain.routing import Past

@@ -18,8 +18,8 @@ from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
 from rapport_notification.app.trigger_units import TriggerUnit
 from rapport_notification.domain.contents import Kind
+from rapport_notification.domain.entries import State
 from rapport_notification.domain.holds import superseded
-from rapport_notification.domain.ledger import State
 from rapport_notification.domain.occurrences import Occurred, Product
 from rapport_notification.domain.triggers import Audience, Fields, Planned, Trigger, respond
 from rapport_notification.domain.vocabulary import SECOND_US

@@ -22,7 +22,7 @@ from rapport_notification.app.messages import Stored
 from rapport_notification.app.sending import SendStore
 from rapport_notification.app.times import micros_of
 from rapport_notification.app.waking import Wake
-from rapport_notification.domain.ledger import Limits
+from rapport_notification.domain.entries import Limits
 from rapport_notification.domain.scheduling import FairQueue, Priority, Queued
 
 BATCH: Final = 25

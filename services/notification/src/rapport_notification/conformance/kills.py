@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rapport_notification.conformance.smtp_sink import SmtpSink
 from rapport_notification.conformance.victim import Journal
-from rapport_notification.domain.ledger import FINAL, Verdict
+from rapport_notification.domain.entries import FINAL, Verdict
 
 
 @dataclass(frozen=True, slots=True)

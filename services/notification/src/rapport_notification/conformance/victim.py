@@ -19,7 +19,7 @@ from pathlib import Path
 import aiosmtplib
 
 from rapport_notification.domain import ledger
-from rapport_notification.domain.ledger import FINAL, WAITING, Entry, Limits, State, Verdict
+from rapport_notification.domain.entries import FINAL, WAITING, Entry, Limits, State, Verdict
 from rapport_notification.domain.resolution import BLIND, Capability, Way, resolution
 from rapport_notification.domain.vocabulary import MessageClass
 from rapport_notification.sending.fields import Address

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from rapport_notification.domain.ledger import WAITING, State
+from rapport_notification.domain.entries import WAITING, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from rapport_notification.domain.ledger import Entry, Limits, State, settles_from
+from rapport_notification.domain.entries import Entry, Limits, State
+from rapport_notification.domain.ledger import settles_from
 
 
 @dataclass(frozen=True, slots=True)

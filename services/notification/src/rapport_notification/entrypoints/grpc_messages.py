@@ -20,8 +20,8 @@ from rapport_notification.app.ledger import taken_back
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
+from rapport_notification.domain.entries import State
 from rapport_notification.domain.errors import ERRORS
-from rapport_notification.domain.ledger import State
 from rapport_notification.entrypoints.ports import Unit
 from rapport_notification.translate.messages import ask_in, record_of
 from rapport_notification.translate.receipts import explanation_of

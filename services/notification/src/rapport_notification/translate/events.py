@@ -11,7 +11,7 @@ from rapport_chassis.events.envelope import Event, event_of
 from rapport_notification.app.ledger import Step
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.times import moment_of
-from rapport_notification.domain.ledger import State, Verdict
+from rapport_notification.domain.entries import State, Verdict
 from rapport_notification.domain.vocabulary import DropReason
 
 SOURCE: Final = "notification"

@@ -9,7 +9,7 @@ from typing import Any
 
 from rapport_notification.app.messages import AttemptRow, Stored
 from rapport_notification.app.times import moment_of
-from rapport_notification.domain.ledger import State
+from rapport_notification.domain.entries import State
 from rapport_notification.translate.contents import values_in
 
 

@@ -9,8 +9,8 @@ from rapport_chassis.times import duration, moment
 
 from rapport_notification.app.messages import Ask, AttemptRow, ChannelWish, Stored
 from rapport_notification.app.times import micros_of
+from rapport_notification.domain.entries import WAITING, State
 from rapport_notification.domain.holds import CounterEvent
-from rapport_notification.domain.ledger import WAITING, State
 from rapport_notification.domain.vocabulary import SECOND_US, Channel, MessageClass
 from rapport_notification.translate.contents import content_of
 from rapport_notification.translate.events import notification_message
