@@ -90,6 +90,16 @@ async def test_a_look_that_the_gate_could_not_answer_is_taken_again_as_soon_as_i
     assert held.taken == [Scope.FACTS]
 
 
+async def test_everybody_has_a_turn_while_changes_about_others_never_end(test_clock: TestClock) -> None:
+    gate, held = Gate(test_clock), Held()
+    gate.answer, gate.reason = Answer.DENY, Reason.EXPIRED
+    looks = Looks(gate, held, test_clock)
+    for position in range(8, 12):
+        looks.at.observe(Change(position, frozenset({"prf_another"}), purposes=False))
+        await looks.go_on(0.1)
+    assert held.taken == [Scope.SCORES]
+
+
 @pytest.mark.parametrize("heard", ["a load", "a purpose", "nothing"])
 async def test_whoever_waits_is_scored_once_permitted_also_if_nobody_heard_of_it(
     test_clock: TestClock, heard: str

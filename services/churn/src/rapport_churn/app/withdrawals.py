@@ -142,7 +142,8 @@ class Withdrawals:
         """
         if not self._replica.warm:
             return False
-        return await self._concerned() or await self._everybody()
+        concerned = await self._concerned()
+        return await self._everybody() or concerned  # however many changes come, everybody has a turn
 
     async def _concerned(self) -> bool:
         """Look at those whom changes named: at once, and again."""
