@@ -21,6 +21,7 @@ from rapport_notification.adapters.sms import SmsCarrier
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
 from rapport_notification.app.dispatching import Dispatching
+from rapport_notification.app.intents import Intents
 from rapport_notification.app.judging import Judge
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.reconciling import Reconciling
@@ -184,6 +185,7 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
     dispatching = Dispatching(
         store=store,
         judge=judge,
+        intents=Intents(store, judge, lambda decision: decision_message(decision).SerializeToString(), limits, clock),
         carriers=parts.carriers,
         contacts=parts.contacts,
         request_contacts=request_contacts(parts),
@@ -192,7 +194,6 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
         counted=counted,
         people=parts.people,
         values_in=values_in,
-        permission_of=lambda decision: decision_message(decision).SerializeToString(),
         unsubscribe_url=lambda stored: _unsubscribe_url(parts, stored),
         address_key=parts.address_key,
         limits=limits,
