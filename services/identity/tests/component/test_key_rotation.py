@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,8 +116,8 @@ async def take(desk: Desk, made: ingest_pb2.RawTouchpoint) -> ingest_pb2.Ingeste
 
 
 @asynccontextmanager
-async def served_all_the_while(rig: Rig, desks: list[Desk], seed: int) -> AsyncIterator[None]:
-    """Call both processes without a pause; whatever is refused is found in `rig.refused`."""
+async def served_all_the_while(rig: Rig, desks: list[Desk], seed: int, pause_s: float) -> AsyncIterator[None]:
+    """Call both processes in turn; whatever is refused is found in `rig.refused`."""
     done = asyncio.Event()
     people = iter(Population(seed).sightings(100_000))
 
@@ -136,6 +136,8 @@ async def served_all_the_while(rig: Rig, desks: list[Desk], seed: int) -> AsyncI
             except Exception as error:
                 rig.refused.append(repr(error))
             rig.served += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), pause_s)
 
     calling = asyncio.create_task(call())
     try:
@@ -172,7 +174,7 @@ async def test_hash_keys_are_rotated_under_load_and_kills_and_everything_is_foun
         orders = [order() for _ in range(10)]
         for made in orders:
             assert not (await take(one, made)).known
-        async with served_all_the_while(rig, desks, seed=21):
+        async with served_all_the_while(rig, desks, 21, scale.pick(small=0.05, full=0.0)):
             said = await asyncio.to_thread(rig.command, "rotate-hash-key")
             assert said.startswith("hash key 2 is active")
             await asyncio.to_thread(rig.rotating.wait_killed)

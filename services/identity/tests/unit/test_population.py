@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapport_identity.domain.records import Record
 from rapport_identity.population import Household, Mix, Mobile, Noise, Person, Population, Sighting, Truth
+from rapport_testing.prove import Scale
 
 Labelled = list[tuple[Sighting, Truth]]
 
@@ -39,13 +40,13 @@ def population() -> Population:
 
 
 @pytest.fixture(scope="module")
-def labelled(population: Population) -> Labelled:
-    return list(population.labelled(30_000))
+def labelled(population: Population, scale: Scale) -> Labelled:
+    return list(population.labelled(scale.pick(small=12_000, full=30_000)))
 
 
 @pytest.fixture(scope="module")
-def households(population: Population) -> list[Household]:
-    return [population.household(number) for number in range(8_000)]
+def households(population: Population, scale: Scale) -> list[Household]:
+    return [population.household(number) for number in range(scale.pick(small=3_000, full=8_000))]
 
 
 def holders(labelled: Labelled, values: Callable[[Record], Iterator[str]]) -> dict[str, dict[int, list[set[Noise]]]]:
@@ -231,11 +232,11 @@ def test_a_son_may_bear_his_fathers_name_and_is_a_generation_younger(households:
         assert members[2].birth_date.year - senior.birth_date.year >= 18
 
 
-def test_a_given_up_number_gets_one_new_owner_after_some_time(population: Population) -> None:
+def test_a_given_up_number_gets_one_new_owner_after_some_time(households: list[Household]) -> None:
     ends: dict[str, tuple[int, Mobile]] = {}
     starts: dict[str, tuple[int, Mobile]] = {}
-    for number in range(3_000):
-        for person in population.household(number).members:
+    for household in households[:3_000]:
+        for person in household.members:
             for mobile in person.mobiles:
                 (starts if mobile.recycled else ends)[mobile.written] = (person.serial, mobile)
     assert starts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, LiteralString
 
 from psycopg import AsyncConnection
@@ -23,7 +23,8 @@ CHANNEL: Final = "rapport_outbox"
 _COPY_FROM: Final = 8
 _COLUMNS: Final = "event_id, subject, type, payload, headers, profile_ids, urgent"
 _COPY: Final = f"COPY outbox ({_COLUMNS}) FROM STDIN"
-_HINT: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+HINT: Final = f"SELECT pg_notify('{CHANNEL}', '')"
+"""The statement that wakes the relay once the transaction commits."""
 
 
 async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> None:
@@ -36,9 +37,29 @@ async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> N
     """
     if not events:
         return
+    if len(events) < _COPY_FROM:
+        statement, values = insertion(events)
+        await connection.execute(f"WITH written AS ({statement}) {HINT}", values)
+        return
+    await bulk.copy(connection, _COPY, _rows(events))
+    await connection.execute(HINT)
+
+
+def insertion(events: Sequence[Event]) -> tuple[LiteralString, list[Any]]:
+    """Return the statement that writes a few events and its values, for who makes it part of one with `HINT` in it.
+
+    The trace of the current span goes with them.
+
+    Raises:
+        RapportError: EVENT_TOO_LARGE.
+    """
+    return _insert(len(events)), [value for row in _rows(events) for value in row]
+
+
+def _rows(events: Sequence[Event]) -> Iterator[tuple[Any, ...]]:
     traceparent = propagation.inject().get(TRACEPARENT)
-    rows = (
-        (
+    for event in events:
+        yield (
             event.id,
             event.subject,
             event.type,
@@ -47,20 +68,12 @@ async def append(connection: AsyncConnection[Any], events: Sequence[Event]) -> N
             bulk.array(event.profile_ids),
             event.urgent,
         )
-        for event in events
-    )
-    if len(events) < _COPY_FROM:
-        await connection.execute(_insert(len(events)), [value for row in rows for value in row])
-        return
-    await bulk.copy(connection, _COPY, rows)
-    await connection.execute(_HINT)
 
 
 @functools.cache
 def _insert(rows: int) -> LiteralString:
-    """Return the statement that writes this many events and gives the hint."""
     values = ", ".join(["(%s, %s, %s, %b, %s::jsonb, %s::text[], %s)"] * rows)
-    return f"WITH written AS (INSERT INTO outbox ({_COLUMNS}) VALUES {values}) {_HINT}"  # noqa: S608 - no value in it
+    return f"INSERT INTO outbox ({_COLUMNS}) VALUES {values}"  # noqa: S608 - no value in it
 
 
 async def oldest_unpublished_s(connection: AsyncConnection[Any]) -> float:

@@ -112,7 +112,7 @@ class PublishedIndex:
             batch: Most events to return; their payloads also stay within a few MB.
             held: Rows (`seq`) to leave out, because they are being marked at this moment.
         """
-        async with self._database.transaction() as connection, connection.cursor(binary=True) as cursor:
+        async with self._database.looking() as connection, connection.cursor(binary=True) as cursor:
             await cursor.execute(_TAKE, {"batch": batch, "half": batch // 2, "held": list(held)})
             rows = await cursor.fetchall()
         return [
@@ -127,7 +127,7 @@ class PublishedIndex:
             confirmed: Each event with its sequence in the stream.
             progress: Everything in the stream up to this sequence is indexed by now.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.looking() as connection:
             await connection.execute(
                 _MARK,
                 {

@@ -12,11 +12,19 @@ from typing import Final, NamedTuple
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters.bulk import Change, Target
+from rapport_identity.domain.declarations import Kind
 
 _TIMELINE: Final = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
 _COLUMNS: Final = "epoch, position, greatest(recorded_at, clock_timestamp()), hash_versions, matcher_id"
-_READ: Final = f"SELECT {_COLUMNS}, timeline = {_TIMELINE} FROM partition_head"  # noqa: S608 - made of constants
-_LOCK: Final = f"SELECT {_COLUMNS}, timeline = {_TIMELINE} FROM partition_head FOR UPDATE"  # noqa: S608 - made of constants
+# A version is drafted, then active, then retired, and goes no other way: so no change leaves both counts as they were.
+_DECLARED: Final = f"""
+SELECT ARRAY[count(*) FILTER (WHERE state <> 'draft'), count(*) FILTER (WHERE state = 'retired')]
+FROM authored_versions WHERE kind IN ({", ".join(f"'{kind.value}'" for kind in Kind)})
+"""  # noqa: S608 - made of constants
+_READ: Final = f"SELECT {_COLUMNS}, NULL, timeline = {_TIMELINE} FROM partition_head"  # noqa: S608 - made of constants
+_LOCK: Final = f"""
+SELECT {_COLUMNS}, ({_DECLARED}), timeline = {_TIMELINE} FROM partition_head FOR UPDATE
+"""  # noqa: S608 - made of constants
 _RENEW: Final = f"""
 UPDATE partition_head SET epoch = gen_random_uuid()::text, timeline = {_TIMELINE} WHERE timeline <> {_TIMELINE}
 """  # noqa: S608 - made of constants
@@ -35,6 +43,7 @@ class Head(NamedTuple):
         recorded_at: The time of a write to come, never before that of an earlier one.
         hash_versions: Versions of the hash keys in use; new rows are hashed under the first.
         matcher_id: The matcher that decides; empty while none was ever stored.
+        declared: What differs whenever a declaration was activated or retired; None where the head is not held.
     """
 
     epoch: str
@@ -42,6 +51,7 @@ class Head(NamedTuple):
     recorded_at: datetime
     hash_versions: tuple[int, ...]
     matcher_id: str
+    declared: tuple[int, ...] | None
 
 
 async def read(connection: Connection) -> Head:
@@ -82,8 +92,8 @@ async def _head(connection: Connection, statement: str) -> Head:
     row = await (await connection.execute(statement.encode())).fetchone()
     if row is None:
         raise RuntimeError("the partition has no head: it was not migrated")
-    epoch, position, recorded_at, hash_versions, matcher_id, same_timeline = row
+    *values, hash_versions, matcher_id, declared, same_timeline = row
     if not same_timeline:
         await connection.execute(_RENEW)
         return await _head(connection, statement)
-    return Head(epoch, position, recorded_at, tuple(hash_versions), matcher_id)
+    return Head(*values, tuple(hash_versions), matcher_id, None if declared is None else tuple(declared))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.once import Deed, Request
 
 from rapport_identity.adapters import answered, constraints, facts, matchers, moves, parked, profiles, records
-from rapport_identity.adapters.bulk import COPY_FROM, Target, Together
+from rapport_identity.adapters.bulk import COPY_FROM, Change, Target, Together
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
@@ -87,6 +87,13 @@ class ResolvingUnit:
             RapportError: NOT_READY: a hash key has not come to this process yet.
         """
         return self._unit.hasher(self._at)
+
+    @property
+    def declared(self) -> tuple[int, ...]:
+        """What differs whenever a declaration was activated or retired before this transaction locked the partition."""
+        declared = self._at.declared
+        assert declared is not None, "what is declared is asked under the lock"
+        return declared
 
     async def lock(self) -> Head:
         """Keep other writers out from now on and return the head: this transaction writes next, after it."""
@@ -243,11 +250,15 @@ class ResolvingUnit:
         """Write what is left to write, as the last statements of this transaction."""
         if not self._events and not self._together:
             return
-        # A COPY cannot be part of a pipeline.
-        async with self._connection.pipeline() if len(self._events) < COPY_FROM else nullcontext():
+        if 0 < len(self._events) < COPY_FROM:
+            statement, values = outbox.insertion(self._events)
+            written = Change(f"{statement} RETURNING 1", values, len(self._events), "an event was not written")
+            await written.write(self._together)
+            await Change(outbox.HINT, (), 1, "the relay was not woken").write(self._together)
+        else:
             await outbox.append(self._connection, self._events)
-            if self._together:
-                await self._together.write(self._connection)
+        if self._together:
+            await self._together.write(self._connection)
         if self._wrote:
             self._unit.written()
         self._together, self._events, self._wrote = Together(), [], False

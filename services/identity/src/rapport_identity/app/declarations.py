@@ -103,8 +103,8 @@ async def draft(versions: Versions, name: str, terms: Terms, *, actor: str, now:
 class Decided(Protocol):
     """What was ever activated, and whether that is still all, as a transaction sees it."""
 
-    async def mark(self, unit: Unit) -> tuple[int, int]:
-        """Return what differs whenever something was activated or retired since."""
+    def mark(self, unit: Unit) -> tuple[int, ...]:
+        """Return what differs whenever something was activated or retired since; the partition is locked."""
         ...
 
     async def active(self, unit: Unit) -> Sequence[InForce]:
@@ -121,7 +121,7 @@ class Registry:
 
     def __init__(self, decided: Decided) -> None:
         self._decided = decided
-        self._mark: tuple[int, int] | None = None
+        self._mark: tuple[int, ...] | None = None
         self._versions: Sequence[InForce] = ()
         self._declared: Declared | None = None
         self._until: datetime | None = None
@@ -132,7 +132,7 @@ class Registry:
         Raises:
             RapportError: NOT_READY.
         """
-        mark = await self._decided.mark(unit)
+        mark = self._decided.mark(unit)
         if mark != self._mark:
             self._versions, self._mark, self._declared = await self._decided.active(unit), mark, None
         if self._declared is None or (self._until is not None and now >= self._until):
