@@ -146,14 +146,16 @@ class Rescoring:
         """
         now = self._score.clock.now()
         heard = await self._rounds.hear(now)
-        if heard:
-            await self._score.states.catch_up()  # what was heard must be in what is scored
         serving = self._score.models.champion
         if serving is None:
             return heard
         async with self._rounds.round(serving.model_id, now, AT_ONCE) as held:
             survivors: list[str] = []
             tellings: list[Telling] = []
+            if held.due:
+                # What was heard must be in what is scored, also if it was another process, or an earlier life, that
+                # heard it.
+                await self._score.states.catch_up()
             for told in held.due:
                 tellings.append(await self._look(told, now, serving.model_id, survivors))
                 await asyncio.sleep(0)  # whoever asks for a score is answered in between
