@@ -21,9 +21,8 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_testing.pki import IssuedFiles
 
 from rapport_local import access, operators
-from rapport_local.environment import Environment
+from rapport_local.environment import SERVERS, Environment
 from rapport_local.failure import Failure
-from rapport_local.processes import SERVERS
 from rapport_local.reflection import OfferedMethod, offered_methods
 from rapport_local.status import EnvironmentStatus
 

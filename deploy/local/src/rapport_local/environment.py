@@ -21,6 +21,9 @@ from rapport_local.failure import Failure
 FOLDER_VARIABLE = "RAPPORT_FOLDER"
 DEFAULT_FOLDER = Path(".rapport")
 HOST = "127.0.0.1"
+SERVERS = ("postgres", "nats", "mails")
+"""Processes that are no service: what services stand on."""
+
 STREAM_PREFIX = "RAPPORT"
 """First part of every stream's name."""
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import psycopg
 from rapport_testing.child import ChildProcess, ProcessError
@@ -18,9 +18,6 @@ from rapport_local.concurrency import in_thread
 from rapport_local.environment import HOST
 from rapport_local.probe import RoleProbe
 from rapport_local.status import RoleHealth
-
-SERVERS: Final = ("postgres", "nats", "mails")
-"""Processes that are no service: what services stand on."""
 
 _SERVICE_STOP_TIMEOUT_S = 25.0
 _CONNECT_TIMEOUT_S = 2

@@ -22,11 +22,11 @@ from rapport_testing.postgres import PostgresServer
 from rapport_local import access, broker, operators
 from rapport_local.concurrency import in_thread
 from rapport_local.databases import database_settings
-from rapport_local.environment import HOST, Environment
+from rapport_local.environment import HOST, SERVERS, Environment
 from rapport_local.failure import Failure
 from rapport_local.leftovers import stop_left_over
 from rapport_local.probe import RoleProbe
-from rapport_local.processes import SERVERS, Mails, Nats, Postgres, Service
+from rapport_local.processes import Mails, Nats, Postgres, Service
 from rapport_local.progress import Progress
 from rapport_local.replacement import drop_left_over
 from rapport_local.services import MAILS, SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
