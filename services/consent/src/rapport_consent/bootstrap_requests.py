@@ -47,7 +47,8 @@ from rapport_consent.app.verify_requester import CodeSender
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.request_clocks import Clocks
-from rapport_consent.domain.requests import Participant, ParticipantKind
+from rapport_consent.domain.request_words import ParticipantKind
+from rapport_consent.domain.requests import Participant
 from rapport_consent.entrypoints.grpc_requests import PrivacyRequestServicer
 from rapport_consent.entrypoints.package_links import PackageLinks
 from rapport_consent.entrypoints.request_answers import ANSWER_EVENTS, ANSWERED, ParticipantAnswers, consumer_name

@@ -42,6 +42,15 @@ PASSAGES = 4
 
 KILLS = [*((at, 1) for at in COORDINATOR), *((at, n) for at in PARTICIPANTS for n in range(1, 2 * PASSAGES + 1))]
 
+CHUNKS = 10
+"""What is proven is proven in parts, so that a run that was interrupted goes on with those that are left."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have one part of what is small."""
+    if "chunk" in metafunc.fixturenames:
+        metafunc.parametrize("chunk", range(CHUNKS if metafunc.config.getoption("scale") == "full" else 1))
+
 
 def _build(made: MadeDatabase) -> None:
     create_service_database(made.access.dsn(), "notes", PASSWORDS, database=made.name)
@@ -77,13 +86,11 @@ async def parts(settings: DatabaseSettings, database: MakeDatabase, tmp_path: Pa
 @pytest.mark.heavy
 @pytest.mark.timeout(7200)
 async def test_whoever_is_killed_each_request_ends_and_nothing_goes_that_may_not(
-    parts: Parts, scale: Scale, prove, progress
+    parts: Parts, scale: Scale, chunk: int, prove, progress
 ) -> None:
-    drawn = random.Random(11)
-    cases = [(at, passage, seed) for at, passage in KILLS for seed in range(scale.pick(small=1, full=5))]
-    if not scale.is_full:
-        cases = drawn.sample(cases, 2)
-    bar = progress(len(cases), "stories under kills")
+    cases = [(at, passage, seed) for seed in range(scale.pick(small=1, full=5)) for at, passage in KILLS]
+    cases = cases[chunk::CHUNKS] if scale.is_full else random.Random(11).sample(cases, 2)
+    bar = progress(len(cases), f"stories under kills, part {chunk + 1} of {CHUNKS}")
     killed = reopened = 0
     for at, passage, seed in cases:
         parts.rng = random.Random(f"{at}/{passage}/{seed}")
@@ -103,4 +110,5 @@ async def test_whoever_is_killed_each_request_ends_and_nothing_goes_that_may_not
         reopened += story.reopened > 0
         bar.advance()
     assert killed > len(cases) // 2
-    prove("consent", matrix_stories=len(cases), matrix_killed=killed, matrix_reopened=reopened)
+    figures = {"stories": len(cases), "killed": killed, "reopened": reopened}
+    prove("consent", **{f"matrix_{name}_{chunk}": figure for name, figure in figures.items()})

@@ -19,7 +19,7 @@ from rapport_chassis.outbound import Endpoint
 from rapport_chassis.webhooks import WebhookKey, signed_headers, verified
 from rapport_consent.adapters.webhooks import Webhook, WebhookCaller
 from rapport_consent.domain.holds import Protected
-from rapport_consent.domain.requests import ParticipantKind
+from rapport_consent.domain.request_words import ParticipantKind
 from rapport_consent.domain.tasks import AskedTask, Kept, StoreCount, TaskAnswer, TaskKind, TaskOutcome
 from rapport_consent.settings import ParticipantEntry
 from rapport_testing.clock import TestClock

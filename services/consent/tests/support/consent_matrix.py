@@ -48,8 +48,8 @@ from rapport_consent.app.review_decision import DecisionReviewing
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.request_clocks import Clocks
+from rapport_consent.domain.request_words import ParticipantKind
 from rapport_consent.domain.requests import Participant as Entry
-from rapport_consent.domain.requests import ParticipantKind
 from rapport_consent.domain.tasks import AskedTask, TaskAnswer
 from rapport_consent.entrypoints.request_answers import ParticipantAnswers
 from rapport_consent.entrypoints.subscriptions import Profiles

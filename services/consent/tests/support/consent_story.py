@@ -16,18 +16,16 @@ from rapport_consent.app.take_answer import take_answer
 from rapport_consent.app.take_request import take_request
 from rapport_consent.app.verify_requester import show
 from rapport_consent.domain.holds import HeldRecords, Hold
-from rapport_consent.domain.requests import (
-    Asked,
+from rapport_consent.domain.request_words import (
     Channel,
     Choice,
     Method,
     ParticipantKind,
-    Request,
     RequestState,
     RightState,
     Role,
-    Verification,
 )
+from rapport_consent.domain.requests import Asked, Request, Verification
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.vault import Vault
 from rapport_consent.translate.tasks import answer_of

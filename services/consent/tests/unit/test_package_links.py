@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.errors import RapportError
-from rapport_consent.domain.requests import Asked, Channel, Method, Request, RequestState, Role, Verification
+from rapport_consent.domain.request_words import Channel, Method, RequestState, Role
+from rapport_consent.domain.requests import Asked, Request, Verification
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.entrypoints.package_links import PackageLinks
 from rapport_testing.clock import TestClock

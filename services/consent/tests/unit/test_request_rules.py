@@ -16,24 +16,19 @@ from rapport_chassis.errors import RapportError
 from rapport_consent.adapters.calendars import shipped_calendars
 from rapport_consent.adapters.request_documents import read, written
 from rapport_consent.adapters.rule_packs import shipped_packs
+from rapport_consent.domain import request_decisions as decisions
+from rapport_consent.domain import request_intake as intake
 from rapport_consent.domain import request_rules as rules
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.request_clocks import Clocks
 from rapport_consent.domain.request_stages import Stage, after, first
+from rapport_consent.domain.request_words import OPEN, Channel, Choice, Method, Outcome, RequestState, RightState, Role
 from rapport_consent.domain.requests import (
-    OPEN,
     Asked,
-    Channel,
-    Choice,
     Extension,
     IdentityQuery,
-    Method,
-    Outcome,
     Participant,
     Request,
-    RequestState,
-    RightState,
-    Role,
     SubjectRecord,
     Verification,
 )
@@ -68,12 +63,12 @@ def request(*rights: Right, market: str = "DE", pack: RulePack = GDPR, **fields:
         profile_id="prf_0000000000000000000001",
         searched=True,
     )
-    return rules.receive(replace(made, **fields), pack)
+    return intake.receive(replace(made, **fields), pack)
 
 
 def verified(asked: Request, by: str = "verifier") -> Request:
     """The request once an operator has seen a document."""
-    return rules.verify(asked, Verification(Method.DOCUMENT, NOW, by, "PASSPORT", NOW.date()), "", GDPR)
+    return intake.verify(asked, Verification(Method.DOCUMENT, NOW, by, "PASSPORT", NOW.date()), "", GDPR)
 
 
 def refusal(asked: Request, *rights: Right, ground: str = "RIGHTS_OF_OTHERS", **fields: object) -> Request:
@@ -86,7 +81,7 @@ def refusal(asked: Request, *rights: Right, ground: str = "RIGHTS_OF_OTHERS", **
         "now": NOW,
         "pack": GDPR,
     }
-    return rules.refuse(asked, rights, **values | fields)  # type: ignore[arg-type]
+    return decisions.refuse(asked, rights, **values | fields)  # type: ignore[arg-type]
 
 
 def refused_for(reason: str, act: Callable[[], object]) -> None:
@@ -97,16 +92,16 @@ def refused_for(reason: str, act: Callable[[], object]) -> None:
 
 MOVES: dict[str, Callable[[Request, random.Random], Request]] = {
     "verify": lambda each, pick: verified(each, pick.choice(STAFF)),
-    "approve": lambda each, pick: rules.approve(each, pick.choice(STAFF), [Participant("identity")], NOW),
+    "approve": lambda each, pick: decisions.approve(each, pick.choice(STAFF), [Participant("identity")], NOW),
     "refuse": lambda each, pick: refusal(each, ground=pick.choice(sorted(GDPR.refusals)), actor=pick.choice(STAFF)),
-    "extend": lambda each, pick: rules.extend(
+    "extend": lambda each, pick: decisions.extend(
         each, Extension("COMPLEXITY", NOW.date(), "approver"), GDPR, in_time=pick.random() < 0.5
     ),
-    "cancel": lambda each, pick: rules.cancel(each, NOW),
+    "cancel": lambda each, pick: decisions.cancel(each, NOW),
     "fence": lambda each, pick: replace(each, position=1) if each.state is RequestState.RUNNING else each,
-    "doubt": lambda each, pick: rules.with_subject(each, [SubjectRecord("r1", "crm", "prf_1", 2.0, doubtful=True)]),
-    "choose": lambda each, pick: rules.choose(each, "r1", pick.choice(list(Choice)), "verifier"),
-    "reopen": lambda each, pick: rules.reopen_subject(each),
+    "doubt": lambda each, pick: intake.with_subject(each, [SubjectRecord("r1", "crm", "prf_1", 2.0, doubtful=True)]),
+    "choose": lambda each, pick: intake.choose(each, "r1", pick.choice(list(Choice)), "verifier"),
+    "reopen": lambda each, pick: intake.reopen_subject(each),
     "conclude": lambda each, pick: rules.conclude(each, pick.choice(each.rights).right, Outcome.DONE),
     "complete": lambda each, pick: rules.complete(each, NOW),
 }
@@ -125,10 +120,10 @@ def test_whatever_is_tried_in_whatever_order_leaves_a_request_in_order(
         if before.state not in OPEN:
             assert now.state is before.state
         if now.state is RequestState.RUNNING and before.state is not now.state:
-            assert now.assurance >= rules.needed_assurance(before, GDPR)
+            assert now.assurance >= intake.needed_assurance(before, GDPR)
             assert not now.undecided_records
             decided = {each.decided_by for each in now.rights if each.state is RightState.APPROVED}
-            assert not decided & rules.prepared_by(now)
+            assert not decided & decisions.prepared_by(now)
         if now.state is RequestState.COMPLETED:
             assert all(each.outcome or each.state is RightState.REFUSED for each in now.rights)
         if before.position and before.state is RequestState.RUNNING:
@@ -145,7 +140,7 @@ def test_stages_follow_one_another_to_the_end_and_nothing_is_erased_before_it_is
     rights: set[Right], known: bool
 ) -> None:
     asked = verified(request(*sorted(rights), profile_id="prf_0000000000000000000001" if known else ""))
-    running = rules.approve(asked, "approver", [], NOW)
+    running = decisions.approve(asked, "approver", [], NOW)
     order = [first(running)]
     while order[-1] is not Stage.CLOSE:
         order.append(after(order[-1], running))
@@ -173,22 +168,23 @@ def test_a_refusal_needs_what_its_ground_needs() -> None:
 def test_an_excessive_request_is_refused_by_two_and_a_part_of_it_leaves_the_rest_to_approve() -> None:
     asked = verified(request(Right.ACCESS, Right.RECTIFICATION))
     proposed = refusal(asked, Right.ACCESS, ground="EXCESSIVE")
-    refused_for("REFUSAL_UNCONFIRMED", lambda: rules.approve(proposed, "another", [], NOW))
+    refused_for("REFUSAL_UNCONFIRMED", lambda: decisions.approve(proposed, "another", [], NOW))
     unsearched = replace(asked, searched=False)
-    refused_for("SUBJECT_UNSEARCHED", lambda: rules.approve(unsearched, "another", [], NOW))
+    refused_for("SUBJECT_UNSEARCHED", lambda: decisions.approve(unsearched, "another", [], NOW))
     refused_for("SAME_ACTOR", lambda: refusal(proposed, Right.ACCESS, ground="EXCESSIVE"))
     confirmed = refusal(proposed, Right.ACCESS, ground="EXCESSIVE", actor="another")
-    running = rules.approve(confirmed, "approver", [], NOW)
+    running = decisions.approve(confirmed, "approver", [], NOW)
     assert [each.state for each in running.rights] == [RightState.REFUSED, RightState.APPROVED]
 
 
 def test_rights_of_more_harm_need_more_assurance_and_two_proofs_give_the_most() -> None:
     weak = replace(request(Right.OBJECTION), verifications=())
-    assert rules.needed_assurance(weak, GDPR) < rules.needed_assurance(request(Right.ACCESS), GDPR)
-    twice = rules.verify(verified(request()), Verification(Method.LOGIN, NOW, "app"), "", GDPR)
+    assert intake.needed_assurance(weak, GDPR) < intake.needed_assurance(request(Right.ACCESS), GDPR)
+    twice = intake.verify(verified(request()), Verification(Method.LOGIN, NOW, "app"), "", GDPR)
     assert twice.assurance > verified(request()).assurance
     refused_for(
-        "SUBJECT_CHANGED", lambda: rules.verify(twice, Verification(Method.LOGIN, NOW, "app"), "prf_other", GDPR)
+        "SUBJECT_CHANGED",
+        lambda: intake.verify(twice, Verification(Method.LOGIN, NOW, "app"), "prf_other", GDPR),
     )
 
 
@@ -224,8 +220,8 @@ def test_california_is_confirmed_within_ten_business_days_until_the_receipt_is_s
 
 def frozen(*records: SubjectRecord) -> Request:
     """A request that runs about these records."""
-    asked = rules.with_subject(verified(request(Right.ERASURE)), records)
-    return rules.pin(rules.approve(asked, "approver", [Participant("identity")], NOW), ["prf_9"])
+    asked = intake.with_subject(verified(request(Right.ERASURE)), records)
+    return rules.pin(decisions.approve(asked, "approver", [Participant("identity")], NOW), ["prf_9"])
 
 
 KNOWN = SubjectRecord("r1", "crm", "prf_1")
@@ -248,7 +244,7 @@ EXCLUDED = SubjectRecord("r2", "crm", "prf_1", 2.0, doubtful=True, choice=Choice
 def test_a_merge_or_split_after_the_approval_disturbs_and_what_the_person_brings_does_not(
     now: list[SubjectRecord], disturbed: bool
 ) -> None:
-    assert rules.disturbed(frozen(KNOWN, EXCLUDED), now) is disturbed
+    assert intake.disturbed(frozen(KNOWN, EXCLUDED), now) is disturbed
 
 
 def test_a_request_that_is_given_back_is_approved_anew_by_somebody_and_asks_everybody_again() -> None:
@@ -259,15 +255,15 @@ def test_a_request_that_is_given_back_is_approved_anew_by_somebody_and_asks_ever
         (),
         ("tsk_1", "tsk_2"),
     )
-    refused_for("SAME_ACTOR", lambda: rules.approve(given, "verifier", [], NOW))
-    again = rules.approve(given, "approver", [Participant("identity")], NOW)
+    refused_for("SAME_ACTOR", lambda: decisions.approve(given, "verifier", [], NOW))
+    again = decisions.approve(given, "approver", [Participant("identity")], NOW)
     assert again.asks(Right.ERASURE)
     assert again.outdated == given.outdated
 
 
 def test_a_request_about_nobody_is_not_approved() -> None:
-    asked = rules.with_subject(verified(request(Right.ERASURE)), [EXCLUDED])
-    refused_for("NOBODY_LEFT", lambda: rules.approve(asked, "approver", [], NOW))
+    asked = intake.with_subject(verified(request(Right.ERASURE)), [EXCLUDED])
+    refused_for("NOBODY_LEFT", lambda: decisions.approve(asked, "approver", [], NOW))
 
 
 def test_the_person_is_told_once_of_what_a_hold_keeps() -> None:

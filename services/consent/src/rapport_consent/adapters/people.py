@@ -18,7 +18,8 @@ from rapport.identity.v1 import (
 from rapport_chassis.errors import RapportError
 
 from rapport_consent.adapters.peers import Peers
-from rapport_consent.domain.requests import Choice, Request, SubjectRecord
+from rapport_consent.domain.request_words import Choice
+from rapport_consent.domain.requests import Request, SubjectRecord
 from rapport_consent.domain.vault import Contact
 
 _CERTAIN = frozenset({explanation_pb2.MATCH_DECIDER_CONSTRAINT})

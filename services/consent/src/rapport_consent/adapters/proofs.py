@@ -28,7 +28,8 @@ from rapport_consent.domain.certificates import (
 )
 from rapport_consent.domain.packages import PackageKind, PackagePapers, PackagePlan
 from rapport_consent.domain.receipts import Controller
-from rapport_consent.domain.requests import Choice, ParticipantKind, Request
+from rapport_consent.domain.request_words import Choice, ParticipantKind
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.tasks import AskedTask, TaskAnswer, TaskKind, TaskOutcome, erasures, latest
 

@@ -16,7 +16,8 @@ from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.letters import EDITABLE, Letter, LetterFacts, LetterKind, RefusedRight, write_letter
 from rapport_consent.domain.receipts import Controller
-from rapport_consent.domain.requests import Method, Outcome, Request, RightState
+from rapport_consent.domain.request_words import Method, Outcome, RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.tasks import TaskKind, latest
 
 _MARKED: Final = "SELECT marked FROM privacy_letters WHERE request_id = %s AND kind = %s"

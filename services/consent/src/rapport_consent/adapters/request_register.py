@@ -14,7 +14,8 @@ from rapport_consent.adapters.request_documents import read, written
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.request_rules import next_action
-from rapport_consent.domain.requests import Request, RequestState
+from rapport_consent.domain.request_words import RequestState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 
 _ADD: Final = """

@@ -16,7 +16,7 @@ from rapport_chassis.times import stamp
 
 from rapport_consent.app.ledger import Token
 from rapport_consent.domain.holds import Hold
-from rapport_consent.domain.requests import ParticipantKind
+from rapport_consent.domain.request_words import ParticipantKind
 from rapport_consent.domain.tasks import AskedTask, TaskAnswer, TaskKind
 from rapport_consent.translate.tasks import answer_of, hold_message
 

@@ -13,7 +13,8 @@ from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.app.turn import LOOK_AGAIN, go_on, go_to, wait
 from rapport_consent.domain.request_rules import give_back, pin, tell_of_hold, widen
 from rapport_consent.domain.request_stages import Stage
-from rapport_consent.domain.requests import Participant, ParticipantKind, Request
+from rapport_consent.domain.request_words import ParticipantKind
+from rapport_consent.domain.requests import Participant, Request
 from rapport_consent.domain.tasks import AskedTask, TaskKind, asked_anew, held_up, latest, missing, released, to_ask
 
 IDENTITY: Final = "identity"

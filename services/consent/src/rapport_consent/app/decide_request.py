@@ -9,9 +9,12 @@ from datetime import datetime
 from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.law import Law
-from rapport_consent.domain.request_rules import approve, cancel, choose, conclude, extend, prepared_by, refuse
+from rapport_consent.domain.request_decisions import approve, cancel, extend, prepared_by, refuse
+from rapport_consent.domain.request_intake import choose
+from rapport_consent.domain.request_rules import conclude
 from rapport_consent.domain.request_stages import Stage, first
-from rapport_consent.domain.requests import Choice, Extension, Note, Outcome, Participant, Request, RequestState
+from rapport_consent.domain.request_words import Choice, Outcome, RequestState
+from rapport_consent.domain.requests import Extension, Note, Participant, Request
 from rapport_consent.domain.rule_packs import Right
 
 _EXTENSION = "EXTENSION"

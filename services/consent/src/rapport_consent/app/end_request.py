@@ -13,7 +13,8 @@ from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.app.turn import go_on
 from rapport_consent.domain.request_rules import complete, conclude
 from rapport_consent.domain.request_stages import Stage
-from rapport_consent.domain.requests import Outcome, Request, RequestState, RightState
+from rapport_consent.domain.request_words import Outcome, RequestState, RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.tasks import erasure_outcome
 

@@ -11,9 +11,10 @@ from rapport_chassis.failpoints import failpoint
 from rapport_consent.app.request_peers import People
 from rapport_consent.app.request_ports import RequestStore
 from rapport_consent.app.turn import LOOK_AGAIN, go_on, go_to
-from rapport_consent.domain.request_rules import disturbed, with_subject
+from rapport_consent.domain.request_intake import disturbed, with_subject
 from rapport_consent.domain.request_stages import Stage
-from rapport_consent.domain.requests import Request, RequestState
+from rapport_consent.domain.request_words import RequestState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.vault import Vault
 
 _UNDECIDED: Final = (RequestState.RECEIVED, RequestState.VERIFIED)

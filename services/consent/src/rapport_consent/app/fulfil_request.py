@@ -28,7 +28,8 @@ from rapport_consent.app.review_decision import DecisionReviewing
 from rapport_consent.app.turn import LOOK_AGAIN, go_on, wait
 from rapport_consent.domain.request_rules import conclude
 from rapport_consent.domain.request_stages import Stage
-from rapport_consent.domain.requests import Outcome, Request, RequestState, RightState
+from rapport_consent.domain.request_words import Outcome, RequestState, RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.vault import Vault
 

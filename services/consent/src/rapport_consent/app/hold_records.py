@@ -10,7 +10,8 @@ from rapport_chassis.ids import new_id
 
 from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.domain.holds import Hold
-from rapport_consent.domain.requests import Participant, ParticipantKind
+from rapport_consent.domain.request_words import ParticipantKind
+from rapport_consent.domain.requests import Participant
 from rapport_consent.domain.tasks import AskedTask, TaskKind
 
 _DAYS: Final = 1

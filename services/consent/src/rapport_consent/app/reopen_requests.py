@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 from rapport_consent.app.request_ports import RequestUnit
-from rapport_consent.domain.request_rules import reopen_subject
+from rapport_consent.domain.request_intake import reopen_subject
 
 
 async def reopen_requests(unit: RequestUnit, profile_ids: Collection[str], now: datetime) -> None:

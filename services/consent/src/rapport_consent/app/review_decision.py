@@ -16,9 +16,11 @@ from rapport_consent.app.request_peers import DecisionMakers
 from rapport_consent.app.request_ports import RequestStore, RequestUnit
 from rapport_consent.app.turn import go_on, wait
 from rapport_consent.domain.contested import DecisionReview
-from rapport_consent.domain.request_rules import await_review, conclude, prepared_by
+from rapport_consent.domain.request_decisions import prepared_by
+from rapport_consent.domain.request_rules import await_review, conclude
 from rapport_consent.domain.request_stages import Stage
-from rapport_consent.domain.requests import Outcome, Request, RequestState, RightState
+from rapport_consent.domain.request_words import Outcome, RequestState, RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 
 _LOOK_AGAIN: Final = timedelta(seconds=10)

@@ -8,7 +8,7 @@ from typing import Final
 from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.domain.law import Law
 from rapport_consent.domain.purposes import find_purpose
-from rapport_consent.domain.request_rules import receive
+from rapport_consent.domain.request_intake import receive
 from rapport_consent.domain.requests import Request
 from rapport_consent.domain.vault import Vault
 

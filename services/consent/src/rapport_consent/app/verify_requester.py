@@ -15,8 +15,9 @@ from rapport_chassis.telemetry.logs import get_logger
 from rapport_consent.app.request_peers import Notices
 from rapport_consent.app.request_ports import Code, RequestStore, RequestUnit
 from rapport_consent.domain.law import Law
-from rapport_consent.domain.request_rules import verify
-from rapport_consent.domain.requests import Method, Request, RequestState, Verification
+from rapport_consent.domain.request_intake import verify
+from rapport_consent.domain.request_words import Method, RequestState
+from rapport_consent.domain.requests import Request, Verification
 
 ATTEMPTS: Final = 5
 """How often a code may be tried."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rapport_consent.domain.holds import Hold
-from rapport_consent.domain.requests import Request, RequestState, RightState
+from rapport_consent.domain.request_words import RequestState, RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.tasks import AskedTask, TaskOutcome
 

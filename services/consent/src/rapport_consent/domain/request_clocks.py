@@ -8,7 +8,8 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 from rapport_consent.domain.deadlines import Calendar, Deadline, Pause, days_left, deadline, may_extend, received_on
-from rapport_consent.domain.requests import Request, RightState
+from rapport_consent.domain.request_words import RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right, RulePack
 
 IDENTITY = "IDENTITY"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from rapport_consent.domain.requests import Choice, Request
+from rapport_consent.domain.request_words import Choice
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 
 

@@ -9,7 +9,8 @@ from enum import IntEnum
 from typing import Final
 
 from rapport_consent.domain.holds import Hold
-from rapport_consent.domain.requests import Outcome, Participant, ParticipantKind
+from rapport_consent.domain.request_words import Outcome, ParticipantKind
+from rapport_consent.domain.requests import Participant
 
 
 class TaskKind(IntEnum):

@@ -27,7 +27,8 @@ from rapport_consent.app.take_answer import take_answer
 from rapport_consent.app.take_request import CODES, take_request
 from rapport_consent.app.verify_requester import show, try_code
 from rapport_consent.domain.errors import ERRORS
-from rapport_consent.domain.requests import Choice, Method, ParticipantKind, Request, Verification
+from rapport_consent.domain.request_words import Choice, Method, ParticipantKind
+from rapport_consent.domain.requests import Request, Verification
 from rapport_consent.entrypoints.grpc_requests_read import RequestReading, request_view
 from rapport_consent.entrypoints.request_ports import RequestUnit
 from rapport_consent.translate.requests import (

@@ -11,7 +11,8 @@ from rapport_chassis.asgi.links import LinkSigner
 from rapport_chassis.clock import Clock
 
 from rapport_consent.domain.errors import ERRORS
-from rapport_consent.domain.requests import Request, RequestState, RightState
+from rapport_consent.domain.request_words import RequestState, RightState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 
 PACKAGE: Final = "package"

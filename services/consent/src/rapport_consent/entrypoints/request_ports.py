@@ -11,7 +11,8 @@ from rapport.common.v1 import privacy_pb2
 from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app import request_ports
-from rapport_consent.domain.requests import Request, RequestState
+from rapport_consent.domain.request_words import RequestState
+from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 
 

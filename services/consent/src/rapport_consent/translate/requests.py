@@ -16,7 +16,8 @@ from rapport_chassis.times import stamp
 from rapport_consent.domain.holds import Hold
 from rapport_consent.domain.obstacles import Obstacle
 from rapport_consent.domain.request_clocks import Due
-from rapport_consent.domain.requests import Asked, Channel, Request, RequestState, RightState, Role, SubjectRecord
+from rapport_consent.domain.request_words import Channel, RequestState, RightState, Role
+from rapport_consent.domain.requests import Asked, Request, SubjectRecord
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.tasks import AskedTask
 from rapport_consent.domain.vault import Contact, Statement, Vault
