@@ -37,7 +37,7 @@ def read(deploy: Path) -> Callable[[str], list[Object]]:
         paths = sorted(deploy.glob(pattern))
         assert paths, f"nothing is called {pattern}"
         for path in paths:
-            yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
+            yield from yaml.load_all(path.read_bytes(), yaml.CSafeLoader)
 
     return lambda pattern: [*documents(pattern)]
 

@@ -20,6 +20,7 @@ from rapport_chassis.events.topology import DECLARED
 from rapport_chassis.rpc import probe
 from rapport_chassis.rpc.health import LIVENESS, ROLES
 from rapport_chassis.settings_report import settings_table
+from rapport_chassis.yaml_text import parse_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAYS = ("local", "staging", "production")
@@ -46,7 +47,7 @@ def test_written_files_are_what_the_table_says() -> None:
 def test_every_file_and_reference_of_a_kustomization_exists(deploy: Path) -> None:
     found = sorted((deploy / "kustomize").rglob("kustomization.yaml"))
     for path in found:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_bytes())
         named = [*document.get("resources", []), *document.get("components", [])]
         named += [file for each in document.get("configMapGenerator", []) for file in each.get("files", [])]
         for name in named:
@@ -76,7 +77,7 @@ def test_overlay_renders_to_objects_that_the_api_knows(deploy: Path, overlay: st
         check=False,
     )
     assert rendered.returncode == 0, rendered.stderr
-    objects = [*yaml.safe_load_all(rendered.stdout)]
+    objects = [*yaml.load_all(rendered.stdout, yaml.CSafeLoader)]
     assert [problem for each in objects for problem in problems(each)] == []
     names = {(each["kind"], each["metadata"]["name"]) for each in objects}
     assert len(names) == len(objects)
@@ -173,7 +174,7 @@ def test_what_selects_selects_something_and_what_scales_scales_consumers_that_ar
     api = deployments[f"{service.name}-api"]["spec"]["template"]["spec"]["containers"][0]
     assert {each["containerPort"] for each in api["ports"]} == ports
 
-    consumers = yaml.safe_load((DECLARED / "consumers.yaml").read_text(encoding="utf-8"))["consumers"]
+    consumers = parse_yaml((DECLARED / "consumers.yaml").read_bytes())["consumers"]
     declared = {(each["name"], f"RAPPORT_{each['stream'].upper()}") for each in consumers}
     for scaler in read(f"kustomize/components/autoscaling/{service.name}.yaml"):
         assert scaler["spec"]["scaleTargetRef"]["name"] in deployments

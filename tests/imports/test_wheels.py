@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.events.topology import DECLARED
 from rapport_testing.installation import Installation, TestedService
@@ -24,9 +25,8 @@ MEMBERS = ("libs/contracts", "libs/chassis", "libs/privacy", "services/consent")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the content of the service's wheel and of those it needs, as an installer unpacks them."""
     folder = tmp_path_factory.mktemp("wheels")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    running = [subprocess.Popen(build, cwd=ROOT / member, stdout=subprocess.DEVNULL) for member in MEMBERS]
-    assert [each.wait(60) for each in running] == [0] * len(MEMBERS)
+    for member in MEMBERS:
+        next(WheelBuilder(str(ROOT / member)).build(directory=str(folder), versions=["standard"]))
     for wheel in folder.glob("*.whl"):
         zipfile.ZipFile(wheel).extractall(folder / "installed")
     return folder / "installed"

@@ -68,6 +68,8 @@ def command(folder: Path, *options: str) -> list[str]:
         "-q",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "no:randomly",
         f"--rootdir={folder}",
         *options,
         str(folder),
@@ -221,7 +223,18 @@ async def test_streams_of_this_test_are_deleted_by_prefix_or_all(nats_server: st
 def test_full_scale_runs_what_has_a_full_size_and_resumes_where_it_was_left(short_folder: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--scale=full", "test_it.py"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:randomly",
+                "--scale=full",
+                "test_it.py",
+            ],
             cwd=short_folder,
             capture_output=True,
             text=True,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rapport_testing.postgres_sockets import remove_abandoned_folders
+from rapport_testing.prove import Scale
 
 
 @pytest.fixture
@@ -33,9 +34,9 @@ def test_folders_without_data_are_removed_and_others_stay(folder: Path) -> None:
     assert not left.exists()
 
 
-def test_folders_that_others_remove_at_the_same_time_do_no_harm(folder: Path) -> None:
+def test_folders_that_others_remove_at_the_same_time_do_no_harm(folder: Path, scale: Scale) -> None:
     def come_and_go() -> None:
-        for number in range(3_000):
+        for number in range(scale.pick(small=500, full=5_000)):
             sockets = folder / f"rapport-socket-{number % 5}"
             sockets.mkdir()
             sockets.rmdir()
