@@ -46,7 +46,7 @@ lint: .venv/ready ## Looks for faults in style, and for what is written from the
 	@.venv/bin/python tools/catalogue.py --check
 
 types: .venv/ready ## Checks types.
-	@.venv/bin/mypy
+	@.venv/bin/mypy $(if $(CI),--cache-dir=/dev/null)
 
 imports: .venv/ready ## Checks who may import whom, wheels, and what is deployed.
 	@.venv/bin/lint-imports
