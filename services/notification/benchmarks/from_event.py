@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,22 +29,11 @@ sys.path.append(str(ROOT / "services/notification/tests/support"))
 
 import cpu  # noqa: E402
 from mail import CONNECTIONS, raw  # noqa: E402
-from notification_desk import (  # noqa: E402
-    MARKETING,
-    Desk,
-    NotificationInstallation,
-    advertising,
-    open_desk,
-    request_id,
-    start_installation,
-    terms,
-)
+from notification_desk import Desk, advertising, open_desk, request_id, terms  # noqa: E402
+from notification_events import offer  # noqa: E402
+from notification_installation import MARKETING, NotificationInstallation, start_installation  # noqa: E402
 from rapport.notification.v1 import events_pb2, template_pb2, trigger_pb2  # noqa: E402
-from rapport.pricing.v1 import events_pb2 as pricing_pb2  # noqa: E402
-from rapport_chassis.events.envelope import Event, event_of  # noqa: E402
 from rapport_chassis.events.wire import Request, Wire  # noqa: E402
-from rapport_chassis.ids import new_id  # noqa: E402
-from rapport_chassis.times import stamp  # noqa: E402
 from rapport_notification.conformance.smtp_sink import SmtpSink  # noqa: E402
 from rapport_testing.bench import Figure, Report  # noqa: E402
 from rapport_testing.free_ports import free_port  # noqa: E402
@@ -91,26 +79,6 @@ async def serve(port: int, log: Path) -> None:
     listening.address = ("127.0.0.1", port)
     async with listening:
         await asyncio.Event().wait()
-
-
-def offer(profile_id: str) -> Event:
-    """Return an event that asks for a mail."""
-    now = datetime.now(UTC)
-    made = pricing_pb2.Offer(
-        offer_id=new_id("offer"),
-        version=1,
-        profile_id=profile_id,
-        state=pricing_pb2.OFFER_STATE_OPEN,
-        treatment=pricing_pb2.TREATMENT_TREATED,
-        promotion_id="winback",
-        promotion_version=1,
-        decision_id=new_id("decision"),
-        basis_points=1500,
-        valid_from=stamp(now),
-        valid_until=stamp(now + timedelta(days=14)),
-    )
-    message = pricing_pb2.OfferCreated(offer=made, occurred_at=stamp(now), recorded_at=stamp(now))
-    return event_of(message, source="pricing", occurred_at=now)
 
 
 async def furnish(desk: Desk) -> None:

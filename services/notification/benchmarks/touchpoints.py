@@ -12,7 +12,6 @@ import argparse
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,32 +21,18 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 sys.path.append(str(ROOT / "services/notification/tests/support"))
 
 import cpu  # noqa: E402
-from notification_desk import NotificationInstallation, open_desk, start_installation  # noqa: E402
-from rapport.identity.v1 import events_pb2 as identity_pb2  # noqa: E402
-from rapport.identity.v1 import touchpoint_pb2  # noqa: E402
-from rapport_chassis.events.envelope import Event, event_of  # noqa: E402
+from notification_desk import open_desk  # noqa: E402
+from notification_events import visit  # noqa: E402
+from notification_installation import NotificationInstallation, start_installation  # noqa: E402
 from rapport_chassis.events.jetstream import JetStreamApi  # noqa: E402
 from rapport_chassis.events.wire import Request, Wire  # noqa: E402
 from rapport_chassis.ids import new_id  # noqa: E402
-from rapport_chassis.times import stamp  # noqa: E402
 from rapport_notification.entrypoints.subscriptions import CONSUMERS  # noqa: E402
 from rapport_testing.bench import Figure, Report  # noqa: E402
 from rapport_testing.waiting import eventually  # noqa: E402
 
 _AT_ONCE: Final = 200
 _TIMEOUT_S: Final = 300.0
-
-
-def viewed(profile_id: str) -> Event:
-    """Return an event that asks for nothing."""
-    now = datetime.now(UTC)
-    message = identity_pb2.TouchpointRecorded(recorded_at=stamp(now))
-    message.fact.fact_id, message.fact.profile_id, message.fact.owner_version = new_id("fact"), profile_id, 1
-    message.touchpoint.occurred_at.CopyFrom(stamp(now))
-    message.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
-    message.touchpoint.purpose_ids.append("analytics.visits")
-    message.touchpoint.viewed.item.product_id = new_id("product")
-    return event_of(message, source="identity", occurred_at=now)
 
 
 async def measure(installation: NotificationInstallation, number: int) -> None:
@@ -57,7 +42,7 @@ async def measure(installation: NotificationInstallation, number: int) -> None:
     people = [new_id("profile") for _ in range(max(1, number // 5))]
     requests = [
         Request(each.subject, each.payload(), each.headers())
-        for each in (viewed(people[at % len(people)]) for at in range(number))
+        for each in (visit(people[at % len(people)]) for at in range(number))
     ]
     wire = await Wire.open(installation.nats_settings("observer"), user="observer")
     api = JetStreamApi(wire)

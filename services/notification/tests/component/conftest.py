@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from notification_desk import Desk, NotificationInstallation, furnish, open_desk, start_installation
+from notification_desk import Desk, furnish, open_desk
+from notification_installation import NotificationInstallation, start_installation
 
 
 @pytest.fixture(scope="session")

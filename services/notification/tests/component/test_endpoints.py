@@ -12,8 +12,9 @@ import http_ece
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from notification_desk import Desk, NotificationInstallation, message, refused, request_id, terms
+from notification_desk import Desk, message, refused, request_id, terms
 from notification_https import OK
+from notification_installation import NotificationInstallation
 from notification_receiver import accepts
 from rapport.notification.v1 import events_pb2, feedback_pb2, template_pb2
 from rapport_notification.adapters.endpoints import PAUSE_AFTER
@@ -148,3 +149,28 @@ async def test_a_browser_decrypts_what_it_is_sent_and_the_service_between_knows_
     installation.peer.answers[path] = answer("410 Gone")
     await desk.becomes(await desk.send(message(who, **push)), "FAILED")
     assert await listed(desk, who) == []
+
+
+async def test_where_somebody_listens_is_kept_without_its_address_and_an_inner_one_is_refused(
+    installation: NotificationInstallation, desk: Desk
+) -> None:
+    who = installation.person()
+
+    def registration(url: str) -> feedback_pb2.RegisterEndpointRequest:
+        return feedback_pb2.RegisterEndpointRequest(
+            request_id=request_id(), profile_id=who, webhook=feedback_pb2.WebhookEndpoint(url=url)
+        )
+
+    with refused("ENDPOINT_INVALID", "listener"):
+        await desk.feedback.RegisterEndpoint(registration("https://127.0.0.1/hook"))
+    made = await desk.feedback.RegisterEndpoint(registration("https://hooks.customer.example/very-secret-path"))
+    assert made.host == "hooks.customer.example"
+    assert [each[:6] for each in made.signing_secret.split()] == ["whsec_", "whpk_" + made.signing_secret.split()[1][5]]
+    listed = await desk.feedback.ListEndpoints(feedback_pb2.ListEndpointsRequest(profile_id=who))
+    assert [(each.endpoint_id, each.signing_secret) for each in listed.endpoints] == [(made.endpoint_id, "")]
+    gone = feedback_pb2.RemoveEndpointRequest(request_id=request_id(), endpoint_id=made.endpoint_id)
+    await desk.feedback.RemoveEndpoint(gone)
+    with refused("ENDPOINT_NOT_FOUND"):
+        await desk.feedback.RemoveEndpoint(
+            feedback_pb2.RemoveEndpointRequest(request_id=request_id(), endpoint_id=made.endpoint_id)
+        )

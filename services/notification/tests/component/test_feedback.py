@@ -20,21 +20,9 @@ from typing import Any
 import httpcore
 import psycopg
 import pytest
-from notification_desk import (
-    MARKETING,
-    PROVIDER_SECRET,
-    STREAM,
-    TRACKING,
-    Desk,
-    NotificationInstallation,
-    advertising,
-    daylight,
-    message,
-    refused,
-    request_id,
-    terms,
-)
-from rapport.notification.v1 import events_pb2, feedback_pb2, notification_pb2, template_pb2
+from notification_desk import Desk, advertising, daylight, message, refused, request_id, terms
+from notification_installation import MARKETING, PROVIDER_SECRET, STREAM, TRACKING, NotificationInstallation
+from rapport.notification.v1 import events_pb2, feedback_pb2, template_pb2
 from rapport_chassis.times import stamp
 from rapport_notification.adapters.keys import load_keys
 from rapport_notification.sending.return_path import ReturnPaths
@@ -296,74 +284,8 @@ def seals(body: bytes, secret: str, at: int | None = None) -> dict[str, str]:
     return {"webhook_id": "msg_00000001", "webhook_timestamp": stamped, "webhook_signature": f"v1,{seal}"}
 
 
-async def test_an_inbox_goes_on_where_it_was_left(installation: NotificationInstallation, desk: Desk) -> None:
-    who = installation.person()
-    inbox: dict[str, Any] = {
-        "channels": [notification_pb2.ChannelOption(channel=events_pb2.CHANNEL_IN_APP)],
-        "template_id": "inside",
-    }
-    await desk.template("inside", _inside())
-    first = await desk.send(message(who, **inbox))
-    await desk.becomes(first, "SENT")
-    (one,) = [each async for each in desk.office.StreamInbox(_stream(who, drain=True))]
-    assert (one.message.notification_id, one.message.subject) == (first, "News: The lamp")
-    assert "Vantongeren" not in str(one)
-
-    live = desk.office.StreamInbox(_stream(who, resume_token=one.resume_token)).__aiter__()
-    second = await desk.send(message(who, **inbox))
-    came = await anext(live)
-    assert came.message.notification_id == second
-    marked = await desk.office.MarkInboxRead(
-        notification_pb2.MarkInboxReadRequest(
-            request_id=request_id(), profile_id=who, notification_ids=[first, first[:-1] + "x"]
-        )
-    )
-    assert marked.marked == 1
-    changed = await anext(live)
-    assert (changed.message.notification_id, changed.message.HasField("read_at")) == (first, True)
-    with refused("PAGE_TOKEN_INVALID", "resume_token"):
-        await anext(desk.office.StreamInbox(_stream(who, resume_token="x1")).__aiter__())
-
-
-def _inside() -> template_pb2.TemplateTerms:
-    made = terms()
-    del made.channels[:]
-    made.channels.append(events_pb2.CHANNEL_IN_APP)
-    made.texts["en"].mjml = ""
-    return made
-
-
 def _linked() -> template_pb2.TemplateTerms:
     made = terms()
     link = '<mj-button href="https://shop.brand.example/lamps">Show it</mj-button></mj-column>'
     made.texts["en"].mjml = made.texts["en"].mjml.replace("</mj-column>", link)
     return made
-
-
-def _stream(who: str, **fields: Any) -> notification_pb2.StreamInboxRequest:
-    return notification_pb2.StreamInboxRequest(profile_id=who, **fields)
-
-
-async def test_where_somebody_listens_is_kept_without_its_address_and_an_inner_one_is_refused(
-    installation: NotificationInstallation, desk: Desk
-) -> None:
-    who = installation.person()
-
-    def registration(url: str) -> feedback_pb2.RegisterEndpointRequest:
-        return feedback_pb2.RegisterEndpointRequest(
-            request_id=request_id(), profile_id=who, webhook=feedback_pb2.WebhookEndpoint(url=url)
-        )
-
-    with refused("ENDPOINT_INVALID", "listener"):
-        await desk.feedback.RegisterEndpoint(registration("https://127.0.0.1/hook"))
-    made = await desk.feedback.RegisterEndpoint(registration("https://hooks.customer.example/very-secret-path"))
-    assert made.host == "hooks.customer.example"
-    assert [each[:6] for each in made.signing_secret.split()] == ["whsec_", "whpk_" + made.signing_secret.split()[1][5]]
-    listed = await desk.feedback.ListEndpoints(feedback_pb2.ListEndpointsRequest(profile_id=who))
-    assert [(each.endpoint_id, each.signing_secret) for each in listed.endpoints] == [(made.endpoint_id, "")]
-    gone = feedback_pb2.RemoveEndpointRequest(request_id=request_id(), endpoint_id=made.endpoint_id)
-    await desk.feedback.RemoveEndpoint(gone)
-    with refused("ENDPOINT_NOT_FOUND"):
-        await desk.feedback.RemoveEndpoint(
-            feedback_pb2.RemoveEndpointRequest(request_id=request_id(), endpoint_id=made.endpoint_id)
-        )

@@ -12,7 +12,8 @@ from typing import Final
 
 import psycopg
 import pytest
-from notification_desk import Desk, NotificationInstallation, furnish, message, open_desk, start_installation
+from notification_desk import Desk, furnish, message, open_desk
+from notification_installation import NotificationInstallation, start_installation
 from rapport.notification.v1 import notification_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.free_ports import free_port
@@ -84,14 +85,14 @@ async def test_kills_of_worker_broker_database_and_sink_lose_nothing_and_send_no
 ) -> None:
     installation = alone[0]
     count, kills = scale.pick(small=(24, len(KINDS)), full=(20_000, 100))
-    draw, bar = random.Random(7), progress(kills, "kills")
+    bar = progress(kills, "kills")
     asked = [message(installation.person()) for _ in range(count)]
     before = len(installation.sink.taken.mails)
-    points = [(number + 1) * count // (kills + 1) for number in range(kills)]
+    # Drawn, so that a kill comes before any step of any message, wherever everything is then.
+    points = sorted(random.Random(7).sample(range(count), kills))
     sending = asyncio.create_task(_send_all(desk, asked))
     for number, point in enumerate(points):
         await eventually(partial(_has_taken, installation, before + point), timeout_s=300)
-        await asyncio.sleep(draw.random() * 0.05)  # wherever everything is then
         await asyncio.to_thread(_kill, alone, KINDS[number % len(KINDS)])
         bar.advance()
     ids = await sending

@@ -9,14 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from notification_desk import (
-    MARKETING,
-    Desk,
-    NotificationInstallation,
-    advertising,
-    daylight,
-    message,
-)
+from notification_desk import Desk, advertising, daylight, message
+from notification_installation import MARKETING, NotificationInstallation
 from rapport.notification.v1 import events_pb2, notification_pb2
 from rapport_chassis.times import stamp
 from rapport_testing.prove import Scale
@@ -97,12 +91,15 @@ async def took(installation: NotificationInstallation, desk: Desk) -> float:
     began, seen = time.monotonic(), len(taken.mails)
     urgent: dict[str, Any] = {"class": events_pb2.MESSAGE_CLASS_ONE_TIME}
     await desk.send(message(who, **urgent))
-    while True:
-        for number in range(seen, len(taken.mails)):
-            if address in taken.mails[number]:
-                return taken.began[number] - began
-        seen = len(taken.mails)
-        await asyncio.sleep(0.001)
+
+    def left_at() -> float | None:
+        nonlocal seen
+        there = len(taken.mails)
+        found = next((taken.began[number] for number in range(seen, there) if address in taken.mails[number]), None)
+        seen = there
+        return found
+
+    return await eventually(left_at, timeout_s=60) - began
 
 
 async def noon(desk: Desk, people: Sequence[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from notification_desk import Desk, NotificationInstallation, message, refused, request_id
+from notification_desk import Desk, message, refused, request_id
+from notification_installation import NotificationInstallation
 from rapport.notification.v1 import events_pb2, preference_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.times import stamp

@@ -8,20 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.type import money_pb2
-from notification_desk import (
-    MARKETING,
-    SERVICE,
-    Desk,
-    NotificationInstallation,
-    message,
-    refused,
-    request_id,
-    terms,
-)
+from notification_desk import Desk, message, refused, request_id, terms
+from notification_events import offer, order, payload, told, visit
+from notification_installation import MARKETING, SERVICE, NotificationInstallation
 from rapport.churn.v1 import events_pb2 as churn
-from rapport.identity.v1 import events_pb2 as identity
-from rapport.identity.v1 import touchpoint_pb2
 from rapport.notification.v1 import (
     authored_pb2,
     events_pb2,
@@ -31,7 +21,7 @@ from rapport.notification.v1 import (
     watch_pb2,
 )
 from rapport.pricing.v1 import events_pb2 as pricing
-from rapport_chassis.events.envelope import Event, event_of
+from rapport_chassis.events.envelope import Event
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_testing.waiting import eventually
@@ -42,59 +32,6 @@ WATCHERS = trigger_pb2.TRIGGER_AUDIENCE_WATCHERS
 
 def _class(number: Any) -> dict[str, Any]:
     return {"class": number}  # a word of Python
-
-
-def told(message: Any, source: str) -> Event:
-    return event_of(message, source=source, occurred_at=datetime.now(UTC))
-
-
-def _payload(event: Event) -> Any:
-    return event.message
-
-
-def offer(profile_id: str, **changes: Any) -> Event:
-    now = datetime.now(UTC)
-    values: dict[str, Any] = {
-        "offer_id": new_id("offer"),
-        "version": 1,
-        "profile_id": profile_id,
-        "state": pricing.OFFER_STATE_OPEN,
-        "treatment": pricing.TREATMENT_TREATED,
-        "promotion_id": "winback",
-        "promotion_version": 1,
-        "decision_id": new_id("decision"),
-        "cause_event_id": new_id("event"),
-        "basis_points": 1500,
-        "valid_from": stamp(now),
-        "valid_until": stamp(now + timedelta(days=14)),
-    }
-    made = pricing.Offer(**values | changes)
-    return told(pricing.OfferCreated(offer=made, occurred_at=stamp(now), recorded_at=stamp(now)), "pricing")
-
-
-def recorded(profile_id: str, fact_id: str, owner_version: int, *purposes: str) -> identity.TouchpointRecorded:
-    now = stamp(datetime.now(UTC))
-    made = identity.TouchpointRecorded(recorded_at=now)
-    made.fact.fact_id, made.fact.profile_id, made.fact.owner_version = fact_id, profile_id, owner_version
-    made.touchpoint.occurred_at.CopyFrom(now)
-    made.touchpoint.channel = touchpoint_pb2.CHANNEL_WEB
-    made.touchpoint.purpose_ids.extend(purposes)
-    return made
-
-
-def visit(profile_id: str) -> Event:
-    made = recorded(profile_id, new_id("fact"), 1, "analytics.visits")
-    made.touchpoint.viewed.item.product_id = new_id("product")
-    return told(made, "identity")
-
-
-def order(profile_id: str, fact_id: str, owner_version: int, *purposes: str) -> Event:
-    made = recorded(profile_id, fact_id, owner_version, *purposes)
-    touchpoint = made.touchpoint
-    touchpoint.order_placed.order_id = new_id("order")
-    touchpoint.order_placed.lines.add(quantity=1).item.product_id = new_id("product")
-    touchpoint.order_placed.total.CopyFrom(money_pb2.Money(currency_code="EUR", units=20))
-    return told(made, "identity")
 
 
 async def in_force(
@@ -165,7 +102,7 @@ async def test_an_offer_becomes_one_message_which_a_newer_one_replaces_and_a_cle
     await broker.publish(first, offer(held_out, treatment=pricing.TREATMENT_HELD_OUT), first)
     message = await one_message(desk, who)
     assert message.notification.cause_event_id == first.id
-    assert list(message.notification.decision_ids) == [_payload(first).offer.decision_id]
+    assert list(message.notification.decision_ids) == [payload(first).offer.decision_id]
     assert message.supersede_key == "retention"
 
     await broker.publish(offer(who))
@@ -211,7 +148,7 @@ async def test_a_fact_that_moves_to_another_profile_is_thanked_for_once_and_only
         order(who, fact, 2, SERVICE),
         last := order(installation.person(), new_id("fact"), 1, SERVICE),
     )
-    await one_message(desk, _payload(last).fact.profile_id)
+    await one_message(desk, payload(last).fact.profile_id)
     message = await one_message(desk, who)
     sent = await desk.becomes(message.notification.notification_id, "SENT")
     assert sent.notification.channel == events_pb2.CHANNEL_EMAIL
