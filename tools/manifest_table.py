@@ -15,7 +15,8 @@ import yaml
 from rapport_chassis.events.topology import DECLARED
 from rapport_local import access
 from rapport_local.environment import HOST, Environment
-from rapport_local.services import SERVICES, Connections, LocalService, secrets_folders, variables
+from rapport_local.service_settings import Connections, secrets_folders, variables
+from rapport_local.services import SERVICES, LocalService
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DEPLOY: Final = ROOT / "deploy"

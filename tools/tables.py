@@ -76,6 +76,7 @@ def _gate_tables() -> Mapping[str, Callable[[], str]]:
 
 def _ingest_tables() -> Mapping[str, Callable[[], str]]:
     mapping = importlib.import_module("rapport_local.ingest.mapping")
+    columns = importlib.import_module("rapport_local.ingest.columns")
     parts = {
         "mapping": mapping.Mapping,
         "customers": mapping.Customers,
@@ -83,9 +84,9 @@ def _ingest_tables() -> Mapping[str, Callable[[], str]]:
         "decisions": mapping.PastConsents,
         "declared": mapping.DeclaredItem,
         "retention": mapping.Retention,
-        "cells": mapping.Cell,
-        "conditions": mapping.Condition,
-        "identifiers": mapping.IdentifierCell,
+        "cells": columns.Cell,
+        "conditions": columns.Condition,
+        "identifiers": columns.IdentifierCell,
     }
     return {name: partial(_keys, part) for name, part in parts.items()}
 

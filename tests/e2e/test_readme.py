@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from rapport_local.environment import Environment
-from rapport_local.services import SERVICES, Connections, variables
+from rapport_local.service_settings import Connections, variables
+from rapport_local.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)

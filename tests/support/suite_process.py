@@ -22,7 +22,8 @@ from rapport_local.failure import Failure
 from rapport_local.probe import RoleProbe
 from rapport_local.processes import Service
 from rapport_local.progress import Progress
-from rapport_local.services import SERVICES, Connections, LocalService, variables
+from rapport_local.service_settings import Connections, variables
+from rapport_local.services import SERVICES, LocalService
 from rapport_local.stack import Stack
 from rapport_testing.child import ChildProcess
 from rapport_testing.forks import fork_server_for

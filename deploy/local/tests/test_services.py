@@ -10,7 +10,8 @@ from rapport_chassis.cli import ServiceDefinition
 from rapport_chassis.settings import NatsSettings
 from rapport_local import access, broker
 from rapport_local.environment import Environment
-from rapport_local.services import SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
+from rapport_local.service_settings import Connections, DatabaseAccess, prepare_files, variables
+from rapport_local.services import SERVICES, LocalService
 
 PORTS = {service.name: 4000 + at for at, service in enumerate(SERVICES)}
 

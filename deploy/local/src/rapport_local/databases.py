@@ -12,7 +12,8 @@ from rapport_chassis.settings import DatabaseSettings
 
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
-from rapport_local.services import LocalDatabase, LocalService, secrets_folders
+from rapport_local.service_settings import secrets_folders
+from rapport_local.services import LocalDatabase, LocalService
 
 _CONNECT_TIMEOUT_S = 5
 

@@ -29,7 +29,8 @@ from rapport_local.probe import RoleProbe
 from rapport_local.processes import Mails, Nats, Postgres, Service
 from rapport_local.progress import Progress
 from rapport_local.replacement import drop_left_over
-from rapport_local.services import MAILS, SERVICES, Connections, DatabaseAccess, LocalService, prepare_files, variables
+from rapport_local.service_settings import Connections, DatabaseAccess, prepare_files, variables
+from rapport_local.services import MAILS, SERVICES, LocalService
 from rapport_local.status import EnvironmentStatus, ProcessStatus, write_status
 from rapport_local.supervisor import Supervisor
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from google.type import date_pb2, money_pb2
 
-from rapport_local.ingest.mapping import Cell, Condition
+from rapport_local.ingest.columns import Cell, Condition
 
 Row = Mapping[str, str | None]
 """A row of a table: column -> what stands there, as text; None for nothing."""

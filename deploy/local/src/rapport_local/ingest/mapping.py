@@ -2,112 +2,23 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 from rapport_chassis.yaml_text import parse_yaml
 
 from rapport_local.failure import Failure
-
-Code = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{0,62}$")]
-Purpose = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.-]{1,62}$")]
-PersonField = Literal[
-    "full_name",
-    "given_names",
-    "middle_names",
-    "surname",
-    "suffix",
-    "birth_date",
-    "birth_place",
-    "street",
-    "house_number",
-    "unit",
-    "po_box",
-    "city",
-    "region",
-    "postal_code",
-    "country",
-    "employer",
-    "occupation",
-]
-"""What a customer's row may say of the person; names and addresses are the present ones."""
+from rapport_local.ingest.columns import CellField, Code, Condition, IdentifierCell, Part, PersonField, Purpose
 
 Basis = Literal["consent", "contract", "legal_obligation", "legitimate_interest", "public_task", "vital_interest"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, populate_by_name=True)
-
-
-class Cell(_Part):
-    """Where one value comes from: a column, or a constant. In the file a bare text is the name of a column."""
-
-    column: str = ""
-    """Name of the column."""
-    value: str = ""
-    """The value itself, the same for every row."""
-    values: dict[str, str] = {}
-    """What the column's values mean; one that is not named here is a fault of its row."""
-    otherwise: str | None = None
-    """What a value means that `values` does not name; absent: it is a fault."""
-    format: str = ""
-    """How a date or time is written, as for strptime; absent: ISO 8601."""
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Cell:
-        if bool(self.column) == bool(self.value):
-            raise ValueError("needs either a column or a value")
-        return self
-
-
-def _cell(given: Any) -> Any:
-    return {"column": given} if isinstance(given, str) else given
-
-
-CellField = Annotated[Cell, BeforeValidator(_cell)]
-
-
-class Condition(_Part):
-    """Which rows belong to a table; the others are left out and counted."""
-
-    column: str
-    """Name of the column."""
-    present: bool | None = None
-    """Whether it must hold something."""
-    above: float | None = None
-    """It must be a number above this."""
-    below: float | None = None
-    """It must be a number below this."""
-    one_of: tuple[str, ...] | None = None
-    """It must be one of these."""
-    none_of: tuple[str, ...] | None = None
-    """It must be none of these."""
-
-    @model_validator(mode="after")
-    def _one_test(self) -> Condition:
-        if sum(each is not None for each in (self.present, self.above, self.below, self.one_of, self.none_of)) != 1:
-            raise ValueError("needs exactly one of present, above, below, one_of, none_of")
-        return self
-
-
-class IdentifierCell(_Part):
-    """Something that is meant to belong to one person."""
-
-    kind: Literal["email", "phone", "account", "device", "cookie", "external", "national_id"]
-    """What it is."""
-    namespace: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_.-]{0,62})?$")] = ""
-    """The system that issued it; none for an e-mail address or telephone number."""
-    column: str
-    """Name of the column."""
-    pattern: Annotated[str, Field(pattern=r"^([^{}]*[{][}][^{}]*)?$")] = ""
-    """Text in which the value takes the place of {}: addresses made up for data that name nobody."""
-
-
-class Table(_Part):
+class Table(Part):
     """What all tables have in common."""
 
     file: Path
@@ -120,9 +31,9 @@ class Table(_Part):
     """Rows that belong to the table: all conditions hold."""
 
     @property
+    @abstractmethod
     def whose(self) -> str:
         """Column that says whose a row is."""
-        raise NotImplementedError
 
 
 class Customers(Table):
@@ -134,7 +45,7 @@ class Customers(Table):
     """What a key means that came before: a fault, or, where many rows name one customer, nothing new."""
     identifiers: tuple[IdentifierCell, ...] = Field(min_length=1)
     """What the customer is recognised by."""
-    person: dict[PersonField, CellField] = {}
+    person: dict[PersonField, CellField] = Field(default_factory=dict)
     """What is known of the person."""
     occurred_at: CellField | None = None
     """When the source wrote the row; absent: now."""
@@ -195,7 +106,7 @@ class Transactions(Table):
         return self.identifiers[0].column
 
 
-class DeclaredItem(_Part):
+class DeclaredItem(Part):
     """A purpose that the operator declares to be consented to."""
 
     purpose: Purpose
@@ -206,7 +117,7 @@ class DeclaredItem(_Part):
     """Share of customers it is declared for, chosen by their profile: always the same ones."""
 
 
-class Declared(_Part):
+class Declared(Part):
     """Consents by the operator's word alone: refused in production, shown as declared wherever they count."""
 
     rule: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./:-]{0,99}$")]
@@ -246,7 +157,7 @@ class PastConsents(Table):
         return value
 
 
-class Retention(_Part):
+class Retention(Part):
     """What `rapport retain` does for customers who may leave, once they are taken in."""
 
     market: Annotated[str, Field(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
@@ -265,14 +176,14 @@ class Retention(_Part):
     """The purpose that a mail about an offer rests on."""
 
 
-class Mapping(_Part):
+class Mapping(Part):
     """A whole mapping file."""
 
     name: Code
     """What this import is called. Orders and products of two names never mix."""
     time_zone: str = "UTC"
     """IANA time zone of times without an offset."""
-    purposes: dict[Purpose, Basis] = {}
+    purposes: dict[Purpose, Basis] = Field(default_factory=dict)
     """Purposes that must be in force, with their legal basis; `--with-purposes` authors those that are missing."""
     customers: tuple[Customers, ...] = ()
     """Tables of customers."""

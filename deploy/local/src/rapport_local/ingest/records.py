@@ -10,7 +10,8 @@ from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.times import stamp
 
 from rapport_local.ingest.cells import Fault, Row, day, moment, text
-from rapport_local.ingest.mapping import Customers, IdentifierCell
+from rapport_local.ingest.columns import IdentifierCell
+from rapport_local.ingest.mapping import Customers
 
 _NAME: Final = ("full_name", "given_names", "middle_names", "surname", "suffix")
 _ADDRESS: Final = ("street", "house_number", "unit", "po_box", "city", "region", "postal_code", "country")

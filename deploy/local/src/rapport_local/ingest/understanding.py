@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from rapport_local.ingest import mapping as mapped
 from rapport_local.ingest.cells import masked
+from rapport_local.ingest.columns import Cell
 from rapport_local.ingest.tables import Files, Item, Tables
 
 _SAMPLED_ROWS: Final = 1000
@@ -147,16 +148,16 @@ def _samples(values: Iterable[str | None]) -> list[str]:
     return [*dict.fromkeys(shapes)][:_SAMPLES]
 
 
-def _fields(table: mapped.Table) -> Iterator[tuple[str, mapped.Cell]]:
+def _fields(table: mapped.Table) -> Iterator[tuple[str, Cell]]:
     """Yield every field that a table fills, and the cell it comes from."""
     for name in type(table).model_fields:
         value = getattr(table, name)
-        if isinstance(value, mapped.Cell):
+        if isinstance(value, Cell):
             yield name, value
         elif name in ("key", "order", "customer"):
-            yield name, mapped.Cell(column=value)
+            yield name, Cell(column=value)
         elif name == "person":
             yield from ((f"person.{each}", cell) for each, cell in value.items())
         elif name == "identifiers":
             for each in value:
-                yield " ".join(filter(None, (each.kind, each.namespace))), mapped.Cell(column=each.column)
+                yield " ".join(filter(None, (each.kind, each.namespace))), Cell(column=each.column)
