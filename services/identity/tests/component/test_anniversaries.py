@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ import pytest
 from identity_desk import EMAIL, Desk, IdentityInstallation, identifier, open_desk, record, start_installation
 from rapport.identity.v1 import events_pb2, record_pb2
 from rapport_chassis.events.envelope import Received
+from rapport_chassis.events.jetstream import StoredMessage
 from rapport_testing.free_ports import free_port
 from rapport_testing.process import ServiceProcess
 from rapport_testing.waiting import eventually
@@ -22,17 +23,24 @@ STREAM = "RAPPORT_IDENTITY"
 
 @dataclass(frozen=True)
 class Rig:
-    """Servers, two processes that look whose day has come, and one that publishes."""
+    """Servers, two processes that look whose day has come, one that publishes, and all that was read of it so far."""
 
     installation: IdentityInstallation
     one: ServiceProcess
     other: ServiceProcess
+    stored: list[StoredMessage] = field(default_factory=list)
 
     async def told(self) -> list[events_pb2.AnniversaryDue]:
         """Read what a consumer gets, each message held against its contract."""
+        async with self.installation.broker().api() as api:
+            last = (await api.stream_info(STREAM))["state"]["last_seq"]
+            for sequence in range(len(self.stored) + 1, last + 1):
+                stored = await api.get(STREAM, sequence)
+                assert stored is not None
+                self.stored.append(stored)
         messages = [
             Received.of(each.subject, each.headers, each.data, stream=STREAM, sequence=each.sequence)
-            for each in await self.installation.broker().stored(STREAM)
+            for each in self.stored
             if ".anniversary_due." in each.subject
         ]
         assert len({each.id for each in messages}) == len(messages)

@@ -161,9 +161,13 @@ class Relay:
 
     async def _watch(self, lock: Connection) -> None:
         await lock.execute(f"LISTEN {CHANNEL}")
+        looked = -_POLL_S
         while True:
             if await notices(lock, _POLL_S):
                 self._hint.set()
+                if self._clock.boottime() - looked < _POLL_S:
+                    continue
+            looked = self._clock.boottime()
             async with asyncio.timeout(_LOCK_CHECK_S):
                 age_s = await oldest_unpublished_s(lock)
             self._age.set(age_s)
