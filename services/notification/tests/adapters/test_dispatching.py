@@ -37,6 +37,7 @@ from rapport_privacy.participant.retention import Retention
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.free_ports import free_port
 from rapport_testing.plugin import MakeDatabase
+from rapport_testing.prove import Scale
 
 PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
 MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
@@ -93,9 +94,11 @@ async def test_an_offer_at_night_waits_for_the_morning_and_is_asked_about_again(
         assert list(sink.taken.ids.values()) == [1]
 
 
-async def test_what_waited_for_the_morning_goes_without_a_burst_after_a_pause(opened: Database, prove) -> None:
+async def test_what_waited_for_the_morning_goes_without_a_burst_after_a_pause(
+    opened: Database, scale: Scale, prove
+) -> None:
     async with SmtpSink() as sink, staged(opened, sink=sink.address) as stage:
-        begin_us, each_zone, zones = micros_of(stage.clock.now()), 1800, 2
+        begin_us, each_zone, zones = micros_of(stage.clock.now()), scale.pick(small=900, full=1800), 2
         await stage.hold_copies(await stage.accept(stage.person()), begin_us, zones * each_zone, SPREAD_US // each_zone)
         released: list[int] = []
         forever = Limits(lease_us=DAY_US)

@@ -69,7 +69,7 @@ async def test_a_kill_at_a_step_of_a_send_loses_nothing_and_sends_nothing_twice(
                 await desk.send(request)
             return not service.is_running
 
-        await eventually(sent_until_killed, timeout_s=60)
+        await eventually(sent_until_killed, timeout_s=60, interval_s=0.05)
     service.arm()
     await asyncio.to_thread(service.start)
     await desk.until_ready()
@@ -96,7 +96,7 @@ async def test_kills_of_worker_broker_database_and_sink_lose_nothing_and_send_no
         await asyncio.to_thread(_kill, alone, KINDS[number % len(KINDS)])
         bar.advance()
     ids = await sending
-    await eventually(lambda: _ended(installation, ids), timeout_s=120)
+    await eventually(lambda: _ended(installation, ids), timeout_s=120, interval_s=0.2)
     arrived = Counter(each.partition(".")[0] for each in installation.sink.taken.ids.elements())
     lost, twice = sum(not arrived[each] for each in ids), sum(arrived[each] > 1 for each in ids)
     prove("notification", kills_everywhere=kills, sent_everywhere=count, lost_everywhere=lost, twice_everywhere=twice)

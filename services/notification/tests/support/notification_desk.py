@@ -180,7 +180,7 @@ class Desk:
         async def there() -> bool:
             return (await self.get(notification_id)).state in wanted
 
-        await eventually(there, timeout_s=timeout_s)
+        await eventually(there, timeout_s=timeout_s, interval_s=0.05)
         return await self.get(notification_id)
 
     async def until_ready(self) -> None:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pytest
 from rapport_notification.domain import ledger
@@ -16,16 +16,14 @@ KEY = Capability(key_for_us=14)
 LOOK_UP = Capability(look_up_for_us=40, look_up_after_us=1)
 
 
-@dataclass(frozen=True)
-class Worker:
+class Worker(NamedTuple):
     """What a worker believes: its own copy of the entry, and what came of the send."""
 
     entry: Entry | None = None
     outcome: str = ""
 
 
-@dataclass(frozen=True)
-class World:
+class World(NamedTuple):
     entry: Entry
     now: int = 0
     workers: tuple[Worker, ...] = (Worker(), Worker())
@@ -42,25 +40,25 @@ class Model:
 
     def steps(self, world: World) -> Iterator[World]:
         if world.now < self.horizon:
-            yield replace(world, now=world.now + 1)
+            yield world._replace(now=world.now + 1)
         for index, worker in enumerate(world.workers):
             for changed, other in self.work(world, worker):
                 workers = (*world.workers[:index], other, *world.workers[index + 1 :])
-                yield replace(changed, workers=workers)
+                yield changed._replace(workers=workers)
         if world.takes_back and world.entry.state not in FINAL:
-            yield replace(world, entry=ledger.take_back(world.entry, State.CANCELLED), takes_back=False)
+            yield world._replace(entry=ledger.take_back(world.entry, State.CANCELLED), takes_back=False)
         yield from self.recovery(world)
 
     def work(self, world: World, worker: Worker) -> Iterator[tuple[World, Worker]]:
         mine, stored = worker.entry, world.entry
         if mine is not None and world.kills:
-            yield replace(world, kills=world.kills - 1), Worker()
+            yield world._replace(kills=world.kills - 1), Worker()
         if mine is None:
             try:
                 taken = ledger.claim(stored, world.now, LIMITS)
             except StepRefusedError:
                 return
-            yield replace(world, entry=taken), Worker(taken)
+            yield world._replace(entry=taken), Worker(taken)
         elif mine.state in WAITING:
             yield from self.start(world, mine)
         elif not worker.outcome:
@@ -75,26 +73,26 @@ class Model:
         if not ledger.may_begin(mine, mine.fence, world.now, LIMITS):
             expired = mine.expires_us is not None and world.now >= mine.expires_us
             if expired:
-                yield replace(world, entry=ledger.drop(mine, mine.fence, DropReason.EXPIRED)), Worker()
+                yield world._replace(entry=ledger.drop(mine, mine.fence, DropReason.EXPIRED)), Worker()
             elif mine.repeating:
-                yield replace(world, entry=ledger.stop_repeating(mine, mine.fence)), Worker()
+                yield world._replace(entry=ledger.stop_repeating(mine, mine.fence)), Worker()
             else:
                 yield world, Worker()
             return
         begun = ledger.begin(mine, mine.fence, world.now, LIMITS, "peer")
-        yield replace(world, entry=begun), Worker(begun)
+        yield world._replace(entry=begun), Worker(begun)
 
     def hand_over(self, world: World, mine: Entry) -> Iterator[tuple[World, Worker]]:
         if world.now > mine.begun_us + LIMITS.transfer_us:
             yield world, Worker(mine, "unknown")  # too late to send the first byte
             return
         arrives = not (self.capability.key_for_us and mine.series in world.keys)
-        there = replace(world, arrived=world.arrived + arrives, keys=world.keys | {mine.series})
+        there = world._replace(arrived=world.arrived + arrives, keys=world.keys | {mine.series})
         yield there, Worker(mine, "sent")
         yield there, Worker(mine, "unknown")
         yield world, Worker(mine, "unknown")
         if world.refusals:
-            yield replace(world, refusals=world.refusals - 1), Worker(mine, "refused")
+            yield world._replace(refusals=world.refusals - 1), Worker(mine, "refused")
 
     def report(self, world: World, worker: Worker) -> World:
         mine, stored = worker.entry, world.entry
@@ -102,30 +100,30 @@ class Model:
         try:
             if worker.outcome == "sent":
                 if (stored.state, stored.fence) == (mine.state, mine.fence):
-                    return replace(world, entry=ledger.sent(stored, mine.fence))
-                return replace(world, entry=ledger.settled_as_sent(stored, mine.attempt))
+                    return world._replace(entry=ledger.sent(stored, mine.fence))
+                return world._replace(entry=ledger.settled_as_sent(stored, mine.attempt))
             if worker.outcome == "refused":
-                return replace(world, entry=ledger.not_sent(stored, mine.fence, world.now))
-            return replace(world, entry=ledger.unknown(stored, mine.fence))
+                return world._replace(entry=ledger.not_sent(stored, mine.fence, world.now))
+            return world._replace(entry=ledger.unknown(stored, mine.fence))
         except StepRefusedError:
             return world
 
     def recovery(self, world: World) -> Iterator[World]:
         entry = world.entry
         if entry.state is State.INTENT and entry.leased_until_us <= world.now:
-            yield replace(world, entry=ledger.recover(entry, world.now))
+            yield world._replace(entry=ledger.recover(entry, world.now))
         if entry.state is not State.UNKNOWN:
             return
         found = resolution(entry, self.capability, world.now, LIMITS)
         if found.way is Way.GIVE_UP or (found.way is not Way.ASK and entry.attempt >= self.attempts):
             if found.way is not Way.WAIT:
-                yield replace(world, entry=ledger.settled_as_ambiguous(entry, entry.fence))
+                yield world._replace(entry=ledger.settled_as_ambiguous(entry, entry.fence))
         elif found.way is Way.ASK and world.arrived:
-            yield replace(world, entry=ledger.settled_as_sent(entry, entry.attempt))
+            yield world._replace(entry=ledger.settled_as_sent(entry, entry.attempt))
         elif found.way in {Way.ASK, Way.SEND_AGAIN}:
-            yield replace(world, entry=ledger.send_again(entry, entry.fence))
+            yield world._replace(entry=ledger.send_again(entry, entry.fence))
         elif found.way is Way.REPEAT:
-            yield replace(world, entry=ledger.send_again(entry, entry.fence, repeat_until_us=found.until_us))
+            yield world._replace(entry=ledger.send_again(entry, entry.fence, repeat_until_us=found.until_us))
 
     def explore(self, first: World) -> set[World]:
         """Return every state that can be reached."""
@@ -162,7 +160,7 @@ def test_no_interleaving_loses_a_message_or_sends_it_twice(
 ) -> None:
     first = World(Entry(message_class, expires_us=None if takes_back else 20), takes_back=takes_back)
     reached = Model(capability, horizon=30, attempts=3).walk(first, scale.pick(small=80, full=20_000))
-    closely = replace(first, refusals=0, kills=1)
+    closely = first._replace(refusals=0, kills=1)
     reached |= Model(capability, horizon=scale.pick(small=3, full=6), attempts=3).explore(closely)
     certain = capability is not BLIND
     for world in reached:
@@ -194,7 +192,7 @@ def test_from_every_state_reached_the_message_comes_to_an_end(
 
 
 def _settle(model: Model, world: World) -> State:
-    world = replace(world, kills=0, refusals=0, workers=(Worker(),))
+    world = world._replace(kills=0, refusals=0, workers=(Worker(),))
     for _ in range(200):
         if world.entry.state in FINAL:
             break
