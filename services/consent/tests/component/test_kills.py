@@ -91,7 +91,8 @@ async def test_with_everything_killed_at_random_no_write_is_lost_and_no_effect_d
     victims = [rig.service, installation.postgres, installation.nats]
     async with open_desk(installation) as desk, running_reader(installation, settings) as reader:
         await desk.until_serving(*ROLES)
-        load = Load(desk, writers=8, writes=writes, progress=progress(writes, "writes under kills"))
+        pause_s = scale.pick(small=0.05, full=0.0)
+        load = Load(desk, writers=8, writes=writes, pause_s=pause_s, progress=progress(writes, "writes under kills"))
         killer = RandomKiller(victims, seed=7, between=(0.1, 1.0))  # type: ignore[arg-type]
         with killer:
             await asyncio.gather(load.run(go_on=lambda: killer.is_killing), stop_after(killer, kills))

@@ -31,7 +31,7 @@ async def persist(call: Callable[..., Awaitable[Any]], request: Any) -> Any:
 
 
 class Load:
-    """Writers at work side by side, each with a person of its own who says yes and no in turns.
+    """Writers at work side by side, each with a person of its own who says yes and no in turns; with a pause in between.
 
     Attributes:
         after: Position of the ledger's head when the work began.
@@ -39,8 +39,11 @@ class Load:
         people: The people, with how often each has decided.
     """
 
-    def __init__(self, desk: Desk, *, writers: int, writes: int, progress: Progress | None = None) -> None:
+    def __init__(
+        self, desk: Desk, *, writers: int, writes: int, pause_s: float = 0.0, progress: Progress | None = None
+    ) -> None:
         self._desk = desk
+        self._pause_s = pause_s
         self._left = writes
         self.after = 0
         self._progress = progress
@@ -61,6 +64,7 @@ class Load:
                 request, call = answers(person, "yes promo"), self._desk.shop.RecordConsent  # type: ignore[assignment]
             self.answered[request.request_id] = await persist(call, request)
             self.people[person] += 1
+            await asyncio.sleep(self._pause_s)
             if self._progress is not None:
                 self._progress.advance()
 

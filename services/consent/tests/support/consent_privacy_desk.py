@@ -198,10 +198,11 @@ async def open_privacy_desk(rig: PrivacyRig) -> AsyncIterator[PrivacyDesk]:
 
 async def revive(rig: PrivacyRig, *failpoints: str, asked: str) -> None:
     """Wait until a failpoint has killed the service, and start it with these; people do their part meanwhile."""
-    while rig.service.is_running:
-        with contextlib.suppress(RemoteError):
-            async with open_privacy_desk(rig) as desk:
+    async with open_privacy_desk(rig) as desk:
+        while rig.service.is_running:
+            with contextlib.suppress(RemoteError):
                 await desk.look_in_the_cellar(await desk.get(asked))
+            await asyncio.sleep(_LOOK_S)
     await asyncio.to_thread(rig.service.wait_killed)
     rig.service.arm(*failpoints)
     await asyncio.to_thread(rig.service.start)
