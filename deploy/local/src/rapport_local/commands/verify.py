@@ -104,7 +104,7 @@ def _verify_package(file: Path, keys: Mapping[str, bytes] | None, witnesses: Seq
             f", {store[what]} {what}" for what in ("redacted", "excluded") if store.get(what, "0") != "0"
         )
         withheld = "".join(f", {name} withheld" for name in store["withheld"])
-        click.echo(f"{store['participant']:>14}: {store['store']:<28} {store['records']} records{left_out}{withheld}")
+        click.echo(f"{store['participant']:>14}: {store['store']:<28} {_records(store['records'])}{left_out}{withheld}")
     click.echo(f"{len(files)} files, none changed; entry {found.logged_at} of the transparency log")
     if keys is None:
         click.secho(f"its key: SHA-256 {sha256(found.public_key).hexdigest()}; compare it", fg="yellow")
@@ -175,6 +175,10 @@ def _begins(path: Path) -> bytes:
             return file.read(len(_ARCHIVE))
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _records(count: str) -> str:
+    return f"{count} record" if count == "1" else f"{count} records"
 
 
 def _text(path: Path) -> str:

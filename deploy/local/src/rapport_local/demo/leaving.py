@@ -57,7 +57,10 @@ async def learned(report: Report, cast: Cast) -> int:
             ),
         ]
     )
-    report.rows([("figure", "value", "held against"), *(_metric(each) for each in model.metrics[:6])])
+    if model.metrics:
+        report.rows([("figure", "value", "held against"), *(_metric(each) for each in model.metrics[:6])])
+    else:
+        report.say("How good it is shows in times that it has not learnt from; here there are none yet.")
     promoted = await cast.analyst.PromoteModel(
         model_pb2.PromoteModelRequest(
             request_id=request_id(),

@@ -96,7 +96,7 @@ async def access(report: Report, cast: Cast, customer: Customer, request: Asked,
     report.say(
         f"The customer of the first scenes asks by mail. {OFFICER} saw a passport, {SECOND_OFFICER} approved: nobody "
         "can do both. Five services copied what they hold."
-        + (f" First they looked at what little links to the person: {request.doubtful}." if request.doubtful else "")
+        + (f" Little links {_pieces(request.doubtful)} to them: somebody looked first." if request.doubtful else "")
     )
     await _completed(cast, request)
     took_s = time.perf_counter() - request.began
@@ -114,7 +114,7 @@ async def access(report: Report, cast: Cast, customer: Customer, request: Asked,
     said = _verified(folder / PACKAGE, folder / KEYS)
     report.lines(
         f"rapport verify {PACKAGE} --keys {KEYS}",
-        [line for line in said if line.startswith("genuine") or (" records" in line and " 0 records" not in line)],
+        [line for line in said if line.startswith("genuine") or (" record" in line and " 0 records" not in line)],
     )
     report.expect(bool(said), f"sealed {took_s:.1f} s after it was asked for, and verified offline")
     archive = zipfile.ZipFile(io.BytesIO(content))
@@ -227,6 +227,10 @@ async def _refused(cast: Cast, profile_id: str) -> set[str]:
         else:
             return set()
     return reasons
+
+
+def _pieces(count: int) -> str:
+    return "one record" if count == 1 else f"{count} records"
 
 
 def _verified(file: Path, keys: Path) -> list[str]:
