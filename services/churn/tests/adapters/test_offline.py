@@ -82,7 +82,7 @@ def differences(frame: Frame, people: list[str], states) -> list[tuple[str, int,
 
 def test_online_and_offline_agree_bit_for_bit_on_random_logs(scale):
     @given(told(), st.lists(instants, min_size=1, max_size=2, unique=True), st.randoms(use_true_random=False))
-    @settings(max_examples=scale.pick(small=25, full=3000), deadline=None)
+    @settings(max_examples=scale.pick(small=15, full=3000), deadline=None)
     def agree(log_told, cutoffs, order):
         follower = Follower(PLAN)
         follower.follow(log_told.issues)
@@ -127,19 +127,22 @@ def test_the_default_features_agree_bit_for_bit_on_a_long_log():
     assert differences(frame, people, follower.people({}, set())) == []
 
 
-@given(histories(), instants, st.data())
-@settings(max_examples=12, deadline=None)
-def test_what_happens_or_arrives_later_never_changes_a_snapshot(known, cutoff, data):
-    rule = PopulationRule(active_days=30)
-    later = [data.draw(facts(number)) for number in range(900, 900 + data.draw(st.integers(1, 10)))]
-    later = [
-        fact._replace(occurred_at=cutoff + 1 + index * DAY, arrived_at=cutoff + 1 + index * DAY)
-        if data.draw(st.booleans())
-        else fact._replace(arrived_at=cutoff + 1)
-        for index, fact in enumerate(later)
-    ]
-    before = snapshots(known, [cutoff], population=rule)
-    assert snapshots(data.draw(st.permutations(known + later)), [cutoff], population=rule) == before
+def test_what_happens_or_arrives_later_never_changes_a_snapshot(scale):
+    @given(histories(), instants, st.data())
+    @settings(max_examples=scale.pick(small=6, full=300), deadline=None)
+    def unchanged(known, cutoff, data):
+        rule = PopulationRule(active_days=30)
+        later = [data.draw(facts(number)) for number in range(900, 900 + data.draw(st.integers(1, 10)))]
+        later = [
+            fact._replace(occurred_at=cutoff + 1 + index * DAY, arrived_at=cutoff + 1 + index * DAY)
+            if data.draw(st.booleans())
+            else fact._replace(arrived_at=cutoff + 1)
+            for index, fact in enumerate(later)
+        ]
+        before = snapshots(known, [cutoff], population=rule)
+        assert snapshots(data.draw(st.permutations(known + later)), [cutoff], population=rule) == before
+
+    unchanged()
 
 
 def test_features_that_are_read_late_are_those_of_later():
@@ -156,35 +159,38 @@ def test_features_that_are_read_late_are_those_of_later():
     assert snapshots(issues, [cutoff]) == snapshots(known, [cutoff])
 
 
-@given(histories(most=40), instants)
-@settings(max_examples=12, deadline=None)
-def test_labels_and_population_are_those_of_the_rules(told_facts, cutoff):
-    rule, now = PopulationRule(active_days=12, order_days=2), cutoff + 9 * DAY
-    follower = Follower(PLAN)
-    follower.follow(told_facts)
-    states = follower.people({}, set())
-    with EventLog() as log:
-        log.add(told_facts)
-        log.settle()
-        frame, people = frame_of(log, cutoffs=[cutoff], now=now, population=rule)
-        gaps = log.gaps(now)
-    assert {people[person] for person in frame.profiles} == {
-        person for person, state in states.items() if rule.admits(state.summary(cutoff, cutoff))
-    }
-    orders = {
-        person: sorted(
-            (each.occurred_at, each.value)
-            for each in known
-            if each.kind == FactKind.ORDER and max(each.arrived_at, each.occurred_at) <= now
-        )
-        for person, known in follower.facts({}, set()).items()
-    }
-    for row, person in enumerate(frame.profiles):
-        truth = outcome(orders[people[person]], cutoff, HORIZON)
-        assert (frame.churned[row], frame.next_days[row]) == truth[:2]
-        assert frame.spend[row] == OPEN  # fourteen days are not over after nine
-    days = [sorted({time // DAY for time, _ in each}) for each in orders.values() if each]
-    assert gaps == gaps_between(days, now // DAY)
+def test_labels_and_population_are_those_of_the_rules(scale):
+    @given(histories(most=40), instants)
+    @settings(max_examples=scale.pick(small=6, full=300), deadline=None)
+    def ruled(told_facts, cutoff):
+        rule, now = PopulationRule(active_days=12, order_days=2), cutoff + 9 * DAY
+        follower = Follower(PLAN)
+        follower.follow(told_facts)
+        states = follower.people({}, set())
+        with EventLog() as log:
+            log.add(told_facts)
+            log.settle()
+            frame, people = frame_of(log, cutoffs=[cutoff], now=now, population=rule)
+            gaps = log.gaps(now)
+        assert {people[person] for person in frame.profiles} == {
+            person for person, state in states.items() if rule.admits(state.summary(cutoff, cutoff))
+        }
+        orders = {
+            person: sorted(
+                (each.occurred_at, each.value)
+                for each in known
+                if each.kind == FactKind.ORDER and max(each.arrived_at, each.occurred_at) <= now
+            )
+            for person, known in follower.facts({}, set()).items()
+        }
+        for row, person in enumerate(frame.profiles):
+            truth = outcome(orders[people[person]], cutoff, HORIZON)
+            assert (frame.churned[row], frame.next_days[row]) == truth[:2]
+            assert frame.spend[row] == OPEN  # fourteen days are not over after nine
+        days = [sorted({time // DAY for time, _ in each}) for each in orders.values() if each]
+        assert gaps == gaps_between(days, now // DAY)
+
+    ruled()
 
 
 def test_spend_is_told_once_its_window_is_closed():
