@@ -14,6 +14,8 @@ from rapport_local.failure import Failure
 from rapport_local.retention.desk import Desk, request_id
 
 _WAIT_S: Final = 5
+_PROMOTION_S: Final = 30
+"""A service reads a model, and tries it, before it lets it serve."""
 
 
 async def learned(desk: Desk, seed: int) -> model_pb2.Model:
@@ -58,5 +60,6 @@ async def serving(desk: Desk, model: model_pb2.Model, *, despite_gates: bool) ->
             role=events_pb2.MODEL_ROLE_CHAMPION,
             despite_gates=bool(failed),
             reason="learned from what was taken in",
-        )
+        ),
+        timeout=_PROMOTION_S,
     )
