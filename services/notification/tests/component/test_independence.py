@@ -53,8 +53,10 @@ async def test_it_turns_ready_alone_and_what_it_cannot_know_yet_waits(tmp_path: 
                 return record.hold_reason == events_pb2.HOLD_REASON_PROVIDER
 
             await eventually(waits_for_an_address, timeout_s=30)
+            installation.book.undecided = 1
             installation.book.away = False
             await desk.becomes(notification_id, "SENT", timeout_s=30)
+            assert installation.book.undecided == 0
             assert len(installation.mails(person)) == 1
     finally:
         await asyncio.to_thread(service.kill)

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import grpc
-from rapport.consent.v1 import privacy_pb2, privacy_pb2_grpc
+from rapport.consent.v1 import consent_pb2, privacy_pb2, privacy_pb2_grpc
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, touchpoint_pb2
 
 
@@ -37,12 +37,14 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
         emails: By profile.
         phones: The same.
         away: Whether it cannot be asked.
+        undecided: How often it still answers that its gate cannot say.
     """
 
     def __init__(self) -> None:
         self.emails: dict[str, str] = {}
         self.phones: dict[str, str] = {}
         self.away = False
+        self.undecided = 0
 
     async def GetContactPoints(
         self, request: identity_pb2.GetContactPointsRequest, context: Any
@@ -51,6 +53,10 @@ class AddressBook(identity_pb2_grpc.IdentityServiceServicer):
         if self.away:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         answer = identity_pb2.GetContactPointsResponse(current_profile_id=request.profile_id)
+        if self.undecided:
+            self.undecided -= 1
+            answer.withheld, answer.decision.answer = 1, consent_pb2.ANSWER_DENY_STALE
+            return answer
         if request.channel == touchpoint_pb2.CHANNEL_EMAIL and request.profile_id in self.emails:
             point = answer.contact_points.add(
                 contact_point_id=f"cnt_{request.profile_id[4:]}", email=self.emails[request.profile_id], locale="en"
