@@ -20,12 +20,13 @@ from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 from rapport_identity.population import Noise
 
+from rapport_local.demo.asking import request_id, until
 from rapport_local.demo.channels import visit
 from rapport_local.demo.lives import touchpoints
 from rapport_local.demo.recognition import take
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, EMAIL, NORTH, PERSONAL_PRICES, PROFILING
-from rapport_local.demo.shop import Cast, request_id, until
+from rapport_local.demo.shop import Cast
 from rapport_local.demo.story import Share
 from rapport_local.demo.town import Customer, Town
 

@@ -18,11 +18,12 @@ from rapport_chassis.telemetry.span_record import SpanRecord
 from rapport_chassis.telemetry.tree import render_tree
 
 from rapport_local.databases import database_of
+from rapport_local.demo.asking import until
 from rapport_local.demo.channels import Somebody, kinds, order
 from rapport_local.demo.recognition import Customer, outcome, resolve, take
 from rapport_local.demo.report import Report, words
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import ANALYST, BUYER, EDITOR, OFFICER, STEWARD, Cast, until
+from rapport_local.demo.shop import ANALYST, BUYER, EDITOR, OFFICER, STEWARD, Cast
 from rapport_local.demo.streams import published
 from rapport_local.demo.trees import short
 from rapport_local.services import SERVICES

@@ -19,9 +19,10 @@ from rapport_privacy.freshness import BOUND_S
 from rapport_testing.child import RunAs, launch_command
 from rapport_testing.waiting import eventually
 
+from rapport_local.demo.asking import person, request_id
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import Cast, person, request_id
+from rapport_local.demo.shop import Cast
 from rapport_local.gates import gate_variables
 from rapport_local.processes import child_environment
 from rapport_local.stack import Stack

@@ -17,11 +17,12 @@ from rapport_chassis.telemetry.span_file import read_spans
 from rapport_chassis.telemetry.span_record import SpanRecord
 
 from rapport_local.demo.arriving import Known
+from rapport_local.demo.asking import until
 from rapport_local.demo.lives import Event, touchpoint
 from rapport_local.demo.recognition import take
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, EMAIL, PERSONAL_PRICES, PROFILING
-from rapport_local.demo.shop import Cast, until
+from rapport_local.demo.shop import Cast
 from rapport_local.demo.streams import ends, published_since
 from rapport_local.demo.town import Customer
 from rapport_local.demo.trees import short
@@ -30,7 +31,7 @@ from rapport_local.reports.plots import Lane
 JOURNEY: Final = SpanName("a customer calls for help", "What the demo does in its scene about one journey.")
 _STREAMS: Final = ("RAPPORT_CHURN", "RAPPORT_PRICING", "RAPPORT_NOTIFICATION")
 _MESSAGE_ID: Final = "messaging.message.id"
-_LOOK_EVERY_S: Final = 0.05
+_LOOK_EVERY_S: Final = 0.1
 _OFFERED_S: Final = 2.5
 _MAILED_S: Final = 60.0
 _TRIED: Final = 12

@@ -15,9 +15,10 @@ from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 
 from rapport_local.demo.arriving import Known
+from rapport_local.demo.asking import grant, request_id, until
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, PROFILING
-from rapport_local.demo.shop import Cast, grant, request_id, until
+from rapport_local.demo.shop import Cast
 from rapport_local.demo.story import Share
 from rapport_local.demo.trees import short
 

@@ -9,9 +9,10 @@ from typing import Final
 from rapport.identity.v1 import explanation_pb2, identity_pb2, ingest_pb2, profile_pb2, record_pb2
 from rapport_chassis.rpc.status import RemoteError
 
+from rapport_local.demo.asking import request_id, until
 from rapport_local.demo.channels import Somebody, kinds, kinds_of, order, visit
 from rapport_local.demo.report import Report
-from rapport_local.demo.shop import Cast, request_id, until
+from rapport_local.demo.shop import Cast
 from rapport_local.demo.trees import profile_lines, short
 
 _SUMS_WITHIN: Final = 1e-9

@@ -7,11 +7,12 @@ from datetime import date
 from rapport.consent.v1 import consent_pb2
 from rapport.identity.v1 import events_pb2, ingest_pb2, touchpoint_pb2
 
+from rapport_local.demo.asking import grant, until
 from rapport_local.demo.channels import Somebody, order, visit
 from rapport_local.demo.recognition import outcome, take
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, DELIVERY
-from rapport_local.demo.shop import Cast, grant, until
+from rapport_local.demo.shop import Cast
 from rapport_local.demo.streams import published
 
 RECORDED = ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED

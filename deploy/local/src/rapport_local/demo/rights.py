@@ -22,10 +22,11 @@ from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.files import replace_file
 
 from rapport_local.commands.verify import verify
+from rapport_local.demo.asking import request_id, until
 from rapport_local.demo.recognition import Customer
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import OFFICER, SECOND_OFFICER, Cast, request_id, until
+from rapport_local.demo.shop import OFFICER, SECOND_OFFICER, Cast
 from rapport_local.demo.town import Customer as Neighbour
 from rapport_local.demo.trees import short
 from rapport_local.failure import Failure

@@ -11,8 +11,9 @@ from rapport_chassis.times import stamp
 from rapport_privacy.receipts import ReceiptError, verify_receipt
 
 from rapport_local.commands.verify import flattened
+from rapport_local.demo.asking import NOTICE, grant, request_id, terms
 from rapport_local.demo.report import Report, basis_words, words
-from rapport_local.demo.shop import NOTICE, OFFICER, Cast, grant, request_id, terms
+from rapport_local.demo.shop import OFFICER, Cast
 
 NORTH: Final = "north"
 EMAIL: Final = "marketing.email"

@@ -1,20 +1,19 @@
-"""The parts that are played: a shop that calls, a privacy officer, and a steward; and what they have in common."""
+"""The parts that are played: a shop that calls, privacy officers, a steward, an analyst, a buyer and an editor."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
-from uuid import uuid4
+from typing import Any, Final
 
 from google.longrunning import operations_pb2_grpc
 from rapport.churn.v1 import churn_pb2_grpc, model_pb2_grpc
 from rapport.common.v1 import freshness_pb2
-from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, privacy_pb2_grpc, purpose_pb2, purpose_pb2_grpc
+from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, privacy_pb2_grpc, purpose_pb2_grpc
 from rapport.identity.v1 import identity_pb2_grpc, ingest_pb2_grpc
 from rapport.notification.v1 import (
     notification_pb2_grpc,
@@ -24,13 +23,13 @@ from rapport.notification.v1 import (
 )
 from rapport.pricing.v1 import catalog_pb2_grpc, pricing_pb2_grpc
 from rapport_chassis.events.jetstream import JetStreamApi
-from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.client import Client
 from rapport_chassis.rpc.deadlines import DeadlineTable
 from rapport_chassis.settings import ClientSettings, TelemetrySettings, TlsFiles
 from rapport_chassis.telemetry.setup import Telemetry
 
 from rapport_local import access, broker, operators
+from rapport_local.demo.asking import ASK_AGAIN_S, SETTLE_S, grant
 from rapport_local.environment import Environment
 from rapport_local.failure import Failure
 from rapport_local.status import EnvironmentStatus
@@ -59,10 +58,6 @@ STEWARD: Final = "steward-1"
 ANALYST: Final = "analyst-1"
 BUYER: Final = "buyer-1"
 EDITOR: Final = "editor-1"
-NOTICE: Final = "welcome"
-_SETTLE_S: Final = 60.0
-_ASK_AGAIN_S: Final = 0.02
-_AnswerT = TypeVar("_AnswerT")
 
 
 @dataclass(frozen=True)
@@ -132,11 +127,12 @@ class Cast:
     ) -> consent_pb2.Decision:
         """Ask whether an effect is allowed, from memory; with a token, as soon as the answer knows that write."""
         request = consent_pb2.CheckConsentRequest(entry=entry, at_least=at_least)
-        async with asyncio.timeout(_SETTLE_S):
+        async with asyncio.timeout(SETTLE_S):
             while True:
                 decision = await self.shop.CheckConsent(request)
                 if decision.answer != consent_pb2.ANSWER_DENY_STALE:
                     return decision
+                await asyncio.sleep(ASK_AGAIN_S)
 
     async def until_denied(self, entry: consent_pb2.CheckEntry) -> tuple[consent_pb2.Decision, float]:
         """Check again and again, without a token, until the person's no is known; return it and the seconds it took.
@@ -146,7 +142,7 @@ class Cast:
         """
         request = consent_pb2.CheckConsentRequest(entry=entry)
         began = time.perf_counter()
-        async with asyncio.timeout(_SETTLE_S):
+        async with asyncio.timeout(SETTLE_S):
             while True:
                 decision = await self.untraced.CheckConsent(request)
                 if decision.answer == consent_pb2.ANSWER_DENY:
@@ -182,7 +178,7 @@ async def cast(environment: Environment, status: EnvironmentStatus) -> AsyncIter
         stack.callback(telemetry.shutdown)
 
         def client(address: str, name: str, records: Telemetry = telemetry) -> Client:
-            patient = DeadlineTable(default_s=_SETTLE_S)
+            patient = DeadlineTable(default_s=SETTLE_S)
             made = Client(_settings(environment, address, name), telemetry=records, deadlines=patient)
             stack.push_async_callback(made.close)
             return made
@@ -238,66 +234,6 @@ class _Acting:
 
     def __getattr__(self, method: str) -> Any:
         return getattr(self._make(), method)
-
-
-async def until(
-    ask: Callable[[], Awaitable[_AnswerT]],
-    holds: Callable[[_AnswerT], bool],
-    *,
-    within_s: float = _SETTLE_S,
-    every_s: float = _ASK_AGAIN_S,
-) -> _AnswerT:
-    """Ask again and again until what is answered holds, and return that.
-
-    Raises:
-        TimeoutError: It does not hold for too long.
-    """
-    async with asyncio.timeout(within_s):
-        while True:
-            answer = await ask()
-            if holds(answer):
-                return answer
-            await asyncio.sleep(every_s)
-
-
-def person() -> str:
-    """Return the id of a person of whom nothing is known."""
-    return new_id("profile")
-
-
-def request_id() -> str:
-    """Return an id that makes a repeated request safe."""
-    return str(uuid4())
-
-
-def terms(
-    basis: purpose_pb2.LegalBasis.ValueType, *, brand_scoped: bool = False, direct_marketing: bool = False
-) -> purpose_pb2.PurposeTerms:
-    """Return terms with one basis for all data and markets."""
-    return purpose_pb2.PurposeTerms(
-        bases=[purpose_pb2.BasisRule(basis=basis)], brand_scoped=brand_scoped, direct_marketing=direct_marketing
-    )
-
-
-def grant(
-    profile_id: str,
-    purpose_id: str,
-    brand_id: str = "",
-    choice: consent_pb2.ConsentChoice.ValueType = consent_pb2.CONSENT_CHOICE_GRANT,
-) -> consent_pb2.RecordConsentRequest:
-    """Return what a shop records when a person has ticked a box below the notice, or has chosen otherwise there."""
-    return consent_pb2.RecordConsentRequest(
-        request_id=request_id(),
-        profile_id=profile_id,
-        items=[consent_pb2.ConsentItem(purpose_id=purpose_id, brand_id=brand_id, choice=choice)],
-        notice_id=NOTICE,
-        notice_version=1,
-        locale="en",
-        market="DE",
-        evidence=consent_pb2.Evidence(
-            captured=consent_pb2.CapturedEvidence(surface="checkout/step-2", method=consent_pb2.CAPTURE_METHOD_CHECKBOX)
-        ),
-    )
 
 
 def _token(environment: Environment, login: operators.Login, service: str) -> str:

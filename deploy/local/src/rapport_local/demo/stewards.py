@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from rapport.consent.v1 import consent_pb2
 from rapport.identity.v1 import events_pb2, profile_pb2, steward_pb2
 
+from rapport_local.demo.asking import request_id, until
 from rapport_local.demo.events import Merged
 from rapport_local.demo.recognition import Customer
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import STEWARD, Cast, request_id, until
+from rapport_local.demo.shop import STEWARD, Cast
 from rapport_local.demo.streams import published
 from rapport_local.demo.trees import short
 

@@ -15,12 +15,13 @@ from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport.identity.v1 import identity_pb2
 from rapport_chassis.times import stamp
 
+from rapport_local.demo.asking import grant, person, request_id
 from rapport_local.demo.channels import Somebody
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import ANALYTICS, DELIVERY, EMAIL, NORTH
-from rapport_local.demo.shop import Cast, grant, person, request_id
+from rapport_local.demo.shop import Cast
 
-_SECONDS: Final = 1.0
+_SECONDS: Final = 0.5
 _AT_A_TIME: Final = 16
 _ROWS: Final = 2_000
 _ROWS_PER_BATCH: Final = 500

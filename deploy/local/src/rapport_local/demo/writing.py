@@ -27,9 +27,10 @@ from rapport.pricing.v1 import events_pb2 as pricing_events_pb2
 from rapport.pricing.v1 import pricing_pb2
 
 from rapport_local.demo.arriving import OFFERS, Known
+from rapport_local.demo.asking import request_id, until
 from rapport_local.demo.report import Report
 from rapport_local.demo.scenes import EMAIL, NORTH
-from rapport_local.demo.shop import EDITOR, Cast, request_id, until
+from rapport_local.demo.shop import EDITOR, Cast
 from rapport_local.demo.trees import short
 from rapport_local.environment import HOST
 
