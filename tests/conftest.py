@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _WITH_A_START_S = 300
+_RUNNING = pytest.StashKey["Suite"]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,14 +26,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_WITH_A_START_S))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let what services complained of stand beside a failure: their logs go with the environment."""
+    report = yield
+    suite = item.config.stash.get(_RUNNING, None)
+    if report.failed and suite is not None:
+        report.sections.append(("the services' last complaints", suite.complaints()))
+    return report
+
+
 @pytest.fixture(scope="session")
-def _suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
+def _suite(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Suite]:
     from suite import Suite
     from suite_authoring import SETTINGS
     from suite_shop import SHOP, SHOP_MAY
 
     made = Suite(tmp_path_factory.mktemp("environment") / "rapport", clients={SHOP: SHOP_MAY}, settings=SETTINGS)
     try:
+        pytestconfig.stash[_RUNNING] = made
         made.start()
         yield made
     finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 import pytest
 from rapport_testing.plugin import MakeProgress, Prove
@@ -11,13 +11,15 @@ from rapport_testing.prove import Scale
 from suite import Suite
 from suite_calm import Calm
 from suite_job import MainJob
-from suite_shop import open_shop, until
+from suite_shop import Shop, open_shop, until
 from suite_state import Observed, State, observe
 from suite_storm import Storm
 from suite_streams import Streams
+from suite_trail import trail
 
 CALLS_OF_A_PERSON = 8
-SENT, SETTLED = 4, 6
+SENT, SETTLED, MESSAGE_DROPPED = 4, 6, 10
+SAME_S, LOOK_S = 60.0, 0.5
 
 
 @pytest.mark.timeout(1500)
@@ -39,19 +41,7 @@ async def test_after_a_storm_everything_is_as_if_there_had_been_none(
         await job.run()
         await storm.over()
         await job.settled()
-        in_doubt: list[int] = []
-
-        async def different() -> dict[str, Any]:
-            observed = await observe(shop, job.names(), calm.base)
-            in_doubt[:] = [settle_doubts(observed, expected)]
-            assert observed.dead_letters == given_up, "something was given up"
-            return {
-                who: {what: (state[what], expected[who][what]) for what in state if state[what] != expected[who][what]}
-                for who, state in observed.states.items()
-                if state != expected[who]
-            }
-
-        await until(different, lambda found: not found, within_s=60, what="the two runs led to the same")
+        in_doubt = await same_in_the_end(shop, job, expected, given_up)
     assert len(storm.killed) == kills
     prove(
         "chaos",
@@ -61,7 +51,7 @@ async def test_after_a_storm_everything_is_as_if_there_had_been_none(
                 "kills": len(storm.killed),
                 "events_delivered_again": storm.copied,
                 "readers_delayed": storm.delayed,
-                "messages_in_doubt": in_doubt[0],
+                "messages_in_doubt": in_doubt,
                 "lost": 0,
                 "doubled": 0,
             }
@@ -69,7 +59,45 @@ async def test_after_a_storm_everything_is_as_if_there_had_been_none(
     )
 
 
-def settle_doubts(observed: Observed, expected: Mapping[str, State]) -> int:
+async def same_in_the_end(shop: Shop, job: MainJob, expected: Mapping[str, State], given_up: int) -> int:
+    """Wait until every service holds what it holds without a storm, and return how many messages are in doubt.
+
+    Raises:
+        AssertionError: It does not come to that: who differs in what, and where each touchpoint of them got to.
+    """
+    doubts = 0
+
+    async def differences() -> dict[str, dict[str, str]]:
+        nonlocal doubts
+        observed = await observe(shop, job.names(), job.base)
+        doubts = settle_doubts(observed)
+        assert observed.dead_letters == given_up, "something was given up"
+        found = {who: told_apart(state, expected[who]) for who, state in observed.states.items()}
+        return {who: differing for who, differing in found.items() if differing}
+
+    try:
+        await until(differences, lambda found: not found, within_s=SAME_S, every_s=LOOK_S)
+    except AssertionError:
+        lines = ["after the storm these are not as without it:"]
+        for who, differing in (await differences()).items():
+            lines += [f"- {who}, {what}: {how}" for what, how in differing.items()]
+            lines += [f"    {line}" for line in await trail(shop.suite, job.names()[who])]
+        raise AssertionError("\n".join(lines)) from None
+    return doubts
+
+
+def told_apart(state: State, expected: State) -> dict[str, str]:
+    """Return in what somebody's state differs from the one expected, and how."""
+    return {
+        what: f"lacks {held - state[what]}, has {state[what] - held} too much"
+        if isinstance(held, Counter)
+        else f"{state[what]} instead of {held}"
+        for what, held in expected.items()
+        if state[what] != held
+    }
+
+
+def settle_doubts(observed: Observed) -> int:
     """Take a mail whose fate nobody can know for what it was meant to be, and return how many there are.
 
     A process that is killed between the server's answer and its note of it leaves a message in doubt, which is not
@@ -81,5 +109,9 @@ def settle_doubts(observed: Observed, expected: Mapping[str, State]) -> int:
             doubted = state["messages"].pop(key)
             doubts += doubted
             state["messages"][*key[:-1], SENT] += doubted
-            state["mails"] = expected[who]["mails"]
+            state["effects"] -= Counter({(key[0], MESSAGE_DROPPED): doubted})
+        for (name, copies), times in state["doubted mails"].items():
+            assert copies <= 1, f"{who} was sent a mail {copies} times"
+            state["mails"][name, 1] += times
+        state["doubted mails"] = Counter()
     return doubts

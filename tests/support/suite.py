@@ -27,6 +27,11 @@ SERVICE_NAMES: Final = tuple(service.name for service in SERVICES)
 _PROGRAM: Final = Path(__file__).with_name("suite_process.py")
 _START_S: Final = 170.0
 _ORDER_S: Final = 120.0
+_LOOK_S: Final = 0.1
+_NO_COMPLAINTS: Final = ('"level":"info"', '"check_failed"', '"consumer_state"', '"relay_state"')
+"""What is also said while something is down that a test has taken down."""
+_COMPLAINTS: Final = 12
+_COMPLAINT: Final = 600
 
 
 class Suite:
@@ -81,7 +86,7 @@ class Suite:
         self._listener.start()
         told = self._started.get(timeout=_START_S)
         assert told == {"started": True}, self._log.read_text()
-        eventually_sync(lambda: self.status().all_ready, _START_S, message="everything is ready")
+        eventually_sync(lambda: self.status().all_ready, _START_S, _LOOK_S, message="everything is ready")
 
     def halt(self, name: str) -> None:
         """Let a part finish and end, and stay ended."""
@@ -95,7 +100,7 @@ class Suite:
     def resume(self, name: str) -> None:
         """Start a part that was ended, and wait until it is ready."""
         self._order("resume", name)
-        eventually_sync(lambda: self.is_ready(name), _ORDER_S, message=f"{name} is ready again")
+        eventually_sync(lambda: self.is_ready(name), _ORDER_S, _LOOK_S, message=f"{name} is ready again")
 
     def replica(self, service: str) -> str:
         """Start a second process of a service beside the first, and return where it serves; `halt` ends it.
@@ -155,6 +160,16 @@ class Suite:
             timeout=timeout_s,
             check=False,
         )
+
+    def complaints(self) -> str:
+        """What is amiss by the services' own account: the last warnings and errors of each."""
+        said = []
+        for name in SERVICE_NAMES:
+            log = self.environment.log_of(name)
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+            amiss = [line for line in lines if not any(each in line for each in _NO_COMPLAINTS)]
+            said += [f"{name}: {line[:_COMPLAINT]}" for line in amiss[-_COMPLAINTS:]]
+        return "\n".join(said)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ _AT_ONCE: Final = 4
 _ORDERS: Final = {CRM: 5, APP: 2}
 _SETTLED_S: Final = 300.0
 _LOOK_S: Final = 0.3
-_DOWN: Final = (RapportError, WireError, psycopg.Error, OSError)
+_DOWN: Final = (RapportError, WireError, psycopg.Error, ConnectionError, TimeoutError)
 _CODES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 T = TypeVar("T")
@@ -61,14 +61,16 @@ class MainJob:
         self._shop = shop
         self._streams = Streams(shop.suite)
         self._step = step
-        self._base = base
+        self.base = base
         self._probes = count()
         self._key = key
 
     async def run(self) -> None:
         """Go through all of it; what one part leads to has settled before the next begins."""
-        for part in (self._arrive, self._told):
-            await self._each(part)
+        await self._each(self._arrive)
+        issued = [each for names in self.ids.values() for each in names.values()]
+        assert len({*issued}) == len(issued), f"somebody is taken for somebody else: {self.ids}"
+        await self._each(self._told)
         await self._heard()
         await self._each(self._bought)
         await self._each(self._one)
@@ -108,10 +110,10 @@ class MainJob:
             """What is under way now, or was since the last look: what left one service may not be in the next yet."""
             try:
                 found = await unsettled(self._shop.suite)
-                ends = await self._streams.ends()
+                ends = before if found else await self._streams.ends()
             except _DOWN as down:
                 return [repr(down)]
-            if not found and ends != before:
+            if ends != before:
                 before[:] = ends
                 found = ["something that was published"]
             return found
@@ -150,12 +152,12 @@ class MainJob:
 
     async def _heard(self) -> None:
         """Wait until identity has heard of every decision: of the newest, that is."""
-        last = Person(f"{self._key}-heard-{next(self._probes)}", 1, self._base)
+        last = Person(f"{self._key}-heard-{next(self._probes)}", 1, self.base)
         profile_id = await self._resolved(last, CRM, named=True)
         await self._call(lambda: self._shop.consent.RecordConsent(self._choice(profile_id, last.key, ANALYTICS)))
 
         async def seen() -> ingest_pb2.IngestedTouchpoint:
-            visit = last.touchpoint(CRM, f"seen-{next(self._probes)}", self._base)
+            visit = last.touchpoint(CRM, f"seen-{next(self._probes)}", self.base)
             return await self._taken(visit, named=request_id())
 
         await until(seen, lambda done: done.outcome == ingest_pb2.TOUCHPOINT_OUTCOME_RECORDED)
@@ -164,7 +166,7 @@ class MainJob:
         """They buy and look around: one by one, and in batches."""
         for source in self.ids[person.key]:
             first, *others = person.orders(source, _ORDERS[source])
-            visit = person.touchpoint(source, "visit", self._base - timedelta(days=250))
+            visit = person.touchpoint(source, "visit", self.base - timedelta(days=250))
             await self._taken(first, named=str(uuid5(_REQUESTS, first.source_event_id)))
             await self._call(lambda others=[*others, visit]: self._taken_in(others))  # type: ignore[misc] # bound now
 

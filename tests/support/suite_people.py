@@ -39,8 +39,9 @@ class Person:
 
     @property
     def email(self) -> record_pb2.Identifier:
-        """Their address."""
-        return record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value=f"{self.key}@post.example")
+        """Their address, which could be a slip of nobody else's."""
+        named = f"{self._name(4, 9)}.{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+        return record_pb2.Identifier(kind=events_pb2.IDENTIFIER_KIND_EMAIL, value=f"{named}@post.example".lower())
 
     def account(self, where: str) -> record_pb2.Identifier:
         """Their account at a source."""
@@ -63,7 +64,7 @@ class Person:
         person.identifiers.append(self.account(source))
         if named:
             person.identifiers.append(self.email)
-            person.names.add(given_names="Mara", surname=self._surname())
+            person.names.add(given_names=self._name(9, 12), surname=self._name(4, 9))
             born = person.birth_date
             born.year, born.month, born.day = (
                 1950 + self._digest(1) % 50,
@@ -108,8 +109,8 @@ class Person:
     def _digest(self, at: int) -> int:
         return hashlib.sha256(self.key.encode()).digest()[at]
 
-    def _surname(self) -> str:
-        return "".join(_SYLLABLES[self._digest(at) % len(_SYLLABLES)] for at in range(4, 9)).capitalize()
+    def _name(self, first: int, end: int) -> str:
+        return "".join(_SYLLABLES[self._digest(at) % len(_SYLLABLES)] for at in range(first, end)).capitalize()
 
 
 def choice(

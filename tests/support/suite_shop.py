@@ -149,7 +149,7 @@ async def until(
     holds: Callable[[T], Any],
     *,
     within_s: float = 60.0,
-    every_s: float = 0.05,
+    every_s: float = 0.1,
     what: str = "",
 ) -> T:
     """Ask again and again until what is answered holds, and return that.

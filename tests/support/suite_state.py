@@ -27,8 +27,27 @@ Names: TypeAlias = Mapping[str, str]
 State: TypeAlias = dict[str, Any]
 """What is held of a person, without ids and times of the run."""
 
-_UNDER_WAY: Final = (1, 3, 5)  # a message that was taken on, is being handed over, or is in doubt
+_UNDER_WAY: Final[Mapping[str, Mapping[str, str]]] = {
+    "identity": {"purposes to be decided on": "SELECT count(*) FROM undecided_purposes"},
+    "churn": {
+        "rescorings of whom was heard": "SELECT count(*) FROM rescoring, log_head"
+        " WHERE rescoring.position < log_head.position",
+        "scores that are due": "SELECT count(*) FROM scores WHERE rescore_at <= now()",
+    },
+    "notification": {
+        # taken on, being handed over, or in doubt
+        "messages to be sent": "SELECT count(*) FROM notifications WHERE state IN (1, 3, 5)"
+        " AND due_us <= 1000000 * extract(epoch FROM now())",
+    },
+}
+"""What each service has still to do, beside publishing: in words, and how it is counted."""
 _SENT: Final = 4
+_SETTLED: Final = 6
+PURPOSES_OF: Final = (
+    "(SELECT string_agg(permit ->> 'purpose', ' ' ORDER BY permit ->> 'purpose')"
+    " FROM jsonb_array_elements(permits) AS permit)"
+)
+"""The purposes that a touchpoint of identity's may serve, in SQL."""
 _OWN_PURPOSES: Final = ", ".join(f"'{each}'" for each in PURPOSES)  # other tests author others
 
 
@@ -39,26 +58,18 @@ async def rows(suite: Suite, service: str, query: str, *values: Any) -> list[tup
     dsn = database_settings(suite.environment, found).owner_dsn
     assert dsn is not None
     async with await psycopg.AsyncConnection.connect(dsn.get_secret_value(), connect_timeout=5) as connection:
-        return await (await connection.execute(query.encode(), values)).fetchall()
+        return await (await connection.execute(query.encode(), values or None)).fetchall()
 
 
 async def unsettled(suite: Suite) -> list[str]:
-    """Return what is on its way: events to be published or handled, customers to be scored, messages to be sent."""
-    left = [
-        f"outbox of {service}"
-        for service in SERVICE_NAMES
-        if (await rows(suite, service, "SELECT count(*) FROM outbox"))[0][0]
-    ]
-    heard = "SELECT count(*) FROM rescoring, log_head WHERE rescoring.position < log_head.position"
-    due = "SELECT count(*) FROM scores WHERE rescore_at <= now()"
-    if (await rows(suite, "churn", heard))[0][0] or (await rows(suite, "churn", due))[0][0]:
-        left.append("customers to be scored")
-    waiting = (
-        "SELECT count(*) FROM notifications WHERE state = ANY (%s) AND due_us <= 1000000 * extract(epoch FROM now())"
-    )
-    if (await rows(suite, "notification", waiting, list(_UNDER_WAY)))[0][0]:
-        left.append("messages to be sent")
-    return left or await Streams(suite).undelivered()
+    """Return what is on its way: of the first service that has any, else events that are not delivered yet."""
+    for service in SERVICE_NAMES:
+        counts = {"events to be published": "SELECT count(*) FROM outbox", **_UNDER_WAY.get(service, {})}
+        query = ", ".join(f"({each})" for each in counts.values())
+        (found,) = await rows(suite, service, f"SELECT {query}")
+        if any(found):
+            return [f"{service}: {count} {what}" for what, count in zip(counts, found, strict=True) if count]
+    return await Streams(suite).undelivered()
 
 
 async def scored(suite: Suite, profile_ids: Sequence[str]) -> int:
@@ -104,7 +115,11 @@ class _Held:
 
     async def read(self) -> None:
         for what, service, query in (
-            ("touchpoints", "identity", "SELECT profile_id, type, occurred_at FROM facts WHERE profile_id = ANY (%s)"),
+            (
+                "touchpoints",
+                "identity",
+                f"SELECT profile_id, type, occurred_at, {PURPOSES_OF} FROM facts WHERE profile_id = ANY (%s)",
+            ),
             (
                 "ledger",
                 "consent",
@@ -157,7 +172,8 @@ class _Held:
             "risk": self._counted("risk", names),
             "offers": self._counted("offers", names),
             "messages": self._counted("messages", names, skip=1),
-            "mails": self._mails(names),
+            "mails": self._mails(names, _SENT),
+            "doubted mails": self._mails(names, _SETTLED),
             "features": {
                 name: await self._features(each, as_of) for each, name in names.items() if current[each] == name
             },
@@ -167,13 +183,13 @@ class _Held:
         """How often each row is there, of which the id says whom it is about."""
         return Counter((names[row[0]], *row[1 + skip :]) for row in self._rows[what] if row[0] in names)
 
-    def _mails(self, names: Names) -> Counter[tuple[str, int]]:
-        """How many mails have gone out for each message that is said to be sent."""
+    def _mails(self, names: Names, state: int) -> Counter[tuple[str, int]]:
+        """How many mails have gone out for each message that is in this state."""
         folder = self._shop.suite.environment.mails
         return Counter(
             (names[row[0]], len(list(folder.glob(f"{row[1]}.*.eml"))))
             for row in self._rows["messages"]
-            if row[0] in names and row[3] == _SENT
+            if row[0] in names and row[3] == state
         )
 
     async def _features(self, profile_id: str, as_of: datetime) -> Sequence[tuple[str, float | None]]:

@@ -69,9 +69,8 @@ class Storm:
         seconds = self._random.uniform(*_DELAYS_S)
         try:
             last = await self._streams.last(context)
-            for each in part:
-                self.copied += await self._streams.publish_again(context, 1 + int(each * last))
+            self.copied += await self._streams.publish_again(context, [1 + int(each * last) for each in part])
             await self._streams.delay(reader.stream, reader.name, seconds)
             self.delayed += 1
-        except (WireError, JetStreamError, RapportError, OSError):
+        except (WireError, JetStreamError, RapportError, ConnectionError, TimeoutError):
             pass  # the broker is down just now, which is bad enough

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -42,31 +42,32 @@ class Streams:
 
     async def ends(self) -> list[int]:
         """Return the last sequence of every context's stream."""
-        return [await self.last(context) for context in SERVICE_NAMES]
+        async with self.api() as api:
+            return [await _last(api, stream_name(STREAM_PREFIX, context)) for context in SERVICE_NAMES]
 
     async def last(self, context: str) -> int:
         """Return the last sequence of a context's stream."""
         async with self.api() as api:
-            return int((await api.stream_info(stream_name(STREAM_PREFIX, context)))["state"]["last_seq"])
+            return await _last(api, stream_name(STREAM_PREFIX, context))
 
     async def read(self, context: str, after: int = 0) -> list[StoredMessage]:
         """Return the messages of a context's stream, in order."""
         stream = stream_name(STREAM_PREFIX, context)
         async with self.api() as api:
-            last = int((await api.stream_info(stream))["state"]["last_seq"])
-            found = [await api.get(stream, sequence) for sequence in range(after + 1, last + 1)]
+            found = [await api.get(stream, sequence) for sequence in range(after + 1, await _last(api, stream) + 1)]
         return [message for message in found if message is not None]
 
-    async def publish_again(self, context: str, sequence: int) -> bool:
-        """Deliver an event once more, as if it came late: the same event, with another message id for the broker."""
+    async def publish_again(self, context: str, sequences: Sequence[int]) -> int:
+        """Deliver events once more, as if they came late, and return how many: as other messages for the broker."""
+        stream = stream_name(STREAM_PREFIX, context)
         async with self.api() as reading:
-            message = await reading.get(stream_name(STREAM_PREFIX, context), sequence)
-        if message is None or EVENT_ID not in message.headers:
-            return False
-        headers = {name: value for name, value in message.headers.items() if not name.startswith(_OURS)}
+            found = [await reading.get(stream, each) for each in sequences]
+        events = [message for message in found if message is not None and EVENT_ID in message.headers]
         async with self.api(context) as api:
-            await api.publish(message.subject, message.data, headers | {MESSAGE_ID: uuid4().hex})
-        return True
+            for each in events:
+                headers = {name: value for name, value in each.headers.items() if not name.startswith(_OURS)}
+                await api.publish(each.subject, each.data, headers | {MESSAGE_ID: uuid4().hex})
+        return len(events)
 
     async def delay(self, stream: str, consumer: str, seconds: float) -> None:
         """Have the broker deliver nothing to a consumer for some time."""
@@ -88,3 +89,7 @@ class Streams:
         """Return how many dead letters there are."""
         async with self.api() as api:
             return int((await api.stream_info(DEAD))["state"]["messages"])
+
+
+async def _last(api: JetStreamApi, stream: str) -> int:
+    return int((await api.stream_info(stream))["state"]["last_seq"])
