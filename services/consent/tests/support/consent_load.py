@@ -31,7 +31,7 @@ async def persist(call: Callable[..., Awaitable[Any]], request: Any) -> Any:
 
 
 class Load:
-    """Writers at work side by side, each with a person of its own who says yes and no in turns; with a pause in between.
+    """Writers at work side by side, each with a person of its own who says yes and no in turns, after a pause.
 
     Attributes:
         after: Position of the ledger's head when the work began.
