@@ -14,7 +14,7 @@ def main() -> int:
     # of processor time and a hundred megabytes that nothing here needs.
     for each in _SPARED:
         sys.modules[each] = None  # type: ignore[assignment] # as if it was not installed
-    from rapport_churn.training.job import main as train  # noqa: PLC0415 - after what it shall not import
+    from rapport_churn.training.job import main as train
 
     return train()
 
