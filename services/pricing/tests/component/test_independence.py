@@ -18,8 +18,8 @@ from pricing_installation import (
     PricingInstallation,
     rows_of,
 )
-from pricing_words import minor, product, promotion_terms, refused, request_id, risk_raised
-from rapport.pricing.v1 import authored_pb2
+from pricing_words import minor, product, promotion_terms, refused, request_id, risk_cleared, risk_raised
+from rapport.pricing.v1 import authored_pb2, events_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.waiting import eventually
@@ -125,3 +125,27 @@ async def test_with_consent_away_everybody_pays_the_published_price_and_personal
     # Nobody could say whether an offer was allowed when the risk was heard of: it is made as soon as that is known.
     await eventually(lambda: desk.offers(who), timeout_s=20)
     assert not await waits(alone.installation, who)
+
+
+async def test_a_risk_that_is_over_before_the_ledger_was_read_takes_back_what_was_offered_by_an_earlier_id(
+    alone: Alone, desk: Desk
+) -> None:
+    ledger, broker = alone.installation.ledger, alone.installation.broker()
+    survivor, who = new_id("profile"), new_id("profile")
+    await asyncio.to_thread(ledger.grant, who, PERSONAL)
+    await desk.until_known(ledger)
+    await broker.publish(risk_raised(who))
+    await eventually(lambda: desk.offers(who), timeout_s=20)
+    await asyncio.to_thread(ledger.merge, survivor, who)
+    await asyncio.to_thread(ledger.pause)
+    try:
+        await alone.restarted(desk)
+        await broker.publish(risk_cleared(survivor, 1))
+        await eventually(lambda: waits(alone.installation, survivor), timeout_s=20)
+    finally:
+        await asyncio.to_thread(ledger.resume)
+
+    async def taken_back() -> bool:
+        return [each.offer.state for each in await desk.offers(survivor)] == [events_pb2.OFFER_STATE_WITHDRAWN]
+
+    await eventually(taken_back, timeout_s=30)

@@ -86,10 +86,9 @@ class AnswerRisks:
         """
         async with self._database.looking() as connection:
             waiting = await offers.waiting(connection, _AT_ONCE)
-        if not waiting or self._retain.must_wait(waiting[0]):
-            return False
-        for risk in waiting:
+        ready = [each for each in waiting if not self._retain.must_wait(each)]
+        for risk in ready:
             async with self._database.transaction() as connection:
                 await writable(connection, [risk.profile_id])  # an erasure holds the person before the head, too
                 await self._retain.take_up(await self._store.retention_on(connection), risk)
-        return len(waiting) == _AT_ONCE
+        return len(ready) == _AT_ONCE

@@ -15,6 +15,11 @@ class LedgerPeople:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
+    @property
+    def are_known(self) -> bool:
+        """Whether the ledger was read at all: before that nobody is known to be anybody else."""
+        return self._replica.warm
+
     def ids_of(self, profile_id: str) -> tuple[str, ...]:
         """Return every id that stands for a person, the current one first; of nobody none."""
         if not profile_id:

@@ -115,27 +115,34 @@ class Retain:
             await self._answer(book, risk)
 
     def must_wait(self, risk: Risk) -> bool:
-        """Whether the gate does not know well enough now whose the risk is and what may be offered."""
-        return self._decision(risk).answer == Answer.DENY_STALE
+        """Whether the gate does not know well enough now what may be offered, or to whom an offer was made."""
+        if not risk.level:
+            return not self.people.are_known
+        return self.rule is not None and self._decision(risk, self.rule).answer == Answer.DENY_STALE
 
     async def _answer(self, book: RetentionBook, risk: Risk) -> None:
-        rule = self.rule
-        if risk.level and (rule is None or risk.level < rule.least_level):
-            return
+        if not risk.level:
+            await self._withdraw(book, risk)
+        elif self.rule is not None and risk.level >= self.rule.least_level:
+            await self._offer(book, risk, self.rule)
+
+    async def _withdraw(self, book: RetentionBook, risk: Risk) -> None:
+        """Take back what answers a risk that is over: what is known to, and the rest once that is known."""
+        if not self.people.are_known:
+            await book.put_off(risk)
+        found = await book.answering(self.people.ids_of(risk.profile_id), book.now_us)
+        await book.end([each for each in found if each.state is OfferState.OPEN], OfferState.WITHDRAWN)
+
+    async def _offer(self, book: RetentionBook, risk: Risk, rule: RetentionRule) -> None:
+        """Make an offer, or record that none is made: by a draw that is the same whenever it is made."""
         ids = self.people.ids_of(risk.profile_id)
-        found = await book.answering(ids, book.now_us - (rule.quiet_us if rule is not None else 0))
-        decision = self._decision(risk)
+        if await book.answering(ids, book.now_us - rule.quiet_us):
+            return
+        decision = self._decision(risk, rule)
         if decision.answer == Answer.DENY_STALE:
             await book.put_off(risk)
-        if not risk.level:
-            await book.end([each for each in found if each.state is OfferState.OPEN], OfferState.WITHDRAWN)
-        elif rule is not None and not found and decision.permitted:
-            await self._offer(book, risk, rule, decision, ids)
-
-    async def _offer(
-        self, book: RetentionBook, risk: Risk, rule: RetentionRule, decision: Decision, ids: Sequence[str]
-    ) -> None:
-        """Make an offer, or record that none is made: by a draw that is the same whenever it is made."""
+        if not decision.permitted:
+            return
         until_us = book.now_us + rule.valid_us
         offering = Offering(risk.profile_id, rule.promotion_id, rule.brand_id, rule.market, until_us, risk.event_id)
         held_out = risk.held_out or HoldsOut(book.holdout_salt, rule.holdout_share)(decision.profile_id)
@@ -146,9 +153,8 @@ class Retain:
             if error.reason.name not in _NOT_MADE:
                 raise
 
-    def _decision(self, risk: Risk) -> Decision:
-        brand_id, market = (self.rule.brand_id, self.rule.market) if self.rule is not None else ("", "")
-        return self.permits.check(risk.profile_id, self.purpose_id, brand_id=brand_id, market=market)
+    def _decision(self, risk: Risk, rule: RetentionRule) -> Decision:
+        return self.permits.check(risk.profile_id, self.purpose_id, brand_id=rule.brand_id, market=rule.market)
 
 
 async def one_offer(book: RetentionBook, profile_ids: Sequence[str]) -> None:
