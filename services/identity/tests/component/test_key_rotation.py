@@ -50,6 +50,7 @@ class Rig:
     installation: IdentityInstallation
     rotating: ServiceProcess
     forgetting: ServiceProcess
+    connection: psycopg.Connection[tuple[Any, ...]]
     served: int = 0
     refused: list[str] = field(default_factory=list)
 
@@ -61,9 +62,7 @@ class Rig:
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """Look into the database."""
-        database = self.installation.database
-        with psycopg.connect(self.installation.postgres.dsn(database.name, database.runtime_role)) as connection:
-            return connection.execute(statement.encode()).fetchall()
+        return self.connection.execute(statement.encode()).fetchall()
 
     def versions(self) -> tuple[list[int], set[int]]:
         """Return the hash versions in use, and those that records are hashed under."""
@@ -88,7 +87,10 @@ def rig(tmp_path_factory: pytest.TempPathFactory, scale: Scale) -> Iterator[Rig]
         for each in (*serving, rotating):
             each.start()
         declare_population(installation, process="one")
-        yield Rig(installation, rotating, forgetting)
+        database = installation.database
+        dsn = installation.postgres.dsn(database.name, database.runtime_role)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            yield Rig(installation, rotating, forgetting, connection)
     finally:
         for each in (*serving, rotating, forgetting):
             each.kill()
@@ -182,7 +184,9 @@ async def test_hash_keys_are_rotated_under_load_and_kills_and_everything_is_foun
             for desk in desks:
                 await assert_all_known(desk, records, orders)
             await revive(rig)
-            await eventually(lambda: rig.versions() == ([2, 1], {2}), timeout_s=scale.pick(small=30, full=600))
+            await eventually(
+                lambda: rig.versions() == ([2, 1], {2}), timeout_s=scale.pick(small=30, full=600), interval_s=0.1
+            )
             assert await asyncio.to_thread(rig.command, "keys") == "epoch  1 (active)\nhash   2 (active), 1\n"
             # Events are remembered under the old key until they are swept: here at once.
             await asyncio.to_thread(rig.rotating.kill)
@@ -191,7 +195,7 @@ async def test_hash_keys_are_rotated_under_load_and_kills_and_everything_is_foun
             await asyncio.to_thread(rig.forgetting.wait_killed)
             assert await asyncio.to_thread(rig.versions) == ([2], {2})
             await revive(rig)
-            await eventually(lambda: rig.keys() == {"2"}, timeout_s=30)
+            await eventually(lambda: rig.keys() == {"2"}, timeout_s=30, interval_s=0.1)
             for desk in desks:
                 await assert_all_known(desk, records, [])
     assert rig.refused == []
