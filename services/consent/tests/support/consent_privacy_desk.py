@@ -104,7 +104,10 @@ class PrivacyDesk:
         return made
 
     async def until(
-        self, privacy_request_id: str, state: privacy_request_pb2.PrivacyRequestState.ValueType
+        self,
+        privacy_request_id: str,
+        state: privacy_request_pb2.PrivacyRequestState.ValueType,
+        patience_s: float = _PATIENCE_S,
     ) -> privacy_request_pb2.PrivacyRequest:
         """Wait until a request stands somewhere."""
 
@@ -113,7 +116,7 @@ class PrivacyDesk:
             await self.look_in_the_cellar(found)
             return found if found.state == state else None
 
-        return await eventually(there, _PATIENCE_S, _LOOK_S)
+        return await eventually(there, patience_s, _LOOK_S)
 
     async def look_in_the_cellar(self, request: privacy_request_pb2.PrivacyRequest) -> None:
         """Have people do what they are asked: they find nothing."""
