@@ -38,6 +38,7 @@ from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.free_ports import free_port
 from rapport_testing.plugin import MakeDatabase
 from rapport_testing.prove import Scale
+from rapport_testing.waiting import eventually
 
 PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
 MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
@@ -169,6 +170,37 @@ async def test_a_worker_that_is_stopped_leaves_nothing_in_doubt(opened: Database
         assert set(states) <= {State.ACCEPTED, State.SENT}
         assert {each.leased_until_us for each in entries if each.state is State.ACCEPTED} <= {0}
         assert states.count(State.SENT) == sum(sink.taken.ids.values()) >= 5
+
+
+async def test_what_was_put_off_is_taken_up_while_another_of_its_batch_is_still_under_way(opened: Database) -> None:
+    faults = [Fault.STALL_AFTER_BODY]
+    async with (
+        SmtpSink(lambda _: faults.pop() if faults else Fault.NONE) as sink,
+        staged(opened, sink=sink.address) as stage,
+    ):
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        waits = stage.person()
+        stage.addresses.away.add(waits)
+        await stage.accept(stage.person())
+        put_off = await stage.accept(waits)
+
+        async def comes_to(state: State) -> None:
+            async def there() -> bool:
+                return (await stage.get(put_off)).entry.state is state
+
+            await eventually(there, timeout_s=30)
+
+        await stage.recorder.stop()
+        worker = stage.worker()
+        await worker.start()
+        try:
+            await comes_to(State.HELD)
+            stage.addresses.away.clear()
+            stage.clock.advance(3)
+            await comes_to(State.SENT)
+        finally:
+            await worker.stop()
 
 
 async def test_what_nobody_notices_is_said_again_on_the_next_channel(opened: Database) -> None:

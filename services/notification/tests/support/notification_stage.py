@@ -24,7 +24,7 @@ from rapport_notification.adapters.sms import SmsCarrier
 from rapport_notification.adapters.templates import TemplateShelf
 from rapport_notification.adapters.writing import Writing
 from rapport_notification.app.accepting import Accepting
-from rapport_notification.app.carriers import Carrier, Contact
+from rapport_notification.app.carriers import Carrier, Contact, ContactsAwayError
 from rapport_notification.app.dispatching import Dispatching
 from rapport_notification.app.intents import Intents
 from rapport_notification.app.judging import Judge
@@ -73,10 +73,19 @@ LATERAL jsonb_populate_record(one, jsonb_build_object(
 
 
 class Addresses:
-    """Gives everybody an address."""
+    """Gives everybody an address.
+
+    Attributes:
+        away: Of whom nothing can be asked now.
+    """
+
+    def __init__(self) -> None:
+        self.away: set[str] = set()
 
     async def find(self, message: Stored, channel: Channel, purpose_id: str) -> Contact:
         """Return it."""
+        if message.ask.recipient_id in self.away:
+            raise ContactsAwayError
         if channel is Channel.SMS:
             return Contact("+4915112345678", given_name="Zoë")
         return Contact(f"{message.ask.recipient_id[4:].lower()}@customers.example", given_name="Zoë")
@@ -120,6 +129,7 @@ class Stage:
             advertises=True,
             clock=self.clock,
         )
+        self.addresses = Addresses()
         counted = meter.counter(telemetry.OUTCOMES)
         self.recorder = Recorder(self.store, counted, self.clock)
         self._dispatching = Dispatching(
@@ -127,8 +137,8 @@ class Stage:
             judge=judge,
             intents=Intents(self.store, judge, lambda _: b"", LIMITS, self.clock),
             carriers=carriers,
-            contacts=dict.fromkeys(carriers, Addresses()),
-            request_contacts=Addresses(),
+            contacts=dict.fromkeys(carriers, self.addresses),
+            request_contacts=self.addresses,
             writes=Writing(worker),
             recorder=self.recorder,
             counted=counted,

@@ -70,7 +70,8 @@ class Worker(Background):
         self._queued = queued
         self._limits = limits
         self._clock = clock
-        self._claimed: dict[str, Stored] = {}
+        # By message and claim: one that was put off is claimed again while others of its batch are still under way.
+        self._claimed: dict[tuple[str, int], Stored] = {}
         self._lanes: Counter[Priority] = Counter()
         self._empty: dict[Priority, tuple[int, float]] = {}
         self._looked: dict[Priority, float] = {}
@@ -137,13 +138,13 @@ class Worker(Background):
             elif len(found) < _LANE:
                 self._looked[priority] = time.monotonic()
             for stored in found:
-                if stored.notification_id in self._claimed:
-                    continue  # the claim of a batch that still runs has run out: its writes will be refused
-                self._claimed[stored.notification_id] = stored
+                # Whatever still holds an earlier claim of it has its writes refused.
+                self._claimed[stored.notification_id, stored.entry.fence] = stored
                 self._lanes[priority] += 1
                 count += 1
                 destination = stored.ask.channels[0].channel.name
-                self._queue.push(Queued(stored.notification_id, priority, stored.ask.brand_id, destination))
+                turn = Queued(stored.notification_id, priority, stored.ask.brand_id, destination, stored.entry.fence)
+                self._queue.push(turn)
         if count:
             failpoint("notification.claimed")
         self._queued.set(len(self._claimed))
@@ -168,7 +169,7 @@ class Worker(Background):
         least_us = micros_of(self._clock.now()) + self._limits.transfer_us + self._limits.margin_us
         while len(batch) < BATCH and (turn := self._queue.pop()) is not None:
             self._lanes[turn.priority] -= 1
-            if self._claimed[turn.notification_id].entry.leased_until_us < least_us:
+            if self._of(turn).entry.leased_until_us < least_us:
                 self._done(turn)
                 continue
             batch.append(turn)
@@ -176,7 +177,7 @@ class Worker(Background):
 
     async def _send(self, batch: Sequence[Queued]) -> None:
         try:
-            await self._dispatching.send([self._claimed[each.notification_id] for each in batch])
+            await self._dispatching.send([self._of(each) for each in batch])
         except RapportError as error:
             get_logger().warning("batch_not_sent", component=self.name, reason=error.reason.name)
         except Exception as fault:
@@ -187,5 +188,8 @@ class Worker(Background):
             self._wake.nudge()
 
     def _done(self, turn: Queued) -> None:
-        del self._claimed[turn.notification_id]
+        del self._claimed[turn.notification_id, turn.fence]
         self._queue.done(turn)
+
+    def _of(self, turn: Queued) -> Stored:
+        return self._claimed[turn.notification_id, turn.fence]

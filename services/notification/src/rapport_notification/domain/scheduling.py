@@ -31,12 +31,14 @@ class Queued:
         priority: How urgent.
         brand_id: Whose.
         destination: What it goes through: a provider, a mailbox provider's domain, an endpoint.
+        fence: The claim that it waits under.
     """
 
     notification_id: str
     priority: Priority
     brand_id: str
     destination: str
+    fence: int = 0
 
 
 class FairQueue:
