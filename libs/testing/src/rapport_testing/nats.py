@@ -214,9 +214,6 @@ class NatsServer:
         # The server reads JSON as it reads its own format.
         replace_file(self.config_path, json.dumps(configuration, indent=2).encode(), mode=0o600)
 
-    def _is_healthy(self) -> bool:
-        return self._monitored("/healthz") is not None
-
     def _has_refused_since(self, log_size: int) -> bool:
         with self.log_path.open("rb") as log:
             log.seek(log_size)
