@@ -1,6 +1,8 @@
 """The process's connection: made in the background, for ever, ended without hanging."""
 
 import asyncio
+import socket
+import struct
 
 import pytest
 from rapport_chassis.errors import RapportError
@@ -39,6 +41,31 @@ async def test_a_restart_of_the_broker_is_noticed_and_survived(broker, connectio
     await asyncio.to_thread(broker.server.start)
     await eventually(lambda: connection.is_connected, 20)
     assert await connection.jetstream.stream_info("RAPPORT_CONSENT")
+
+
+async def test_a_broker_that_dies_within_the_handshake_is_tried_again(broker, monkeypatch):
+    monkeypatch.setattr("rapport_chassis.events.nats._ATTEMPT_S", 0.5)
+    tries = asyncio.Semaphore(0)
+
+    async def die(reader, writer):
+        writer.write(b'INFO {"server_id":"x","version":"2.11.0","tls_required":true,"max_payload":1048576}\r\n')
+        await reader.read(1)  # the client has begun
+        at_once = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        writer.transport.abort()
+        tries.release()
+
+    server = await asyncio.start_server(die, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    made = NatsConnection(broker.settings.model_copy(update={"url": f"tls://127.0.0.1:{port}"}), user="consent")
+    try:
+        await made.start()
+        async with asyncio.timeout(20):
+            await tries.acquire()
+            await tries.acquire()
+    finally:
+        await made.stop()
+        server.close()
 
 
 async def test_a_client_that_gave_up_is_replaced(connection):

@@ -22,6 +22,9 @@ from rapport_chassis.telemetry.logs import get_logger
 
 _RECONNECT_WAIT_S: Final = 0.25
 _CONNECT_TIMEOUT_S: Final = 5
+_ATTEMPT_S: Final = 15.0
+"""How long a client may take to connect: where a server dies within the handshake it waits for ever."""
+_CLOSE_S: Final = 2.0
 _PING_INTERVAL_S: Final = 10
 _REBUILD_WAIT_S: Final = 1.0
 _FLUSH_TIMEOUT_S: Final = 1
@@ -109,7 +112,8 @@ class NatsConnection:
         while True:
             closed = asyncio.Event()
             try:
-                await self._connect(closed)
+                async with asyncio.timeout(_ATTEMPT_S):
+                    await self._connect(closed)
                 await closed.wait()
             except (OSError, nats.errors.Error) as error:
                 self._note(error)
@@ -163,7 +167,8 @@ class NatsConnection:
             if client.is_connected:
                 await client.flush(_FLUSH_TIMEOUT_S)
         with contextlib.suppress(OSError, nats.errors.Error):
-            await client.close()
+            async with asyncio.timeout(_CLOSE_S):
+                await client.close()
 
     def _note(self, error: Exception) -> None:
         problem = type(error).__name__
