@@ -14,6 +14,8 @@ TABLES := consent gate ingest churn pricing notification
 SCALE ?= small
 COMMA := ,
 
+# Else each of the many processes of a test compiles every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_CONSTRAINT := $(CURDIR)/requirements.lock
 export UV_BUILD_CONSTRAINT := $(CURDIR)/requirements.lock
 

@@ -1,6 +1,7 @@
 """The process's connection: made in the background, for ever, ended without hanging."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 
@@ -66,6 +67,50 @@ async def test_a_broker_that_dies_within_the_handshake_is_tried_again(broker, mo
     finally:
         await made.stop()
         server.close()
+
+
+async def test_a_client_that_comes_back_and_hears_nothing_is_replaced(broker, monkeypatch):
+    monkeypatch.setattr("rapport_chassis.events.nats._ATTEMPT_S", 0.5)
+    came_back = asyncio.Event()
+    opened, pipes = [], set()
+
+    async def pipe(reader, writer):
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader, writer):
+        if len(opened) == 2:
+            opened.append(writer)
+            came_back.set()
+            return
+        there = await asyncio.open_connection("127.0.0.1", broker.server.port)
+        opened.extend([writer, there[1]])
+        for ends in ((reader, there[1]), (there[0], writer)):
+            pipes.add(asyncio.create_task(pipe(*ends)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    made = NatsConnection(broker.settings.model_copy(update={"url": f"tls://127.0.0.1:{port}"}), user="consent")
+    try:
+        await made.start()
+        async with asyncio.timeout(20):
+            first = await made.client()
+            opened[0].close()
+            await came_back.wait()
+
+        async def is_replaced():
+            return made.is_connected and await made.client() is not first
+
+        await eventually(is_replaced, 20)
+        assert await made.jetstream.stream_info("RAPPORT_CONSENT")
+    finally:
+        await made.stop()
+        server.close()
+        for each in opened:
+            each.close()
+        await asyncio.gather(*pipes)
 
 
 async def test_a_client_that_gave_up_is_replaced(connection):

@@ -23,7 +23,8 @@ from rapport_chassis.telemetry.logs import get_logger
 _RECONNECT_WAIT_S: Final = 0.25
 _CONNECT_TIMEOUT_S: Final = 5
 _ATTEMPT_S: Final = 15.0
-"""How long a client may take to connect: where a server dies within the handshake it waits for ever."""
+"""How long a client may take to connect, or twice that to come back: in a handshake with a server that dies it would wait
+for ever."""
 _CLOSE_S: Final = 2.0
 _PING_INTERVAL_S: Final = 10
 _REBUILD_WAIT_S: Final = 1.0
@@ -114,12 +115,26 @@ class NatsConnection:
             try:
                 async with asyncio.timeout(_ATTEMPT_S):
                     await self._connect(closed)
-                await closed.wait()
+                await self._lost(closed)
             except (OSError, nats.errors.Error) as error:
                 self._note(error)
             self._connected.clear()
             await self._close()
             await self._clock.sleep(_REBUILD_WAIT_S)
+
+    async def _lost(self, closed: asyncio.Event) -> None:
+        """Return once the client has given up, or is away for so long that it may hang in a handshake."""
+        was_away = False
+        while True:
+            try:
+                async with asyncio.timeout(_ATTEMPT_S):
+                    await closed.wait()
+                return
+            except TimeoutError:
+                is_away = not self._connected.is_set()
+                if is_away and was_away:
+                    return
+                was_away = is_away
 
     async def _connect(self, closed: asyncio.Event) -> None:
         self._client = client = _Client(self.settings.tls)
