@@ -23,8 +23,8 @@ from rapport_chassis.telemetry.logs import get_logger
 _RECONNECT_WAIT_S: Final = 0.25
 _CONNECT_TIMEOUT_S: Final = 5
 _ATTEMPT_S: Final = 15.0
-"""How long a client may take to connect, or twice that to come back: in a handshake with a server that dies it would wait
-for ever."""
+"""How long a client may take to connect, or twice that to come back: in a handshake with a dying server it waits for
+ever."""
 _CLOSE_S: Final = 2.0
 _PING_INTERVAL_S: Final = 10
 _REBUILD_WAIT_S: Final = 1.0
