@@ -72,7 +72,8 @@ async def test_a_broker_that_dies_within_the_handshake_is_tried_again(broker, mo
 async def test_a_client_that_comes_back_and_hears_nothing_is_replaced(broker, monkeypatch):
     monkeypatch.setattr("rapport_chassis.events.nats._ATTEMPT_S", 0.5)
     came_back = asyncio.Event()
-    opened, pipes = [], set()
+    opened: list[asyncio.StreamWriter] = []
+    pipes: set[asyncio.Task[None]] = set()
 
     async def pipe(reader, writer):
         with contextlib.suppress(OSError):

@@ -115,14 +115,14 @@ class NatsConnection:
             try:
                 async with asyncio.timeout(_ATTEMPT_S):
                     await self._connect(closed)
-                await self._lost(closed)
+                await self._until_lost(closed)
             except (OSError, nats.errors.Error) as error:
                 self._note(error)
             self._connected.clear()
             await self._close()
             await self._clock.sleep(_REBUILD_WAIT_S)
 
-    async def _lost(self, closed: asyncio.Event) -> None:
+    async def _until_lost(self, closed: asyncio.Event) -> None:
         """Return once the client has given up, or is away for so long that it may hang in a handshake."""
         was_away = False
         while True:

@@ -92,8 +92,9 @@ async def _head(connection: Connection, statement: str) -> Head:
     row = await (await connection.execute(statement.encode())).fetchone()
     if row is None:
         raise RuntimeError("the partition has no head: it was not migrated")
-    *values, hash_versions, matcher_id, declared, same_timeline = row
+    epoch, position, recorded_at, hash_versions, matcher_id, declared, same_timeline = row
     if not same_timeline:
         await connection.execute(_RENEW)
         return await _head(connection, statement)
-    return Head(*values, tuple(hash_versions), matcher_id, None if declared is None else tuple(declared))
+    declared = None if declared is None else tuple(declared)
+    return Head(epoch, position, recorded_at, tuple(hash_versions), matcher_id, declared)
