@@ -196,6 +196,17 @@ def test_a_token_that_is_not_reached_denies_whatever_the_basis(world: World, pur
     assert answer("another", 1) == unmet
 
 
+def test_a_restriction_that_may_be_lifted_by_the_write_of_a_token_is_no_answer_to_it(world: World) -> None:
+    world.ledger.restrict(ANNA)
+    world.follow()
+    world.ledger.restrict(ANNA, in_force=False)
+    token = LedgerHead(world.ledger.epoch, world.ledger.position)
+    assert world.check("mail", ANNA).reason == Reason.RESTRICTED
+    assert world.gate.check(ANNA, "mail", at_least=token).reason == Reason.TOKEN_UNMET
+    world.follow()
+    assert world.gate.check(ANNA, "mail", at_least=token).answer == Answer.PERMIT
+
+
 def test_a_withdrawal_holds_at_once_for_a_call_with_its_token(world: World) -> None:
     world.ledger.deny(ANNA, "mail", WITHDRAWN)
     token = LedgerHead(world.ledger.epoch, world.ledger.position)

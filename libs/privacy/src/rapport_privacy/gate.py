@@ -131,13 +131,13 @@ class Gate:
             outcome = FENCED_ERASED
         elif not replica.warm:
             outcome = COLD
+        elif at_least is not None and (at_least.epoch != replica.epoch or at_least.position > replica.position):
+            outcome = TOKEN_UNMET
         elif not question.despite_restriction and (
             (subject is not None and subject.restriction is not None)
             or (early.changes and early.restricts(_closure(profile_id, subject)))
         ):
             outcome = FENCED_RESTRICTED
-        elif at_least is not None and (at_least.epoch != replica.epoch or at_least.position > replica.position):
-            outcome = TOKEN_UNMET
         elif boottime >= freshness.fresh_until and not (
             question.continues_stale and boottime < freshness.continues_until
         ):

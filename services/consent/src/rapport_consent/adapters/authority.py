@@ -62,7 +62,7 @@ class Authority:
             data_category=entry.data_category,
         )
         answer, reason = verdict.answer, verdict.reason
-        if at_least is not None and not _met(at_least, reading) and answer != Answer.DENY_FENCED:
+        if at_least is not None and not _met(at_least, reading) and reason != Reason.ERASED:
             answer, reason = Answer.DENY_STALE, Reason.TOKEN_UNMET
         return Decision(
             answer,
