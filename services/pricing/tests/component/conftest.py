@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from pricing_alone import Alone
 from pricing_desk import Desk, furnish, open_desk
-from pricing_installation import PricingInstallation, start_installation
+from pricing_installation import PERSONAL, PricingInstallation, start_installation
+from rapport_chassis.ids import new_id
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +33,15 @@ async def desk(installation: PricingInstallation) -> AsyncIterator[Desk]:
     async with open_desk(installation) as made:
         await made.until_ready()
         yield made
+
+
+@pytest.fixture
+async def consented(desk: Desk, installation: PricingInstallation) -> str:
+    """Somebody who wants personal prices."""
+    profile_id = new_id("profile")
+    await asyncio.to_thread(installation.ledger.grant, profile_id, PERSONAL)
+    await desk.until_known(installation.ledger)
+    return profile_id
 
 
 @pytest.fixture(scope="session")

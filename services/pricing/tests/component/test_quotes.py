@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 
-import pytest
 from pricing_desk import Desk
 from pricing_installation import PERSONAL, PricingInstallation
 from pricing_words import asked, minor, name, only_for, product, promotion_terms, refused, request_id
@@ -24,15 +23,6 @@ def promised(quote: quote_pb2.Quote) -> list[object]:
     """What a quote says without its names and times."""
     fields = json.loads(quote.signed.document)
     return fields[3:-2]
-
-
-@pytest.fixture
-async def consented(desk: Desk, installation: PricingInstallation) -> str:
-    """Somebody who wants personal prices."""
-    profile_id = new_id("profile")
-    await asyncio.to_thread(installation.ledger.grant, profile_id, PERSONAL)
-    await desk.until_known(installation.ledger)
-    return profile_id
 
 
 async def test_a_basket_is_priced_line_by_line_with_tax_and_signed(desk: Desk) -> None:

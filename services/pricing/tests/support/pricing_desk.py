@@ -134,10 +134,12 @@ class Desk:
             pricing_pb2.ReportOutcomeRequest(request_id=request_id(), outcomes=outcomes)
         )
 
-    async def learning(self, made: product_pb2.Product, *, refold: bool = False) -> learning_pb2.PriceLearning:
+    async def learning(
+        self, made: product_pb2.Product, *, refold: bool = False, audit: bool = False
+    ) -> learning_pb2.PriceLearning:
         """Ask what was learned of a price in Germany."""
         return await self.office.GetPriceLearning(
-            learning_pb2.GetPriceLearningRequest(product_id=made.product_id, market="DE", refold=refold)
+            learning_pb2.GetPriceLearningRequest(product_id=made.product_id, market="DE", refold=refold, audit=audit)
         )
 
     async def explain(self, quote: quote_pb2.Quote) -> pricing_pb2.QuoteExplanation:

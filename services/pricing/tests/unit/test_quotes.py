@@ -12,7 +12,15 @@ from rapport_chassis.errors import RapportError
 from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.explaining import check_replay
 from rapport_pricing.domain.lines import Part
-from rapport_pricing.domain.personal import DENIED, Permit, PersonalOutcome, audit_list_price, entitlements, outcome_of
+from rapport_pricing.domain.personal import (
+    DENIED,
+    ListPriceAudit,
+    Permit,
+    PersonalOutcome,
+    audit_list_price,
+    entitlements,
+    outcome_of,
+)
 from rapport_pricing.domain.promotions import Audience, Benefit, Entitlements, PromotionBook
 from rapport_pricing.domain.quotes import Quote, Settlement, canonical, check_redeemable, settle
 
@@ -81,10 +89,13 @@ def test_why_personal_data_did_not_lower_a_price_is_the_first_reason_that_was_me
 
 
 def test_the_list_price_may_not_be_raised_to_pay_for_personal_ones():
-    assert audit_list_price(1000, 1000).passed
-    assert audit_list_price(1010, 1000).passed
-    assert not audit_list_price(1011, 1000).passed
-    assert audit_list_price(900, 1000).gap_ppm == -100_000
+    def audited(believed: int, forgone_ppm: int) -> ListPriceAudit:
+        return audit_list_price(believed, 1000, personal_visits=20, forgone_ppm=forgone_ppm)
+
+    assert audited(1025, 50_000).passed
+    assert not audited(1026, 50_000).passed
+    assert audited(1300, 10_000).passed  # so little that nobody can tell the two apart
+    assert audited(900, 50_000) == ListPriceAudit(900, 1000, 20, -100_000, 50_000, True)
 
 
 TEXTS_AND_TIMES = (

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from rapport.pricing.v1 import quote_pb2
 from rapport_chassis.database.pool import Connection
 
 from rapport_pricing.adapters.folding import folded_again, lapse
 from rapport_pricing.app.learned import Learner, Turn
 from rapport_pricing.app.stored import Key
+from rapport_pricing.app.times import moment_of
 from rapport_pricing.domain.demand import Floats, Level
-from rapport_pricing.domain.outcomes import Count
+from rapport_pricing.domain.outcomes import Count, Fold, News, Outcome
 from rapport_pricing.domain.steering import Mode, Steering
 from rapport_pricing.domain.teaching import Lesson
 
@@ -62,6 +64,13 @@ _COUNTS: Final = f"""
 SELECT price_version, shown, sold, pending FROM version_counts
 WHERE ({_KEY}) = (%s, %s, %s) AND price_version = ANY (%s)
 """  # noqa: S608 - made of constants
+# A quote is shown soon after it is made, or not at all.
+_QUOTED: Final = f"""
+SELECT price_version, news, body FROM exposures JOIN decisions ON decisions.quote_id = exposures.exposure_id
+WHERE ({_KEY}) = (%s, %s, %s) AND reported AND heard_us >= %s AND profile_id <> '' AND body IS NOT NULL
+    AND issued_at >= %s
+"""  # noqa: S608 - made of constants
+_QUOTED_BEFORE_US: Final = 86_400_000_000
 _WAITING: Final = "SELECT count(*) FROM waiting_outcomes"
 _LEAST_TURNS: Final = 10
 """Another product teaches something once so many turns were taken."""
@@ -127,6 +136,19 @@ class LearningUnit:
         """Return what price versions have to show; one that is missing has nothing."""
         rows = await (await self._connection.execute(_COUNTS, (*key, list(price_versions)))).fetchall()
         return {row[0]: Count(*row[1:]) for row in rows}
+
+    async def personal_visits(self, key: Key, since_us: int) -> dict[int, Count]:
+        """Return what price versions have to show of visits since a time that saw a personal price."""
+        fold = Fold()
+        values = (*key, since_us, moment_of(since_us - _QUOTED_BEFORE_US))
+        async with self._connection.cursor() as cursor:
+            await cursor.execute(_QUOTED.encode(), values)
+            at = 0
+            async for price_version, news, body in cursor:
+                if quote_pb2.Quote.FromString(body).personalised:
+                    fold.hear([Outcome(str(at), price_version, News(news))])
+                    at += 1
+        return fold.counts
 
     async def others(self, key: Key) -> list[Lesson]:
         """Return what other products in the market were found to be like."""

@@ -29,6 +29,9 @@ class Permit:
 
 DENIED: Final = Permit(False)
 
+_GRID_PPM: Final = 25_000
+_TOO_SMALL_PPM: Final = 10_000
+
 
 class PersonalOutcome(Enum):
     """Whether personal data lowered a price, and if not, why."""
@@ -95,28 +98,35 @@ def entitlements(
 
 @dataclass(frozen=True, slots=True)
 class ListPriceAudit:
-    """Whether the list price is what it would be if nobody got a personal price.
+    """Whether a list price heads for what it would head for if nobody got a personal price.
 
     Attributes:
-        published: The list price, in minor units.
-        neutral: The price that the same policy publishes from the same outcomes when personal prices are left out.
-        gap_ppm: By how much the published one is above it, in parts of a million of it; below zero if lower.
-        passed: Whether the gap stays within the tolerance: a raised list price would be a disguised surcharge.
+        believed: The price that earns most by what is believed from all visits, in minor units.
+        neutral: The same by what is believed from visits that saw no personal price.
+        personal_visits: Visits that were left out.
+        gap_ppm: By how much the former is above the latter, in parts of a million of it; below zero if lower.
+        forgone_ppm: What the former forgoes of the contribution that visits without personal prices promise.
+        passed: Whether the gap is no wider than the grid of prices, or too small a matter to tell: a list price that
+            is raised to pay for personal ones would be a disguised surcharge.
     """
 
-    published: int
+    believed: int
     neutral: int
+    personal_visits: int
     gap_ppm: int
+    forgone_ppm: int
     passed: bool
 
 
-def audit_list_price(published: int, neutral: int, *, tolerance_ppm: int = 10_000) -> ListPriceAudit:
-    """Compare the list price with the one that ignores personalisation.
+def audit_list_price(believed: int, neutral: int, *, personal_visits: int, forgone_ppm: int) -> ListPriceAudit:
+    """Compare where the list price heads for with where it would head for without personal prices.
 
     Args:
-        published: In minor units.
+        believed: In minor units.
         neutral: In minor units, above zero.
-        tolerance_ppm: What rounding and endings may explain.
+        personal_visits: Visits that were left out.
+        forgone_ppm: What `believed` forgoes, in parts of a million.
     """
-    gap = (published - neutral) * PPM // neutral
-    return ListPriceAudit(published, neutral, gap, gap <= tolerance_ppm)
+    gap = (believed - neutral) * PPM // neutral
+    passed = gap <= _GRID_PPM or forgone_ppm <= _TOO_SMALL_PPM
+    return ListPriceAudit(believed, neutral, personal_visits, gap, forgone_ppm, passed)

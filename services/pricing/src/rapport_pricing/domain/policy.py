@@ -177,10 +177,7 @@ class Policy:
         start = last.cell if found else versions[0].cell
         chances = belief.chances(self.shapes)
         prices = self.shapes.ratios * product.anchor
-        open_cells = (prices >= product.lowest) & (prices <= product.highest) & (prices > product.cost)
-        if not open_cells.any():
-            open_cells[last.cell] = True
-        earns = np.where(open_cells, chances * (prices - product.cost), -1.0)
+        earns = self._earns(product, chances, last.cell)
         weights = self._weigh(belief, earns, start)
         target, settled = self._aim(weights, chances, earns, versions)
         run_out = False
@@ -194,6 +191,25 @@ class Policy:
         chance, variance = _predict(replace(belief, weights=weights), chances[:, cell])
         version = Version(cell, round(prices[cell]), chance, variance, explores=target != settled)
         return Decision(version, round(prices[calm]), round(prices[target]), found, run_out, product)
+
+    def contributions(self, product: Product, versions: Sequence[Version]) -> Floats:
+        """Return what a visit is expected to contribute at each price of the grid, by what is believed after versions.
+
+        Returns:
+            In minor units, by cell; below zero where guardrails do not allow the price.
+        """
+        belief = self.believe(product, versions)
+        earns = self._earns(product, belief.chances(self.shapes), versions[-1].cell)
+        expected: Floats = self._weigh(belief, earns, versions[0].cell) @ earns
+        return expected
+
+    def _earns(self, product: Product, chances: Floats, standing: int) -> Floats:
+        """Return what each price of the grid earns by each shape; where none is allowed, that which stands is."""
+        prices = self.shapes.ratios * product.anchor
+        open_cells = (prices >= product.lowest) & (prices <= product.highest) & (prices > product.cost)
+        if not open_cells.any():
+            open_cells[standing] = True
+        return np.where(open_cells, chances * (prices - product.cost), -1.0)
 
     def _weigh(self, belief: Posterior, earns: Floats, start: int) -> Floats:
         """Weigh the shapes also by how far their best price is from where the seller started."""

@@ -11,6 +11,7 @@ import grpc
 from rapport.pricing.v1 import learning_pb2
 from rapport_chassis.once import Once, actor
 
+from rapport_pricing.app.auditing import audit, bounds_of
 from rapport_pricing.app.catalogue import Laws, listing_of, published_at
 from rapport_pricing.app.learned import digest, policy_of, versions_of
 from rapport_pricing.app.policy_replay import Seen, replay_policy
@@ -21,7 +22,7 @@ from rapport_pricing.domain.outcomes import Count
 from rapport_pricing.domain.policy import PolicySettings, Product
 from rapport_pricing.domain.steering import Mode, Steering
 from rapport_pricing.entrypoints.ports import Store, Unit
-from rapport_pricing.translate.learning import MODES, learning_message, put_counts, replay_message
+from rapport_pricing.translate.learning import MODES, learning_message, put_audit, put_counts, replay_message
 from rapport_pricing.translate.money import minor_of
 from rapport_pricing.translate.terms import terms_of
 
@@ -74,7 +75,8 @@ class LearningDesk:
             catalogue = await unit.catalogue()
             await listing_of(catalogue, key)
             market, now_us = (await catalogue.rulebook()).market(key.market), catalogue.now_us
-        async with self.store.unit() as unit:  # without the head of the catalogue: folding may take long
+            bounds = await bounds_of(catalogue, self.laws, key) if request.audit else None
+        async with self.store.unit() as unit:  # without the head of the catalogue: what follows may take long
             learner = await unit.learning.learner(key)
             if learner is None or learner.anchor is None or learner.prior is None:
                 return learning_pb2.PriceLearning(**key._asdict())
@@ -86,6 +88,7 @@ class LearningDesk:
             kept_us = now_us - self.kept_for // timedelta(microseconds=1)
             whole = not turns or turns[0].at_us > kept_us
             again = await unit.learning.folded_again(key, numbers) if request.refold and whole else None
+            audited = await audit(unit.learning, learner, key, bounds) if bounds is not None else None
         if turns:
             message.price_version, message.explores = turns[-1].price_version, turns[-1].explores
         product = Product(learner.anchor, 0, 0, 0, learner.prior, learner.level)
@@ -96,6 +99,8 @@ class LearningDesk:
         if again is not None:
             refolded = digest(judge.believe(product, versions_of(learner.start_cell, turns, again)))
             message.refolds = refolded == message.posterior_sha256 and again == counts
+        if audited is not None:
+            put_audit(message, audited, market.currency)
         return message
 
     async def ReplayPolicy(

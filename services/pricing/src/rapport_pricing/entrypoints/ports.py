@@ -12,9 +12,10 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events.envelope import Event
 from rapport_privacy.reviews import Reviews
 
+from rapport_pricing.app.auditing import PersonalVisits
 from rapport_pricing.app.catalogue import Catalogue
 from rapport_pricing.app.decisions import Kept, Redeemed, Redemption, Unkept
-from rapport_pricing.app.learned import Learner, Ledger
+from rapport_pricing.app.learned import Learner
 from rapport_pricing.app.limits import DatedLaws
 from rapport_pricing.app.offer_terms import StoredOffer
 from rapport_pricing.app.offers import OfferBook
@@ -38,7 +39,7 @@ class Offers(OfferBook, Protocol):
         ...
 
 
-class Learning(Ledger, Protocol):
+class Learning(PersonalVisits, Protocol):
     """What was learned of prices, in a transaction."""
 
     async def learner(self, key: Key, *, hold: bool = False) -> Learner | None:

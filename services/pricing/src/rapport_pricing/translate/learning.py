@@ -10,6 +10,7 @@ from rapport_pricing.app.learned import Learner
 from rapport_pricing.app.policy_replay import PolicyReplay
 from rapport_pricing.app.stored import Key
 from rapport_pricing.domain.outcomes import Count
+from rapport_pricing.domain.personal import ListPriceAudit
 from rapport_pricing.domain.steering import Mode
 from rapport_pricing.translate.money import set_money
 
@@ -49,6 +50,15 @@ def learning_message(key: Key, learner: Learner, currency: str) -> learning_pb2.
 def put_counts(message: learning_pb2.PriceLearning, count: Count) -> None:
     """Say what outcomes showed."""
     message.shown, message.sold = count.shown, max(count.sold, 0)
+
+
+def put_audit(message: learning_pb2.PriceLearning, audit: ListPriceAudit, currency: str) -> None:
+    """Say what an audit of the list price found."""
+    told = message.list_price_audit
+    told.personal_visits, told.gap_ppm = audit.personal_visits, audit.gap_ppm
+    told.forgone_ppm, told.passed = audit.forgone_ppm, audit.passed
+    set_money(told.believed, audit.believed, currency)
+    set_money(told.neutral, audit.neutral, currency)
 
 
 def replay_message(replay: PolicyReplay, currency: str) -> learning_pb2.ReplayPolicyResponse:

@@ -112,6 +112,7 @@ class GetPriceLearningRequest(_message.Message):
     VARIANT_ID_FIELD_NUMBER: _builtins.int
     MARKET_FIELD_NUMBER: _builtins.int
     REFOLD_FIELD_NUMBER: _builtins.int
+    AUDIT_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     variant_id: _builtins.str
@@ -120,6 +121,8 @@ class GetPriceLearningRequest(_message.Message):
     """The market."""
     refold: _builtins.bool
     """True to fold all outcomes again, which takes long where there are many, and say whether that leads to the same."""
+    audit: _builtins.bool
+    """True to audit the list price, which takes long where there are many quotes."""
     def __init__(
         self,
         *,
@@ -127,14 +130,63 @@ class GetPriceLearningRequest(_message.Message):
         variant_id: _builtins.str = ...,
         market: _builtins.str = ...,
         refold: _builtins.bool = ...,
+        audit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["market", b"market", "product_id", b"product_id", "refold", b"refold", "variant_id", b"variant_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit", b"audit", "market", b"market", "product_id", b"product_id", "refold", b"refold", "variant_id", b"variant_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetPriceLearningRequest: _TypeAlias = GetPriceLearningRequest  # noqa: Y015
+
+@_typing.final
+class ListPriceAudit(_message.Message):
+    """Whether a list price heads for what it would head for if nobody got a personal price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BELIEVED_FIELD_NUMBER: _builtins.int
+    NEUTRAL_FIELD_NUMBER: _builtins.int
+    PERSONAL_VISITS_FIELD_NUMBER: _builtins.int
+    GAP_PPM_FIELD_NUMBER: _builtins.int
+    FORGONE_PPM_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    personal_visits: _builtins.int
+    """Visits that were left out: they saw a personal price."""
+    gap_ppm: _builtins.int
+    """By how much the former is above the latter, in parts of a million of it; below zero if lower."""
+    forgone_ppm: _builtins.int
+    """What the former forgoes of the contribution that visits without personal prices promise, in parts of a million."""
+    passed: _builtins.bool
+    """Whether the gap is no wider than the grid of prices, or too small a matter to tell: a list price that is raised to
+    pay for personal ones would be a disguised surcharge.
+    """
+    @_builtins.property
+    def believed(self) -> _money_pb2.Money:
+        """The price that earns most by what is believed from all visits."""
+
+    @_builtins.property
+    def neutral(self) -> _money_pb2.Money:
+        """The same by what is believed from visits that saw no personal price."""
+
+    def __init__(
+        self,
+        *,
+        believed: _money_pb2.Money | None = ...,
+        neutral: _money_pb2.Money | None = ...,
+        personal_visits: _builtins.int = ...,
+        gap_ppm: _builtins.int = ...,
+        forgone_ppm: _builtins.int = ...,
+        passed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["believed", b"believed", "neutral", b"neutral"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["believed", b"believed", "forgone_ppm", b"forgone_ppm", "gap_ppm", b"gap_ppm", "neutral", b"neutral", "passed", b"passed", "personal_visits", b"personal_visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPriceAudit: _TypeAlias = ListPriceAudit  # noqa: Y015
 
 @_typing.final
 class PriceLearning(_message.Message):
@@ -164,6 +216,7 @@ class PriceLearning(_message.Message):
     POSTERIOR_SHA256_FIELD_NUMBER: _builtins.int
     REFOLDS_FIELD_NUMBER: _builtins.int
     DECIDED_AT_FIELD_NUMBER: _builtins.int
+    LIST_PRICE_AUDIT_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """The product."""
     variant_id: _builtins.str
@@ -220,6 +273,10 @@ class PriceLearning(_message.Message):
     def decided_at(self) -> _timestamp_pb2.Timestamp:
         """When was decided last."""
 
+    @_builtins.property
+    def list_price_audit(self) -> Global___ListPriceAudit:
+        """Where asked for: the audit. Absent where the price is not learned, or nothing was learned yet."""
+
     def __init__(
         self,
         *,
@@ -245,10 +302,11 @@ class PriceLearning(_message.Message):
         posterior_sha256: _builtins.bytes = ...,
         refolds: _builtins.bool | None = ...,
         decided_at: _timestamp_pb2.Timestamp | None = ...,
+        list_price_audit: Global___ListPriceAudit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_refolds", b"_refolds", "began_with", b"began_with", "decided_at", b"decided_at", "pinned", b"pinned", "refolds", b"refolds", "settled", b"settled", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_refolds", b"_refolds", "began_with", b"began_with", "decided_at", b"decided_at", "list_price_audit", b"list_price_audit", "pinned", b"pinned", "refolds", b"refolds", "settled", b"settled", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refolds", b"_refolds", "began_with", b"began_with", "binding_rule", b"binding_rule", "decided_at", b"decided_at", "explores", b"explores", "incident", b"incident", "market", b"market", "mode", b"mode", "pinned", b"pinned", "posterior_sha256", b"posterior_sha256", "price_version", b"price_version", "product_id", b"product_id", "refolds", b"refolds", "run_out", b"run_out", "settled", b"settled", "shown", b"shown", "since_turn", b"since_turn", "sold", b"sold", "stuck", b"stuck", "target", b"target", "turn", b"turn", "variant_id", b"variant_id", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_refolds", b"_refolds", "began_with", b"began_with", "binding_rule", b"binding_rule", "decided_at", b"decided_at", "explores", b"explores", "incident", b"incident", "list_price_audit", b"list_price_audit", "market", b"market", "mode", b"mode", "pinned", b"pinned", "posterior_sha256", b"posterior_sha256", "price_version", b"price_version", "product_id", b"product_id", "refolds", b"refolds", "run_out", b"run_out", "settled", b"settled", "shown", b"shown", "since_turn", b"since_turn", "sold", b"sold", "stuck", b"stuck", "target", b"target", "turn", b"turn", "variant_id", b"variant_id", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__refolds: _TypeAlias = _typing.Literal["refolds"]  # noqa: Y015
     _WhichOneofArgType__refolds: _TypeAlias = _typing.Literal["_refolds", b"_refolds"]  # noqa: Y015
