@@ -97,14 +97,14 @@ async def test_a_merge_moves_features_consents_preferences_and_caps_and_a_split_
         await recorded(shop, person, "app", app, 2)
         for profile_id in (known, app):
             await granted(shop, profile_id, PROFILING, PERSONAL_PRICES)
-        await granted(shop, known, EMAIL)
+        mailing = await granted(shop, known, EMAIL)
         await refuse(shop, app)
         wished = preference_pb2.Preference(category="news", channel=events_pb2.CHANNEL_EMAIL, wanted=False)
         set_ = preference_pb2.SetPreferencesRequest(request_id=request_id(), profile_id=app, preferences=[wished])
         await shop.preferences.SetPreferences(set_)
         await until(lambda: orders_known(shop, app), lambda found: found == 2, what="the app's orders are known")
         await cap(shop, f"few.{person.key}")
-        await becomes(shop, await write(shop, known, category=f"few.{person.key}"), SENT)
+        await becomes(shop, await write(shop, known, category=f"few.{person.key}", knowing=mailing), SENT)
 
         assert await resolved(shop, person, "app") == known
         await until(lambda: orders_known(shop, known), lambda found: found == 5, what="the features are one")
@@ -113,8 +113,9 @@ async def test_a_merge_moves_features_consents_preferences_and_caps_and_a_split_
         assert await unwanted(shop, known) == ["news"]
         refused = await becomes(shop, await write(shop, known), DROPPED)
         assert refused.drop_reason == events_pb2.DROP_REASON_NOT_PERMITTED
-        await granted(shop, known, EMAIL)  # said by the person who is known to be both
-        held = await becomes(shop, await write(shop, app, category=f"few.{person.key}"), HELD, DROPPED)
+        anew = await granted(shop, known, EMAIL)  # said by the person who is known to be both
+        another = await write(shop, app, category=f"few.{person.key}", knowing=anew)
+        held = await becomes(shop, another, HELD, DROPPED)
         assert held.hold_reason == events_pb2.HOLD_REASON_FREQUENCY_CAP, "what one was sent counts for the other"
 
         steward = shop.stub("identity", identity_pb2_grpc.IdentityServiceStub, role="steward")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from google.type import date_pb2
 from rapport.churn.v1 import churn_pb2, score_pb2
 from rapport.common.v1 import freshness_pb2
+from rapport.consent.v1 import consent_pb2
 from rapport.identity.v1 import ingest_pb2
 from rapport.notification.v1 import content_pb2, events_pb2, notification_pb2
 from rapport.pricing.v1 import pricing_pb2, quote_pb2
@@ -73,20 +74,27 @@ async def take(shop: Shop, touchpoint: ingest_pb2.RawTouchpoint) -> ingest_pb2.I
     return await shop.touchpoints.IngestTouchpoint(request)
 
 
-async def write(shop: Shop, profile_id: str, **more: Any) -> str:
-    """Ask for a mail to somebody, and return the id of the message."""
+async def write(
+    shop: Shop,
+    profile_id: str,
+    *,
+    category: str = "offers",
+    knowing: consent_pb2.LedgerWrite | None = None,
+) -> str:
+    """Ask for a mail to somebody, as who knows of a decision, and return the id of the message."""
     request = notification_pb2.SendNotificationRequest(
         request_id=request_id(),
         recipient_id=profile_id,
         template_id=OFFER,
         brand_id=NORTH,
-        category=more.get("category", "offers"),
+        category=category,
         purpose_id=EMAIL,
         channels=[notification_pb2.ChannelOption(channel=events_pb2.CHANNEL_EMAIL)],
         variables={
             "percent": content_pb2.ContentValue(text="15"),
             "valid_until": content_pb2.ContentValue(date=date_pb2.Date(year=2030, month=1, day=31)),
         },
+        at_least=knowing.token if knowing is not None else None,
         **{"class": events_pb2.MESSAGE_CLASS_MARKETING},  # type: ignore[arg-type] # a keyword of Python
     )
     return (await shop.messages.SendNotification(request)).notification.notification_id
