@@ -36,7 +36,7 @@ test-%: .venv/ready ## Runs one member's tests, for example test-consent.
 	@$(TOX) run -q -e $* -- --scale=$(SCALE) $(OPTIONS)
 
 check: .venv/ready ## Runs all that a change must pass: lint, types, import rules, contracts, every test.
-	@$(MAKE) --jobs=4 --output-sync --keep-going OPTIONS="-q -n 0" types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
+	@$(MAKE) --jobs=3 --output-sync --keep-going OPTIONS="-q -n 0" types $(addprefix test-,$(LONGEST_FIRST) $(filter-out $(LONGEST_FIRST),$(MEMBERS))) imports lint
 
 test-contracts: .venv/ready
 	@.venv/bin/pytest -q -n 2 tests/contracts --scale=$(SCALE) $(OPTIONS)
