@@ -65,7 +65,7 @@ class RescoringSettings(SettingsGroup):
 
     every_hours: Annotated[float, Field(gt=0)] = 24.0
     """How old the score of a customer grows of whom nothing new is heard."""
-    share: Annotated[float, Field(gt=0, le=1)] = 0.2
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of a process's time that it takes at most."""
 
 
