@@ -87,9 +87,11 @@ async def test_while_one_service_is_down_the_others_keep_their_promises(suite: S
         await patiently(lambda: take(shop, visit))
         # Nothing was lost: what was taken in and taken on meanwhile has its effects now, once.
         await until(
-            lambda: events_known(shop, promises.profile_id), lambda known: known > before, what="the visit is known"
+            lambda: patiently(lambda: events_known(shop, promises.profile_id)),
+            lambda known: known > before,
+            what="the visit is known",
         )
-        message = answers.get("notification") or await write(shop, promises.profile_id)
+        message = answers.get("notification") or await patiently(lambda: write(shop, promises.profile_id))
         assert isinstance(message, str)
         await becomes(shop, message, SENT)
         assert mails(shop, message) == 1
