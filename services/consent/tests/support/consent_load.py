@@ -52,7 +52,8 @@ class Load:
 
     async def run(self, go_on: Callable[[], bool] = lambda: False) -> None:
         """Write until all is written, and then for as long as `go_on` says so."""
-        self.after = (await self._desk.head()).position
+        head = await persist(self._desk.shop.GetLedgerHead, consent_pb2.GetLedgerHeadRequest())
+        self.after = head.head.position
         await asyncio.gather(*(self._write(person, go_on) for person in self.people))
 
     async def _write(self, person: str, go_on: Callable[[], bool]) -> None:
