@@ -1,16 +1,23 @@
 """What the tests of events share: a broker with the declared streams."""
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from rapport.identity.v1 import events_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.events import topology
+from rapport_chassis.events.consumer import Consumer
+from rapport_chassis.events.grouping import Together
+from rapport_chassis.events.intake import Handler
+from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.settings import DatabaseSettings, NatsSettings
 from rapport_chassis.telemetry.logs import configure_logging
 from rapport_chassis.telemetry.setup import Telemetry
@@ -84,3 +91,37 @@ async def killable(tmp_path: Path) -> AsyncIterator[tuple[PostgresServer, Databa
     yield server, settings, database
     await database.close()
     await asyncio.to_thread(server.stop, "immediate")
+
+
+@pytest.fixture
+async def connection(broker: Broker) -> AsyncIterator[NatsConnection]:
+    """A connection that was begun."""
+    nats = NatsConnection(broker.settings, user="consent")
+    await nats.start()
+    yield nats
+    await nats.stop()
+
+
+@pytest.fixture
+async def take_in(
+    service_database: Database, connection: NatsConnection, telemetry: Telemetry
+) -> AsyncIterator[Callable[..., Awaitable[Consumer]]]:
+    """Starts a consumer with a handler, and stops it in the end."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(handler: Handler | Together, **options: Any) -> Consumer:
+            usual: dict[str, Any] = {
+                "context": "consent",
+                "events": [events_pb2.ProfilesMerged, events_pb2.ProfileSplit],
+                "nats": connection,
+                "database": service_database,
+                "telemetry": telemetry,
+                "release": "1.2.3",
+                "nak_delays_s": (0.05,),
+            }
+            consumer = Consumer("consent-profiles", "identity", handler, **usual | options)
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+            return consumer
+
+        yield start

@@ -1,7 +1,6 @@
 """The consumer: each event has its effect once, and none is given up without a word."""
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -15,8 +14,6 @@ from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.events import telemetry as names
 from rapport_chassis.events.consumer import Consumer
-from rapport_chassis.events.dead_letters import DeadLetters
-from rapport_chassis.events.grouping import Together
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.events.pausing import pause, paused, resume
 from rapport_chassis.telemetry.setup import Telemetry
@@ -27,42 +24,6 @@ STREAM = "RAPPORT_IDENTITY"
 NAME = "consent-profiles"
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 SECOND = 10**9
-
-
-@pytest.fixture
-async def connection(broker):
-    nats = NatsConnection(broker.settings, user="consent")
-    await nats.start()
-    yield nats
-    await nats.stop()
-
-
-@pytest.fixture
-async def take_in(service_database, connection, telemetry):
-    """Starts a consumer with a handler, and stops it in the end."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def start(handler, **options):
-            consumer = Consumer(
-                NAME,
-                "identity",
-                handler,
-                **{
-                    "context": "consent",
-                    "events": [events_pb2.ProfilesMerged, events_pb2.ProfileSplit],
-                    "nats": connection,
-                    "database": service_database,
-                    "telemetry": telemetry,
-                    "release": "1.2.3",
-                    "nak_delays_s": (0.05,),
-                    **options,
-                },
-            )
-            await consumer.start()
-            stack.push_async_callback(consumer.stop)
-            return consumer
-
-        yield start
 
 
 @pytest.fixture
@@ -97,29 +58,13 @@ async def configured(broker, **changes):
     await dataclasses.replace(broker, topology=topology).provision()
 
 
-async def settled(broker, stream=STREAM):
-    """Wait until the broker expects nothing more of the consumer."""
-
-    async def is_done():
-        async with broker.api() as api:
-            info = await api.consumer_info(stream, NAME)
-        return info["num_pending"] == info["num_ack_pending"] == 0
-
-    await eventually(is_done, 20, message="all is settled")
-
-
-async def dead_letters(broker):
-    async with broker.api() as api:
-        return await DeadLetters(api, prefix="RAPPORT").list()
-
-
 async def test_an_event_is_handled_in_one_transaction_with_its_note_and_confirmed(
     broker, service_database, take_in, seen
 ):
     event = profiles_merged()
     await broker.publish(event)
     await take_in(seen.handler)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     (received,) = seen.events
     assert (received.id, received.stream, received.sequence, received.delivered) == (event.id, STREAM, 1, 1)
     assert received.parse(events_pb2.ProfilesMerged) == event.message
@@ -132,68 +77,9 @@ async def test_an_event_that_comes_twice_has_its_effect_once(broker, service_dat
         for identity in ("first", "second"):  # two messages for the broker
             await api.publish(event.subject, event.payload(), {**event.headers(), "Nats-Msg-Id": identity})
     await take_in(seen.handler)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert len(seen.events) == 1
     assert await count(service_database, "inbox") == 1
-
-
-async def test_events_that_wait_are_handled_together_and_one_that_cannot_be_keeps_back_no_other(
-    broker, service_database, take_in
-):
-    events = [profiles_merged() for _ in range(12)]
-    await broker.publish(*events)
-    groups = []
-
-    async def handler(received, connection):
-        groups.append([each.id for each in received])
-        if events[7].id in groups[-1]:
-            raise CHASSIS_ERRORS.error("INVALID_REQUEST", "it cannot be handled")
-
-    await take_in(Together(handler))
-    await settled(broker)
-    handled = {event_id for (event_id,) in await rows(service_database, "SELECT event_id FROM inbox")}
-    assert handled == {each.id for each in events} - {events[7].id}
-    assert max(map(len, groups)) > 1
-    assert [letter.sequence for letter in await dead_letters(broker)] == [8]
-
-
-async def test_events_that_come_twice_are_handled_together_once(broker, service_database, take_in):
-    events = [profiles_merged() for _ in range(5)]
-    async with broker.api() as api:
-        for identity in ("first", "second"):
-            for each in events:
-                await api.publish(
-                    each.subject, each.payload(), {**each.headers(), "Nats-Msg-Id": f"{identity} {each.id}"}
-                )
-    seen: list[str] = []
-
-    async def handler(received, connection):
-        seen.extend(each.id for each in received)
-
-    await take_in(Together(handler))
-    await settled(broker)
-    assert sorted(seen) == sorted(each.id for each in events)
-    assert await count(service_database, "inbox") == len(events)
-
-
-async def test_events_of_which_nothing_comes_are_sifted_out_before_anything_is_written(
-    broker, service_database, take_in
-):
-    events = [profiles_merged() for _ in range(6)]
-    await broker.publish(*events)
-    seen: list[str] = []
-
-    async def handler(received, connection):
-        seen.extend(each.id for each in received)
-
-    async def sift(received, connection):
-        assert await (await connection.execute("SELECT 1")).fetchone() == (1,)
-        return [each for each in received if each.id in (events[1].id, events[5].id)]
-
-    await take_in(Together(handler, sift))
-    await settled(broker)
-    assert seen == [events[1].id, events[5].id]
-    assert sorted(await rows(service_database, "SELECT event_id FROM inbox")) == sorted((each,) for each in seen)
 
 
 async def test_an_event_that_means_nothing_to_the_handler_is_done_with_and_leaves_no_note(
@@ -203,7 +89,7 @@ async def test_an_event_that_means_nothing_to_the_handler_is_done_with_and_leave
     await broker.publish(one)
     await broker.publish(other)
     await take_in(seen.handler, concerns=lambda received: received.id == other.id)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert [received.id for received in seen.events] == [other.id]
     assert await rows(service_database, "SELECT event_id FROM inbox") == [(other.id,)]
 
@@ -219,7 +105,7 @@ async def test_a_failed_handling_leaves_nothing_and_is_tried_again_later(broker,
 
     await broker.publish(profiles_merged())
     await take_in(handler)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert attempts == [1, 2, 3]
     assert await rows(service_database, "SELECT event_id FROM inbox WHERE consumer = 'effect'") == [("2",)]
 
@@ -239,7 +125,7 @@ async def test_no_more_are_handled_at_once_than_allowed(broker, take_in):
 
     await broker.publish(*(profiles_merged() for _ in range(12)))
     await take_in(handler, max_tasks=3)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert most == 3
 
 
@@ -264,7 +150,7 @@ async def test_a_handling_longer_than_the_broker_waits_is_not_delivered_again(br
     began = asyncio.get_running_loop().time()
     await eventually(was_asked_to_wait)
     release.set()
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert deliveries == [1]
 
 
@@ -273,8 +159,8 @@ async def test_a_permanent_fault_becomes_a_dead_letter_at_once(broker, service_d
     await broker.publish(event)
     seen.fail = CHASSIS_ERRORS.error("NOT_FOUND", "gone for ever")
     await take_in(seen.handler)
-    await settled(broker)
-    (letter,) = await dead_letters(broker)
+    await broker.settled(STREAM, NAME)
+    (letter,) = await broker.dead_letters()
     assert (letter.context, letter.consumer, letter.stream, letter.sequence) == ("consent", NAME, STREAM, 1)
     assert (letter.reason, letter.release, letter.deliveries) == ("NOT_FOUND", "1.2.3", 1)
     assert letter.headers["ce-id"] == event.id
@@ -287,8 +173,8 @@ async def test_the_last_attempt_ends_in_a_dead_letter(broker, take_in, seen):
     await broker.publish(profiles_merged())
     seen.fail = LookupError("a text that may name somebody")
     await take_in(seen.handler)
-    await settled(broker)
-    (letter,) = await dead_letters(broker)
+    await broker.settled(STREAM, NAME)
+    (letter,) = await broker.dead_letters()
     assert (letter.reason, letter.deliveries) == ("LookupError", 3)
     assert len(seen.events) == 3
 
@@ -309,8 +195,8 @@ async def test_a_hostile_message_leaves_no_trace_of_its_content(broker, take_in,
     async with broker.api() as api:
         await api.publish(event.subject, change.get("data", event.payload()), headers)
     await take_in(seen.handler)
-    await settled(broker)
-    (letter,) = await dead_letters(broker)
+    await broker.settled(STREAM, NAME)
+    (letter,) = await broker.dead_letters()
     assert letter.reason == reason
     assert seen.events == []
     stored = await broker.stored("RAPPORT_DLQ")
@@ -346,7 +232,7 @@ async def test_too_many_failures_in_a_row_pause_the_consumer_until_it_is_resumed
     seen.fail = None
     async with service_database.transaction() as connection:
         assert await resume(connection, NAME)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     await consumer.check()
     assert len({event.id for event in seen.events}) == 30
 
@@ -416,7 +302,7 @@ async def test_a_restart_of_the_broker_is_survived(broker, take_in, seen):
     await asyncio.to_thread(broker.server.start)
     await broker.publish(profiles_merged())
     await eventually(lambda: seen.events, 30)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
 
 
 async def test_an_outage_of_the_database_costs_no_event_one_of_its_attempts(broker, take_in, killable):
@@ -435,9 +321,9 @@ async def test_an_outage_of_the_database_costs_no_event_one_of_its_attempts(brok
         await consumer.check()
     assert unhealthy.value.reason.name == "NOT_READY"
     await asyncio.to_thread(server.start)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert await count(database, "effects") == 20
-    assert await dead_letters(broker) == []
+    assert await broker.dead_letters() == []
 
 
 async def test_a_pause_too_short_to_interrupt_it_leaves_it_running(broker, take_in, seen, service_database):
@@ -463,7 +349,7 @@ async def test_a_consumer_waits_for_the_first_migration(broker, take_in, seen, e
     await in_state(consumer, "NOT_READY")
     await broker.publish(profiles_merged())
     await asyncio.to_thread(upgrade, empty_database_settings, MIGRATIONS)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     assert len(seen.events) == 1
     await consumer.stop()
     await database.close()
@@ -488,7 +374,7 @@ async def test_shutdown_finishes_what_was_begun_and_gives_back_the_rest(broker, 
     # Given back, not left to the broker's patience of half a minute.
     await take_in(handler)
     await eventually(lambda: len(done) == 5, 15)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
 
 
 async def test_a_span_of_the_handling_links_to_the_writer_and_is_not_its_child(
@@ -499,7 +385,7 @@ async def test_a_span_of_the_handling_links_to_the_writer_and_is_not_its_child(
     async with broker.api() as api:
         await api.publish(event.subject, event.payload(), event.headers(writer))
     await take_in(seen.handler, telemetry=telemetry_capture.telemetry)
-    await settled(broker)
+    await broker.settled(STREAM, NAME)
     (span,) = telemetry_capture.spans("process RAPPORT_IDENTITY profiles_merged")
     assert [f"{link.context.trace_id:032x}" for link in span.links] == ["a" * 32]
     assert f"{span.context.trace_id:032x}" != "a" * 32

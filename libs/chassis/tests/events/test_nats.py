@@ -18,6 +18,20 @@ async def connection(broker):
     await made.stop()
 
 
+@contextlib.asynccontextmanager
+async def in_front_of(broker, serve):
+    """Give a connection to what serves in the broker's place."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"tls://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    made = NatsConnection(broker.settings.model_copy(update={"url": url}), user="consent")
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.stop()
+        server.close()
+
+
 async def test_a_broker_that_is_not_there_yet_keeps_nobody_waiting(broker, connection):
     await asyncio.to_thread(broker.server.stop)
     async with asyncio.timeout(1):
@@ -56,17 +70,9 @@ async def test_a_broker_that_dies_within_the_handshake_is_tried_again(broker, mo
         writer.transport.abort()
         tries.release()
 
-    server = await asyncio.start_server(die, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    made = NatsConnection(broker.settings.model_copy(update={"url": f"tls://127.0.0.1:{port}"}), user="consent")
-    try:
-        await made.start()
-        async with asyncio.timeout(20):
-            await tries.acquire()
-            await tries.acquire()
-    finally:
-        await made.stop()
-        server.close()
+    async with in_front_of(broker, die), asyncio.timeout(20):
+        await tries.acquire()
+        await tries.acquire()
 
 
 async def test_a_client_that_comes_back_and_hears_nothing_is_replaced(broker, monkeypatch):
@@ -82,7 +88,7 @@ async def test_a_client_that_comes_back_and_hears_nothing_is_replaced(broker, mo
         writer.close()
 
     async def serve(reader, writer):
-        if len(opened) == 2:
+        if len(opened) == 2:  # the first has come back; whoever replaces it is let through
             opened.append(writer)
             came_back.set()
             return
@@ -91,27 +97,20 @@ async def test_a_client_that_comes_back_and_hears_nothing_is_replaced(broker, mo
         for ends in ((reader, there[1]), (there[0], writer)):
             pipes.add(asyncio.create_task(pipe(*ends)))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    made = NatsConnection(broker.settings.model_copy(update={"url": f"tls://127.0.0.1:{port}"}), user="consent")
-    try:
-        await made.start()
+    async with in_front_of(broker, serve) as connection:
         async with asyncio.timeout(20):
-            first = await made.client()
+            first = await connection.client()
             opened[0].close()
             await came_back.wait()
 
         async def is_replaced():
-            return made.is_connected and await made.client() is not first
+            return connection.is_connected and await connection.client() is not first
 
         await eventually(is_replaced, 20)
-        assert await made.jetstream.stream_info("RAPPORT_CONSENT")
-    finally:
-        await made.stop()
-        server.close()
-        for each in opened:
-            each.close()
-        await asyncio.gather(*pipes)
+        assert await connection.jetstream.stream_info("RAPPORT_CONSENT")
+    for each in opened:
+        each.close()
+    await asyncio.gather(*pipes)
 
 
 async def test_a_client_that_gave_up_is_replaced(connection):

@@ -12,6 +12,7 @@ from rapport.consent.v1 import events_pb2 as consent
 from rapport.identity.v1 import events_pb2 as identity
 from rapport_chassis.database.engine import Database
 from rapport_chassis.events import outbox, provision
+from rapport_chassis.events.dead_letters import DeadLetter, DeadLetters
 from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.events.jetstream import JetStreamApi, StoredMessage
 from rapport_chassis.events.topology import Topology
@@ -20,6 +21,7 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.settings import NatsSettings
 
 from rapport_testing.nats import NatsServer
+from rapport_testing.waiting import eventually
 
 OCCURRED_AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -70,6 +72,21 @@ class Broker:
         """Publish events as the relay of their context would, and return their sequences."""
         async with self.api() as api:
             return [await api.publish(each.subject, each.payload(), each.headers()) for each in events]
+
+    async def settled(self, stream: str, consumer: str) -> None:
+        """Wait until nothing more is expected of a consumer."""
+
+        async def is_done() -> bool:
+            async with self.api() as api:
+                info = await api.consumer_info(stream, consumer)
+            return bool(info["num_pending"] == info["num_ack_pending"] == 0)
+
+        await eventually(is_done, 20, message=f"{consumer} has settled all")
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return what was given up."""
+        async with self.api() as api:
+            return await DeadLetters(api, prefix=self.settings.stream_prefix).list()
 
 
 async def append(database: Database, *events: Event) -> None:

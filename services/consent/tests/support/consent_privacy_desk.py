@@ -202,10 +202,13 @@ async def open_privacy_desk(rig: PrivacyRig) -> AsyncIterator[PrivacyDesk]:
 async def revive(rig: PrivacyRig, *failpoints: str, asked: str) -> None:
     """Wait until a failpoint has killed the service, and start it with these; people do their part meanwhile."""
     async with open_privacy_desk(rig) as desk:
-        while rig.service.is_running:
+
+        async def killed() -> bool:
             with contextlib.suppress(RemoteError):
                 await desk.look_in_the_cellar(await desk.get(asked))
-            await asyncio.sleep(_LOOK_S)
+            return not rig.service.is_running
+
+        await eventually(killed, _PATIENCE_S, _LOOK_S)
     await asyncio.to_thread(rig.service.wait_killed)
     rig.service.arm(*failpoints)
     await asyncio.to_thread(rig.service.start)
