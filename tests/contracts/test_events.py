@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contract_words import faults
 from google.protobuf import descriptor_pool, json_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from protovalidate import Validator
 from rapport.identity.v1 import touchpoint_pb2
 from rapport.notification.v1 import events_pb2 as notification_pb2
 
 EXAMPLES: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "examples.json").read_text())
-VALIDATOR = Validator()
 MESSAGE: dict[str, Any] = {
     "notification_id": "ntf_00000001",
     "recipient_id": "prf_00000001",
@@ -84,12 +83,6 @@ def touchpoint(**given: Any) -> touchpoint_pb2.Touchpoint:
     base = EXAMPLES["rapport.identity.v1.TouchpointRecorded"]["touchpoint"]
     fields = {name: value for name, value in base.items() if name not in TOUCHPOINTS} | given
     return json_format.ParseDict(fields, touchpoint_pb2.Touchpoint())
-
-
-def faults(message: Message) -> set[str]:
-    """Paths of the fields at fault, and ids of the rules of messages."""
-    found = [violation.proto for violation in VALIDATOR.collect_violations(message)]
-    return {".".join(part.field_name for part in one.field.elements) if one.field else one.rule_id for one in found}
 
 
 def test_there_is_an_example_of_every_event_outside_consent(events: dict[Descriptor, Any]) -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
+from contract_words import faults, methods, parsed, reachable
 from google.longrunning import operations_proto_pb2
-from google.protobuf import json_format
-from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
-from protovalidate import Validator
 from rapport.common.v1 import access_pb2
 from rapport.identity.v1 import identity_pb2, ingest_pb2, matcher_pb2, record_pb2, registry_pb2, steward_pb2
 
-M = TypeVar("M", bound=Message)
-VALIDATOR = Validator()
 REQUEST_ID = "3f0c1a52-6f3e-4a33-9d42-0a8f6f1a1b01"
 KEY = {"source": "crm", "source_record_id": "4711"}
 EMAIL = {"kind": "IDENTIFIER_KIND_EMAIL", "value": "someone@example.org"}
@@ -53,39 +48,12 @@ KEYED_BY_CONTENT = {"rapport.consent.v1.TransparencyService.AddCosignature"}
 """Methods whose request is what is kept: the same bytes again change nothing."""
 
 
-def parsed(kind: type[M], given: dict[str, Any]) -> M:
-    return json_format.Parse(json.dumps(given), kind())
-
-
-def faults(message: Message) -> set[str]:
-    """Paths of the fields at fault, and ids of the rules of messages."""
-    found = [violation.proto for violation in VALIDATOR.collect_violations(message)]
-    return {".".join(part.field_name for part in one.field.elements) if one.field else one.rule_id for one in found}
-
-
 def record_faults(**given: Any) -> set[str]:
     return faults(parsed(record_pb2.Record, RECORD | given))
 
 
 def person_faults(**given: Any) -> set[str]:
     return {fault.removeprefix("person.") for fault in record_faults(person=PERSON | given)}
-
-
-def methods(files: list[FileDescriptor]) -> Iterator[MethodDescriptor]:
-    for file in files:
-        for service in file.services_by_name.values():
-            yield from service.methods
-
-
-def reachable(message: Descriptor) -> set[Descriptor]:
-    found: set[Descriptor] = set()
-    waiting = [message]
-    while waiting:
-        current = waiting.pop()
-        if current not in found:
-            found.add(current)
-            waiting += [field.message_type for field in current.fields if field.message_type]
-    return found
 
 
 def test_every_method_that_changes_something_once_can_be_repeated_safely(files: list[FileDescriptor]) -> None:

@@ -57,6 +57,7 @@ def test_each_alert_names_a_part_of_the_runbook_that_is_there(deploy: Path) -> N
     anchors = {title.lower().replace(" ", "-") for title in re.findall(r"^## (.*)$", runbook, re.MULTILINE)}
     rules = yaml.safe_load((deploy / "observability/rules.yaml").read_text(encoding="utf-8"))
     alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+    assert alerts
     for rule in alerts:
         page, _, anchor = rule["annotations"]["runbook"].partition("#")
         assert page == "docs/runbook.md"

@@ -60,20 +60,11 @@ def suite(folder: Path, text: str) -> Path:
     return folder / "notes"
 
 
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+
+
 def command(folder: Path, *options: str) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:randomly",
-        f"--rootdir={folder}",
-        *options,
-        str(folder),
-    ]
+    return [*PYTEST, f"--rootdir={folder}", *options, str(folder)]
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -223,22 +214,7 @@ async def test_streams_of_this_test_are_deleted_by_prefix_or_all(nats_server: st
 def test_full_scale_runs_what_has_a_full_size_and_resumes_where_it_was_left(short_folder: Path) -> None:
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:randomly",
-                "--scale=full",
-                "test_it.py",
-            ],
-            cwd=short_folder,
-            capture_output=True,
-            text=True,
-            check=False,
+            [*PYTEST, "--scale=full", "test_it.py"], cwd=short_folder, capture_output=True, text=True, check=False
         )
 
     (short_folder / "pytest.ini").write_text("[pytest]\n")

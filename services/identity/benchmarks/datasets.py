@@ -162,9 +162,6 @@ def fake_1000() -> list[Labelled]:
         ]
 
 
-COUNTRIES: Final = {"usa": "US", "us": "US"}
-
-
 def senzing() -> list[Labelled]:
     """Return the persons of the truth set; the household holds the number of the scenario."""
     folder = FOLDER / "senzing_truthset"

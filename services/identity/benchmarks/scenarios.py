@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from heapq import nlargest
 from typing import Final
 
 from datasets import Labelled
 from rapport_identity.domain import sharing
+from rapport_identity.domain.evidence import evidence
 from rapport_identity.domain.folding import fold_record
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import RecordKey
@@ -59,8 +61,8 @@ def scenarios(resolution: Resolution, rows: Sequence[Labelled], matcher: Matcher
 def _pair(
     one: Labelled, other: Labelled, joined: bool, matcher: Matcher, prepared: Mapping[RecordKey, Prepared]
 ) -> str:
-    weights = matcher.weigh(prepared[one.record.key], prepared[other.record.key])
-    parts = {part.comparison: part.bits for part in weights.parts if part.bits} | {"household": weights.household}
-    told = ", ".join(f"{name} {bits:+.0f}" for name, bits in sorted(parts.items(), key=lambda part: -abs(part[1]))[:4])
+    found = evidence(matcher, prepared[one.record.key], prepared[other.record.key])
+    strongest = nlargest(4, found.weights, key=lambda each: abs(each.bits))
+    told = ", ".join(f"{each.comparison} {each.bits:+.0f}" for each in strongest if each.bits)
     names = f"{one.record.key.source_record_id}+{other.record.key.source_record_id}"
-    return f"{'joined' if joined else 'missed'} {names} ({weights.score:+.0f} bits: {told})"
+    return f"{'joined' if joined else 'missed'} {names} ({found.score:+.0f} bits: {told})"

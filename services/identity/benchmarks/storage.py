@@ -155,8 +155,8 @@ async def take_in(store: PartitionStore, pool: KeyPool, drafts: Sequence[RecordD
     async with store.unit() as unit:
         at = await unit.lock()
         records = unit.records(at)
-        await records.find(drafts)
-        numbers, ids = await records.numbers(len(drafts)), [new_id("profile") for _ in drafts]
+        _, numbers = await records.find(drafts, fresh=len(drafts))
+        ids = [new_id("profile") for _ in drafts]
         held = await unit.hold()
         await records.add(held, list(zip(numbers, ids, sealed, strict=True)))
         state = state_of([(1, Facet((), True, "", "", "", "", held.recorded_at))])

@@ -6,13 +6,8 @@ A folder holds `keys.json`, the list of all public keys with their times, and th
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -29,15 +24,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from rapport_chassis.clock import Clock, SystemClock
+from rapport_chassis.key_folder import KeyFolderError, destroy_key_file, locked, write_key_file
 from rapport_chassis.reloading import Reloaded
 
 _INDEX: Final = "keys.json"
-_LOCK: Final = ".lock"
 _KID_BYTES: Final = 16
-
-
-class SigningKeyError(Exception):
-    """The folder of keys cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +81,11 @@ class SigningKeys:
         """Read the keys; the first one is made if the folder is there and has none.
 
         Raises:
-            SigningKeyError: The folder is missing or cannot be written, or what it holds does not fit together.
+            KeyFolderError: The folder is missing or cannot be written, or what it holds does not fit together.
         """
         clock = clock or SystemClock()
         if not (folder / _INDEX).exists():
-            with _locked(folder):
+            with locked(folder):
                 if not (folder / _INDEX).exists():
                     _add_key(folder, (), clock.now())
         return cls(folder, clock)
@@ -119,13 +110,13 @@ class SigningKeys:
         verifies for ever. May be called while others sign, or rotate.
 
         Raises:
-            SigningKeyError: The folder cannot be written.
+            KeyFolderError: The folder cannot be written.
         """
-        with _locked(self._folder):
+        with locked(self._folder):
             kid = _add_key(self._folder, _read(self._folder).public, self._clock.now())
             for path in self._folder.glob("*.pem"):
                 if path.stem != kid:
-                    path.unlink()
+                    destroy_key_file(path)
         self._ring = Reloaded("signing keys", [self._folder / _INDEX], lambda: _read(self._folder))
         return kid
 
@@ -136,7 +127,7 @@ def _read(folder: Path) -> _KeyRing:
         listed = _list_in(folder)
         try:
             return _key_ring(folder, listed)
-        except SigningKeyError:
+        except KeyFolderError:
             if _list_in(folder) == listed:
                 raise
 
@@ -145,7 +136,7 @@ def _list_in(folder: Path) -> bytes:
     try:
         return (folder / _INDEX).read_bytes()
     except OSError as error:
-        raise SigningKeyError(f"the signing keys in {folder} cannot be read: {error.strerror}") from error
+        raise KeyFolderError(f"the signing keys in {folder} cannot be read: {error.strerror}") from error
 
 
 def _key_ring(folder: Path, listed: bytes) -> _KeyRing:
@@ -163,11 +154,11 @@ def _key_ring(folder: Path, listed: bytes) -> _KeyRing:
         (active,) = (key for key in public if key.retired_at is None)
         private = load_pem_private_key((folder / f"{active.kid}.pem").read_bytes(), password=None)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SigningKeyError(f"the signing keys in {folder} cannot be read: {type(error).__name__}") from error
+        raise KeyFolderError(f"the signing keys in {folder} cannot be read: {type(error).__name__}") from error
     if not isinstance(private, Ed25519PrivateKey) or private.public_key().public_bytes_raw() != active.public_key:
-        raise SigningKeyError(f"the private key {active.kid} in {folder} is not the one of the list")
+        raise KeyFolderError(f"the private key {active.kid} in {folder} is not the one of the list")
     if any(kid_of(key.public_key) != key.kid for key in public):
-        raise SigningKeyError(f"a key in {folder} does not have the id that its bytes give it")
+        raise KeyFolderError(f"a key in {folder} does not have the id that its bytes give it")
     return _KeyRing(private, active.kid, public)
 
 
@@ -187,34 +178,6 @@ def _add_key(folder: Path, before: tuple[PublicKey, ...], now: datetime) -> str:
         }
         for key in (new, *retired)
     ]
-    _write(folder / f"{new.kid}.pem", pem)
-    _write(folder / _INDEX, json.dumps({"keys": rows}, indent=2).encode())
+    write_key_file(folder / f"{new.kid}.pem", pem)
+    write_key_file(folder / _INDEX, json.dumps({"keys": rows}, indent=2).encode())
     return new.kid
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, also after a crash, and that nobody else may read."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SigningKeyError(f"{path} cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing the folder."""
-    try:
-        descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise SigningKeyError(f"the folder {folder} of signing keys cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from rapport_chassis.signing import SigningKeyError, SigningKeys
+from rapport_chassis.key_folder import KeyFolderError
+from rapport_chassis.signing import SigningKeys
 from rapport_testing.clock import TestClock
 from rapport_testing.waiting import eventually_sync
 
@@ -132,7 +133,7 @@ def test_keys_that_do_not_fit_together_are_refused(tmp_path: Path, fault: str) -
                 {**listed["keys"][0], "kid": "0" * 32, "retired_at": listed["keys"][0]["active_from"]}
             )
             (folder / "keys.json").write_text(json.dumps(listed))
-    with pytest.raises(SigningKeyError):
+    with pytest.raises(KeyFolderError):
         SigningKeys.load(folder)
 
 

@@ -260,3 +260,34 @@ class ChildProcess:
             return [self._process, *self._process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+class OwnsChild:
+    """What runs as a program of its own, once it was started."""
+
+    _child: ChildProcess | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process lives, suspended or not."""
+        return self._child is not None and self._child.is_running
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs, else None."""
+        return self._child.pid if self._child is not None else None
+
+    def kill(self) -> None:
+        """Kill it and all it started at once (SIGKILL), as a lost machine would, and wait until it is gone."""
+        if self._child is not None:
+            self._child.kill()
+
+    def suspend(self) -> None:
+        """Stop it and all it started in mid-step (SIGSTOP): connections stay open and nothing answers."""
+        if self._child is not None:
+            self._child.suspend()
+
+    def resume(self) -> None:
+        """Let it go on if it is suspended (SIGCONT)."""
+        if self._child is not None:
+            self._child.resume()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +120,18 @@ class Installation:
         """Stop the servers."""
         self.nats.stop()
         self.postgres.stop()
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Have a process of the service run, and stop it and the servers at the end, whatever comes between."""
+        service = self.process()
+        try:
+            service.start()
+            yield
+            service.terminate()
+        finally:
+            service.kill()
+            self.stop()
 
     def provision(self) -> None:
         """Create the declared streams and consumers, as the command `provision` does."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import psutil
 
-from rapport_testing.child import ChildProcess, ProcessError, wait_until_gone
+from rapport_testing.child import ChildProcess, OwnsChild, ProcessError, wait_until_gone
 from rapport_testing.files import end_of_file, replace_file
 from rapport_testing.free_ports import free_port
 from rapport_testing.nats_configuration import NatsUser, server_configuration
@@ -30,7 +30,7 @@ _START_ATTEMPTS = 5
 _STOP_TIMEOUT_S = 10.0
 
 
-class NatsServer:
+class NatsServer(OwnsChild):
     """A NATS server with JetStream in one data folder, which survives being killed; its ports stay the same.
 
     Args:
@@ -71,7 +71,6 @@ class NatsServer:
         self._max_payload = max_payload
         self._sync_interval = sync_interval
         self._detached = detached
-        self._child: ChildProcess | None = None
 
     def __enter__(self) -> NatsServer:
         self.start()
@@ -88,16 +87,6 @@ class NatsServer:
     def url_for(self, user: NatsUser) -> str:
         """Return the address with the login of a user that has a password."""
         return f"nats://{quote(user.name, safe='')}:{quote(user.password or '', safe='')}@{_HOST}:{self.port}"
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the server process lives, suspended or not."""
-        return self._child is not None and self._child.is_running
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the running server, else None."""
-        return self._child.pid if self._child is not None else None
 
     def start(self) -> None:
         """Start the server and wait until its streams are ready.
@@ -145,25 +134,10 @@ class NatsServer:
         if self._child is not None and self._child.is_running:
             self._child.terminate(_STOP_TIMEOUT_S, number=signal.SIGINT)
 
-    def kill(self) -> None:
-        """Kill the server at once (SIGKILL)."""
-        if self._child is not None:
-            self._child.kill()
-
     def restart(self) -> None:
         """Stop the server, if it runs, and start it again on the same ports."""
         self.stop()
         self.start()
-
-    def suspend(self) -> None:
-        """Stop the server in mid-step (SIGSTOP): connections stay open and nothing answers."""
-        if self._child is not None:
-            self._child.suspend()
-
-    def resume(self) -> None:
-        """Let a suspended server go on (SIGCONT)."""
-        if self._child is not None:
-            self._child.resume()
 
     def reload(self, users: Sequence[NatsUser] | None = None) -> None:
         """Let the running server take up changed certificate files, and other users if given.

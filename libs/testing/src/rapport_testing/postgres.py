@@ -18,7 +18,7 @@ from typing import Literal
 
 import psutil
 
-from rapport_testing.child import ChildProcess, ProcessError, RunAs, launch_command, wait_until_gone
+from rapport_testing.child import ChildProcess, OwnsChild, ProcessError, RunAs, launch_command, wait_until_gone
 from rapport_testing.files import end_of_file
 from rapport_testing.free_ports import free_port
 from rapport_testing.postgres_access import PostgresAccess
@@ -41,7 +41,7 @@ _START_TIMEOUT_S = 60.0
 _SYNC = ["--sync-method=syncfs"] if sys.platform == "linux" else []
 
 
-class PostgresServer:
+class PostgresServer(OwnsChild):
     """A PostgreSQL cluster in one data folder, which survives being killed.
 
     It listens on a Unix socket in a short folder of its own, closed to other users, and with `tcp` also on a port of
@@ -93,7 +93,6 @@ class PostgresServer:
             **(settings or {}),
         }
         self._privilege = privilege
-        self._child: ChildProcess | None = None
 
     def __enter__(self) -> PostgresServer:
         self.start()
@@ -111,16 +110,6 @@ class PostgresServer:
     def port(self) -> int | None:
         """The TCP port, or None if only the socket is served."""
         return self._port if self._tcp else None
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the server process lives, suspended or not."""
-        return self._child is not None and self._child.is_running
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the running server, else None."""
-        return self._child.pid if self._child is not None else None
 
     def dsn(self, database: str = "postgres", user: str | None = None, password: str | None = None) -> str:
         """Return the libpq URL of a database, for the superuser unless another user is named."""
@@ -174,25 +163,10 @@ class PostgresServer:
             self._child.terminate(timeout_s, number=_STOP_SIGNALS[mode])
         shutil.rmtree(self.socket_folder, ignore_errors=True)
 
-    def kill(self) -> None:
-        """Kill the server and all its backends at once (SIGKILL), as a lost machine would."""
-        if self._child is not None:
-            self._child.kill()
-
     def restart(self, mode: StopMode = "fast") -> None:
         """Stop the server, if it runs, and start it again under the same address."""
         self.stop(mode)
         self.start()
-
-    def suspend(self) -> None:
-        """Stop the server and all its backends in mid-step: connections stay open and nothing answers."""
-        if self._child is not None:
-            self._child.suspend()
-
-    def resume(self) -> None:
-        """Let a suspended server go on."""
-        if self._child is not None:
-            self._child.resume()
 
     def stop_left_over(self) -> bool:
         """Stop a server that an earlier, detached run left on this folder, and say whether there was one."""

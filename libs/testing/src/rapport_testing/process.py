@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rapport_testing.child import ChildProcess, ProcessError
+from rapport_testing.child import ChildProcess, OwnsChild, ProcessError
 from rapport_testing.failpoints import failpoint_variables
 from rapport_testing.files import end_of_file
 from rapport_testing.forks import fork_server_for
@@ -19,7 +19,7 @@ from rapport_testing.waiting import becomes_true
 _START_TIMEOUT_S = 30.0
 
 
-class ServiceProcess:
+class ServiceProcess(OwnsChild):
     """One service as a real process, in a group of its own, that dies with the test.
 
     Args:
@@ -56,7 +56,6 @@ class ServiceProcess:
         self._imports = tuple(imports)
         self._log_begins = 0
         self._armed: dict[str, str] = {}
-        self._child: ChildProcess | None = None
 
     def __enter__(self) -> ServiceProcess:
         self.start()
@@ -102,24 +101,9 @@ class ServiceProcess:
             raise ProcessError(f"{' '.join(self._argv)} {state}; its log ends:\n{end_of_file(self.log_path)}")
 
     @property
-    def is_running(self) -> bool:
-        """Whether the process lives, suspended or not."""
-        return self._child is not None and self._child.is_running
-
-    @property
-    def pid(self) -> int | None:
-        """The process id while it runs, else None."""
-        return self._child.pid if self._child is not None else None
-
-    @property
     def returncode(self) -> int | None:
         """The exit code once ended, negative if a signal ended it, else None."""
         return self._child.returncode if self._child is not None else None
-
-    def kill(self) -> None:
-        """Kill the service and all it started (SIGKILL), and wait until it is gone."""
-        if self._child is not None:
-            self._child.kill()
 
     def terminate(self, timeout_s: float = 30.0) -> int:
         """Ask the service to drain and end (SIGTERM), and return its exit code; kill it after `timeout_s` seconds."""

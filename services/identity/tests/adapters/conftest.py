@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import rapport_identity
+from identity_shop import Shop
 from rapport.identity.v1 import record_pb2
 from rapport_chassis.clock import SystemClock
 from rapport_chassis.database.engine import Database
@@ -75,9 +76,6 @@ class Made:
     database: MadeDatabase
     settings: DatabaseSettings
     migrations: Path
-
-
-MakeIdentity = Callable[[], Made]
 
 
 @pytest.fixture
@@ -173,8 +171,8 @@ class Desk:
         async with self.store.unit() as unit:
             at = await unit.lock()
             records = unit.records(at)
-            assert not await records.find(drafts)
-            numbers = await records.numbers(len(drafts))
+            known, numbers = await records.find(drafts, fresh=len(drafts))
+            assert not known
             ids = [new_id("profile") for _ in drafts]
             held = await unit.hold()
             await records.add(held, list(zip(numbers, ids, sealed, strict=True)))
@@ -232,10 +230,10 @@ class Process:
         units = ResolvingUnits(store, key_store, SystemClock())
         loader = IndexLoader(RecordLoader(opened, key_store))
         self.partition = Partition(units, loader, default_matcher(), "mat_test")
-        self._resolve = ResolveRecords(self.partition, FreshKeys(key_store))
+        self.resolve_records = ResolveRecords(self.partition, FreshKeys(key_store))
 
     async def resolve(self, messages):
-        return await self._resolve([submission_of(message, SystemClock().now()) for message in messages])
+        return await self.resolve_records([submission_of(message, SystemClock().now()) for message in messages])
 
     def persons(self):
         replica = self.partition.replica
@@ -256,3 +254,8 @@ def start(opened: Database, store: PartitionStore, key_store) -> Start:
         return process
 
     return started
+
+
+@pytest.fixture
+async def shop(start: Start, opened: Database, key_store: PostgresKeyStore) -> Shop:
+    return Shop(await start(), opened, key_store)

@@ -22,9 +22,12 @@ PAYLOADS = st.one_of(st.binary(max_size=3000), st.binary(min_size=1, max_size=4)
 IDS = st.from_regex(r"rec_[0-9A-Za-z]{22}", fullmatch=True)
 
 
-@given(PAYLOADS, IDS, st.integers(1, 2**31))
-def test_value_opens_to_its_payload(payload: bytes, record_id: str, version: int) -> None:
-    assert unseal(KEY, record_id, version, seal(KEY, record_id, version, payload)) == payload
+@given(PAYLOADS, st.binary(max_size=300), IDS, st.integers(1, 2**31))
+def test_value_opens_to_its_payload_and_the_reading_beside_it(
+    payload: bytes, reading: bytes, record_id: str, version: int
+) -> None:
+    value = seal(KEY, record_id, version, payload, reading)
+    assert unseal(KEY, record_id, version, value) == (payload, reading)
 
 
 @given(st.binary(min_size=20, max_size=2000), st.data())

@@ -90,8 +90,8 @@ async def test_constraint_is_in_force_until_it_is_withdrawn(store: PartitionStor
         await unit.advance(held)
     async with store.unit() as unit:
         assert await constraints.in_force(unit.connection) == [apart, together]
-        assert await constraints.of_records(unit.connection, [2]) == [together, apart]
-        assert await constraints.of_records(unit.connection, [6, 7]) == [apart]
+        assert await constraints.page(unit.connection, [2], None, 10, withdrawn=False) == [together, apart]
+        assert await constraints.page(unit.connection, [6, 7], None, 10, withdrawn=False) == [apart]
         held = await unit.hold()
         assert await constraints.withdraw(unit.connection, held, "cst_apart", actor="op-8")
         assert not await constraints.withdraw(unit.connection, held, "cst_apart", actor="op-9")
@@ -100,6 +100,8 @@ async def test_constraint_is_in_force_until_it_is_withdrawn(store: PartitionStor
     withdrawn = replace(apart, withdrawn_at=held.recorded_at, withdrawn_by="op-8")
     async with store.unit() as unit:
         assert await constraints.in_force(unit.connection) == [together]
+        assert await constraints.page(unit.connection, [2], None, 10, withdrawn=False) == [together]
+        assert await constraints.page(unit.connection, [2], None, 10, withdrawn=True) == [together, withdrawn]
         assert await constraints.get(unit.connection, "cst_apart") == withdrawn
         assert await constraints.get(unit.connection, "cst_none") is None
         assert await constraints.since(unit.connection, 0, 1) == [together]

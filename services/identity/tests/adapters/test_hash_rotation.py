@@ -31,7 +31,7 @@ async def found(store: PartitionStore, drafts: list[RecordDraft]) -> tuple[set[S
     """Names that are found, whether all are unchanged, and who holds the terms of any of them."""
     async with store.unit() as unit:
         records = unit.records(await unit.read())
-        known = await records.find(drafts)
+        known, _ = await records.find(drafts)
         holders = await records.holders(sorted({term for draft in drafts for term in draft.terms}))
     unchanged = all(each.unchanged for each in known.values())
     return set(known), unchanged, {number for numbers in holders.values() for number in numbers}
@@ -137,7 +137,7 @@ async def test_revision_takes_a_record_to_the_new_key(
     async with store.unit() as unit:
         at = await unit.lock()
         records = unit.records(at)
-        known = (await records.find([changed]))[draft.key]
+        known = (await records.find([changed]))[0][draft.key]
         sealed = seal_revision(changed, known, await key_store.get([known.key_id]), unit.hasher(at))
         held = await unit.hold()
         await records.revise(held, [(known.record_no, sealed)])

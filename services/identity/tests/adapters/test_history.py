@@ -11,6 +11,7 @@ from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
 from rapport_identity.app.stored import Move, MoveKind, ProfileStatus, StoredProfile
 from rapport_identity.domain.facets import Facet, state_of
+from rapport_identity.domain.identities import Passage
 
 
 def profile(name: str, version: int, status: ProfileStatus = ProfileStatus.ACTIVE) -> StoredProfile:
@@ -102,11 +103,24 @@ async def test_history_is_replayed_in_order_from_any_position(store: PartitionSt
             redirect("b", "a"),
             move(3, "b", "a"),
         ]
-        assert await moves.of_records(unit.connection, [3]) == [recorded[2], recorded[4]]
         changed = await profiles.since(unit.connection, 1, 2)
     assert [each.position for each in recorded] == [1, 1, 1, 2, 2]
     assert {each.recorded_at for each in recorded} == {first.recorded_at, second.recorded_at}
     assert changed == [profile("a", 2), profile("b", 2, ProfileStatus.MERGED)]
+
+
+async def test_passages_of_a_record_say_which_were_by_merge(store: PartitionStore) -> None:
+    await make(store)
+    for step in (merge, split):
+        async with store.unit() as unit:
+            await step(unit)
+    async with store.unit() as unit:
+        of_records, of_ids = await moves.histories(unit.connection, [1, 3], ["prf_b"])
+    assert of_records == {
+        1: [Passage("prf_a", False)],
+        3: [Passage("prf_b", False), Passage("prf_a", True), Passage("prf_b", False)],
+    }
+    assert of_ids == {"prf_b": [Passage("prf_a", False), Passage("prf_b", False)]}
 
 
 async def test_replayed_history_gives_the_partition_that_is_stored(store: PartitionStore, desk: Any) -> None:

@@ -11,8 +11,10 @@ from rapport_chassis.errors import RapportError
 from rapport_identity.adapters.computing import ChildComputing
 from rapport_identity.adapters.matcher_store import MatcherStore
 from rapport_identity.adapters.orphans import OLD_AFTER, sweep_orphans
-from rapport_identity.app.matchers import MatcherOrigin, Previewed, TakeOver, activate, get_matcher, ship
+from rapport_identity.app.activate import activate, ship
+from rapport_identity.app.matchers import MatcherOrigin, Previewed, get_matcher
 from rapport_identity.app.preview import PreviewMatcher
+from rapport_identity.app.take_over import TakeOver
 from rapport_identity.domain.bonds import Bonds
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.index import Index

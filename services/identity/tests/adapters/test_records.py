@@ -12,7 +12,7 @@ from psycopg import errors
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
 from rapport_chassis.ids import new_id
-from rapport_identity.adapters import records as stored
+from rapport_identity.adapters import held_records
 from rapport_identity.adapters.crypto import UnreadableError
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.loading import RecordLoader
@@ -32,7 +32,7 @@ async def revise(store: PartitionStore, keys: PostgresKeyStore, draft: RecordDra
     async with store.unit() as unit:
         at = await unit.lock()
         records = unit.records(at)
-        known = (await records.find([draft]))[draft.key]
+        known = (await records.find([draft]))[0][draft.key]
         sealed = seal_revision(draft, known, await keys.get([known.key_id]), unit.hasher(at))
         held = await unit.hold()
         await records.revise(held, [(known.record_no, sealed)])
@@ -56,7 +56,7 @@ async def test_known_records_are_found_and_told_apart_by_whether_they_changed(de
     numbers = await desk.take_in(drafts[:20])
     asked = [replace(drafts[0], payload=b"other"), *drafts[1:]]
     async with store.unit() as unit:
-        found = await unit.records(await unit.lock()).find(asked)
+        found, _ = await unit.records(await unit.lock()).find(asked)
     assert {key: known.record_no for key, known in found.items()} == numbers
     assert [key for key, known in found.items() if not known.unchanged] == [drafts[0].key]
 
@@ -95,9 +95,11 @@ async def test_what_changed_since_a_position_is_read_with_its_new_payload(
     await desk.erase([numbers[drafts[4].key]])
     async with store.unit() as unit:
         head = await unit.read()
-        changed = await stored.opened(await stored.since(unit.connection, 1, head.position), key_store)
-        assert await stored.since(unit.connection, head.position, head.position) == []
-        (named,) = await stored.opened(await stored.named(unit.connection, [numbers[revised.key]]), key_store)
+        changed = await held_records.opened(await held_records.since(unit.connection, 1, head.position), key_store)
+        assert await held_records.since(unit.connection, head.position, head.position) == []
+        (named,) = await held_records.opened(
+            await held_records.named(unit.connection, [numbers[revised.key]]), key_store
+        )
     assert position == 2
     assert head.position == 3
     assert [(each.record_no, each.payload, each.version, each.position) for each in changed] == [
@@ -114,7 +116,7 @@ async def test_record_that_others_revised_meanwhile_is_not_overwritten(
     await desk.take_in([draft])
     async with store.unit() as unit:
         at = await unit.read()
-        known = (await unit.records(at).find([draft]))[draft.key]
+        known = (await unit.records(at).find([draft]))[0][draft.key]
         sealed = seal_revision(
             replace(draft, payload=b"late"), known, await key_store.get([known.key_id]), unit.hasher(at)
         )
@@ -137,12 +139,14 @@ async def test_records_follow_the_profile_they_are_assigned_to(
     first, second, third = numbers.values()
     async with store.unit() as unit:
         records = unit.records(await unit.lock())
-        ids = {each.record_no: each.profile_id for each in await stored.named(unit.connection, numbers.values())}
+        ids = {each.record_no: each.profile_id for each in await held_records.named(unit.connection, numbers.values())}
         await records.assign({second: ids[first]})
-        together = await stored.of_profiles(unit.connection, [ids[first]])
-        alone = await stored.of_profiles(unit.connection, [ids[third]])
-    assert [(each.record_no, each.recorded_under) for each in together] == [(first, ids[first]), (second, ids[second])]
-    assert [each.record_no for each in alone] == [third]
+        held = await held_records.named(unit.connection, numbers.values())
+    assert [(each.profile_id, each.recorded_under) for each in held] == [
+        (ids[first], ids[first]),
+        (ids[first], ids[second]),
+        (ids[third], ids[third]),
+    ]
 
 
 async def test_callers_that_create_the_same_people_at_once_create_each_once(
@@ -155,7 +159,7 @@ async def test_callers_that_create_the_same_people_at_once_create_each_once(
         sealed = seal_new(drafts, keys, await store.hasher())
         async with store.unit() as unit:
             records = unit.records(await unit.lock())
-            known = await records.find(drafts)
+            known, _ = await records.find(drafts)
             fresh = [each for draft, each in zip(drafts, sealed, strict=True) if draft.key not in known]
             numbers = await records.numbers(len(fresh))
             held = await unit.hold()
@@ -186,7 +190,7 @@ async def test_record_that_was_not_looked_for_is_refused_and_leaves_nothing(desk
     with pytest.raises(errors.UniqueViolation):
         await add_blindly()
     async with store.unit() as unit:
-        assert len(await unit.records(await unit.lock()).find(drafts)) == 1
+        assert len((await unit.records(await unit.lock()).find(drafts))[0]) == 1
 
 
 async def test_value_moved_to_another_place_does_not_open(

@@ -12,13 +12,15 @@ from rapport_identity.adapters.matcher_store import MatcherStore
 from rapport_identity.adapters.origins import RecordOrigins
 from rapport_identity.adapters.reviews import ReviewQueue
 from rapport_identity.app import steward
+from rapport_identity.app.activate import activate, ship
 from rapport_identity.app.explain import Explain
-from rapport_identity.app.matchers import MatcherOrigin, TakeOver, activate, ship
+from rapport_identity.app.matchers import MatcherOrigin
 from rapport_identity.app.reviews import FindReviews, Label, ReviewVerdict, decide_review
+from rapport_identity.app.take_over import TakeOver
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.evidence import Verdict, evidence
-from rapport_identity.domain.explaining import Decider
 from rapport_identity.domain.records import RecordKey
+from rapport_identity.domain.surroundings import Decider
 
 UNSURE = "mat_unsure000000"
 

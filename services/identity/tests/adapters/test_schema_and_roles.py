@@ -10,8 +10,8 @@ import pytest
 from psycopg import errors
 from rapport_chassis.database.migrate import check_drift, pending
 from rapport_chassis.database.migration_lint import lint_migrations
-from rapport_identity.adapters.keys_tables import Base as KeysBase
-from rapport_identity.adapters.tables import Base
+from rapport_identity.adapters.keys_tables import RecordKeyTable
+from rapport_identity.adapters.tables_matching import MatcherTable
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def serving_keys(made_keys: Any) -> Iterator[psycopg.Connection]:
 
 
 def test_migrations_make_what_the_models_declare(made_identity: Any, made_keys: Any) -> None:
-    for made, base in ((made_identity, Base), (made_keys, KeysBase)):
-        assert check_drift(made.settings, base.metadata) == []
+    for made, table in ((made_identity, MatcherTable), (made_keys, RecordKeyTable)):
+        assert check_drift(made.settings, table.metadata) == []
         assert pending(made.settings, made.migrations) == []
         assert lint_migrations(made.migrations) == []
 

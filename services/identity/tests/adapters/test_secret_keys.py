@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from rapport_identity.adapters.secret_keys import SecretKeyError, SecretKeys
+from rapport_chassis.key_folder import KeyFolderError
+from rapport_identity.adapters.secret_keys import SecretKeys
 
 
 def test_first_key_is_made_once(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_destruction_that_was_cut_off_is_completed_by_the_next(tmp_path: Path) -
 
 def test_last_key_is_not_destroyed(tmp_path: Path) -> None:
     keys = SecretKeys.load(tmp_path)
-    with pytest.raises(SecretKeyError):
+    with pytest.raises(KeyFolderError):
         keys.destroy([1])
     assert list(keys.current().keys) == [1]
 
@@ -61,10 +62,10 @@ def test_keys_are_readable_by_their_owner_only_and_show_nowhere(tmp_path: Path) 
 def test_folder_with_a_damaged_key_is_refused(tmp_path: Path, content: str) -> None:
     SecretKeys.load(tmp_path)
     (tmp_path / "1.key").write_text(content)
-    with pytest.raises(SecretKeyError):
+    with pytest.raises(KeyFolderError):
         SecretKeys.load(tmp_path)
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SecretKeyError):
+    with pytest.raises(KeyFolderError):
         SecretKeys.load(tmp_path / "none")

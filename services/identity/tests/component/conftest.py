@@ -12,14 +12,8 @@ from identity_desk import Desk, IdentityInstallation, open_desk, start_installat
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityInstallation]:
     """Servers and a running service, for tests that stop neither."""
     made = start_installation(tmp_path_factory.mktemp("identity"))
-    service = made.process()
-    try:
-        service.start()
+    with made.serving():
         yield made
-        service.terminate()
-    finally:
-        service.kill()
-        made.stop()
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 from google.rpc import error_details_pb2
-from identity_desk import EMAIL, Desk, IdentityInstallation, identifier, open_desk, record, refused, request_id
+from identity_desk import EMAIL, Desk, IdentityInstallation, identifier, open_desk, record, request_id
 from rapport.identity.v1 import identity_pb2, record_pb2, registry_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.free_ports import free_port
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 OFFERS = "offers.personal"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from identity_desk import EMAIL, PHONE, SENDER, Desk, IdentityInstallation, identifier, record, refused
+from identity_desk import EMAIL, PHONE, SENDER, Desk, IdentityInstallation, identifier, record
 from identity_ledger import LedgerService
 from rapport.consent.v1 import consent_pb2
 from rapport.identity.v1 import identity_pb2, identity_pb2_grpc, record_pb2, touchpoint_pb2
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 OFFERS, DELIVERY = "offers.personal", "order.delivery"

@@ -12,11 +12,11 @@ from identity_desk import (
     IdentityInstallation,
     identifier,
     record,
-    refused,
     request_id,
 )
 from identity_office import Office, exact, model, open_office
 from rapport.identity.v1 import explanation_pb2, matcher_pb2, record_pb2, steward_pb2
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 EVERY_CHANGE = 1000

@@ -19,7 +19,6 @@ from identity_desk import (
     identifier,
     open_desk,
     record,
-    refused,
     start_installation,
 )
 from rapport.common.v1 import participant_pb2, participant_pb2_grpc, privacy_pb2
@@ -32,6 +31,7 @@ from rapport_chassis.ids import new_id
 from rapport_testing.free_ports import free_port
 from rapport_testing.postgres_binaries import binary
 from rapport_testing.process import ServiceProcess
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.heavy

@@ -22,13 +22,13 @@ from identity_desk import (
     identifier,
     open_desk,
     record,
-    refused,
     start_installation,
 )
 from rapport.identity.v1 import events_pb2, identity_pb2, ingest_pb2, record_pb2, touchpoint_pb2
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.free_ports import free_port
 from rapport_testing.process import ServiceProcess
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.heavy

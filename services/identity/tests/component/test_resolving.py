@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
-from identity_desk import EMAIL, Desk, IdentityInstallation, identifier, record, refused, request_id
+from identity_desk import EMAIL, Desk, IdentityInstallation, identifier, record, request_id
 from rapport.identity.v1 import events_pb2, identity_pb2, profile_pb2
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 

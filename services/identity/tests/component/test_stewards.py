@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from identity_desk import EMAIL, OFFICE, Desk, IdentityInstallation, identifier, record, refused, request_id
+from identity_desk import EMAIL, OFFICE, Desk, IdentityInstallation, identifier, record, request_id
 from rapport.identity.v1 import identity_pb2_grpc, profile_pb2, record_pb2, steward_pb2
 from rapport_chassis.times import moment
+from rapport_testing.refusals import refused
 
 
 def somebody(name: str, address: str = "") -> record_pb2.Record:

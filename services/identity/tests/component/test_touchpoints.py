@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from google.rpc import error_details_pb2
-from identity_desk import Desk, IdentityInstallation, identifier, refused, request_id
+from identity_desk import Desk, IdentityInstallation, identifier, request_id
 from identity_ledger import LedgerService
 from rapport.identity.v1 import (
     events_pb2,
@@ -21,6 +21,7 @@ from rapport.identity.v1 import (
     registry_pb2_grpc,
     touchpoint_pb2,
 )
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 ACCOUNT, COOKIE = events_pb2.IDENTIFIER_KIND_ACCOUNT, events_pb2.IDENTIFIER_KIND_COOKIE

@@ -10,11 +10,8 @@ from rapport_chassis.database.engine import Database
 from rapport_identity.adapters.anniversaries import AnniversaryRounds
 from rapport_identity.adapters.zones import zones_of
 from rapport_identity.app.anniversaries import TellAnniversaries
-from rapport_privacy.freshness import Freshness
-from rapport_privacy.gate import Gate
-from rapport_privacy.replica import Replica
-from rapport_privacy.snapshot import SnapshotLoad
 from rapport_testing.clock import TestClock
+from rapport_testing.ledger_gate import LedgerGate
 from rapport_testing.ledger_model import LedgerModel
 
 OFFERS = "offers.personal"
@@ -44,15 +41,11 @@ class Teller:
 
     def __init__(self, process: Any, opened: Database, clock: TestClock, ledger: LedgerModel) -> None:
         self.process, self.clock, self.ledger, self._opened = process, clock, ledger, opened
-        self._replica, self._freshness = Replica(), Freshness(bound_s=600.0)
-        snapshot = SnapshotLoad()
-        for message in ledger.snapshot():
-            snapshot.take(message)
-        self._replica.load(snapshot)
+        self._followed = LedgerGate(ledger, clock)
         self.tell = TellAnniversaries(
             process.partition,
             AnniversaryRounds(),
-            Gate(self._replica, self._freshness, clock),
+            self._followed.gate,
             purpose_id=OFFERS,
             zones=zones_of,
             clock=clock,
@@ -61,10 +54,7 @@ class Teller:
 
     def follow(self) -> None:
         """Have the gate know what people decided."""
-        for change in self.ledger.changes[self._replica.position :]:
-            self._replica.apply(change)
-        now = self.clock.boottime()
-        self._freshness.head_read(now, self.ledger.position, self._replica.position, now)
+        self._followed.follow()
 
     async def look(self, *, fresh: bool = True) -> None:
         """Have a whole look at everybody after so long that it is time again."""

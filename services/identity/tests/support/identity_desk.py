@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
 import rapport_identity
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from identity_ledger import PURPOSES, LedgerService, gate_settings
@@ -147,16 +146,6 @@ def record(
     made.person.SetInParent()
     made.occurred_at.FromDatetime(datetime(2026, 1, 2, tzinfo=UTC))
     return made
-
-
-@contextmanager
-def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
-    """Expect a call to be refused for a reason, and because of a field."""
-    with pytest.raises(RemoteError) as caught:
-        yield caught
-    assert caught.value.reason.name == reason, caught.value
-    if field is not None:
-        assert field in [violation.path for violation in caught.value.fields]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapport_identity.domain.comparisons import MISSING, Comparison, Level, codes
+from rapport_identity.domain.conditions import Otherwise
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.evidence import Verdict, counterfactual, evidence
-from rapport_identity.domain.forms import Otherwise
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record, RecordKey
 

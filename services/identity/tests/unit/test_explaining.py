@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from rapport_identity.domain.bonds import Bond, Bonds
 from rapport_identity.domain.defaults import default_matcher
 from rapport_identity.domain.evidence import Verdict
-from rapport_identity.domain.explaining import Decider, explain_by, explain_match, grow, kept_apart
+from rapport_identity.domain.explaining import explain_by, explain_match, kept_apart
 from rapport_identity.domain.index import Index
 from rapport_identity.domain.linkage import Constraints
 from rapport_identity.domain.records import Address, Record, RecordKey
 from rapport_identity.domain.resolution import resolve
+from rapport_identity.domain.surroundings import Decider
+from rapport_identity.domain.tree import grow
 
 
 def indexed(records, matcher=None):

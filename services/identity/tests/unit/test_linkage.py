@@ -5,7 +5,8 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rapport_identity.domain.linkage import NO_CONSTRAINTS, Constraints, Edge, components, link, owners, partition
+from rapport_identity.domain.components import Edge, components
+from rapport_identity.domain.linkage import NO_CONSTRAINTS, Constraints, link, partition
 from rapport_identity.domain.records import RecordKey
 
 
@@ -34,6 +35,11 @@ def resolved(weights, size, order, *, constraints=NO_CONSTRAINTS, largest=500):
     return partition(keys, edges, score_of(weights), join=0, fracture=-1, largest=largest, constraints=constraints)
 
 
+def persons(found):
+    """The person of each record, named by its smallest one."""
+    return {member: cluster[0] for cluster in found.clusters for member in cluster}
+
+
 worlds = st.tuples(st.integers(0, 10**6), st.integers(2, 14))
 pairs = st.frozensets(st.tuples(st.integers(0, 13), st.integers(0, 13)).filter(lambda p: p[0] != p[1]), max_size=4)
 
@@ -58,7 +64,7 @@ def test_vetoed_and_forbidden_pairs_are_never_together(drawn, order):
     seed, size = drawn
     weights = world(seed, size, vetoes=0.3)
     forbidden = frozenset(list(weights)[::5])
-    person = owners(resolved(weights, size, order, constraints=Constraints(forbidden=forbidden)))
+    person = persons(resolved(weights, size, order, constraints=Constraints(forbidden=forbidden)))
     for (a, b), bits in weights.items():
         if bits == -inf or (a, b) in forbidden:
             assert person[a] != person[b]
@@ -69,7 +75,7 @@ def test_a_required_pair_is_together_against_weights_and_vetoes(drawn, order):
     seed, size = drawn
     weights = world(seed, size, vetoes=0.5)
     pair = min(weights, key=lambda p: weights[p])
-    person = owners(resolved(weights, size, order, constraints=Constraints(required=frozenset({pair}))))
+    person = persons(resolved(weights, size, order, constraints=Constraints(required=frozenset({pair}))))
     assert person[pair[0]] == person[pair[1]]
 
 
@@ -79,7 +85,7 @@ def test_what_is_forbidden_holds_against_what_is_required(drawn, order):
     weights = world(seed, size)
     pair = next(iter(weights))
     both = Constraints(required=frozenset({pair}), forbidden=frozenset({pair}))
-    person = owners(resolved(weights, size, order, constraints=both))
+    person = persons(resolved(weights, size, order, constraints=both))
     assert person[pair[0]] != person[pair[1]]
 
 
@@ -122,8 +128,8 @@ def test_no_part_of_a_cut_component_is_larger_than_allowed_and_the_cut_is_report
     edges = [Edge.of(a, b, bits) for (a, b), bits in weights.items()]
     order.shuffle(edges)
     keys = [key(number) for number in range(size)]
-    groups, cuts = components(keys, edges, fracture=0, largest=largest, constraints=NO_CONSTRAINTS)
-    uncut, none = components(keys, edges, fracture=0, largest=size, constraints=NO_CONSTRAINTS)
+    groups, cuts = components(keys, edges, fracture=0, largest=largest, required=())
+    uncut, none = components(keys, edges, fracture=0, largest=size, required=())
     assert none == []
     assert max(map(len, groups)) <= largest
     assert sorted(k for group in groups for k in group) == sorted(keys)
@@ -137,7 +143,7 @@ def test_a_component_of_more_than_500_is_cut_between_its_weakest_parts():
     edges = [Edge.of(key(a), key(a + 1), 20.0) for part in (left, right) for a in part[:-1]]
     edges.append(Edge.of(key(10), key(500), 3.0))
     keys = [key(number) for number in range(size)]
-    groups, cuts = components(keys, edges, fracture=0, largest=500, constraints=NO_CONSTRAINTS)
+    groups, cuts = components(keys, edges, fracture=0, largest=500, required=())
     assert [len(group) for group in groups] == [400, 300]
     assert [(cut.smallest, cut.size, cut.refused) for cut in cuts] == [(key(0), 700, 1)]
 

@@ -3,8 +3,9 @@ import json
 from math import isclose
 
 import pytest
+from rapport_identity.domain.conditions import Near, Same, Shares
+from rapport_identity.domain.evidence import evidence
 from rapport_identity.domain.folding import fold_record
-from rapport_identity.domain.forms import Near, Same, Shares
 from rapport_identity.domain.splink_conditions import UntranslatableModelError, parse_condition
 from rapport_identity.domain.splink_model import read_model
 from rapport_identity.domain.traits import TRAITS
@@ -22,7 +23,7 @@ def model(*levels: dict[str, object]) -> dict[str, object]:
 @pytest.mark.parametrize("trait", TRAITS, ids=lambda trait: trait.name)
 def test_every_condition_of_the_default_is_read_back_from_its_sql(trait):
     for level in trait.levels:
-        assert parse_condition(level.form.sql()) == level.form
+        assert parse_condition(level.condition.sql()) == level.condition
 
 
 @pytest.mark.parametrize(
@@ -38,8 +39,8 @@ def test_every_condition_of_the_default_is_read_back_from_its_sql(trait):
     ],
 )
 def test_what_splink_writes_is_read_and_written_again_with_the_same_meaning(sql):
-    form = parse_condition(sql)
-    assert parse_condition(form.sql()) == form
+    condition = parse_condition(sql)
+    assert parse_condition(condition.sql()) == condition
 
 
 def test_the_forms_are_those_meant():
@@ -97,5 +98,5 @@ def test_weights_are_those_of_splink(people, tmp_path):
     rows = linker.inference.predict(threshold_match_weight=-1000).as_record_list()
     assert len(rows) == 120 * 119 // 2
     for row in rows:
-        score = matcher.weigh(prepared[int(row["unique_id_l"])], prepared[int(row["unique_id_r"])]).score
+        score = evidence(matcher, prepared[int(row["unique_id_l"])], prepared[int(row["unique_id_r"])]).score
         assert isclose(score, row["match_weight"], rel_tol=0, abs_tol=1e-9), row

@@ -9,7 +9,8 @@ from typing import Final
 
 import click
 from rapport_chassis.clock import SystemClock
-from rapport_chassis.signing import SigningKeyError, SigningKeys
+from rapport_chassis.key_folder import KeyFolderError
+from rapport_chassis.signing import SigningKeys
 
 from rapport_local.aligned import columns
 from rapport_local.environment import Environment
@@ -74,5 +75,5 @@ def _keys_of(environment: Environment, service: LocalService) -> SigningKeys:
 def _refused_in_words() -> Iterator[None]:
     try:
         yield
-    except SigningKeyError as error:
+    except KeyFolderError as error:
         raise Failure(str(error)) from error

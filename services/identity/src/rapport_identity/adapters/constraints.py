@@ -42,11 +42,6 @@ _IN_FORCE: Final = f"""
 SELECT {_COLUMNS} FROM constraints WHERE withdrawn_at IS NULL ORDER BY constraint_id
 """  # noqa: S608 - made of constants
 _GET: Final = f"SELECT {_COLUMNS} FROM constraints WHERE constraint_id = %s"  # noqa: S608 - made of constants
-_OF_RECORDS: Final = f"""
-SELECT {_COLUMNS} FROM constraints WHERE constraint_id IN (
-    SELECT constraint_id FROM constrained_records WHERE record_no = ANY (%s))
-ORDER BY created_at DESC, constraint_id DESC
-"""  # noqa: S608 - made of constants
 _PAGE: Final = f"""
 SELECT {_COLUMNS} FROM constraints
 WHERE (%(withdrawn)s OR withdrawn_at IS NULL)
@@ -93,11 +88,6 @@ async def get(connection: Connection, constraint_id: str) -> StoredConstraint | 
 async def in_force(connection: Connection) -> list[StoredConstraint]:
     """Return all constraints in force, by id."""
     return await _read(connection, _IN_FORCE, ())
-
-
-async def of_records(connection: Connection, record_nos: Collection[int]) -> list[StoredConstraint]:
-    """Return the constraints that bind any of these records, those withdrawn too, the newest first."""
-    return await _read(connection, _OF_RECORDS, (list(record_nos),))
 
 
 async def page(

@@ -59,20 +59,11 @@ def seal(secret: bytes, record_id: str, version: int, payload: bytes, reading: b
     return nonce + AESGCM(secret).encrypt(nonce, text, _place(record_id, version))
 
 
-def unseal(secret: bytes, record_id: str, version: int, value: bytes) -> bytes:
-    """Return the payload of a value.
-
-    Raises:
-        UnreadableError: The value is not that of this version of this record under this key.
-    """
-    return unseal_both(secret, record_id, version, value)[0]
-
-
-def unseal_both(secret: bytes, record_id: str, version: int, value: bytes) -> tuple[bytes, bytes]:
+def unseal(secret: bytes, record_id: str, version: int, value: bytes) -> tuple[bytes, bytes]:
     """Return the payload of a value, and the reading beside it; empty where there is none.
 
     Raises:
-        UnreadableError: As for `unseal`.
+        UnreadableError: The value is not that of this version of this record under this key.
     """
     try:
         text = AESGCM(secret).decrypt(value[:_NONCE_BYTES], value[_NONCE_BYTES:], _place(record_id, version))

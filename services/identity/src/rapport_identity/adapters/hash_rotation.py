@@ -10,12 +10,13 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.failpoints import failpoint
+from rapport_chassis.key_folder import KeyFolderError
 from rapport_chassis.telemetry.logs import get_logger
 
 from rapport_identity.adapters import head
 from rapport_identity.adapters.crypto import Hasher
-from rapport_identity.adapters.records import named, opened
-from rapport_identity.adapters.secret_keys import SecretKeyError, SecretKeys
+from rapport_identity.adapters.held_records import named, opened
+from rapport_identity.adapters.secret_keys import SecretKeys
 from rapport_identity.adapters.vault import HashKeys, hashed_terms
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.stored import SourceKey, Term
@@ -99,7 +100,7 @@ class HashRotation:
 
         Raises:
             RapportError: NOT_READY.
-            SecretKeyError: The folder of hash keys cannot be written.
+            KeyFolderError: The folder of hash keys cannot be written.
         """
         version = self._secrets.current().active
         if not self.is_brought(await self.versions()):
@@ -140,7 +141,7 @@ class HashRotation:
 
         Raises:
             RapportError: NOT_READY.
-            SecretKeyError: The folder of hash keys cannot be written.
+            KeyFolderError: The folder of hash keys cannot be written.
         """
         async with self._database.transaction() as connection:
             before = await head.read(connection)
@@ -164,7 +165,7 @@ class HashRotation:
         """Destroy all keys older than one; nothing happens where there are none.
 
         Raises:
-            SecretKeyError: The folder of hash keys cannot be written.
+            KeyFolderError: The folder of hash keys cannot be written.
         """
         if old := [number for number in self._secrets.current().keys if number < version]:
             self._secrets.destroy(old)
@@ -211,7 +212,7 @@ class RotateHashes:
         """
         try:
             return await self._step()
-        except SecretKeyError:
+        except KeyFolderError:
             get_logger().warning("hash_keys_not_rotated", component="hash-keys", reason="FOLDER_NOT_WRITABLE")
             return False
 

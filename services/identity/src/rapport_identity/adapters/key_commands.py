@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from rapport_identity.adapters.secret_keys import KeyRing, SecretKeyError, SecretKeys
+from rapport_chassis.key_folder import KeyFolderError
+
+from rapport_identity.adapters.secret_keys import KeyRing, SecretKeys
 from rapport_identity.settings import IdentitySettings
 
 
@@ -16,7 +18,7 @@ def show_keys(settings: IdentitySettings) -> int:
     try:
         for name, folder in (("epoch", settings.keys.epoch_folder), ("hash", settings.keys.hash_folder)):
             sys.stdout.write(f"{name:<6} {_named(SecretKeys.load(folder).current())}\n")
-    except SecretKeyError as error:
+    except KeyFolderError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -32,7 +34,7 @@ def rotate_hash_key(settings: IdentitySettings) -> int:
         keys = SecretKeys.load(folder)
         going_on = len(keys.current().keys) > 1
         active = keys.add(activate=True)
-    except SecretKeyError as error:
+    except KeyFolderError as error:
         sys.stderr.write(f"{error}\nwhere the folder is a mounted secret, bring the key there\n")
         return 1
     state = "is under way already" if going_on else "begins within the minute"

@@ -148,7 +148,7 @@ class PostgresKeyStore:
 
         Raises:
             RapportError: NOT_READY.
-            SecretKeyError: The folder of epoch keys cannot be written.
+            KeyFolderError: The folder of epoch keys cannot be written.
         """
         active = self._epoch_keys.add(activate=True)
         await self._begin_epoch()

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rapport_chassis.database.columns import binary, moment, words
 from rapport_chassis.database.tables import service_base
-from sqlalchemy import CheckConstraint, Column, DateTime, ForeignKey, Index, Integer, LargeBinary, Text, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, text
 from sqlmodel import Field, SQLModel
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class EpochTable(Base, table=True):
     __tablename__ = "epochs"
 
     epoch: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    begun_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("now()")))
+    begun_at: datetime = Field(sa_column=moment(server_default=text("now()")))
 
 
 class RecordKeyTable(Base, table=True):
@@ -33,12 +34,10 @@ class RecordKeyTable(Base, table=True):
         Index(None, "created_at"),
     )
 
-    key_id: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    wrapped: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    key_id: bytes = Field(sa_column=binary(primary_key=True))
+    wrapped: bytes = Field(sa_column=binary())
     epoch: int = Field(sa_column=Column(Integer, ForeignKey("epochs.epoch"), nullable=False))
-    created_at: datetime = Field(
-        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("now()"))
-    )
+    created_at: datetime = Field(sa_column=moment(server_default=text("now()")))
 
 
 class DestructionTable(Base, table=True):
@@ -46,10 +45,10 @@ class DestructionTable(Base, table=True):
 
     __tablename__ = "destructions"
 
-    request_id: str = Field(sa_column=Column(Text, primary_key=True))
-    destroyed_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    request_id: str = Field(sa_column=words(primary_key=True))
+    destroyed_at: datetime = Field(sa_column=moment())
     keys: int = Field(sa_column=Column(Integer, nullable=False))
-    digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    digest: bytes = Field(sa_column=binary(primary_key=True))
     """SHA-256 over the ids of the keys, in order."""
-    kid: str = Field(sa_column=Column(Text, nullable=False))
-    signature: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    kid: str = Field(sa_column=words())
+    signature: bytes = Field(sa_column=binary())

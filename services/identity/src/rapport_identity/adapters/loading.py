@@ -9,7 +9,7 @@ from typing import Final
 
 from rapport_chassis.database.engine import Database
 
-from rapport_identity.adapters.records import EncryptedRecord, after, opened
+from rapport_identity.adapters.held_records import EncryptedRecord, after, opened
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.stored import HeldRecord, IndexedRecord
 from rapport_identity.translate.records import indexed_of

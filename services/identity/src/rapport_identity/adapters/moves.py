@@ -11,6 +11,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_identity.adapters.bulk import Rows, Target
 from rapport_identity.adapters.head import Head
 from rapport_identity.app.stored import Move, MoveKind, RecordedMove
+from rapport_identity.domain.identities import Passage
 
 _MOVES: Final = Rows(
     "moves",
@@ -30,8 +31,19 @@ _COLUMNS: Final = "position, recorded_at, kind, from_profile, to_profile, record
 _SINCE: Final = f"""
 SELECT {_COLUMNS} FROM moves WHERE position > %s AND position <= %s ORDER BY position, ordinal
 """  # noqa: S608 - made of constants
-_OF_RECORDS: Final = f"""
-SELECT {_COLUMNS} FROM moves WHERE record_no = ANY (%s) ORDER BY position, ordinal
+# By a merge came who came from a profile whose own id was redirected there by the same write.
+_BY_MERGE: Final = """
+EXISTS (SELECT FROM moves AS turn WHERE turn.kind = 'redirect' AND turn.from_profile = came.came_from
+    AND turn.to_profile = came.to_profile AND turn.position = came.position)
+"""
+_CAME: Final = f"""
+SELECT record_no, to_profile, {_BY_MERGE} FROM (SELECT *, from_profile AS came_from FROM moves
+    WHERE record_no = ANY (%s)) AS came ORDER BY position, ordinal
+"""  # noqa: S608 - made of constants
+_TURNED: Final = f"""
+SELECT from_profile, to_profile, {_BY_MERGE} FROM (
+    SELECT *, lag(to_profile) OVER (PARTITION BY from_profile ORDER BY position, ordinal) AS came_from FROM moves
+    WHERE kind = 'redirect' AND from_profile = ANY (%s)) AS came ORDER BY position, ordinal
 """  # noqa: S608 - made of constants
 # An id stands for itself from its issue on, until it is redirected: no row says so for each of them.
 _STOOD_FOR: Final = """
@@ -92,9 +104,11 @@ async def since(connection: Connection, position: int, until: int) -> list[Recor
     return await _read(connection, _SINCE, (position, until))
 
 
-async def of_records(connection: Connection, record_nos: Collection[int]) -> list[RecordedMove]:
-    """Return the whole history of these records, in order."""
-    return await _read(connection, _OF_RECORDS, (list(record_nos),))
+async def histories(
+    connection: Connection, record_nos: Collection[int], issued_ids: Collection[str]
+) -> tuple[dict[int, list[Passage]], dict[str, list[Passage]]]:
+    """Return how records, and ids, came to where they are: each the profiles it passed, in order."""
+    return await _passages(connection, _CAME, record_nos), await _passages(connection, _TURNED, issued_ids)
 
 
 async def stood_for(connection: Connection, issued_ids: Collection[str], at: datetime) -> dict[str, str]:
@@ -119,6 +133,14 @@ async def _grouped(
     rows = await connection.execute(statement.encode(), {"ids": list(profile_ids), "at": at})
     for profile_id, member in await rows.fetchall():
         found[profile_id].append(member)
+    return found
+
+
+async def _passages(connection: Connection, statement: str, names: Collection[Any]) -> dict[Any, list[Passage]]:
+    found: dict[Any, list[Passage]] = {}
+    rows = await connection.execute(statement.encode(), (list(names),))
+    for name, profile_id, by_merge in await rows.fetchall():
+        found.setdefault(name, []).append(Passage(profile_id, by_merge))
     return found
 
 

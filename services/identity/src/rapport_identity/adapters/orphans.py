@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
 from rapport_chassis.database.engine import Database
+from rapport_chassis.database.pool import Connection
 
-from rapport_identity.adapters.records import keys_in_use
 from rapport_identity.app.ports import KeyStore
 
 OLD_AFTER: Final = timedelta(hours=1)
 """No write takes this long: a key older than this without a value will never have one."""
 
 _BATCH: Final = 1000
+_IN_USE: Final = """
+SELECT key_id FROM records WHERE key_id = ANY (%(keys)b::bytea[])
+UNION ALL SELECT key_id FROM matchers WHERE key_id = ANY (%(keys)b::bytea[])
+"""
 
 
 async def sweep_orphans(database: Database, keys: KeyStore, *, now: datetime, since: datetime) -> int:
@@ -33,8 +38,14 @@ async def sweep_orphans(database: Database, keys: KeyStore, *, now: datetime, si
     destroyed, after = 0, b""
     while batch := await keys.created_between(since, now - OLD_AFTER, after, _BATCH):
         async with database.transaction() as connection:
-            used = await keys_in_use(connection, batch)
+            used = await _in_use(connection, batch)
         if orphans := [key_id for key_id in batch if key_id not in used]:
             destroyed += await keys.destroy(orphans)
         after = batch[-1]
     return destroyed
+
+
+async def _in_use(connection: Connection, key_ids: Collection[bytes]) -> set[bytes]:
+    """Return those of the keys that a record or a matcher needs."""
+    rows = await (await connection.execute(_IN_USE, {"keys": list(key_ids)})).fetchall()
+    return {key_id for (key_id,) in rows}

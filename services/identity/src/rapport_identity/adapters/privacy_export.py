@@ -12,7 +12,7 @@ from rapport_chassis.database.pool import Connection
 from rapport_privacy.participant.export import rows
 from rapport_privacy.participant.holding import Exported, Origin, Store
 
-from rapport_identity.adapters.records import EncryptedRecord, opened
+from rapport_identity.adapters.held_records import EncryptedRecord, opened
 from rapport_identity.app.ports import KeyStore
 
 RECORDS: Final = "records"

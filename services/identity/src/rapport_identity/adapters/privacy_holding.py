@@ -19,7 +19,7 @@ from rapport_chassis.times import stamp
 from rapport_privacy.participant.holding import Answer, Exported, Holding, Kept, Store, StoreCount, Subject
 from rapport_privacy.participant.living import STILL
 
-from rapport_identity.adapters import constraints, facts, moves, parked, privacy_export, profiles, records
+from rapport_identity.adapters import constraints, facts, held_records, moves, parked, privacy_export, profiles
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
@@ -224,7 +224,8 @@ class IdentityHolding(Holding):
         rows = unit.records(head)
         ours = set(numbers)
         for at in range(0, len(numbers), _CHUNK):
-            chunk = await records.opened(await records.named(connection, numbers[at : at + _CHUNK]), self._keys)
+            sealed = await held_records.named(connection, numbers[at : at + _CHUNK])
+            chunk = await held_records.opened(sealed, self._keys)
             payloads = [each.payload for each in chunk if each.payload is not None]
             terms = {term: normal for payload in payloads for term, normal in identifiers_in(payload).items()}
             holders = await rows.holders(list(terms))

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from psycopg import AsyncCursor
 from rapport_chassis.database.pool import Connection
 
 from rapport_identity.adapters.bulk import Change, Rows, Target, array
@@ -54,6 +53,7 @@ ON issued_id = profile_id AND issued_id <> stands_for
 _SINCE: Final = f"""
 SELECT {_COLUMNS} FROM profiles WHERE position > %s AND position <= %s ORDER BY position, profile_id
 """  # noqa: S608 - made of constants
+_VERSIONS: Final = "SELECT profile_id, version FROM profiles WHERE status IN ('active', 'frozen')"
 _TIMES: Final = "SELECT profile_id, created_at, updated_at FROM profiles WHERE profile_id = ANY (%s)"
 _AFTER: Final = f"""
 SELECT {_COLUMNS} FROM profiles
@@ -104,7 +104,11 @@ async def current(connection: Connection, issued_ids: Collection[str]) -> dict[s
 
 async def redirecting(connection: Connection, profile_ids: Collection[str]) -> dict[str, list[str]]:
     """Return for each of these profiles every id that redirects to it; its own is not among them."""
-    return await _redirecting(profile_ids, await connection.execute(_REDIRECTING, (list(profile_ids),)))
+    found: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
+    rows = await connection.execute(_REDIRECTING, (list(profile_ids),))
+    for profile_id, issued_id in await rows.fetchall():
+        found[profile_id].append(issued_id)
+    return found
 
 
 async def standing(
@@ -125,6 +129,11 @@ async def get(connection: Connection, profile_ids: Collection[str]) -> dict[str,
     """Return the profiles with exactly these ids, those merged and erased too."""
     rows = await (await connection.execute(_GET, (list(profile_ids),))).fetchall()
     return {row[0]: _profile(row) for row in rows}
+
+
+async def versions(connection: Connection) -> dict[str, int]:
+    """Return the version of every profile that its own id stands for."""
+    return dict(await (await connection.execute(_VERSIONS)).fetchall())
 
 
 async def times(connection: Connection, profile_ids: Collection[str]) -> dict[str, Times]:
@@ -149,13 +158,6 @@ async def id_map(connection: Connection, after: str, limit: int) -> list[tuple[s
     """Return ids ever issued, from the one after `after` on, each with what it stands for, in order."""
     rows = await (await connection.execute(_ID_MAP, (after, limit))).fetchall()
     return [(issued_id, profile_id) for issued_id, profile_id in rows]
-
-
-async def _redirecting(profile_ids: Collection[str], cursor: AsyncCursor[tuple[Any, ...]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
-    for profile_id, issued_id in await cursor.fetchall():
-        found[profile_id].append(issued_id)
-    return found
 
 
 def _profile(row: Sequence[Any]) -> StoredProfile:

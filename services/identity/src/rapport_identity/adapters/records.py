@@ -1,20 +1,18 @@
-"""Records in PostgreSQL: written in bulk, read in the order of their numbers or of what changed."""
+"""Records as they are written and found: values sealed, names and identifiers hashed. No key opens anything here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS
 
 from rapport_identity.adapters.bulk import Change, Rows, Target, array
-from rapport_identity.adapters.crypto import Hasher, unseal_both
+from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.vault import SealedRecord
-from rapport_identity.app.ports import KeyStore
-from rapport_identity.app.stored import HeldRecord, KnownRecord, RecordDraft, SourceKey, Term
+from rapport_identity.app.stored import KnownRecord, RecordDraft, SourceKey, Term
 
 _RECORDS: Final = Rows(
     "records",
@@ -49,17 +47,6 @@ SELECT wanted.place, array_agg(DISTINCT record_no ORDER BY record_no)
 FROM unnest(%s::int[], %s::smallint[], %b::bytea[]) AS wanted (place, kind, hash) JOIN identifiers USING (kind, hash)
 GROUP BY wanted.place
 """
-_COLUMNS: Final = "record_no, record_id, profile_id, recorded_under, version, position, recorded_at, key_id, value"
-_AFTER: Final = f"""
-SELECT {_COLUMNS} FROM records WHERE record_no > %s AND NOT erased ORDER BY record_no LIMIT %s
-"""  # noqa: S608 - made of constants
-_SINCE: Final = f"""
-SELECT {_COLUMNS} FROM records WHERE position > %s AND position <= %s ORDER BY position, record_no
-"""  # noqa: S608 - made of constants
-_NAMED: Final = f"SELECT {_COLUMNS} FROM records WHERE record_no = ANY (%s) ORDER BY record_no"  # noqa: S608
-_OF_PROFILES: Final = f"""
-SELECT {_COLUMNS} FROM records WHERE profile_id = ANY (%s) AND NOT erased ORDER BY record_no
-"""  # noqa: S608 - made of constants
 _REVISE: Final = """
 UPDATE records SET version = new.version, value = new.value, source_key = new.source_key, digest = new.digest,
     hash_version = new.hash_version, occurred_at = new.occurred_at, position = %s, recorded_at = %s
@@ -80,24 +67,6 @@ WHERE record_no = ANY (%s) AND NOT erased
 _FORGET: Final = "DELETE FROM identifiers WHERE record_no = ANY (%s)"
 _UNTELL: Final = "DELETE FROM anniversaries WHERE record_no = ANY (%s)"
 _KEY_IDS: Final = "SELECT key_id FROM records WHERE record_no = ANY (%s) AND NOT erased"
-_KEYS_IN_USE: Final = """
-SELECT key_id FROM records WHERE key_id = ANY (%(keys)b::bytea[])
-UNION ALL SELECT key_id FROM matchers WHERE key_id = ANY (%(keys)b::bytea[])
-"""
-
-
-class EncryptedRecord(NamedTuple):
-    """A record as it is read, before its key is fetched."""
-
-    record_no: int
-    record_id: str
-    profile_id: str
-    recorded_under: str
-    version: int
-    position: int
-    recorded_at: datetime
-    key_id: bytes | None
-    value: bytes | None
 
 
 class Records:
@@ -112,14 +81,10 @@ class Records:
         self._connection = connection
         self._hasher = hasher
 
-    async def find(self, drafts: Sequence[RecordDraft]) -> dict[SourceKey, KnownRecord]:
-        """Return those of the records that are known, by what their source calls them."""
-        return (await self.find_and_number(drafts, 0))[0]
-
-    async def find_and_number(
-        self, drafts: Sequence[RecordDraft], fresh: int
+    async def find(
+        self, drafts: Sequence[RecordDraft], fresh: int = 0
     ) -> tuple[dict[SourceKey, KnownRecord], list[int]]:
-        """Return what `find` and `numbers` do, by one statement."""
+        """Return those of the records that are known, and in the same trip so many numbers that no record ever had."""
         hashes: dict[tuple[str, bytes], RecordDraft] = {}
         for draft in drafts:
             for source_key in self._hasher.source_keys(*draft.key):
@@ -248,62 +213,3 @@ class Records:
 
 async def _write_identifiers(into: Target, records: Sequence[tuple[int, SealedRecord]]) -> None:
     await _IDENTIFIERS.write(into, [(kind, hash_, no) for no, sealed in records for kind, hash_ in sealed.identifiers])
-
-
-async def after(connection: Connection, record_no: int, limit: int) -> list[EncryptedRecord]:
-    """Return records with higher numbers, in order; those that were erased are left out."""
-    return await _read(connection, _AFTER, (record_no, limit))
-
-
-async def since(connection: Connection, position: int, until: int) -> list[EncryptedRecord]:
-    """Return records whose versions were written after one position and up to another, those erased too."""
-    return await _read(connection, _SINCE, (position, until))
-
-
-async def named(connection: Connection, record_nos: Collection[int]) -> list[EncryptedRecord]:
-    """Return the records of these numbers, in order."""
-    return await _read(connection, _NAMED, (list(record_nos),))
-
-
-async def of_profiles(connection: Connection, profile_ids: Collection[str]) -> list[EncryptedRecord]:
-    """Return the records of these profiles, in the order of their numbers."""
-    return await _read(connection, _OF_PROFILES, (list(profile_ids),))
-
-
-async def keys_in_use(connection: Connection, key_ids: Collection[bytes]) -> set[bytes]:
-    """Return those of the keys that a record or a matcher needs."""
-    rows = await (await connection.execute(_KEYS_IN_USE, {"keys": list(key_ids)})).fetchall()
-    return {key_id for (key_id,) in rows}
-
-
-async def opened(records: Sequence[EncryptedRecord], keys: KeyStore) -> list[HeldRecord]:
-    """Return the records in clear. One whose key was destroyed is erased, whatever its row still holds.
-
-    Raises:
-        RapportError: NOT_READY.
-        UnreadableError: A value does not fit its key and place: somebody changed it.
-    """
-    secrets = await keys.get([each.key_id for each in records if each.key_id is not None])
-    return [_held(each, secrets.get(each.key_id or b"")) for each in records]
-
-
-def _held(record: EncryptedRecord, secret: bytes | None) -> HeldRecord:
-    payload, reading = None, b""
-    if record.value is not None and secret is not None:
-        payload, reading = unseal_both(secret, record.record_id, record.version, record.value)
-    return HeldRecord(
-        record.record_no,
-        record.profile_id,
-        record.recorded_under,
-        record.version,
-        record.position,
-        record.recorded_at,
-        payload,
-        reading,
-    )
-
-
-async def _read(connection: Connection, statement: Any, values: Sequence[Any]) -> list[EncryptedRecord]:
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(statement, values)
-        return [EncryptedRecord._make(row) for row in await cursor.fetchall()]

@@ -1,26 +1,25 @@
-"""The transaction of a resolver in PostgreSQL."""
+"""`Unit`: one transaction on the partition, as those who resolve see it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final
 
 from rapport_chassis.audit import AuditTrail
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
-from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
-from rapport_chassis.events import outbox
-from rapport_chassis.events.envelope import Event, event_of
+from rapport_chassis.errors import RapportError
+from rapport_chassis.events.envelope import Event
 from rapport_chassis.once import Deed, Request
 
-from rapport_identity.adapters import answered, constraints, facts, matchers, moves, parked, profiles, records
-from rapport_identity.adapters.bulk import COPY_FROM, Change, Target, Together
+from rapport_identity.adapters import answered, constraints, held_records, matchers, moves, parked, profiles
+from rapport_identity.adapters.bulk import Target
 from rapport_identity.adapters.crypto import Hasher
 from rapport_identity.adapters.head import Head
 from rapport_identity.adapters.partition import PartitionStore, PartitionUnit
-from rapport_identity.adapters.vault import SealedRecord, seal_new, seal_revision
+from rapport_identity.adapters.records import Records
+from rapport_identity.adapters.writing import Writing
 from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.stored import (
     HeldRecord,
@@ -34,29 +33,11 @@ from rapport_identity.app.stored import (
 from rapport_identity.app.units import Apart, News, Write
 from rapport_identity.domain.identities import Passage
 from rapport_identity.domain.matcher import Matcher
-from rapport_identity.domain.told import ProfileSplit
-from rapport_identity.translate.events import SOURCE, events_of
 from rapport_identity.translate.records import indexed_of
-
-# By a merge came who came from a profile whose own id was redirected there by the same write.
-_BY_MERGE: Final = """
-EXISTS (SELECT FROM moves AS turn WHERE turn.kind = 'redirect' AND turn.from_profile = came.came_from
-    AND turn.to_profile = came.to_profile AND turn.position = came.position)
-"""
-_OF_RECORDS: Final = f"""
-SELECT record_no, to_profile, {_BY_MERGE} FROM (SELECT *, from_profile AS came_from FROM moves
-    WHERE record_no = ANY (%s)) AS came ORDER BY position, ordinal
-"""  # noqa: S608 - made of constants
-_OF_IDS: Final = f"""
-SELECT from_profile, to_profile, {_BY_MERGE} FROM (
-    SELECT *, lag(to_profile) OVER (PARTITION BY from_profile ORDER BY position, ordinal) AS came_from FROM moves
-    WHERE kind = 'redirect' AND from_profile = ANY (%s)) AS came ORDER BY position, ordinal
-"""  # noqa: S608 - made of constants
-_VERSIONS: Final = "SELECT profile_id, version FROM profiles WHERE status IN ('active', 'frozen')"
 
 
 class ResolvingUnit:
-    """A `Unit`.
+    """`Unit`: reads the partition as of the head, and what it writes becomes the next position.
 
     Args:
         unit: The transaction.
@@ -69,10 +50,8 @@ class ResolvingUnit:
         self._connection = unit.connection
         self._keys = keys
         self._trail = trail
+        self._writing = Writing(unit, keys)
         self._head: Head | None = None
-        self._together = Together()
-        self._wrote = False
-        self._events: list[Event] = []
 
     @property
     def connection(self) -> Connection:
@@ -111,7 +90,7 @@ class ResolvingUnit:
 
     async def news(self, since: int, until: int) -> News:
         """Return what was written after one position and up to another."""
-        held = await records.opened(await records.since(self._connection, since, until), self._keys)
+        held = await held_records.opened(await held_records.since(self._connection, since, until), self._keys)
         return News(
             [indexed_of(each) for each in held],
             await moves.since(self._connection, since, until),
@@ -123,7 +102,7 @@ class ResolvingUnit:
         self, drafts: Sequence[RecordDraft], fresh: int
     ) -> tuple[Mapping[SourceKey, KnownRecord], list[int]]:
         """Return those of the records that are known, and so many numbers that no record ever had."""
-        return await self._records.find_and_number(drafts, fresh)
+        return await self._records.find(drafts, fresh)
 
     async def numbers(self, count: int) -> list[int]:
         """Return so many numbers that no record ever had."""
@@ -145,14 +124,11 @@ class ResolvingUnit:
         self, record_nos: Collection[int], issued_ids: Collection[str]
     ) -> tuple[dict[int, list[Passage]], dict[str, list[Passage]]]:
         """Return how records, and ids, came to where they are."""
-        return (
-            _grouped(await (await self._connection.execute(_OF_RECORDS, (list(record_nos),))).fetchall()),
-            _grouped(await (await self._connection.execute(_OF_IDS, (list(issued_ids),))).fetchall()),
-        )
+        return await moves.histories(self._connection, record_nos, issued_ids)
 
     async def versions(self) -> dict[str, int]:
         """Return the version of every profile that its own id stands for."""
-        return dict(await (await self._connection.execute(_VERSIONS)).fetchall())
+        return await profiles.versions(self._connection)
 
     async def apart(self) -> Apart:
         """Return whom privacy requests hold still, and whether anybody was ever erased."""
@@ -184,7 +160,7 @@ class ResolvingUnit:
 
     async def held(self, numbers: Collection[int]) -> list[HeldRecord]:
         """Return records in clear, in the order of their numbers."""
-        return await records.opened(await records.named(self._connection, numbers), self._keys)
+        return await held_records.opened(await held_records.named(self._connection, numbers), self._keys)
 
     async def constraints_page(
         self, numbers: Collection[int] | None, after: tuple[datetime, str] | None, limit: int, *, withdrawn: bool
@@ -214,79 +190,19 @@ class ResolvingUnit:
 
     async def write(self, write: Write) -> int:
         """Write all of it at the next position, and return that."""
-        head = self._at
-        hasher = self._unit.hasher(head)
-        sealed = seal_new([draft for _, _, draft, _ in write.added], [key for *_, key in write.added], hasher)
-        revised = await self._sealed_again(write, hasher)
-        at = head.recorded_at
-        messages = (message for told in write.told for message in events_of(told, at))
-        self.tell([event_of(each, source=SOURCE, occurred_at=at) for each in messages])
-        if write.added:
-            rows = [(number, to, each) for (number, to, _, _), each in zip(write.added, sealed, strict=True)]
-            await self._records.add(head, rows, self.target(sum(1 + len(each.identifiers) for each in sealed)))
-        if revised:
-            await self._records.revise(head, revised)
-        await self._write_profiles(head, write)
-        await moves.add(self.target(len(write.moves)), head, write.moves)
-        if write.parked:
-            await parked.park(self._connection, write.parked)
-        if left := _left(write):
-            await facts.issue_again(self._connection, head, left)
-        position = await self._unit.advance(head, self._together)
-        self._wrote = True
-        if not write.added:  # a steward is answered by what can be read now
-            await self.flush()
-        return position
+        return await self._writing.write(self._at, write)
 
     def target(self, rows: int) -> Target:
         """Return where so many rows are best written: few of them together with all else, at the end."""
-        return self._together if rows < COPY_FROM else self._connection
+        return self._writing.target(rows)
 
     def tell(self, events: Sequence[Event]) -> None:
         """Publish events when this transaction commits."""
-        self._events += events
+        self._writing.tell(events)
 
     async def flush(self) -> None:
         """Write what is left to write, as the last statements of this transaction."""
-        if not self._events and not self._together:
-            return
-        if 0 < len(self._events) < COPY_FROM:
-            statement, values = outbox.insertion(self._events)
-            written = Change(f"{statement} RETURNING 1", values, len(self._events), "an event was not written")
-            await written.write(self._together)
-            await Change(outbox.HINT, (), 1, "the relay was not woken").write(self._together)
-        else:
-            await outbox.append(self._connection, self._events)
-        if self._together:
-            await self._together.write(self._connection)
-        if self._wrote:
-            self._unit.written()
-        self._together, self._events, self._wrote = Together(), [], False
-
-    async def _sealed_again(self, write: Write, hasher: Hasher) -> list[tuple[int, SealedRecord]]:
-        if not write.revised:
-            return []
-        secrets = await self._keys.get([known.key_id for _, known in write.revised])
-        if len(secrets) < len(write.revised):
-            raise CHASSIS_ERRORS.error("NOT_READY", "a record is being erased: repeat when that is done")
-        return [(known.record_no, seal_revision(draft, known, secrets, hasher)) for draft, known in write.revised]
-
-    async def _write_profiles(self, head: Head, write: Write) -> None:
-        # What is redirected may have been issued just now, and must be seen then.
-        issuing = self._connection if write.redirects else self.target(len(write.created))
-        if write.created:
-            await profiles.create(issuing, head, write.created)
-        if write.changed:
-            await profiles.change(self._together, head, write.changed)
-        if write.redirects:
-            await profiles.redirect(self._together, write.redirects)
-        if write.assigned:
-            await self._records.assign(write.assigned, self._together)
-        if write.constraint is not None:
-            await constraints.add(self._connection, head, write.constraint)
-        if write.withdrawn is not None:
-            constraint_id, actor = write.withdrawn
-            await constraints.withdraw(self._connection, head, constraint_id, actor=actor)
+        await self._writing.flush()
 
     @property
     def _at(self) -> Head:
@@ -295,12 +211,12 @@ class ResolvingUnit:
         return self._head
 
     @property
-    def _records(self) -> records.Records:
+    def _records(self) -> Records:
         return self._unit.records(self._at)
 
 
 class ResolvingUnits:
-    """Opens transactions for a resolver.
+    """`Units`.
 
     Args:
         store: The partition.
@@ -320,18 +236,3 @@ class ResolvingUnits:
             resolving = ResolvingUnit(unit, self._keys, self._trail)
             yield resolving
             await resolving.flush()
-
-
-def _left(write: Write) -> dict[int, tuple[str, int]]:
-    """Return the records that left a profile which fell apart, each with the profile it went to and its version."""
-    split = {told.left_id for told in write.told if isinstance(told, ProfileSplit)}
-    versions = {each.profile_id: each.version for each in (*write.created, *write.changed)}
-    gone = {move.record_no for move in write.moves if move.record_no is not None and move.from_profile in split}
-    return {number: (to := write.assigned[number], versions[to]) for number in sorted(gone)}
-
-
-def _grouped(rows: Sequence[tuple[Any, str, bool]]) -> dict[Any, list[Passage]]:
-    found: dict[Any, list[Passage]] = {}
-    for name, profile_id, by_merge in rows:
-        found.setdefault(name, []).append(Passage(profile_id, by_merge))
-    return found

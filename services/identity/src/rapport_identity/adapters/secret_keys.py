@@ -7,27 +7,20 @@ mounted secret that nobody here may write, the operator makes the same changes t
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import secrets
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from rapport_chassis.key_folder import KeyFolderError, destroy_key_file, locked, write_key_file
 from rapport_chassis.reloading import Reloaded
 
 KEY_BYTES: Final = 32
 
 _INDEX: Final = "keys.json"
-_LOCK: Final = ".lock"
-
-
-class SecretKeyError(Exception):
-    """The folder of keys cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +53,10 @@ class SecretKeys:
         """Read the keys; the first one is made if the folder is there and has none.
 
         Raises:
-            SecretKeyError: The folder is missing or cannot be written, or what it holds does not fit together.
+            KeyFolderError: The folder is missing or cannot be written, or what it holds does not fit together.
         """
         if not (folder / _INDEX).exists():
-            with _locked(folder):
+            with locked(folder):
                 if not (folder / _INDEX).exists():
                     _write_key(folder, 1, secrets.token_bytes(KEY_BYTES))
                     _write_index(folder, 1, [1])
@@ -83,9 +76,9 @@ class SecretKeys:
             activate: Whether new things are written with it from now on.
 
         Raises:
-            SecretKeyError: The folder cannot be written.
+            KeyFolderError: The folder cannot be written.
         """
-        with _locked(self._folder):
+        with locked(self._folder):
             ring = _read(self._folder)
             number = max(ring.keys)
             if len(ring.keys) == 1:
@@ -98,17 +91,17 @@ class SecretKeys:
         """Destroy keys that nothing is read with any more; the newest one is active from now on.
 
         Raises:
-            SecretKeyError: The folder cannot be written, or no key would be left.
+            KeyFolderError: The folder cannot be written, or no key would be left.
         """
-        with _locked(self._folder):
+        with locked(self._folder):
             kept = [number for number in _read(self._folder).keys if number not in numbers]
             if not kept:
-                raise SecretKeyError(f"the last key in {self._folder} cannot be destroyed")
+                raise KeyFolderError(f"the last key in {self._folder} cannot be destroyed")
             _write_index(self._folder, kept[0], kept)
             # Also what an earlier call, cut off after the list was written, left behind.
             for path in self._folder.glob("*.key"):
                 if path.stem.isdecimal() and int(path.stem) not in kept and int(path.stem) < kept[0]:
-                    _wipe(path)
+                    destroy_key_file(path)
 
 
 def _read(folder: Path) -> KeyRing:
@@ -117,65 +110,15 @@ def _read(folder: Path) -> KeyRing:
         keys = {number: bytes.fromhex((folder / f"{number}.key").read_text()) for number in index["numbers"]}
         ring = KeyRing(index["active"], MappingProxyType(keys))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SecretKeyError(f"the keys in {folder} cannot be read: {type(error).__name__}") from error
+        raise KeyFolderError(f"the keys in {folder} cannot be read: {type(error).__name__}") from error
     if ring.active not in keys or any(len(key) != KEY_BYTES for key in keys.values()):
-        raise SecretKeyError(f"the keys in {folder} do not fit together")
+        raise KeyFolderError(f"the keys in {folder} do not fit together")
     return ring
 
 
 def _write_key(folder: Path, number: int, key: bytes) -> None:
-    _write(folder / f"{number}.key", key.hex().encode())
+    write_key_file(folder / f"{number}.key", key.hex().encode())
 
 
 def _write_index(folder: Path, active: int, numbers: list[int]) -> None:
-    _write(folder / _INDEX, json.dumps({"active": active, "numbers": numbers}).encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, also after a crash, and that nobody else may read."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise SecretKeyError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _wipe(path: Path) -> None:
-    """Overwrite and remove a file: blocks that are merely released could be read again."""
-    try:
-        with path.open("r+b") as file:
-            file.write(b"0" * path.stat().st_size)
-            file.flush()
-            os.fsync(file.fileno())
-        path.unlink()
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise SecretKeyError(f"{path} cannot be destroyed: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from changing the folder."""
-    try:
-        descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    except OSError as error:
-        raise SecretKeyError(f"the folder {folder} of keys cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    write_key_file(folder / _INDEX, json.dumps({"active": active, "numbers": numbers}).encode())

@@ -14,8 +14,8 @@ import pyarrow as pa
 from splink import DuckDBAPI, Linker
 
 from rapport_identity.domain.comparisons import Comparison
+from rapport_identity.domain.conditions import columns_of
 from rapport_identity.domain.folding import Column
-from rapport_identity.domain.forms import columns_of
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.splink_model import read_model
 
@@ -53,7 +53,7 @@ def settings_of(traits: Sequence[Comparison]) -> dict[str, Any]:
 def _comparison(trait: Comparison) -> dict[str, Any]:
     levels = []
     for level in trait.levels:
-        raw: dict[str, Any] = {"sql_condition": level.form.sql(), "label_for_charts": level.label}
+        raw: dict[str, Any] = {"sql_condition": level.condition.sql(), "label_for_charts": level.label}
         if level.is_null:
             raw["is_null_level"] = True
         if level.term:
@@ -162,7 +162,7 @@ def frequencies(columns: Sequence[Mapping[str, Column]], column: str) -> dict[st
 
 def _known(trait: Comparison, columns: Sequence[Mapping[str, Column]]) -> int:
     """Return how many records know something of a trait."""
-    wanted = columns_of(trait.levels[0].form)
+    wanted = columns_of(trait.levels[0].condition)
     return sum(any(record[column] for column in wanted) for record in columns)
 
 

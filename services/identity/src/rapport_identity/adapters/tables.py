@@ -1,8 +1,9 @@
-"""Tables of the identity service. Hot paths use SQL on them; the declarations keep schema and code equal."""
+"""Tables of the partition. Hot paths use SQL on them; the declarations keep schema and code equal."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rapport_chassis.database.columns import binary, moment, number, words
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
@@ -10,12 +11,9 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
-    Double,
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     Sequence,
     SmallInteger,
     Text,
@@ -33,22 +31,6 @@ participant_tables(Base)
 Sequence("record_numbers", metadata=Base.metadata)
 
 
-def _time(*, nullable: bool = False, **options: Any) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable, **options)
-
-
-def _text(**options: Any) -> Any:
-    return Column(Text, **{"nullable": False, **options})
-
-
-def _bytes(*, nullable: bool = False, **options: Any) -> Any:
-    return Column(LargeBinary, nullable=nullable, **options)
-
-
-def _number(**options: Any) -> Any:
-    return Column(BigInteger, **{"nullable": False, **options})
-
-
 class PartitionHeadTable(Base, table=True):
     """The one row every write of the partition locks: positions are gap-free and in commit order."""
 
@@ -59,15 +41,15 @@ class PartitionHeadTable(Base, table=True):
     )
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    epoch: str = Field(sa_column=_text())
-    timeline: str = Field(sa_column=_text())
-    position: int = Field(sa_column=_number())
-    recorded_at: datetime = Field(sa_column=_time())
+    epoch: str = Field(sa_column=words())
+    timeline: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
+    recorded_at: datetime = Field(sa_column=moment())
     hash_versions: list[int] = Field(sa_column=Column(ARRAY(Integer), nullable=False, server_default=text("'{1}'")))
     """Versions of the hash keys under which rows may be hashed; new rows are hashed under the first."""
-    hashed_since: datetime = Field(sa_column=_time(server_default=text("now()")))
+    hashed_since: datetime = Field(sa_column=moment(server_default=text("now()")))
     """Since when these versions are in use."""
-    matcher_id: str = Field(sa_column=_text(server_default=""))
+    matcher_id: str = Field(sa_column=words(server_default=""))
     """The matcher that decides from this position on; empty while none was ever stored: the one that ships."""
 
 
@@ -83,25 +65,25 @@ class RecordTable(Base, table=True):
         Index(None, "position"),
     )
 
-    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
-    record_id: str = Field(sa_column=_text())
-    source: str = Field(sa_column=_text())
-    source_key: bytes | None = Field(sa_column=_bytes(nullable=True))
+    record_no: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    record_id: str = Field(sa_column=words())
+    source: str = Field(sa_column=words())
+    source_key: bytes | None = Field(sa_column=binary(nullable=True))
     """Keyed hash of what the source calls it, which may say who the person is."""
-    profile_id: str = Field(sa_column=_text())
-    recorded_under: str = Field(sa_column=_text())
+    profile_id: str = Field(sa_column=words())
+    recorded_under: str = Field(sa_column=words())
     """The id that its profile had when it was first recorded: consent given under it covers its contact points."""
     version: int = Field(sa_column=Column(Integer, nullable=False))
-    key_id: bytes | None = Field(sa_column=_bytes(nullable=True))
+    key_id: bytes | None = Field(sa_column=binary(nullable=True))
     hash_version: int = Field(sa_column=Column(Integer, nullable=False))
     """Under which hash key its source key, digest and identifiers are hashed."""
-    value: bytes | None = Field(sa_column=_bytes(nullable=True))
-    digest: bytes | None = Field(sa_column=_bytes(nullable=True))
+    value: bytes | None = Field(sa_column=binary(nullable=True))
+    digest: bytes | None = Field(sa_column=binary(nullable=True))
     """Keyed hash of the payload: one that is sent again is answered, not written."""
-    occurred_at: datetime | None = Field(sa_column=_time(nullable=True))
-    position: int = Field(sa_column=_number())
+    occurred_at: datetime | None = Field(sa_column=moment(nullable=True))
+    position: int = Field(sa_column=number())
     """Position of the write that made this version; moves say when it changed its profile."""
-    recorded_at: datetime = Field(sa_column=_time())
+    recorded_at: datetime = Field(sa_column=moment())
     erased: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
 
 
@@ -111,8 +93,8 @@ class IdentifierTable(Base, table=True):
     __tablename__ = "identifiers"
 
     kind: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
-    hash: bytes = Field(sa_column=_bytes(primary_key=True))
-    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False, index=True))
+    hash: bytes = Field(sa_column=binary(primary_key=True))
+    record_no: int = Field(sa_column=number(primary_key=True, autoincrement=False, index=True))
 
 
 class ProfileTable(Base, table=True):
@@ -124,13 +106,13 @@ class ProfileTable(Base, table=True):
         Index(None, "position"),
     )
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
-    status: str = Field(sa_column=_text())
-    state: bytes = Field(sa_column=_bytes())
-    position: int = Field(sa_column=_number())
-    created_at: datetime = Field(sa_column=_time())
-    updated_at: datetime = Field(sa_column=_time())
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())
+    status: str = Field(sa_column=words())
+    state: bytes = Field(sa_column=binary())
+    position: int = Field(sa_column=number())
+    created_at: datetime = Field(sa_column=moment())
+    updated_at: datetime = Field(sa_column=moment())
 
 
 class RedirectTable(Base, table=True):
@@ -139,8 +121,8 @@ class RedirectTable(Base, table=True):
     __tablename__ = "redirects"
     __table_args__: ClassVar[Any] = (Index(None, "profile_id", postgresql_where="profile_id <> issued_id"),)
 
-    issued_id: str = Field(sa_column=_text(primary_key=True))
-    profile_id: str = Field(sa_column=_text())
+    issued_id: str = Field(sa_column=words(primary_key=True))
+    profile_id: str = Field(sa_column=words())
 
 
 class MoveTable(Base, table=True):
@@ -156,15 +138,15 @@ class MoveTable(Base, table=True):
         Index("ix_moves_turned", "to_profile", postgresql_where="kind = 'redirect' AND from_profile <> to_profile"),
     )
 
-    position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    position: int = Field(sa_column=number(primary_key=True, autoincrement=False))
     ordinal: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    recorded_at: datetime = Field(sa_column=_time())
-    kind: str = Field(sa_column=_text())
+    recorded_at: datetime = Field(sa_column=moment())
+    kind: str = Field(sa_column=words())
     record_no: int | None = Field(sa_column=Column(BigInteger))
-    from_profile: str = Field(sa_column=_text())
-    to_profile: str = Field(sa_column=_text())
-    matcher: str = Field(sa_column=_text())
-    cause: str = Field(sa_column=_text())
+    from_profile: str = Field(sa_column=words())
+    to_profile: str = Field(sa_column=words())
+    matcher: str = Field(sa_column=words())
+    cause: str = Field(sa_column=words())
 
 
 class ConstraintTable(Base, table=True):
@@ -177,15 +159,15 @@ class ConstraintTable(Base, table=True):
         Index(None, "position"),
     )
 
-    constraint_id: str = Field(sa_column=_text(primary_key=True))
-    kind: str = Field(sa_column=_text())
-    created_at: datetime = Field(sa_column=_time())
-    created_by: str = Field(sa_column=_text())
-    reason: str = Field(sa_column=_text())
-    review_id: str = Field(sa_column=_text(server_default=""))
-    withdrawn_at: datetime | None = Field(sa_column=_time(nullable=True))
-    withdrawn_by: str = Field(sa_column=_text(server_default=""))
-    position: int = Field(sa_column=_number())
+    constraint_id: str = Field(sa_column=words(primary_key=True))
+    kind: str = Field(sa_column=words())
+    created_at: datetime = Field(sa_column=moment())
+    created_by: str = Field(sa_column=words())
+    reason: str = Field(sa_column=words())
+    review_id: str = Field(sa_column=words(server_default=""))
+    withdrawn_at: datetime | None = Field(sa_column=moment(nullable=True))
+    withdrawn_by: str = Field(sa_column=words(server_default=""))
+    position: int = Field(sa_column=number())
     """Position of the write that made or withdrew it."""
 
 
@@ -196,7 +178,7 @@ class ConstrainedRecordTable(Base, table=True):
 
     constraint_id: str = Field(sa_column=Column(Text, ForeignKey("constraints.constraint_id"), primary_key=True))
     group_no: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
-    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False, index=True))
+    record_no: int = Field(sa_column=number(primary_key=True, autoincrement=False, index=True))
 
 
 class FactTable(Base, table=True):
@@ -204,15 +186,15 @@ class FactTable(Base, table=True):
 
     __tablename__ = "facts"
 
-    fact_id: str = Field(sa_column=_text(primary_key=True))
-    record_no: int = Field(sa_column=_number(index=True))
-    profile_id: str = Field(sa_column=_text())
-    owner_version: int = Field(sa_column=_number())
-    type: str = Field(sa_column=_text())
-    payload: bytes = Field(sa_column=_bytes())
-    occurred_at: datetime = Field(sa_column=_time())
-    position: int = Field(sa_column=_number())
-    recorded_at: datetime = Field(sa_column=_time(server_default=text("now()"), index=True))
+    fact_id: str = Field(sa_column=words(primary_key=True))
+    record_no: int = Field(sa_column=number(index=True))
+    profile_id: str = Field(sa_column=words())
+    owner_version: int = Field(sa_column=number())
+    type: str = Field(sa_column=words())
+    payload: bytes = Field(sa_column=binary())
+    occurred_at: datetime = Field(sa_column=moment())
+    position: int = Field(sa_column=number())
+    recorded_at: datetime = Field(sa_column=moment(server_default=text("now()"), index=True))
     permits: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")))
     """The gate's answer for each purpose that it may serve: what its being here rests on."""
 
@@ -223,7 +205,7 @@ class UndecidedPurposeTable(Base, table=True):
     __tablename__ = "undecided_purposes"
 
     fact_id: str = Field(sa_column=Column(Text, ForeignKey("facts.fact_id", ondelete="CASCADE"), primary_key=True))
-    purpose_id: str = Field(sa_column=_text(primary_key=True))
+    purpose_id: str = Field(sa_column=words(primary_key=True))
 
 
 class SourceEventTable(Base, table=True):
@@ -232,95 +214,12 @@ class SourceEventTable(Base, table=True):
     __tablename__ = "source_events"
     __table_args__: ClassVar[Any] = (Index(None, "fact_id", postgresql_where="fact_id IS NOT NULL"),)
 
-    source: str = Field(sa_column=_text(primary_key=True))
-    event_hash: bytes = Field(sa_column=_bytes(primary_key=True))
+    source: str = Field(sa_column=words(primary_key=True))
+    event_hash: bytes = Field(sa_column=binary(primary_key=True))
     hash_version: int = Field(sa_column=Column(Integer, nullable=False))
     fact_id: str | None = Field(sa_column=Column(Text))
-    answer: bytes = Field(sa_column=_bytes())
-    recorded_at: datetime = Field(sa_column=_time(index=True))
-
-
-class MatcherTable(Base, table=True):
-    """Matchers. One never changes: another one is made, and an earlier one activated again."""
-
-    __tablename__ = "matchers"
-    __table_args__: ClassVar[Any] = (CheckConstraint("origin IN ('default', 'trained', 'imported')", name="origin"),)
-
-    matcher_id: str = Field(sa_column=_text(primary_key=True))
-    origin: str = Field(sa_column=_text())
-    sha256: bytes = Field(sa_column=_bytes())
-    body: bytes = Field(sa_column=_bytes())
-    """Weights and frequencies as JSON, values under a keyed hash."""
-    key_id: bytes = Field(sa_column=_bytes(index=True))
-    """The key of that hash, in the key store."""
-    trained_on: int = Field(sa_column=_number())
-    created_at: datetime = Field(sa_column=_time(index=True))
-
-
-class MatcherActivationTable(Base, table=True):
-    """Which matcher decided from which position on; the last is in force. An earlier matcher comes as another row."""
-
-    __tablename__ = "matcher_activations"
-
-    position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
-    matcher_id: str = Field(sa_column=Column(Text, ForeignKey("matchers.matcher_id"), nullable=False, index=True))
-    activated_at: datetime = Field(sa_column=_time())
-    activated_by: str = Field(sa_column=_text())
-    reason: str = Field(sa_column=_text())
-    last_record: int = Field(sa_column=_number())
-    """The highest number that a record had then; those that came since were joined by it at once."""
-    joined_to: int = Field(sa_column=_number(server_default="0"))
-    """Records up to this number are joined by it."""
-
-
-class MatcherPreviewTable(Base, table=True):
-    """How many records each matcher would move, as it was last computed."""
-
-    __tablename__ = "matcher_previews"
-
-    matcher_id: str = Field(sa_column=Column(Text, ForeignKey("matchers.matcher_id"), primary_key=True))
-    against_matcher_id: str = Field(sa_column=_text(primary_key=True))
-    records_moved: int = Field(sa_column=_number())
-    as_of: datetime = Field(sa_column=_time())
-
-
-class ReviewTable(Base, table=True):
-    """Questions to stewards, and what they answered."""
-
-    __tablename__ = "reviews"
-    __table_args__: ClassVar[Any] = (
-        CheckConstraint("first_no < second_no", name="pair"),
-        CheckConstraint("verdict IN ('', 'same', 'different', 'undecided')", name="verdict"),
-        CheckConstraint("(verdict = '') = (decided_at IS NULL)", name="decided"),
-        Index("uq_reviews_open", "first_no", "second_no", unique=True, postgresql_where="verdict = ''"),
-        Index("ix_reviews_gain", "gain", "review_id", postgresql_where="verdict = ''"),
-        Index("ix_reviews_decided_at", "decided_at", "review_id", postgresql_where="verdict <> ''"),
-    )
-
-    review_id: str = Field(sa_column=_text(primary_key=True))
-    cause: str = Field(sa_column=_text())
-    first_no: int = Field(sa_column=_number(index=True))
-    second_no: int = Field(sa_column=_number(index=True))
-    gain: float = Field(sa_column=Column(Double, nullable=False))
-    """How much an answer is expected to teach, in bits."""
-    evidence: bytes = Field(sa_column=_bytes())
-    """Digest of what it rests on: one that could not be told is not asked again while this is the same."""
-    created_at: datetime = Field(sa_column=_time())
-    verdict: str = Field(sa_column=_text(server_default=""))
-    decided_by: str = Field(sa_column=_text(server_default=""))
-    decided_at: datetime | None = Field(sa_column=_time(nullable=True))
-    reason: str = Field(sa_column=_text(server_default=""))
-
-
-class ReviewProgressTable(Base, table=True):
-    """The one row that says up to which position close calls were looked for, and as which matcher sees them."""
-
-    __tablename__ = "review_progress"
-    __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
-
-    singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    position: int = Field(sa_column=_number(server_default="0"))
-    matcher_id: str = Field(sa_column=_text(server_default=""))
+    answer: bytes = Field(sa_column=binary())
+    recorded_at: datetime = Field(sa_column=moment(index=True))
 
 
 class AnniversaryTable(Base, table=True):
@@ -328,7 +227,7 @@ class AnniversaryTable(Base, table=True):
 
     __tablename__ = "anniversaries"
 
-    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    record_no: int = Field(sa_column=number(primary_key=True, autoincrement=False))
     kind: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     round: int = Field(sa_column=Column(SmallInteger, nullable=False))
 
@@ -340,7 +239,7 @@ class AnniversaryProgressTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    looked_until: datetime = Field(sa_column=_time(server_default=text("now()")))
+    looked_until: datetime = Field(sa_column=moment(server_default=text("now()")))
 
 
 class ParkedRecordTable(Base, table=True):
@@ -348,8 +247,8 @@ class ParkedRecordTable(Base, table=True):
 
     __tablename__ = "parked_records"
 
-    record_no: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
-    profile_id: str = Field(sa_column=_text(index=True))
+    record_no: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    profile_id: str = Field(sa_column=words(index=True))
 
 
 class SuppressionTable(Base, table=True):
@@ -358,11 +257,11 @@ class SuppressionTable(Base, table=True):
     __tablename__ = "suppressions"
     __table_args__: ClassVar[Any] = (CheckConstraint("kind IN ('record', 'identifier')", name="kind"),)
 
-    kind: str = Field(sa_column=_text(primary_key=True))
-    hash: bytes = Field(sa_column=_bytes(primary_key=True))
-    content: bytes = Field(sa_column=_bytes())
+    kind: str = Field(sa_column=words(primary_key=True))
+    hash: bytes = Field(sa_column=binary(primary_key=True))
+    content: bytes = Field(sa_column=binary())
     """Keyed hash of what the record said, its time apart; empty for an identifier."""
-    erased_at: datetime = Field(sa_column=_time(index=True))
+    erased_at: datetime = Field(sa_column=moment(index=True))
 
 
 class DoomedKeyTable(Base, table=True):
@@ -370,5 +269,5 @@ class DoomedKeyTable(Base, table=True):
 
     __tablename__ = "doomed_keys"
 
-    key_id: bytes = Field(sa_column=_bytes(primary_key=True))
-    request_id: str = Field(sa_column=_text(index=True))
+    key_id: bytes = Field(sa_column=binary(primary_key=True))
+    request_id: str = Field(sa_column=words(index=True))

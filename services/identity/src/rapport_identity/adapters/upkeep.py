@@ -11,12 +11,12 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.commits import Commits
 from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import RapportError
+from rapport_chassis.key_folder import KeyFolderError
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Meter
 
 from rapport_identity.adapters.key_store import PostgresKeyStore
 from rapport_identity.adapters.orphans import OLD_AFTER, sweep_orphans
-from rapport_identity.adapters.secret_keys import SecretKeyError
 from rapport_identity.app.partition import Partition
 from rapport_identity.telemetry import POSITION, PROFILES, RECORDS
 
@@ -127,7 +127,7 @@ class KeyCare(Background):
 
         Raises:
             RapportError: NOT_READY.
-            SecretKeyError: The folder of epoch keys cannot be written: its operator rotates.
+            KeyFolderError: The folder of epoch keys cannot be written: its operator rotates.
         """
         now = self._clock.now()
         await sweep_orphans(self._database, self._keys, now=now, since=self._swept or now - _LOOK_BACK)
@@ -144,6 +144,6 @@ class KeyCare(Background):
                 await self.look()
             except RapportError as error:
                 get_logger().warning("keys_not_looked_after", component=self.name, reason=error.reason.name)
-            except SecretKeyError:
+            except KeyFolderError:
                 get_logger().warning("keys_not_rotated", component=self.name, reason="FOLDER_NOT_WRITABLE")
             await self._clock.sleep(_KEYS_EVERY_S)

@@ -18,8 +18,9 @@ from rapport_chassis.errors import RapportError
 from rapport_chassis.failpoints import failpoint
 from rapport_privacy.vocabulary import Answer
 
-from rapport_identity.app.collecting import Gate, ask
+from rapport_identity.app.collecting import ask
 from rapport_identity.app.partition import Partition
+from rapport_identity.app.ports import Permits
 from rapport_identity.app.replica import Replica
 from rapport_identity.app.stored import ProfileStatus
 from rapport_identity.app.units import Unit
@@ -114,7 +115,7 @@ class TellAnniversaries:
         self,
         partition: Partition,
         rounds: Rounds,
-        gate: Gate,
+        gate: Permits,
         *,
         purpose_id: str,
         zones: Zones,

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
 
 from rapport_identity.app.facts import Outcome, Refusal
+from rapport_identity.app.ports import Permits
 from rapport_identity.domain.declarations import TypeTerms
 from rapport_identity.domain.permission import Verdict, together
 from rapport_identity.domain.touchpoints import Touchpoint, asked, cut, is_whole, needing
 
 _RETRY_S: Final = 1.0
-
-
-class Gate(Protocol):
-    """Answers, from memory, whether an effect is allowed now."""
-
-    def check(
-        self, profile_id: str, purpose_id: str, *, brand_id: str = "", market: str = "", data_category: str = ""
-    ) -> Decision:
-        """Answer for any id ever issued.
-
-        Raises:
-            RapportError: BRAND_REQUIRED.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +53,7 @@ class Judged:
         return all(each.verdict is None or each.verdict.is_of_the_person for each in self.refusals)
 
 
-def judge(gate: Gate, offered: Touchpoint, terms: TypeTerms, profile_ids: Collection[str]) -> Judged:
+def judge(gate: Permits, offered: Touchpoint, terms: TypeTerms, profile_ids: Collection[str]) -> Judged:
     """Return what may be collected of a touchpoint.
 
     Args:
@@ -99,7 +86,7 @@ def judge(gate: Gate, offered: Touchpoint, terms: TypeTerms, profile_ids: Collec
     )
 
 
-def may_link(gate: Gate, offered: Touchpoint, terms: TypeTerms, profile_ids: Collection[str]) -> bool:
+def may_link(gate: Permits, offered: Touchpoint, terms: TypeTerms, profile_ids: Collection[str]) -> bool:
     """Return whether the devices and cookies of a touchpoint may be linked to the person it is of.
 
     Raises:
@@ -111,7 +98,7 @@ def may_link(gate: Gate, offered: Touchpoint, terms: TypeTerms, profile_ids: Col
 
 
 def ask(
-    gate: Gate, profile_ids: Collection[str], purpose_id: str, *, brand_id: str, market: str, data_category: str
+    gate: Permits, profile_ids: Collection[str], purpose_id: str, *, brand_id: str, market: str, data_category: str
 ) -> Decision:
     """Return the gate's answer about ids that are one person, or about to be; of somebody new if there are none.
 
@@ -132,7 +119,9 @@ def stale() -> RapportError:
     return CHASSIS_ERRORS.error("NOT_READY", "the gate does not know enough at present: repeat", retry_after_s=_RETRY_S)
 
 
-def _ask(gate: Gate, offered: Touchpoint, purpose_id: str, data_category: str, subjects: Collection[str]) -> Decision:
+def _ask(
+    gate: Permits, offered: Touchpoint, purpose_id: str, data_category: str, subjects: Collection[str]
+) -> Decision:
     return ask(
         gate,
         subjects,

@@ -12,6 +12,7 @@ from rapport_privacy.gate import Position
 from rapport_privacy.vocabulary import Basis
 
 from rapport_identity.app.partition import Partition, current_ids
+from rapport_identity.app.ports import Permits
 from rapport_identity.app.replica import Replica
 from rapport_identity.app.stored import HeldRecord
 from rapport_identity.domain.contact_points import ContactRecord, Ground, covered
@@ -88,26 +89,6 @@ class Reach:
     withheld: int
 
 
-class Gate(Protocol):
-    """Answers, from memory, whether an effect is allowed now."""
-
-    def check(
-        self,
-        profile_id: str,
-        purpose_id: str,
-        *,
-        brand_id: str = "",
-        market: str = "",
-        at_least: Position | None = None,
-    ) -> Decision:
-        """Answer for any id ever issued.
-
-        Raises:
-            RapportError: BRAND_REQUIRED.
-        """
-        ...
-
-
 class Names(Protocol):
     """Gives contact points their ids."""
 
@@ -131,7 +112,7 @@ class GetContactPoints:
     """
 
     partition: Partition
-    gate: Gate
+    gate: Permits
     names: Names
 
     async def __call__(self, asked: Asked, read: Callable[[HeldRecord], Sequence[HeldPoint]]) -> Reach:

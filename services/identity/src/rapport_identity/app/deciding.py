@@ -12,10 +12,10 @@ from rapport_identity.app.replica import Replica, members_of
 from rapport_identity.app.stored import Move, MoveKind, ProfileStatus, StoredProfile
 from rapport_identity.app.units import Unit, Write
 from rapport_identity.domain import identities
+from rapport_identity.domain.entries import Entry
 from rapport_identity.domain.facets import Facet, ProfileState, state_of
 from rapport_identity.domain.freezing import hold_still
 from rapport_identity.domain.identities import Before, Change, Part, left_by_split, way
-from rapport_identity.domain.index import Entry
 from rapport_identity.domain.relinking import relink
 from rapport_identity.domain.told import Cause, ProfileCreated, ProfilesMerged, ProfileSplit, ProfileUpdated, Result
 

@@ -12,19 +12,12 @@ from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.profiles import get_profile
 from rapport_identity.app.replica import Replica
 from rapport_identity.app.units import Unit
+from rapport_identity.domain.entries import Entry
 from rapport_identity.domain.errors import ERRORS
-from rapport_identity.domain.explaining import (
-    KeptApart,
-    MatchExplanation,
-    Tree,
-    explain_by,
-    explain_match,
-    grow,
-    kept_apart,
-)
-from rapport_identity.domain.index import Entry
+from rapport_identity.domain.explaining import KeptApart, MatchExplanation, explain_by, explain_match, kept_apart
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import RecordKey
+from rapport_identity.domain.tree import Tree, grow
 
 
 class Origin(NamedTuple):

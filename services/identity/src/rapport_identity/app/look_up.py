@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from rapport_identity.app.partition import Partition
+from rapport_identity.domain.entries import Entry
 from rapport_identity.domain.evidence import ComparisonBits, evidence
-from rapport_identity.domain.index import Entry
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sharing import Sharing
 

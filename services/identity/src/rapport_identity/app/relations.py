@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Final
 
 from rapport_identity.app.replica import Replica
+from rapport_identity.domain.entries import Entry
 from rapport_identity.domain.folding import Columns
-from rapport_identity.domain.index import Entry
 from rapport_identity.domain.sharing import Sharing
 
 

@@ -14,11 +14,12 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.ids import new_id
 
-from rapport_identity.app.collecting import Gate, Judged, judge, may_link, stale
+from rapport_identity.app.collecting import Judged, judge, may_link, stale
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.facts import Answered, Fact, Facts, Ingested, RawTouchpoint
 from rapport_identity.app.known import Known
 from rapport_identity.app.partition import Partition, Session
+from rapport_identity.app.ports import Permits
 from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.stored import SourceKey, Submission
 from rapport_identity.app.suppressing import SuppressionList, suppressed
@@ -64,7 +65,7 @@ class IngestTouchpoints:
         resolve: ResolveRecords,
         *,
         registry: Registry,
-        gate: Gate,
+        gate: Permits,
         erased: SuppressionList,
         facts: Facts,
         submit: Submit,
@@ -155,7 +156,7 @@ class IngestTouchpoints:
 class _Batch:
     """Touchpoints between what was known before and what is recorded of them."""
 
-    def __init__(self, session: Session, gate: Gate, declared: Declared) -> None:
+    def __init__(self, session: Session, gate: Permits, declared: Declared) -> None:
         self.sightings = Sightings(Known(session.replica))
         self.answers: dict[int, Ingested | RapportError] = {}
         self.passing: set[SourceKey] = set()

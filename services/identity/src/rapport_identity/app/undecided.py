@@ -16,9 +16,10 @@ from rapport_chassis.errors import RapportError
 from rapport_privacy.decision import Decision
 from rapport_privacy.vocabulary import Answer
 
-from rapport_identity.app.collecting import Gate, ask, verdict_of
+from rapport_identity.app.collecting import ask, verdict_of
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.partition import Partition
+from rapport_identity.app.ports import Permits
 from rapport_identity.app.stored import StoredFact
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import TypeTerms
@@ -69,7 +70,7 @@ class DecideLater:
     """
 
     def __init__(
-        self, partition: Partition, facts: UndecidedFacts, *, registry: Registry, gate: Gate, clock: Clock
+        self, partition: Partition, facts: UndecidedFacts, *, registry: Registry, gate: Permits, clock: Clock
     ) -> None:
         self._partition = partition
         self._facts = facts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-from rapport_identity.domain.forms import All, Any, Field, Form, Missing, Positions, Test, Values, columns_of
+from rapport_identity.domain.conditions import All, Any, Condition, Field, Missing, Positions, Test, Values, columns_of
 
 LEAST: Final = 1e-300
 """No probability is taken as less, so that every weight is finite; as in Splink."""
@@ -23,7 +23,7 @@ class Level:
 
     Attributes:
         label: What it says, for a person.
-        form: When it holds, if no earlier level does.
+        condition: When it holds, if no earlier level does.
         m: Probability of it between two records of one person.
         u: Probability of it between records of two persons.
         h: Probability of it between two persons of one household; None: as between any two.
@@ -36,7 +36,7 @@ class Level:
     """
 
     label: str
-    form: Form
+    condition: Condition
     m: float | None = None
     u: float | None = None
     h: float | None = None
@@ -63,28 +63,28 @@ class Comparison:
     def columns(self) -> frozenset[str]:
         """The columns that the levels look at."""
         terms = {level.term for level in self.levels if level.term}
-        return frozenset(terms).union(*(columns_of(level.form) for level in self.levels))
+        return frozenset(terms).union(*(columns_of(level.condition) for level in self.levels))
 
     @property
     def needs(self) -> frozenset[str]:
         """The columns of which both records must know one, or the first level says that nothing is known."""
-        form = self.levels[0].form
+        condition = self.levels[0].condition
         if not self.levels[0].is_null or self.levels[0].veto:
             return frozenset()
-        parts = form.parts if isinstance(form, All) else (form,)
+        parts = condition.parts if isinstance(condition, All) else (condition,)
         columns = [_required(part) for part in parts]
         return frozenset(column for column in columns if column) if all(columns) else frozenset()
 
     @property
     def settled(self) -> int:
         """How many of the levels cannot hold where both records know what `needs` names."""
-        form = self.levels[0].form
-        parts = form.parts if isinstance(form, All) else (form,)
+        condition = self.levels[0].condition
+        parts = condition.parts if isinstance(condition, All) else (condition,)
         return int(bool(self.needs) and all(isinstance(part, Any) and len(part.parts) == 2 for part in parts))
 
     def chooser(self, positions: Positions) -> Callable[[Values, Values], int]:
         """Return what finds the first level that holds for two prepared records."""
-        tests: list[Test] = [level.form.test(positions) for level in self.levels[:-1]]
+        tests: list[Test] = [level.condition.test(positions) for level in self.levels[:-1]]
         last = len(tests)
 
         def choose(a: Values, b: Values) -> int:
@@ -96,10 +96,10 @@ class Comparison:
         return choose
 
 
-def _required(form: Form) -> str | None:
-    """Return a column that both records must know, or the form holds."""
+def _required(condition: Condition) -> str | None:
+    """Return a column that both records must know, or the condition holds."""
     sides: dict[str, set[str]] = {}
-    for part in form.parts if isinstance(form, Any) else ():
+    for part in condition.parts if isinstance(condition, Any) else ():
         if isinstance(part, Missing) and part.field.start is None:
             sides.setdefault(part.field.column, set()).add(part.field.side)
     return next((column for column, found in sides.items() if len(found) == 2), None)
@@ -115,8 +115,8 @@ def codes(comparison: Comparison) -> tuple[str, ...]:
     return tuple(found)
 
 
-def unknown(column: str, *others: Form) -> Level:
-    """Return the level for a column that either record lacks, or for which one of the other forms holds."""
+def unknown(column: str, *others: Condition) -> Level:
+    """Return the level for a column that either record lacks, or for which one of the other conditions holds."""
     return Level("not known", Any((Missing(Field(column, "l")), Missing(Field(column, "r")), *others)))
 
 

@@ -10,8 +10,11 @@ from itertools import accumulate
 from math import inf
 from typing import Final, NamedTuple
 
-from rapport_identity.domain.matcher import HOUSEHOLD, Matcher, Outcome
+from rapport_identity.domain.matcher import Matcher, Outcome
 from rapport_identity.domain.weighing import Prepared
+
+HOUSEHOLD: Final = "household"
+"""Name of the term for persons of one household."""
 
 RELATED: Final = "could_be_relatives"
 """The one level of the term for two persons of one household."""

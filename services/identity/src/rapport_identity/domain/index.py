@@ -5,13 +5,13 @@ at what weight. Edges are drawn when somebody asks and kept until they change, s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from rapport_identity.domain import sharing
 from rapport_identity.domain.blocking import RULES, Keys, Rule
+from rapport_identity.domain.entries import COLUMNS, Block, Entry
 from rapport_identity.domain.folding import Column, Columns, fold_record
+from rapport_identity.domain.holders import Holders, Identifier, identifiers_in
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.sharing import Sharing
@@ -20,55 +20,8 @@ from rapport_identity.domain.weighing import Prepared
 _REMEMBERED: Final = 250_000
 """Scores that are kept of records that many hang together with: those of two components of the largest size."""
 
-_NAMES: Final = tuple(fold_record(Record(RecordKey("", ""))))
-"""The columns, in the order in which entries keep their values."""
-
-
-@dataclass(slots=True, eq=False)
-class Block:
-    """The holders of a blocking key; it brings them together while they are not more than its cap."""
-
-    key: str
-    cap: int
-    members: list["Entry"]
-
-    @property
-    def open(self) -> bool:
-        """Whether it brings its holders together."""
-        return len(self.members) <= self.cap
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """A record in the index.
-
-    Attributes:
-        number: Its number.
-        key: What its source calls it.
-        values: All that was folded of it.
-        prepared: What the matcher sees of it, without what it shares with many; None until somebody asks.
-        blocks: The keys it holds.
-        edges: Who it may be one person with, and the bits; None until somebody asks.
-    """
-
-    number: int
-    key: RecordKey
-    values: tuple[Column, ...]
-    prepared: Prepared | None = None
-    blocks: tuple[Block, ...] = ()
-    edges: "dict[Entry, float] | None" = None
-
-    @property
-    def columns(self) -> dict[str, Column]:
-        """All that was folded of it, by column."""
-        return dict(zip(_NAMES, self.values, strict=True))
-
-
 _STEP: Final = 1000
 """Records that are brought together in one step."""
-
-Holders = dict[str, list[Entry]]
-"""Those who hold an identifier, by who they say they are."""
 
 
 class Index:
@@ -86,8 +39,8 @@ class Index:
         self._entries: dict[int, Entry] = {}
         self._by_key: dict[RecordKey, Entry] = {}
         self._blocks: dict[str, Block] = {}
-        self._holders: dict[tuple[str, str], Holders] = {}
-        self._shared: dict[tuple[str, str], Sharing] = {}
+        self._holders = Holders()
+        self._shared: Mapping[Identifier, Sharing] = self._holders.shared
         self._touched: set[Entry] = set()
         self._scored: dict[tuple[int, int], tuple[Prepared, Prepared, float]] = {}
         self._settled = False
@@ -133,10 +86,7 @@ class Index:
 
         What is shared is judged once, when all who hold it are here, and not again with each of them.
         """
-        for identifier, held in self._holders.items():
-            verdict = self._verdict(identifier, held)
-            if verdict is not Sharing.PERSONAL:
-                self._shared[identifier] = verdict
+        self._holders.judge_all()
         for at, entry in enumerate(self._entries.values()):
             self._enter(entry, self._keys(sharing.without_shared(entry.columns, self._shared)))
             if at % _STEP == 0:
@@ -149,7 +99,7 @@ class Index:
 
     def put_folded(self, number: int, key: RecordKey, values: tuple[Column, ...]) -> None:
         """Add a record as it was folded: what `Entry.values` was puts it back."""
-        self._put(number, key, dict(zip(_NAMES, values, strict=True)))
+        self._put(number, key, dict(zip(COLUMNS, values, strict=True)))
 
     def _put(self, number: int, key: RecordKey, columns: Columns) -> None:
         entry = self._entries.get(number)
@@ -231,7 +181,7 @@ class Index:
 
     def search(self, record: Record) -> tuple[dict[Entry, float], list[str]]:
         """Return who a record that is not here would meet, with the bits, and the kinds of its keys that many hold."""
-        columns = sharing.without_shared(fold_record(record), self._shared)
+        columns = self._personal(record)
         probe = self.matcher.prepare_columns(record.key, columns)
         found: dict[Entry, float] = {}
         capped = []
@@ -255,18 +205,21 @@ class Index:
 
     def probe(self, record: Record) -> Prepared:
         """Return what the matcher sees of a record that is not here."""
-        return self.matcher.prepare_columns(record.key, sharing.without_shared(fold_record(record), self._shared))
+        return self.matcher.prepare_columns(record.key, self._personal(record))
+
+    def _personal(self, record: Record) -> Columns:
+        return sharing.without_shared(fold_record(record), self._shared)
 
     def holders(self, column: str, value: str) -> tuple[Sharing, list[Entry]]:
         """Return what an identifier in its normal form is good for, and the records that hold it."""
-        held = self._holders.get((column, value), {})
-        return self._shared.get((column, value), Sharing.PERSONAL), [each for group in held.values() for each in group]
+        identifier = column, value
+        return self._shared.get(identifier, Sharing.PERSONAL), self._holders.of(identifier)
 
     def sharers(self, entry: Entry, sharing_: Sharing) -> Iterator[Entry]:
         """Yield those who hold an identifier of a record's that is good for this, some more than once."""
-        for identifier in self._identifiers(entry, entry.columns):
+        for identifier in identifiers_in(entry.columns):
             if self._shared.get(identifier) is sharing_:
-                yield from (each for group in self._holders[identifier].values() for each in group if each is not entry)
+                yield from (each for each in self._holders.of(identifier) if each is not entry)
 
     def met(self, entry: Entry) -> set[Entry]:
         """Return the records that a key brings together with one."""
@@ -346,57 +299,32 @@ class Index:
                 del one.edges[other]
                 self._touched.add(one)
 
-    def _identifiers(self, entry: Entry, columns: Columns) -> Iterator[tuple[str, str]]:
-        for column in sharing.LIMITS:
-            for value in columns[column] or ():
-                yield column, value
-
     def _hold(self, entry: Entry, columns: Columns) -> None:
         name = sharing.holder(entry.key, columns)
-        for identifier in self._identifiers(entry, columns):
-            self._holders.setdefault(identifier, {}).setdefault(name, []).append(entry)
+        for identifier in identifiers_in(columns):
+            self._holders.add(identifier, name, entry)
             self._judge(identifier, entry)
 
     def _release(self, entry: Entry) -> None:
         columns = entry.columns
         name = sharing.holder(entry.key, columns)
-        for identifier in self._identifiers(entry, columns):
-            held = self._holders[identifier]
-            held[name].remove(entry)
-            if not held[name]:
-                del held[name]
+        for identifier in identifiers_in(columns):
+            self._holders.remove(identifier, name, entry)
             self._judge(identifier, entry)
-            if not held:
-                del self._holders[identifier]
 
-    def _judge(self, identifier: tuple[str, str], cause: Entry) -> None:
+    def _judge(self, identifier: Identifier, cause: Entry) -> None:
         """Judge an identifier by who holds it now; all of them see it if it became or stopped being personal."""
         if not self._settled:
             return
-        held = self._holders[identifier]
-        verdict = self._verdict(identifier, held)
+        verdict = self._holders.verdict(identifier)
         before = self._shared.get(identifier, Sharing.PERSONAL)
         flips = (before is Sharing.PERSONAL) != (verdict is Sharing.PERSONAL)
-        others = [each for group in held.values() for each in group if each is not cause] if flips else []
+        others = [each for each in self._holders.of(identifier) if each is not cause] if flips else []
         self._see(others)
-        if verdict is Sharing.PERSONAL or not held:
-            self._shared.pop(identifier, None)
-        else:
-            self._shared[identifier] = verdict
+        self._holders.judge(identifier, verdict)
         for other in others:
             self._loosen(other)
             self._join(other, other.columns)
-
-    def _verdict(self, identifier: tuple[str, str], held: Holders) -> Sharing:
-        column, value = identifier
-        # Of the named, or of the nameless, that many are enough, and of records one more than may be.
-        names = list(islice(held, 2 * sharing.LIMITS[column].household + 1))
-        records = 0
-        for group in held.values():
-            records += len(group)
-            if records > sharing.MOST_RECORDS:
-                break
-        return sharing.judge(column, value, names, records)
 
 
 def _meet(one: Entry, other: Entry) -> bool:

@@ -1,20 +1,17 @@
 """A comparison as one function, written out as source: a test that is called costs more than what it tests.
 
-What comes out is the first level whose form holds, as `Comparison.chooser` finds it. The source is made of fixed words
-and of positions alone: whatever a record or a matcher says is named, never written in.
+What comes out is the first level whose condition holds, as `Comparison.chooser` finds it. The source is made of fixed
+words and of positions alone: whatever a record or a matcher says is named, never written in.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any as Anything
 
-from rapport_identity.domain.folding import Column
-from rapport_identity.domain.forms import (
-    DISTANCES,
-    SIMILARITIES,
+from rapport_identity.domain.conditions import (
     All,
     Any,
+    Condition,
     Field,
-    Form,
     Missing,
     Near,
     Otherwise,
@@ -23,6 +20,8 @@ from rapport_identity.domain.forms import (
     Shares,
     Values,
 )
+from rapport_identity.domain.folding import Column
+from rapport_identity.domain.measures import DISTANCES, SIMILARITIES
 
 Frequencies = tuple[float | None, ...]
 Weights = tuple[float, float]
@@ -33,7 +32,7 @@ Line = Callable[[Values, Values, Frequencies, Frequencies], Weights]
 """Says what a comparison weighs for two records in the order of their keys."""
 
 
-def line(levels: Sequence[tuple[Form, Weights | Adjust]], positions: Positions) -> Line:
+def line(levels: Sequence[tuple[Condition, Weights | Adjust]], positions: Positions) -> Line:
     """Return the function that finds what the first level that holds weighs.
 
     Args:
@@ -42,16 +41,16 @@ def line(levels: Sequence[tuple[Form, Weights | Adjust]], positions: Positions) 
     """
     writer = _Writer(positions)
     source = ["def line(a, b, p, q):"]
-    for form, weights in levels:
+    for condition, weights in levels:
         result = writer.name(weights) + ("(p, q)" if callable(weights) else "")
-        source.append(f"    if {writer.condition(form)}: return {result}")
+        source.append(f"    if {writer.expression(condition)}: return {result}")
     exec("\n".join(source), writer.names)  # noqa: S102 - nothing from outside is in it: see above
     made: Line = writer.names["line"]
     return made
 
 
 class _Writer:
-    """Writes forms as expressions on `a` and `b`, and keeps what they name."""
+    """Writes conditions as expressions on `a` and `b`, and keeps what they name."""
 
     def __init__(self, positions: Positions) -> None:
         self._positions = positions
@@ -62,14 +61,14 @@ class _Writer:
         self.names[name] = thing
         return name
 
-    def condition(self, form: Form) -> str:
-        match form:
+    def expression(self, condition: Condition) -> str:
+        match condition:
             case Otherwise():
                 return "True"
             case All(parts):
-                return " and ".join(f"({self.condition(part)})" for part in parts) or "True"
+                return " and ".join(f"({self.expression(part)})" for part in parts) or "True"
             case Any(parts):
-                return " or ".join(f"({self.condition(part)})" for part in parts) or "False"
+                return " or ".join(f"({self.expression(part)})" for part in parts) or "False"
             case Missing(Field(start=None) as field):
                 return f"not {self._read(field)}"
             case Same(Field(start=None) as left, Field(start=None) as right):
@@ -84,7 +83,7 @@ class _Writer:
                 distance = f"{self.name(DISTANCES[measure])}({one}, {other})"
                 return f"{texts} and abs(len({one}) - len({other})) <= {most} and {distance} <= {most}"
             case _:
-                return f"{self.name(form.test(self._positions))}(a, b)"
+                return f"{self.name(condition.test(self._positions))}(a, b)"
 
     def _read(self, field: Field) -> str:
         return f"{'a' if field.side == 'l' else 'b'}[{self._positions[field.column]}]"

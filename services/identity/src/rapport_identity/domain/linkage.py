@@ -5,33 +5,18 @@ that sums are exact however they are grouped), and every tie is broken by the ke
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from math import floor, inf, isfinite
+from math import inf, isfinite
 from typing import Final
 
+from rapport_identity.domain.components import Cut, Edge, Pair, components
 from rapport_identity.domain.records import RecordKey
 
 UNIT: Final = 1 << 20
 """Weights are counted in parts of a bit, this many to one."""
 
-Pair = tuple[RecordKey, RecordKey]
 Score = Callable[[RecordKey, RecordKey], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """Two records that may be one person, and the bits that say so; `one` has the smaller key."""
-
-    one: RecordKey
-    other: RecordKey
-    bits: float
-
-    @classmethod
-    def of(cls, a: RecordKey, b: RecordKey, bits: float) -> "Edge":
-        """Return the edge with its ends in order."""
-        return cls(a, b, bits) if a <= b else cls(b, a, bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +59,6 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A component that was too large, and what was left out of consideration for it.
-
-    Attributes:
-        smallest: Smallest key of the component.
-        size: Records of the component.
-        refused: Edges between its parts, which count no more.
-    """
-
-    smallest: RecordKey
-    size: int
-    refused: int
-
-
-@dataclass(frozen=True, slots=True)
 class Partition:
     """Who is who.
 
@@ -101,89 +71,6 @@ class Partition:
     clusters: tuple[tuple[RecordKey, ...], ...]
     joins: tuple[Join, ...] = ()
     cuts: tuple[Cut, ...] = ()
-
-
-@dataclass(slots=True)
-class _Forest:
-    """Disjoint sets, each named by its smallest member."""
-
-    parents: dict[RecordKey, RecordKey] = field(default_factory=dict)
-
-    def root(self, key: RecordKey) -> RecordKey:
-        root = key
-        while (parent := self.parents.get(root, root)) != root:
-            root = parent
-        while key != root:
-            self.parents[key], key = root, self.parents.get(key, key)
-        return root
-
-    def unite(self, a: RecordKey, b: RecordKey) -> None:
-        if a != b:
-            self.parents[max(a, b)] = min(a, b)
-
-    def groups(self, keys: Iterable[RecordKey]) -> dict[RecordKey, list[RecordKey]]:
-        groups: dict[RecordKey, list[RecordKey]] = {}
-        for key in keys:
-            groups.setdefault(self.root(key), []).append(key)
-        return groups
-
-
-def level(bits: float, fracture: float) -> int:
-    """Return how many whole bits a weight is above the fracture value: at which level of a cut an edge still counts."""
-    return floor(bits - fracture)
-
-
-def components(
-    keys: Sequence[RecordKey], edges: Iterable[Edge], *, fracture: float, largest: int, constraints: Constraints
-) -> tuple[list[list[RecordKey]], list[Cut]]:
-    """Return the groups that are linked each for itself, and which were cut.
-
-    Edges count from the fracture value. A group that is too large is cut: from bit to bit the weakest edges cease to
-    count in it, until what hangs together is small enough. So where a record belongs follows from its surroundings
-    alone, however large the whole is. Required pairs are never cut, for they are not up for decision.
-    """
-    known = set(keys)
-    required = [pair for pair in constraints.required if known.issuperset(pair)]
-    heavy = [(level(e.bits, fracture), e.one, e.other) for e in edges if e.bits >= fracture]
-    groups, cuts = [], []
-    for whole, inside in _connected(sorted(known), heavy, required):
-        parts = sorted(_cut(whole, inside, required, largest))
-        groups += parts
-        if len(parts) > 1:
-            at = {key: part[0] for part in parts for key in part}
-            cuts.append(Cut(whole[0], len(whole), sum(at[one] != at[other] for _, one, other in inside)))
-    return sorted(groups), sorted(cuts, key=lambda cut: cut.smallest)
-
-
-_Levelled = tuple[int, RecordKey, RecordKey]
-
-
-def _cut(
-    members: list[RecordKey], heavy: Sequence[_Levelled], required: Sequence[Pair], largest: int
-) -> Iterator[list[RecordKey]]:
-    """Yield the parts of a group, each its records in order."""
-    pending = [(members, heavy)]
-    while pending:
-        members, heavy = pending.pop()
-        if len(members) <= largest or not heavy:
-            yield members
-            continue
-        weakest = min(at for at, _, _ in heavy)
-        pending += _connected(members, [edge for edge in heavy if edge[0] > weakest], required)
-
-
-def _connected(
-    members: Sequence[RecordKey], heavy: Sequence[_Levelled], required: Sequence[Pair]
-) -> list[tuple[list[RecordKey], list[_Levelled]]]:
-    """Return what hangs together among records that are in order, each group with the edges inside it."""
-    forest, known = _Forest(), set(members)
-    for one, other in chain(required, ((one, other) for _, one, other in heavy)):
-        if one in known and other in known:
-            forest.unite(forest.root(one), forest.root(other))
-    inside: dict[RecordKey, list[_Levelled]] = {}
-    for edge in heavy:
-        inside.setdefault(forest.root(edge[1]), []).append(edge)
-    return [(group, inside.get(root, [])) for root, group in forest.groups(members).items()]
 
 
 def link(members: Sequence[RecordKey], score: Score, *, join: float, constraints: Constraints) -> Partition:
@@ -289,7 +176,7 @@ def partition(
         largest: Records that are linked together at most.
         constraints: What stewards decided.
     """
-    groups, cuts = components(keys, edges, fracture=fracture, largest=largest, constraints=constraints)
+    groups, cuts = components(keys, edges, fracture=fracture, largest=largest, required=constraints.required)
     clusters: list[tuple[RecordKey, ...]] = []
     joins: list[Join] = []
     for group in groups:
@@ -300,11 +187,6 @@ def partition(
         clusters += linked.clusters
         joins += linked.joins
     return Partition(tuple(sorted(clusters)), tuple(joins), tuple(cuts))
-
-
-def owners(partition_: Partition) -> Mapping[RecordKey, RecordKey]:
-    """Return for each record the smallest record of its person."""
-    return {key: cluster[0] for cluster in partition_.clusters for key in cluster}
 
 
 def _units(bits: float) -> float:

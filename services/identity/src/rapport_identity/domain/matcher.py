@@ -24,20 +24,8 @@ from rapport_identity.domain.inlined import Line
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.weighing import Prepared, Weigher, known_of
 
-HOUSEHOLD: Final = "household"
-"""Name of the term for persons of one household."""
-
 LN2: Final = 0.6931471805599453
 _LARGEST: Final = 1000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """What one comparison contributed."""
-
-    comparison: str
-    level: str
-    bits: float
 
 
 class Outcome(NamedTuple):
@@ -46,28 +34,6 @@ class Outcome(NamedTuple):
     level: int
     person: float
     home: float
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """The score of a pair in parts.
-
-    Attributes:
-        prior: Bits before anything is compared.
-        parts: Bits of each comparison, in the order of the matcher.
-        household: Bits of the other explanation; never positive.
-        veto: Name of the comparison that forbids the match whatever the score; None if none does.
-    """
-
-    prior: float
-    parts: tuple[Weight, ...]
-    household: float
-    veto: str | None
-
-    @property
-    def score(self) -> float:
-        """The log odds of one person, in bits: the sum of all parts."""
-        return self.prior + sum(part.bits for part in self.parts) + self.household
 
 
 @dataclass(frozen=True)
@@ -163,18 +129,6 @@ class Matcher:
             if column in self.frequencies
         )
 
-    def weigh(self, one: Prepared, other: Prepared) -> Weights:
-        """Return the weights of a pair, the same in either order."""
-        a, b = (one, other) if one.key <= other.key else (other, one)
-        parts, home, veto = [], 0.0, None
-        for weigher in self._weighers:
-            level, bits_person, bits_home = weigher.weigh(a, b)
-            parts.append(Weight(weigher.name, level.label, bits_person))
-            home += bits_home
-            if level.veto and veto is None:
-                veto = weigher.name
-        return Weights(self.prior, tuple(parts), self._household(home), veto)
-
     def score(self, one: Prepared, other: Prepared) -> float:
         """Return the score of a pair; minus infinity where a veto forbids the match."""
         a, b = (one, other) if one.key <= other.key else (other, one)
@@ -185,18 +139,6 @@ class Matcher:
             person += bits_person
             home += bits_home
         return self.prior + person + self._household(home)
-
-    def household_score(self, one: Prepared, other: Prepared) -> float:
-        """Return the log odds that the records are of two persons of one household, against all else, in bits."""
-        a, b = (one, other) if one.key <= other.key else (other, one)
-        person, home = self.prior, 0.0
-        for weigher in self._weighers:
-            _, bits_person, bits_home = weigher.weigh(a, b)
-            person += bits_person
-            home += bits_home
-        if not self.household_odds:
-            return float("-inf")
-        return log2(self.household_odds) + home - _log2_1p(person)
 
     def outcomes(self, one: Prepared, other: Prepared) -> tuple["Outcome", ...]:
         """Return what each comparison says of a pair, the same in either order."""

@@ -70,7 +70,7 @@ def load(text: str) -> Matcher:
 def _level(level: Level) -> dict[str, Json]:
     raw = {
         "label": level.label,
-        "condition": level.form.sql(),
+        "condition": level.condition.sql(),
         "m": level.m,
         "u": level.u,
         "h": level.h,

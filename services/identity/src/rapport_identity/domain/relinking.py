@@ -5,7 +5,9 @@ from typing import Final
 
 from rapport_identity.domain import linkage
 from rapport_identity.domain.bonds import Bonds
-from rapport_identity.domain.index import Entry, Index
+from rapport_identity.domain.components import Cut, Edge, level_of
+from rapport_identity.domain.entries import Entry
+from rapport_identity.domain.index import Index
 from rapport_identity.domain.records import RecordKey
 
 _MANY: Final = 50
@@ -50,7 +52,7 @@ def relink(index: Index, touched: Iterable[Entry], bonds: Bonds, beside: Iterabl
     return persons
 
 
-def relink_whole(index: Index, start: Entry, bonds: Bonds) -> tuple[list[list[Entry]], tuple[linkage.Cut, ...]]:
+def relink_whole(index: Index, start: Entry, bonds: Bonds) -> tuple[list[list[Entry]], tuple[Cut, ...]]:
     """Return the persons among all records that hang together with one, however many, and whether these were cut."""
     return _persons(index, component(index, start, bonds), bonds)
 
@@ -63,7 +65,7 @@ def component(index: Index, start: Entry, bonds: Bonds) -> list[Entry]:
 def part(index: Index, start: Entry, bonds: Bonds, *, without: Collection[Entry] = ()) -> list[Entry]:
     """Return the records that are linked together with one: all that hang together with it, or its part of them.
 
-    That is what hangs together with it at the lowest level at which this is few enough, as `linkage.components` cuts.
+    That is what hangs together with it at the lowest level at which this is few enough, as `components` cuts.
 
     Args:
         index: Where the records are.
@@ -77,7 +79,7 @@ def part(index: Index, start: Entry, bonds: Bonds, *, without: Collection[Entry]
         return found
     strongest = max(index.edges(start).values(), default=0.0)
     alone = not any(True for _ in bonds.bound_to(start.number))
-    too_low, enough = 0, linkage.level(strongest, index.matcher.fracture) + 1 if alone else _ABOVE_ALL
+    too_low, enough = 0, level_of(strongest, index.matcher.fracture) + 1 if alone else _ABOVE_ALL
     while enough - too_low > 1:
         between = (too_low + enough) // 2
         if len(_reached(index, start, bonds, between, without=without)) <= largest:
@@ -123,7 +125,7 @@ def _neighbours(index: Index, entry: Entry, bonds: Bonds, level: int = 0) -> Ite
     yield from (index[number] for number in bonds.bound_to(entry.number) if number in index)
 
 
-def _persons(index: Index, found: Sequence[Entry], bonds: Bonds) -> tuple[list[list[Entry]], tuple[linkage.Cut, ...]]:
+def _persons(index: Index, found: Sequence[Entry], bonds: Bonds) -> tuple[list[list[Entry]], tuple[Cut, ...]]:
     if len(found) == 1:
         return [list(found)], ()
     by_key = {entry.key: entry for entry in found}
@@ -131,10 +133,10 @@ def _persons(index: Index, found: Sequence[Entry], bonds: Bonds) -> tuple[list[l
     return [[by_key[key] for key in cluster] for cluster in linked.clusters], linked.cuts
 
 
-def edges(index: Index, entries: Iterable[Entry]) -> list[linkage.Edge]:
+def edges(index: Index, entries: Iterable[Entry]) -> list[Edge]:
     """Return the edges between the records of a component, each once."""
     return [
-        linkage.Edge.of(entry.key, other.key, bits)
+        Edge.of(entry.key, other.key, bits)
         for entry in entries
         for other, bits in index.edges(entry).items()
         if entry.key < other.key

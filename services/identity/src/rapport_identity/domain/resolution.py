@@ -7,8 +7,9 @@ from itertools import combinations
 
 from rapport_identity.domain import sharing
 from rapport_identity.domain.blocking import RULES, Rule
+from rapport_identity.domain.components import Edge
 from rapport_identity.domain.folding import Column, fold_record
-from rapport_identity.domain.linkage import NO_CONSTRAINTS, Constraints, Edge, Partition, partition
+from rapport_identity.domain.linkage import NO_CONSTRAINTS, Constraints, Partition, partition
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.records import Record, RecordKey
 from rapport_identity.domain.weighing import Prepared

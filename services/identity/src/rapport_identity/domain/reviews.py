@@ -14,9 +14,10 @@ from math import exp2, inf, log2
 from typing import Final
 
 from rapport_identity.domain.bonds import Bonds
+from rapport_identity.domain.entries import Entry
 from rapport_identity.domain.evidence import evidence
-from rapport_identity.domain.explaining import Surroundings
-from rapport_identity.domain.index import Entry, Index
+from rapport_identity.domain.index import Index
+from rapport_identity.domain.surroundings import Surroundings
 
 MARGIN: Final = 3.0
 """Bits from the join value within which a call is close: one in nine such verdicts would be wrong."""

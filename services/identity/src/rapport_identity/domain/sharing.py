@@ -6,7 +6,7 @@ apart, for each may be of one of the named), so it does not depend on how the re
 identifier is judged by the same count, early or late.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -91,30 +91,3 @@ def without_shared(columns: Columns, sharing: Mapping[tuple[str, str], Sharing])
         kept["national_id"] = None
         kept["national_spaces"] = ()
     return {**columns, **kept}
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """Records of different persons that hold one identifier or one address; an output, never a reason to merge."""
-
-    column: str
-    value: str
-    persons: tuple[RecordKey, ...]
-
-
-def relations(
-    held: Mapping[tuple[str, str], Sequence[RecordKey]], owners: Mapping[RecordKey, RecordKey], *, most: int = 12
-) -> list[Relation]:
-    """Return who shares what, sorted.
-
-    Args:
-        held: The records that hold each value of a column.
-        owners: The person of each record.
-        most: Persons above which a value says nothing of who lives together.
-    """
-    found = []
-    for (column, value), keys in held.items():
-        persons = tuple(sorted({owners[key] for key in keys}))
-        if 2 <= len(persons) <= most:
-            found.append(Relation(column, value, persons))
-    return sorted(found, key=lambda relation: (relation.persons, relation.column, relation.value))

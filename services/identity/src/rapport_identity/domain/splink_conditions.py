@@ -1,17 +1,15 @@
-"""Conditions of Splink's levels, in SQL, read into the closed set of forms; whatever is not made of it is refused."""
+"""Reads the conditions of Splink's levels, which are SQL; what is not made of the closed set is refused."""
 
 import re
 from collections.abc import Sequence
 from typing import Final
 
-from rapport_identity.domain.forms import (
-    DISTANCES,
-    SIMILARITIES,
+from rapport_identity.domain.conditions import (
     All,
     Any,
+    Condition,
     Disjoint,
     Field,
-    Form,
     Missing,
     Near,
     Otherwise,
@@ -19,6 +17,7 @@ from rapport_identity.domain.forms import (
     Shares,
     Within,
 )
+from rapport_identity.domain.measures import DISTANCES, SIMILARITIES
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)|"(?P<quoted>[^"]+)"|'(?P<text>[^']*)'"""
@@ -34,8 +33,8 @@ class UntranslatableModelError(ValueError):
     """The model says something that cannot be evaluated here in just the same way."""
 
 
-def parse_condition(sql: str) -> Form:
-    """Return the form of a condition.
+def parse_condition(sql: str) -> Condition:
+    """Return a condition that is written in SQL.
 
     Raises:
         UntranslatableModelError: It is not made of the known parts.
@@ -43,9 +42,9 @@ def parse_condition(sql: str) -> Form:
     if sql.strip().upper() == "ELSE":
         return Otherwise()
     parser = _Parser(_tokens(sql))
-    form = parser.disjunction()
+    condition = parser.disjunction()
     parser.end()
-    return form
+    return condition
 
 
 Token = tuple[str, str]
@@ -70,7 +69,7 @@ class _Parser:
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens, self._at = tokens, 0
 
-    def disjunction(self) -> Form:
+    def disjunction(self) -> Condition:
         parts = [self._conjunction()]
         while self._word("or"):
             parts.append(self._conjunction())
@@ -80,17 +79,17 @@ class _Parser:
         if self._at < len(self._tokens):
             raise UntranslatableModelError(f"{self._tokens[self._at][1]!r} is not understood")
 
-    def _conjunction(self) -> Form:
+    def _conjunction(self) -> Condition:
         parts = [self._condition()]
         while self._word("and"):
             parts.append(self._condition())
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
-    def _condition(self) -> Form:
+    def _condition(self) -> Condition:
         if self._sign("("):
-            form = self.disjunction()
+            condition = self.disjunction()
             self._expect(")")
-            return form
+            return condition
         name = self._peek_word()
         if name == "abs":
             return self._apart()
@@ -106,13 +105,13 @@ class _Parser:
         self._expect("=")
         return Same(*_sides(field, self._field()))
 
-    def _near(self, measure: str) -> Form:
+    def _near(self, measure: str) -> Condition:
         self._at += 1
         left, right = self._pair()
         self._expect(">=" if measure in SIMILARITIES else "<=")
         return Near(measure, left, right, self._number())
 
-    def _overlap(self) -> Form:
+    def _overlap(self) -> Condition:
         self._at += 1
         self._expect("(")
         if self._peek_word() not in _INTERSECTIONS:
@@ -127,7 +126,7 @@ class _Parser:
         self._expect(">=")
         return Shares(left, right, int(self._number()))
 
-    def _apart(self) -> Form:
+    def _apart(self) -> Condition:
         self._at += 1
         self._expect("(")
         left, pattern = self._moment()

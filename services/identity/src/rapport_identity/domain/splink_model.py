@@ -1,7 +1,7 @@
 """Models from Splink: its JSON and term frequencies read into a matcher that gives the same weights.
 
-A condition is translated if it is made of what `forms` holds; any other is refused by name, for a weight that means
-something else offline and online is worse than none.
+A condition is translated if it is in the closed set; any other is refused by name, for a weight that means something
+else offline and online is worse than none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any as Json
 from typing import Final
 
 from rapport_identity.domain.comparisons import Comparison, Level
-from rapport_identity.domain.forms import Field, Otherwise, Same
+from rapport_identity.domain.conditions import Field, Otherwise, Same
 from rapport_identity.domain.matcher import Matcher
 from rapport_identity.domain.splink_conditions import UntranslatableModelError, parse_condition
 
@@ -50,17 +50,17 @@ def _comparison(raw: Mapping[str, Json]) -> Comparison:
     for level in levels:
         where = f"{name}: {level.get('label_for_charts') or level['sql_condition']}"
         try:
-            form = parse_condition(level["sql_condition"])
+            condition = parse_condition(level["sql_condition"])
         except UntranslatableModelError as error:
             raise UntranslatableModelError(f"{where}: {error}") from None
         if level.get("is_null_level"):
-            read.append(Level(str(level.get("label_for_charts", "null")), form))
+            read.append(Level(str(level.get("label_for_charts", "null")), condition))
             continue
         default_m, default_u = _defaults(count, rank)
         read.append(
             Level(
                 str(level.get("label_for_charts", level["sql_condition"])),
-                form,
+                condition,
                 m=_probability(level.get("m_probability"), default_m),
                 u=_probability(level.get("u_probability"), default_u),
                 term=_bare(level.get("tf_adjustment_column")),
@@ -69,7 +69,7 @@ def _comparison(raw: Mapping[str, Json]) -> Comparison:
             )
         )
         rank -= 1
-    if not isinstance(read[-1].form, Otherwise):
+    if not isinstance(read[-1].condition, Otherwise):
         read.append(Level("no level holds", Otherwise()))
     own = [bool(level.get("disable_tf_exact_match_detection")) for level in levels]
     return Comparison(name, tuple(_with_base(level, read, detect=not off) for level, off in _paired(read, own)))
@@ -81,16 +81,16 @@ def _paired(levels: Sequence[Level], own: Sequence[bool]) -> list[tuple[Level, b
 
 def _with_base(level: Level, levels: Sequence[Level], *, detect: bool) -> Level:
     """Return the level with the probability that its frequencies replace: that of the exact match on the column."""
-    if level.term is None or isinstance(level.form, Otherwise):
-        return Level(level.label, level.form, level.m, level.u) if level.term else level
+    if level.term is None or isinstance(level.condition, Otherwise):
+        return Level(level.label, level.condition, level.m, level.u) if level.term else level
     base = level.u
     if detect:
-        exact = [other.u for other in levels if other.form == Same(Field(level.term, "l"), Field(level.term, "r"))]
+        exact = [other.u for other in levels if other.condition == Same(Field(level.term, "l"), Field(level.term, "r"))]
         if not exact:
             raise UntranslatableModelError(f"{level.label}: no level is an exact match on {level.term}")
         base = exact[0]
     return Level(
-        level.label, level.form, level.m, level.u,
+        level.label, level.condition, level.m, level.u,
         term=level.term, term_weight=level.term_weight, term_floor=level.term_floor, term_u=base,
     )  # fmt: skip
 

@@ -5,10 +5,21 @@ from dataclasses import replace
 from typing import Final
 
 from rapport_identity.domain.comparisons import Comparison, Level, unknown
-from rapport_identity.domain.forms import All, Any, Disjoint, Field, Form, Missing, Near, Otherwise, Same, Shares
+from rapport_identity.domain.conditions import (
+    All,
+    Any,
+    Condition,
+    Disjoint,
+    Field,
+    Missing,
+    Near,
+    Otherwise,
+    Same,
+    Shares,
+)
 
 
-def missing(column: str) -> Form:
+def missing(column: str) -> Condition:
     """Return: either record lacks the column."""
     return Any((Missing(Field(column, "l")), Missing(Field(column, "r"))))
 
@@ -18,7 +29,7 @@ def same(column: str, other: str | None = None) -> Same:
     return Same(Field(column, "l"), Field(other or column, "r"))
 
 
-def crossed(one: str, other: str) -> Form:
+def crossed(one: str, other: str) -> Condition:
     """Return: a column of either record equals another column of the other."""
     return Any((same(one, other), same(other, one)))
 
@@ -28,7 +39,7 @@ def shares(column: str, other: str | None = None) -> Shares:
     return Shares(Field(column, "l"), Field(other or column, "r"))
 
 
-def crossed_lists(one: str, other: str) -> Form:
+def crossed_lists(one: str, other: str) -> Condition:
     """Return: a list of either record has a value in common with another list of the other."""
     return Any((shares(one, other), shares(other, one)))
 
@@ -38,7 +49,7 @@ def near(measure: str, column: str, limit: float) -> Near:
     return Near(measure, Field(column, "l"), Field(column, "r"), limit)
 
 
-def _alike(column: str, similarity: float, distance: int) -> Form:
+def _alike(column: str, similarity: float, distance: int) -> Condition:
     return Any((near("jaro_winkler_similarity", column, similarity), near("damerau_levenshtein", column, distance)))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import exp2, inf, log2
 
 from rapport_identity.domain.comparisons import Comparison, Level, bits
-from rapport_identity.domain.forms import Otherwise, Positions, Values
+from rapport_identity.domain.conditions import Otherwise, Positions, Values
 from rapport_identity.domain.inlined import Adjust, Frequencies, Line, Weights, line
 from rapport_identity.domain.records import RecordKey
 
@@ -70,11 +70,12 @@ class Weigher:
             at = positions[level.term] if level.term and not level.is_null else None
             base.append((*_bits(level), at))
         needs = sum(1 << positions[column] for column in comparison.needs)
-        gains = [(level.form, _gain(level, *weights)) for level, weights in zip(comparison.levels, base, strict=True)]
-        # The last level holds always, whatever form it has.
-        levels = [*gains[comparison.settled : -1], (Otherwise(), gains[-1][1])]
+        levels = zip(comparison.levels, base, strict=True)
+        gains = [(level.condition, _gain(level, *weights)) for level, weights in levels]
+        # The last level holds always, whatever its condition.
+        lines = [*gains[comparison.settled : -1], (Otherwise(), gains[-1][1])]
         choose = comparison.chooser(positions)
-        return cls(comparison.name, choose, comparison.levels, tuple(base), needs, line(levels, positions))
+        return cls(comparison.name, choose, comparison.levels, tuple(base), needs, line(lines, positions))
 
     def vetoes(self, one: Prepared, other: Prepared) -> bool:
         """Whether it forbids a match of two records."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rapport.identity.v1 import identity_pb2
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_identity.app.contact_points import GetContactPoints
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.translate.contacts import asked_of, points_of, reach_message
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from rapport.identity.v1 import explanation_pb2, steward_pb2
 from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_identity.app.explain import Explain
@@ -16,7 +17,6 @@ from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.profiles import get_profile
 from rapport_identity.app.reviews import Review, Reviews, decide_review
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.translate.answers import decision_message, key_of
 from rapport_identity.translate.explanations import VERDICTS, match_message, profile_explanation, review_message

@@ -16,15 +16,16 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.once import Once, actor
 from rapport_chassis.operations import Running
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import set_stamp
 
+from rapport_identity.app.activate import activate
 from rapport_identity.app.computing import Phase, Report
-from rapport_identity.app.matchers import Matchers, activate, get_matcher
+from rapport_identity.app.matchers import Matchers, get_matcher
 from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.preview import PreviewMatcher
 from rapport_identity.app.train import TrainMatcher, import_model
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.ports import Operations
 from rapport_identity.translate.matchers import matcher_message, preview_message, work_message

@@ -11,6 +11,7 @@ from google.rpc import code_pb2, status_pb2
 from rapport.identity.v1 import identity_pb2, profile_pb2
 from rapport_chassis.errors import RapportError
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment
 
@@ -19,7 +20,6 @@ from rapport_identity.app.partition import Partition
 from rapport_identity.app.profiles import Wanted, get_profile, get_profiles, list_profiles
 from rapport_identity.app.relations import relations
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.entrypoints.ports import IdMap
 from rapport_identity.translate.answers import (

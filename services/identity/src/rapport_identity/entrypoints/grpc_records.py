@@ -16,6 +16,7 @@ from rapport_chassis.errors import RapportError
 from rapport_chassis.once import deed_of, request_of
 from rapport_chassis.paging import cursor_of, next_page_token
 from rapport_chassis.rpc.middleware.validation import invalid_request
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 
 from rapport_identity.app.batcher import Batcher
@@ -24,7 +25,6 @@ from rapport_identity.app.profiles import list_records
 from rapport_identity.app.records import TakeInRecords
 from rapport_identity.app.resolve import Resolved
 from rapport_identity.app.stored import Submission
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.single import AskedRecord
 from rapport_identity.entrypoints.streams import READ_AT_ONCE, TOGETHER, one_ahead

@@ -11,13 +11,13 @@ from rapport_chassis.authored import VersionState
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, actor, author
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_identity.app.declarations import Place, Versions, draft
 from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import Kind, kind_of
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.translate.declarations import KINDS, declaration_message, terms_of
 

@@ -10,13 +10,13 @@ from typing import Any
 from rapport.identity.v1 import steward_pb2
 from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_identity.app import steward
 from rapport_identity.app.partition import Partition, Session
 from rapport_identity.app.profiles import get_profile
 from rapport_identity.app.steward import Decision
 from rapport_identity.domain.records import RecordKey
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.grpc_records import MOST, PAGE
 from rapport_identity.translate.answers import KeyOf, constraint_message, decision_message, key_of
 

@@ -16,13 +16,13 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import request_of
 from rapport_chassis.rpc.middleware.validation import invalid_request
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.telemetry.metrics import Counter
 
 from rapport_identity.app.batcher import Batcher
 from rapport_identity.app.facts import Ingested, RawTouchpoint
 from rapport_identity.app.touchpoints import IngestTouchpoints
-from rapport_identity.entrypoints.grpc import Context
 from rapport_identity.entrypoints.paths import under
 from rapport_identity.entrypoints.ports import Backlog
 from rapport_identity.entrypoints.single import AskedTouchpoint

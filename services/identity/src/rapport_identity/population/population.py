@@ -44,10 +44,6 @@ class Population:
         """Yield so many records in the order they arrive."""
         return (sighting for sighting, _ in self.labelled(records))
 
-    def truths(self, records: int) -> Iterator[Truth]:
-        """Yield the truth about each of `sightings`, in the same order."""
-        return (truth for _, truth in self.labelled(records))
-
     def labelled(self, records: int) -> Iterator[tuple[Sighting, Truth]]:
         """Yield so many records with the truth about each, in the order they arrive."""
         return _mixed(islice(self.everything(), records), WINDOW, Draw(self._seed, "arrival"))

@@ -12,9 +12,11 @@ from rapport_chassis.times import stamp
 from rapport_identity.app.explain import ExplainedMatch, ExplainedProfile, Origin
 from rapport_identity.app.reviews import Review, ReviewVerdict
 from rapport_identity.domain.evidence import ComparisonBits, Counterfactual, Verdict
-from rapport_identity.domain.explaining import Decider, KeptApart, TreeJoin
+from rapport_identity.domain.explaining import KeptApart
 from rapport_identity.domain.records import RecordKey
 from rapport_identity.domain.reviews import ReviewCause
+from rapport_identity.domain.surroundings import Decider
+from rapport_identity.domain.tree import TreeJoin
 from rapport_identity.translate.answers import key_message
 
 _VERDICTS: Final = {

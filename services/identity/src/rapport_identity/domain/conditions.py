@@ -7,11 +7,9 @@ value makes a condition false, as NULL does in SQL; there is no negation, so the
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
-
-from rapidfuzz.distance import DamerauLevenshtein, Jaro, JaroWinkler, Levenshtein
 
 from rapport_identity.domain.folding import Column
+from rapport_identity.domain.measures import DISTANCES, SIMILARITIES, judge_of
 
 Values = tuple[Column, ...]
 """The columns of one record in the order of the matcher."""
@@ -19,23 +17,6 @@ Values = tuple[Column, ...]
 Test = Callable[[Values, Values], bool]
 Positions = Mapping[str, int]
 _Read = Callable[[Values, Values], Column]
-_Judge = Callable[[Column, Column], bool]
-
-
-def _jaccard(left: str, right: str) -> float:
-    a, b = set(left), set(right)
-    return len(a & b) / len(a | b) if a or b else 0.0
-
-
-SIMILARITIES: Final[Mapping[str, Callable[[str, str], float]]] = {
-    "jaro_winkler_similarity": JaroWinkler.similarity,
-    "jaro_similarity": Jaro.similarity,
-    "jaccard": _jaccard,
-}
-DISTANCES: Final[Mapping[str, Callable[[str, str], int]]] = {
-    "levenshtein": Levenshtein.distance,
-    "damerau_levenshtein": DamerauLevenshtein.distance,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,31 +115,12 @@ class Near:
 
     def test(self, positions: Positions) -> Test:
         """Return what decides it for two records."""
-        if self.measure in SIMILARITIES:
-            judge = _alike(SIMILARITIES[self.measure], self.limit)
-        else:
-            judge = _close(DISTANCES[self.measure], self.limit)
+        judge = judge_of(self.measure, self.limit)
         if (whole := _whole(self.left, self.right, positions)) is not None:
             i, j = whole
             return lambda a, b: judge(a[i], b[j])
         one, other = self.left.reader(positions), self.right.reader(positions)
         return lambda a, b: judge(one(a, b), other(a, b))
-
-
-def _alike(similarity: Callable[[str, str], float], least: float) -> _Judge:
-    def alike(left: Column, right: Column) -> bool:
-        return isinstance(left, str) and isinstance(right, str) and similarity(left, right) >= least
-
-    return alike
-
-
-def _close(distance: Callable[[str, str], int], most: float) -> _Judge:
-    def close(left: Column, right: Column) -> bool:
-        if not isinstance(left, str) or not isinstance(right, str) or abs(len(left) - len(right)) > most:
-            return False
-        return distance(left, right) <= most
-
-    return close
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +222,7 @@ def _moment(value: Column, pattern: str) -> datetime | None:
 class All:
     """Every part holds."""
 
-    parts: tuple["Form", ...]
+    parts: tuple["Condition", ...]
 
     def sql(self) -> str:
         """Return the form in SQL."""
@@ -286,7 +248,7 @@ class All:
 class Any:
     """Some part holds."""
 
-    parts: tuple["Form", ...]
+    parts: tuple["Condition", ...]
 
     def sql(self) -> str:
         """Return the form in SQL."""
@@ -325,12 +287,12 @@ class Otherwise:
         return lambda a, b: True
 
 
-Form = Missing | Same | Near | Shares | Disjoint | Within | All | Any | Otherwise
+Condition = Missing | Same | Near | Shares | Disjoint | Within | All | Any | Otherwise
 
 
-def columns_of(form: Form) -> frozenset[str]:
-    """Return the columns that a form looks at."""
-    match form:
+def columns_of(condition: Condition) -> frozenset[str]:
+    """Return the columns that a condition looks at."""
+    match condition:
         case All(parts) | Any(parts):
             return frozenset().union(*(columns_of(part) for part in parts))
         case Otherwise():
@@ -338,4 +300,4 @@ def columns_of(form: Form) -> frozenset[str]:
         case Missing(field):
             return frozenset({field.column})
         case _:
-            return frozenset({form.left.column, form.right.column})
+            return frozenset({condition.left.column, condition.right.column})
