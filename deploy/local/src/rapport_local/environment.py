@@ -88,6 +88,11 @@ class Environment:
         return self.folder / "issuers.json"
 
     @property
+    def participants_file(self) -> Path:
+        """Who takes part in privacy requests, where it is not every service and nobody else: as consent is told it."""
+        return self.folder / "participants.json"
+
+    @property
     def login_file(self) -> Path:
         """Who is logged in on this machine."""
         return self.folder / "login.json"

@@ -24,6 +24,7 @@ _SERVICE: Final = "consent"
 _HINTS: Final = {
     "LOGIN_NOT_FRESH": "log in again: rapport login NAME --role officer",
     "SAME_ACTOR": "somebody else has to do this: rapport login ANOTHER --role officer",
+    "RECORDS_MISCOUNTED": "the stores count what --records hands in: a copy of all that was found",
     "REQUESTER_NOT_VERIFIED": "rapport privacy verify shows who asks",
 }
 

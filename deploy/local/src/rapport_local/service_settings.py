@@ -138,11 +138,13 @@ def _calls(service: LocalService, own: IssuedFiles, connections: Connections) ->
 
 
 def _requests(environment: Environment, connections: Connections) -> dict[str, str]:
-    """Privacy requests go to every service, the one that asks included."""
-    participants = [service.name for service in SERVICES if service.participant]
+    """Privacy requests go to every service, the one that asks included; or to whom the environment's own file names."""
+    participants = json.dumps([{"name": service.name} for service in SERVICES if service.participant])
+    if environment.participants_file.exists():
+        participants = environment.participants_file.read_text(encoding="utf-8")
     return {
         "REQUESTS__VAULT_KEYS_FILE": str(environment.secrets / CONSENT / _VAULT_KEYS),
-        "REQUESTS__PARTICIPANTS": json.dumps([{"name": name} for name in participants]),
+        "REQUESTS__PARTICIPANTS": participants,
         "REQUESTS__PEERS": json.dumps(
             {name: f"{HOST}:{port}" for name, port in connections.ports.items() if service_named(name) is not None}
         ),

@@ -51,11 +51,23 @@ class WebhookKey:
             return cls(key=Ed25519PrivateKey.from_private_bytes(data[:32]))
         raise ValueError("not a webhook key")
 
+    @classmethod
+    def shared(cls, text: str) -> WebhookKey:
+        """Read a key that both sides know.
+
+        Raises:
+            ValueError: It is none.
+        """
+        key = cls.parse(text)
+        if not key.secret:
+            raise ValueError("a signing key is not shared")
+        return key
+
     def sign(self, data: bytes) -> str:
         """Return a signature with its version."""
         if self.key is not None:
             return "v1a," + base64.b64encode(self.key.sign(data)).decode()
-        return "v1," + base64.b64encode(hmac.digest(self.secret, data, hashlib.sha256)).decode()
+        return _v1(hmac.digest(self.secret, data, hashlib.sha256))
 
 
 def signed_headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[WebhookKey]) -> dict[str, str]:
@@ -84,11 +96,51 @@ def verified(given: Mapping[str, str], body: bytes, keys: Sequence[WebhookKey], 
         keys: Shared secrets; signing keys verify what was signed with their private half.
         now: Unix seconds.
     """
+    prefix = _prefix(given, now)
+    return prefix is not None and _is_claimed(given, [key.sign(prefix + body) for key in keys])
+
+
+class PiecewiseVerification:
+    """Says whether a message is signed whose body comes in pieces, without keeping it.
+
+    Only by shared secrets: a signing key signs a body as a whole.
+
+    Args:
+        given: Its headers, by names in small letters.
+        keys: Keys; those that are no shared secrets verify nothing.
+        now: Unix seconds.
+    """
+
+    def __init__(self, given: Mapping[str, str], keys: Sequence[WebhookKey], now: int) -> None:
+        self._given = given
+        prefix = _prefix(given, now)
+        secrets = [key.secret for key in keys if key.secret]
+        self._macs = [] if prefix is None else [hmac.new(secret, prefix, hashlib.sha256) for secret in secrets]
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece of the body."""
+        for mac in self._macs:
+            mac.update(piece)
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether the pieces so far are a body that one of the keys signed, and not old."""
+        return _is_claimed(self._given, [_v1(mac.digest()) for mac in self._macs])
+
+
+def _prefix(given: Mapping[str, str], now: int) -> bytes | None:
+    """Return what is signed before the body; None where the message is old, or has no id or time."""
     call_id, at = given.get("webhook-id", ""), given.get("webhook-timestamp", "")
     if not _ID.match(call_id) or not at.isdecimal() or len(at) > 12 or abs(now - int(at)) > TOLERANCE_S:
-        return False
-    signed = f"{call_id}.{at}.".encode() + body
-    known = [key.sign(signed).encode() for key in keys]
-    claimed = [each.encode() for each in given.get("webhook-signature", "").split()]
-    matches = [hmac.compare_digest(one, other) for one in known for other in claimed[:10]]
+        return None
+    return f"{call_id}.{at}.".encode()
+
+
+def _is_claimed(given: Mapping[str, str], known: Sequence[str]) -> bool:
+    claimed = [each.encode() for each in given.get("webhook-signature", "").split()[:10]]
+    matches = [hmac.compare_digest(one.encode(), other) for one in known for other in claimed]
     return any(matches)
+
+
+def _v1(mac: bytes) -> str:
+    return "v1," + base64.b64encode(mac).decode()

@@ -25,6 +25,7 @@ from rapport_chassis.telemetry.setup import Telemetry
 
 from rapport_consent.adapters.calendars import shipped_calendars
 from rapport_consent.adapters.decision_makers import DecisionMakers
+from rapport_consent.adapters.handed_records import HandedRecords, sweep_handed
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.package_store import PackageStore, sweep_packages
 from rapport_consent.adapters.packages import Packages
@@ -45,6 +46,7 @@ from rapport_consent.app.hand_over_letter import LetterBox
 from rapport_consent.app.review_decision import DecisionReviewing
 from rapport_consent.app.verify_requester import CodeSender
 from rapport_consent.domain.law import Law
+from rapport_consent.domain.packages import Origin, StoreInfo
 from rapport_consent.domain.receipts import Controller
 from rapport_consent.domain.request_clocks import Clocks
 from rapport_consent.domain.request_words import ParticipantKind
@@ -114,7 +116,8 @@ def privacy_requests(
     sealer = Sealer.load(wanted.vault_keys_file)
     store = RequestStore(database, ledger, sealer, law, clock)
     peers = Peers(wanted.peers, wanted.tls or settings.grpc.tls, wanted.server_name, telemetry)
-    participants, kept = Participants(peers), PackageStore(database, sealer)
+    handed = HandedRecords(database, sealer, wanted.handed_in_most_bytes, clock)
+    participants, kept = Participants(peers, handed, _declared(wanted)), PackageStore(database, sealer)
     controller = Controller(**settings.controller.model_dump())
     origin = settings.links.origin if settings.links else ""
     links = PackageLinks(signer, clock, timedelta(days=wanted.link_days), origin) if signer else None
@@ -166,6 +169,7 @@ def privacy_requests(
         clock=clock,
         fresh_login=timedelta(seconds=settings.auth.fresh_login_s),
         links=links,
+        handed=handed,
     )
     consumers = [
         Consumer(
@@ -190,19 +194,38 @@ def privacy_requests(
     ]
     calling: list[Component] = []
     if any(each.kind == "WEBHOOK" for each in wanted.participants):
-        caller = _webhooks(wanted, clock)
+        caller = _webhooks(wanted, handed, clock)
         calls = CallParticipants(store, caller, clock)
         calling = [caller, Stepping("privacy-webhooks", calls.step, clock, share=_SHARE, idle_s=idle_s, role="events")]
     components: list[Component] = [peers, *consumers, *working, *calling]
-    return RequestParts(store, kept, links, servicer, consumers, components, [sweep_packages])
+    return RequestParts(store, kept, links, servicer, consumers, components, [sweep_packages, sweep_handed])
 
 
-def _webhooks(wanted: RequestSettings, clock: Clock) -> WebhookCaller:
+def _declared(wanted: RequestSettings) -> dict[str, tuple[StoreInfo, ...]]:
+    return {
+        each.name: tuple(
+            StoreInfo(
+                each.name,
+                store.store,
+                store.category,
+                Origin[store.origin],
+                store.purposes,
+                store.recipients,
+                timedelta(days=store.kept_days) if store.kept_days else None,
+                store.source,
+            )
+            for store in each.stores
+        )
+        for each in wanted.participants
+    }
+
+
+def _webhooks(wanted: RequestSettings, handed: HandedRecords, clock: Clock) -> WebhookCaller:
     """Return what calls participants over HTTP; imported where there are any alone.
 
     Raises:
         OSError: Keys or authorities cannot be read.
-        ValueError: They are none, or a URL is not one that may be called.
+        ValueError: They are none, or no shared ones, or a URL is not one that may be called.
     """
     from rapport_chassis.outbound import Endpoint
     from rapport_chassis.webhooks import WebhookKey
@@ -212,10 +235,10 @@ def _webhooks(wanted: RequestSettings, clock: Clock) -> WebhookCaller:
     webhooks = {
         each.name: Webhook(
             Endpoint.parse(each.url, inner=wanted.webhook_inner),
-            tuple(map(WebhookKey.parse, each.keys_file.read_text(encoding="ascii").split())),
+            tuple(map(WebhookKey.shared, each.keys_file.read_text(encoding="ascii").split())),
         )
         for each in wanted.participants
         if each.kind == "WEBHOOK" and each.keys_file is not None
     }
     context = ssl.create_default_context(cafile=wanted.webhook_authorities) if wanted.webhook_authorities else None
-    return WebhookCaller(webhooks, clock, context=context, inner=wanted.webhook_inner)
+    return WebhookCaller(webhooks, handed, clock, context=context, inner=wanted.webhook_inner)

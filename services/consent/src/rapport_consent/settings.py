@@ -55,6 +55,25 @@ class LinkSettings(SettingsGroup):
     """Where people reach the listener, for example https://privacy.example.com; empty: letters name no link."""
 
 
+class StoreEntry(SettingsGroup):
+    """A kind of record that a webhook or people keep; services declare their own."""
+
+    store: Annotated[str, Field(min_length=1, max_length=200)]
+    """Its name, as answers have it."""
+    category: str = ""
+    """Category of the data, for example "user.contact"."""
+    origin: Literal["UNKNOWN", "PROVIDED", "OBSERVED", "INFERRED"] = "UNKNOWN"
+    """How it came to be held: only what was provided or observed is portable."""
+    purposes: tuple[str, ...] = ()
+    """What for, as purposes of the registry or coded duties."""
+    recipients: tuple[str, ...] = ()
+    """Who receives it, by name."""
+    kept_days: Annotated[int, Field(gt=0)] | None = None
+    """For how long; absent: as long as the person is a customer."""
+    source: str = ""
+    """Where it comes from, as a code."""
+
+
 class ParticipantEntry(SettingsGroup):
     """One entry of the registry of participants: who holds personal data."""
 
@@ -72,6 +91,8 @@ class ParticipantEntry(SettingsGroup):
     """What they are to do."""
     days: Annotated[int, Field(gt=0, le=365)] = 7
     """In how many days it is to be answered."""
+    stores: tuple[StoreEntry, ...] = ()
+    """What a webhook or people keep, as a package says it of their records."""
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -93,6 +114,8 @@ class RequestSettings(SettingsGroup):
     """The registry: everybody who holds personal data. Each request keeps it as it was at its approval."""
     peers: Mapping[str, str] = Field(default_factory=dict)
     """Where services are, by name, for example "dns:///identity:50051": exports and keys come from there."""
+    handed_in_most_bytes: Annotated[int, Field(gt=0)] = 64 << 20
+    """Most bytes of records that one answer of a webhook or of people may hand in."""
     webhook_authorities: Path | None = None
     """Bundle of the authorities that webhooks' certificates are from; absent: the public ones."""
     webhook_inner: Mapping[str, str] = Field(default_factory=dict)

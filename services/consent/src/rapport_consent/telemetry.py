@@ -10,8 +10,9 @@ PARTICIPANT = Attribute("participant", "Who takes part in a privacy request.")
 RESULT = Attribute("outcome", "How a privacy request ended, as a code.")
 RECORDS = Attribute("records", "How many records a package of somebody's data holds.")
 PEAK = Attribute("peak_kib", "Most memory that rendering a package had resident, in KiB.")
+LINE = Attribute("line", "Which of the lines of records that a participant handed in.")
 
-LOG_KEYS = (*GATE_KEYS, REQUEST, TASK, PARTICIPANT, RESULT, RECORDS, PEAK)
+LOG_KEYS = (*GATE_KEYS, REQUEST, TASK, PARTICIPANT, RESULT, RECORDS, PEAK, LINE)
 """Keys of log lines, beside the chassis's: ids of requests and tasks name nobody."""
 
 __all__ = ["GATE_LAG", "GATE_POSITION", "GATE_REPORTS", "GATE_STALENESS", "LOG_KEYS"]

@@ -54,6 +54,11 @@ def packaged(made: MadeDatabase, request_id: str, profile_id: str, state: str) -
         f" ('{request_id}', 'ACCESS', '\\x01', '\\x02', 1, now(), now() + interval '9 days')"
     )
     made.execute(f"INSERT INTO privacy_package_pieces VALUES ('{request_id}', 'ACCESS', 1, '\\x03')")
+    upload = f"imp_{request_id}"
+    made.execute(
+        f"INSERT INTO privacy_handed_records VALUES ('tsk_{request_id}', '{request_id}', '{upload}', '\\x04', now())"
+    )
+    made.execute(f"INSERT INTO privacy_handed_pieces VALUES ('{upload}', 0, '\\x05', now())")
 
 
 async def test_what_a_person_decided_is_handed_out_and_blanked_and_nobody_elses(
@@ -144,6 +149,8 @@ async def test_packages_of_earlier_requests_go_and_the_requests_stay_on_record_f
         erased = await HOLDING.erase(connection, Subject(present, (person,)))
     assert made_database.execute("SELECT request_id FROM privacy_packages") == [(present,)]
     assert made_database.execute("SELECT request_id FROM privacy_package_pieces") == [(present,)]
+    assert made_database.execute("SELECT request_id FROM privacy_handed_records") == [(present,)]
+    assert made_database.execute("SELECT upload_id FROM privacy_handed_pieces") == [(f"imp_{present}",)]
     ((store, count, ground, until),) = [(each.store, each.count, each.ground, each.until) for each in erased.kept]
     assert (store, count, ground) == ("privacy_requests", 1, "ACCOUNTABILITY")
     assert until is not None

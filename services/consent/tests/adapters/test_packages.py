@@ -28,7 +28,8 @@ from rapport_consent.adapters import certificates, package_rendering, transparen
 from rapport_consent.adapters.package_spool import Spool
 from rapport_consent.adapters.packages import Packages
 from rapport_consent.adapters.transparency import TransparencyLog
-from rapport_consent.domain.certificates import ErasureFacts, KeptRecords, ParticipantAnswer, StoreOutcome
+from rapport_consent.domain import tasks
+from rapport_consent.domain.certificates import ErasureFacts, ParticipantAnswer
 from rapport_consent.domain.packages import PackageRecord
 from rapport_privacy.certificates import CertificateError, verify_certificate
 from rapport_privacy.packages import PackageError, verify_package
@@ -202,8 +203,8 @@ def answer(kind: TaskKind, found: int, acted: int, signers: SigningKeys) -> Part
         task=kind.name,
         outcome="PARTIAL",
         completed_at=AT,
-        stores=(StoreOutcome("receipts", found, acted),),
-        kept=(KeptRecords("receipts", 2, "LEGAL_OBLIGATION", datetime(2034, 1, 1, tzinfo=UTC)),),
+        stores=(tasks.StoreCount("receipts", found, acted),),
+        kept=(tasks.Kept("receipts", 2, "LEGAL_OBLIGATION", datetime(2034, 1, 1, tzinfo=UTC)),),
         signed=message.SerializeToString(),
         public_key=signers.public_keys()[0].public_key,
     )

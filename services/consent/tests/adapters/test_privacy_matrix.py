@@ -17,6 +17,7 @@ from rapport_chassis.database.migrate import upgrade
 from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.settings import DatabaseSettings
 from rapport_consent.domain.request_stages import Stage
+from rapport_consent.domain.tasks import TaskKind
 from rapport_testing.clock import TestClock
 from rapport_testing.databases import Database as MadeDatabase
 from rapport_testing.plugin import MakeDatabase
@@ -112,3 +113,30 @@ async def test_whoever_is_killed_each_request_ends_and_nothing_goes_that_may_not
     assert killed > len(cases) // 2
     figures = {"stories": len(cases), "killed": killed, "reopened": reopened}
     prove("consent", **{f"matrix_{name}_{chunk}": figure for name, figure in figures.items()})
+
+
+class Late(Story):
+    """Something about the person comes in between their erasure and the look at what is left."""
+
+    came_late = False
+
+    async def _somebody_works(self) -> bool:
+        if not self.came_late and await self._at("PROBE"):
+            self.came_late = True
+            await self._note("churn", self.ids[0], "likes green")
+        return await super()._somebody_works()
+
+    async def _at(self, stage: str) -> bool:
+        return stage in [(await self._get(each)).stage for each in self.requests]
+
+
+async def test_what_was_under_way_while_the_person_was_erased_is_erased_before_it_is_certified(parts: Parts) -> None:
+    story = Late(parts, random.Random(3))
+    await story.begin()
+    await story.run()
+    assert story.came_late
+    await story.assert_ended_well()
+    async with parts.store.unit() as unit:
+        tasks = [task for each in story.requests for task in await unit.tasks.of(each)]
+    again = [task for task in tasks if task.kind in (TaskKind.ERASE, TaskKind.PROBE) and task.attempt]
+    assert {(task.participant, task.kind) for task in again} >= {("churn", TaskKind.ERASE), ("churn", TaskKind.PROBE)}

@@ -19,15 +19,9 @@ ARCHIVE = {"name": "archive", "kind": "MANUAL", "owner": "records office", "inst
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Servers and a running service, for tests that stop neither."""
     made = start_installation(tmp_path_factory.mktemp("consent"))
-    service = made.process()
-    try:
-        service.start()
+    with made.serving():
         furnish(made)
         yield made
-        service.terminate()
-    finally:
-        service.kill()
-        made.stop()
 
 
 @pytest.fixture

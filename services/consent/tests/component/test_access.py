@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 import jwt
 import pytest
-from consent_desk import DECLARED, OFFICE, OFFICER, SHOP, Desk, answers, entry, open_desk, profile, refused, request_id
+from consent_desk import DECLARED, OFFICE, OFFICER, SHOP, Desk, answers, entry, open_desk, profile, request_id
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf import message_factory
 from rapport.common.v1 import access_pb2
@@ -22,6 +22,7 @@ from rapport_chassis.auth.certificates import thumbprint_of
 from rapport_chassis.rpc.status import RemoteError
 from rapport_testing.installation import Installation
 from rapport_testing.pki import IssuedFiles, LocalAuthority
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 SERVICES = {

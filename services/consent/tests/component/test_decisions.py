@@ -14,12 +14,12 @@ from consent_desk import (
     ago,
     entry,
     profile,
-    refused,
     request_id,
     verdict,
 )
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 
 
 async def test_yes_permits_what_was_named_and_nothing_else(desk: Desk) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from consent_desk import Desk, ago, answers, profile, refused, request_id, withdrawal
+from consent_desk import Desk, ago, answers, profile, request_id, withdrawal
 from consent_events import EventLog, Identity, merge, split
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 
 
 def rows(desk: Desk, *ids: str) -> list[tuple[Any, ...]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from consent_desk import Desk, ago, answers, profile, refused, request_id, terms
+from consent_desk import Desk, ago, answers, profile, request_id, terms
 from consent_events import STREAM, EventLog
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.ids import partition
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 
 GPC = {"sec_gpc": "1"}
 

@@ -20,7 +20,6 @@ from consent_desk import (
     entry,
     open_desk,
     profile,
-    refused,
     request_id,
     terms,
 )
@@ -37,6 +36,7 @@ from rapport_chassis.times import stamp
 from rapport_consent.domain.errors import ERRORS
 from rapport_testing.capture import TelemetryCapture, assert_absent
 from rapport_testing.installation import Installation, tls_files
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 CANARIES = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
-from consent_desk import Desk, ago, profile, refused
+from consent_desk import Desk, ago, profile
 from consent_imports import OBJECTED, batch, header, reason, row
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 
 
 async def test_imported_decision_counts_with_its_own_time_and_proof(desk: Desk) -> None:

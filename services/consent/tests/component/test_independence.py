@@ -16,7 +16,6 @@ from consent_desk import (
     entry,
     open_desk,
     profile,
-    refused,
     start_installation,
     terms,
     throughout,
@@ -29,6 +28,7 @@ from consent_load import persist
 from consent_rig import Rig
 from rapport.consent.v1 import consent_pb2, purpose_pb2
 from rapport_testing.installation import Installation
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 BOUND_S = 2.0

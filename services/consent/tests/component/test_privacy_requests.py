@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from consent_desk import refused, request_id
+from consent_desk import request_id
 from consent_events import Identity
 from consent_privacy_desk import (
     COMPLETED,
@@ -36,6 +36,7 @@ from rapport_chassis.events.envelope import event_of
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_testing.prove import Scale
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("privacy")  # one worker starts what all of them share

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from consent_desk import Desk, ago, profile, refused, request_id, terms, verdict
+from consent_desk import Desk, ago, profile, request_id, terms, verdict
 from google.protobuf.field_mask_pb2 import FieldMask
 from rapport.consent.v1 import consent_pb2, purpose_pb2
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 
 DRAFT, ACTIVE, RETIRED = (
     purpose_pb2.VERSION_STATE_DRAFT,

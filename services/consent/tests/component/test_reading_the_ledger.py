@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from consent_desk import Desk, ago, profile, refused, verdict
+from consent_desk import Desk, ago, profile, verdict
 from rapport.consent.v1 import consent_pb2, ledger_pb2
 from rapport_chassis.signing import SigningKeys
 from rapport_privacy.contents import Contents
 from rapport_privacy.receipts import SignatureError, verify_receipt
 from rapport_privacy.snapshot import SnapshotLoad
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 GRANTED, REFUSED, WITHDRAWN = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from consent_desk import OFFICE, SHOP, Desk, answers, profile, refused, request_id, terms, withdrawal
+from consent_desk import OFFICE, SHOP, Desk, answers, profile, request_id, terms, withdrawal
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc, purpose_pb2
 from rapport_chassis.rpc.status import RemoteError
+from rapport_testing.refusals import refused
 
 
 async def rows(desk: Desk, after: int, person: str) -> int:

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
-from consent_desk import ROLES, Desk, ago, open_desk, profile, refused, request_id, terms
+from consent_desk import ROLES, Desk, ago, open_desk, profile, request_id, terms
 from consent_events import STREAM, EventLog, Identity, merge, split
 from consent_rig import Rig, running_rig
 from rapport.consent.v1 import consent_pb2
 from rapport_chassis.times import stamp
 from rapport_privacy.participant.replaying import MARK
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 KEPT = "kept"

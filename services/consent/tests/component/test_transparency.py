@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import pytest
-from consent_desk import OFFICE, OFFICER, ROLES, Desk, open_desk, profile, refused
+from consent_desk import OFFICE, OFFICER, ROLES, Desk, open_desk, profile
 from consent_load import Load
 from consent_rig import Rig
 from rapport.consent.v1 import consent_pb2, transparency_pb2, transparency_pb2_grpc
@@ -15,6 +15,7 @@ from rapport_privacy.log_proofs import LogProof, Opening, ProofError, verify_ope
 from rapport_privacy.merkle import is_consistent, is_included, leaf_hash, root_of
 from rapport_privacy.notes import NoteKey, open_checkpoint
 from rapport_testing.prove import Scale
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 Log: TypeAlias = "transparency_pb2_grpc.TransparencyServiceAsyncStub"

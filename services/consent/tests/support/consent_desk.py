@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import pytest
 import rapport_consent
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rapport.common.v1 import freshness_pb2
@@ -126,16 +125,6 @@ def verdict(decision: consent_pb2.Decision) -> str:
     answer = consent_pb2.Answer.Name(decision.answer).removeprefix("ANSWER_")
     reason = consent_pb2.DecisionReason.Name(decision.reason).removeprefix("DECISION_REASON_")
     return f"{answer} {reason}"
-
-
-@contextmanager
-def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
-    """Expect a call to be refused for a reason, and because of a field."""
-    with pytest.raises(RemoteError) as caught:
-        yield caught
-    assert caught.value.reason.name == reason, caught.value
-    if field is not None:
-        assert field in [violation.path for violation in caught.value.fields]
 
 
 async def throughout(span_s: float, look: Callable[[], Awaitable[None]]) -> None:

@@ -30,6 +30,7 @@ from rapport_consent.adapters import package_rendering
 from rapport_consent.adapters import people as identity_side
 from rapport_consent.adapters.calendars import shipped_calendars
 from rapport_consent.adapters.decision_makers import DecisionMakers
+from rapport_consent.adapters.handed_records import HandedRecords
 from rapport_consent.adapters.ledger import LedgerStore
 from rapport_consent.adapters.package_store import PackageStore
 from rapport_consent.adapters.packages import Packages
@@ -190,7 +191,7 @@ class Parts:
         stated: dict[str, Any] = {name: "x" for name in Controller.__dataclass_fields__ if name not in _LISTS}
         controller = Controller(**stated)
         log = TransparencyLog(self.consent, self.keys["consent"], origin="log.example/one")
-        participants = Participants(peers)
+        participants = Participants(peers, HandedRecords(self.consent, self.sealer, 1 << 20, self.clock), {})
         proofs = Proofs(
             packages=Packages(self.consent, log, self.keys["consent"], folder=self.folder / "packages", render=_render),
             store=PackageStore(self.consent, self.sealer),

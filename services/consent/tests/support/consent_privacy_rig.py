@@ -110,7 +110,7 @@ class PrivacyRig:
 
 @contextmanager
 def running_privacy_rig(
-    folder: Path, *, more: Sequence[dict[str, Any]] = (), names: Sequence[str] = NAMES
+    folder: Path, *, more: Sequence[dict[str, Any]] = (), names: Sequence[str] = NAMES, **settings: str
 ) -> Iterator[PrivacyRig]:
     """Start servers, participants and service.
 
@@ -118,6 +118,7 @@ def running_privacy_rig(
         folder: Where everything lives.
         more: Further entries of the registry.
         names: Whose names the participants have, identity among them; consent is the ledger itself.
+        settings: Further settings of the service.
     """
     installation = Installation(CONSENT, folder)
     installation.grant(
@@ -140,7 +141,8 @@ def running_privacy_rig(
         asyncio.run(provision(installation, ack_wait=10**9, max_deliver=1000))
         others.start()
         port = str(free_port())
-        service = installation.process(grpc__port=port, **_requests(installation, more, names, f"localhost:{port}"))
+        wanted = _requests(installation, more, names, f"localhost:{port}") | settings
+        service = installation.process(grpc__port=port, **wanted)
         service.start()
         furnish(installation)
         yield PrivacyRig(installation, service, others)

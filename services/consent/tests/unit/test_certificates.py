@@ -11,20 +11,19 @@ import rfc8785
 from rapport_consent.adapters.certificates import certificate_pdf
 from rapport_consent.domain.certificates import (
     ErasureFacts,
-    KeptRecords,
     KeysDestroyed,
     ParticipantAnswer,
-    StoreOutcome,
     certificate_document,
     certificate_faults,
 )
 from rapport_consent.domain.receipts import Controller
+from rapport_consent.domain.tasks import Kept, StoreCount
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-KEPT = KeptRecords("receipts", 2, "LEGAL_OBLIGATION", datetime(2034, 1, 1, tzinfo=UTC))
-ERASED = ParticipantAnswer("pricing", "ERASE", "PARTIAL", AT, (StoreOutcome("receipts", 5, 3),), (KEPT,))
+KEPT = Kept("receipts", 2, "LEGAL_OBLIGATION", datetime(2034, 1, 1, tzinfo=UTC))
+ERASED = ParticipantAnswer("pricing", "ERASE", "PARTIAL", AT, (StoreCount("receipts", 5, 3),), (KEPT,))
 NOTHING = ParticipantAnswer("churn", "ERASE", "NOTHING_HELD", AT, ())
-PROBED = replace(ERASED, task="PROBE", stores=(StoreOutcome("receipts", 2, 0),))
+PROBED = replace(ERASED, task="PROBE", stores=(StoreCount("receipts", 2, 0),))
 FACTS = ErasureFacts(
     certificate_id="crt_0123456789",
     request_id="req_0123456789",
@@ -51,7 +50,7 @@ def test_erasure_that_is_answered_and_probed_may_be_certified() -> None:
         ({"answers": (), "probe": ()}, "NO_ANSWERS"),
         ({"answers": (replace(ERASED, outcome="FAILED"), NOTHING)}, "UNFINISHED"),
         ({"probe": (PROBED,)}, "NOT_PROBED"),
-        ({"probe": (replace(PROBED, stores=(StoreOutcome("receipts", 3, 0),)), FACTS.probe[1])}, "STILL_FOUND"),
+        ({"probe": (replace(PROBED, stores=(StoreCount("receipts", 3, 0),)), FACTS.probe[1])}, "STILL_FOUND"),
         ({"probe": (replace(PROBED, kept=(replace(KEPT, store="offers"),)), FACTS.probe[1])}, "STILL_FOUND"),
     ],
 )

@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import date
+from html import unescape
 from html.parser import HTMLParser
+from io import BytesIO
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pypdf import PdfReader
 from rapport_chassis.errors import RapportError
+from rapport_consent.adapters.fonts import MISSING
 from rapport_consent.adapters.letter_texts import authority_of, letter_languages, letter_words
-from rapport_consent.adapters.papers import letter_pdf
+from rapport_consent.adapters.papers import letter_pdf, one_page
 from rapport_consent.adapters.rule_packs import shipped_packs
 from rapport_consent.domain.letters import EDITABLE, LetterFacts, LetterKind, RefusedRight, write_letter
 from rapport_consent.domain.receipts import Controller
@@ -161,8 +165,57 @@ def test_nothing_that_an_officer_writes_becomes_markup(text: str, markup: str) -
         assert _Tags(letter.html).tags <= allowed
 
 
-def test_characters_that_no_font_has_are_refused_by_name() -> None:
-    letter = write_letter(LetterKind.RECEIPT, FACTS, letter_words("en"), {"remark": "\u4f60\u597d"})
-    with pytest.raises(RapportError, match="LETTER_UNPRINTABLE") as refused:
-        letter_pdf(letter)
-    assert refused.value.metadata == {"characters": "U+4F60 U+597D"}
+def printed(text: str, *, locale: str = "en", places: tuple[str, ...] = ("remark",)) -> str:
+    """What a letter says on paper, read back out of it."""
+    letter = write_letter(LetterKind.REFUSAL, FACTS, letter_words(locale), dict.fromkeys(places, text))
+    assert text in unescape(letter.html)
+    return read_back(letter_pdf(letter))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Łukasz Żółć, Ágnes Őszi, Ğülşen İnci, Đặng Thị Mỹ",
+        "Ελένη Παπαδοπούλου, Γιώργος",
+        "Светлана Юрьевна Щёголева, Їжак, Ђорђе, Ћирић",
+        "ნინო გელაშვილი",
+        "\u2018Noël\u2019 \u2013 “€ 5” … non\u2011breaking • №",
+    ],
+)
+@pytest.mark.parametrize("locale", letter_languages())
+def test_names_are_printed_in_their_letters(name: str, locale: str) -> None:
+    said = printed(name, locale=locale)
+    assert name in said
+    assert MISSING not in said
+
+
+def test_a_subject_and_a_table_have_the_same_letters() -> None:
+    page = one_page("title", [("subject", "Ελένη ნინო")], locale="en", table=[["Ключ", "ნინო"]])
+    said = read_back(page)
+    for words in ("Ελένη", "ნინო", "Ключ"):
+        assert words in said
+
+
+@pytest.mark.parametrize("name", ["你好", "שרה", "سارة", "สมชาย", "राम", "Արամ", "🙂"])
+def test_a_letter_that_cannot_be_printed_is_marked_and_the_paper_says_so(name: str) -> None:
+    said = printed(f"for {name}.")
+    assert f"for {MISSING * len(name)}." in said
+    assert "stands for a letter that cannot be printed here" in said
+
+
+def test_every_language_says_what_a_mark_stands_for() -> None:
+    for locale in letter_languages():
+        paper = one_page("title", [("paragraph", "好")], locale=locale)
+        words = read_back(paper).replace("\n", " ")
+        assert words.count(MISSING) == 2
+        assert (locale == "en") == ("stands for a letter" in words)
+
+
+def test_composed_and_decomposed_letters_are_printed_alike_and_marks_of_direction_are_not() -> None:
+    assert "Noël" in printed("Noe\u0308l")
+    assert "ab" in read_back(one_page("title", [("paragraph", "a\u200f\u200db")], locale="en"))
+
+
+def read_back(paper: bytes) -> str:
+    """The text of a paper, as whoever copies it gets it; lines are as they were broken."""
+    return "\n".join(page.extract_text() for page in PdfReader(BytesIO(paper)).pages)

@@ -68,7 +68,7 @@ def request(*rights: Right, market: str = "DE", pack: RulePack = GDPR, **fields:
 
 def verified(asked: Request, by: str = "verifier") -> Request:
     """The request once an operator has seen a document."""
-    return intake.verify(asked, Verification(Method.DOCUMENT, NOW, by, "PASSPORT", NOW.date()), "", GDPR)
+    return intake.verify(asked, Verification(Method.DOCUMENT, NOW, by, "PASSPORT", NOW.date()), "", GDPR, NOW.date())
 
 
 def refusal(asked: Request, *rights: Right, ground: str = "RIGHTS_OF_OTHERS", **fields: object) -> Request:
@@ -180,11 +180,11 @@ def test_an_excessive_request_is_refused_by_two_and_a_part_of_it_leaves_the_rest
 def test_rights_of_more_harm_need_more_assurance_and_two_proofs_give_the_most() -> None:
     weak = replace(request(Right.OBJECTION), verifications=())
     assert intake.needed_assurance(weak, GDPR) < intake.needed_assurance(request(Right.ACCESS), GDPR)
-    twice = intake.verify(verified(request()), Verification(Method.LOGIN, NOW, "app"), "", GDPR)
+    twice = intake.verify(verified(request()), Verification(Method.LOGIN, NOW, "app"), "", GDPR, NOW.date())
     assert twice.assurance > verified(request()).assurance
     refused_for(
         "SUBJECT_CHANGED",
-        lambda: intake.verify(twice, Verification(Method.LOGIN, NOW, "app"), "prf_other", GDPR),
+        lambda: intake.verify(twice, Verification(Method.LOGIN, NOW, "app"), "prf_other", GDPR, NOW.date()),
     )
 
 
@@ -208,6 +208,19 @@ def test_deadlines_are_reckoned_from_the_receipt_by_the_law_of_the_market(
     more = replace(asked, extension=Extension(pack.extension_reasons[0], received_at.date(), "approver"))
     (later,) = [each for each in LAW.dues(more) if each.right is Right.ACCESS]
     assert str(later.deadline.due_on) == extended
+
+
+def test_a_query_is_answered_on_the_day_it_is_where_the_request_came_from() -> None:
+    """Half an hour before midnight in Greenwich it is tomorrow in Berlin: a pause would end before it begins."""
+    late = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
+    asked = request(received_at=late, created_at=late)
+    queried = replace(asked, identity_queries=(IdentityQuery(LAW.today(asked, late)),))
+    by_login = Verification(Method.LOGIN, late, "app")
+    shown = intake.verify(queried, by_login, "", GDPR, LAW.today(queried, late))
+    assert [str(each.answered_on) for each in shown.identity_queries] == ["2026-11-23"]
+    assert LAW.dues(shown)
+    with pytest.raises(ValueError, match="pauses"):
+        LAW.dues(intake.verify(queried, by_login, "", GDPR, late.date()))
 
 
 def test_california_is_confirmed_within_ten_business_days_until_the_receipt_is_sent() -> None:

@@ -25,6 +25,7 @@ RETURNING {_COLUMNS}
 _OF: Final = f"""
 SELECT {_COLUMNS} FROM privacy_holds WHERE profile_id = ANY (%s) ORDER BY hold_id
 """  # noqa: S608
+_GET: Final = f"SELECT {_COLUMNS} FROM privacy_holds WHERE hold_id = %s"  # noqa: S608 - made of constants
 _BY_TASKS: Final = f"SELECT {_COLUMNS} FROM privacy_holds WHERE task_request_id = %s"  # noqa: S608
 _PAGE: Final = f"""
 SELECT {_COLUMNS} FROM privacy_holds
@@ -68,6 +69,17 @@ class HoldRows:
         row = await (await self._connection.execute(_RELEASE, (now, actor, hold_id))).fetchone()
         if row is None:
             raise ERRORS.error("HOLD_NOT_FOUND", "there is no such hold, or it is released", field="hold_id")
+        return _hold(row)
+
+    async def get(self, hold_id: str) -> Hold:
+        """Return a hold.
+
+        Raises:
+            RapportError: HOLD_NOT_FOUND.
+        """
+        row = await (await self._connection.execute(_GET, (hold_id,))).fetchone()
+        if row is None:
+            raise ERRORS.error("HOLD_NOT_FOUND", "there is no such hold", field="hold_id")
         return _hold(row)
 
     async def of(self, profile_ids: Collection[str]) -> list[Hold]:

@@ -1,17 +1,22 @@
-"""What participants serve: the keys they sign with, what they keep, and what they hold of a person."""
+"""What participants serve: the keys they sign with, what they keep, and what they hold of a person.
+
+Services are asked for it. Of webhooks and people it is what the registry says they keep, and what they handed in.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from rapport.common.v1 import participant_pb2, participant_pb2_grpc, privacy_pb2
 from rapport_chassis.signing import PublicKey
 from rapport_chassis.times import moment
 from rapport_privacy.participant.answers import is_genuine
 
+from rapport_consent.adapters.handed_records import HandedRecords
 from rapport_consent.adapters.peers import Peers
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.packages import Origin, PackageRecord, StoreInfo
+from rapport_consent.domain.request_words import ParticipantKind
 from rapport_consent.domain.tasks import AskedTask
 
 _ORIGINS = {
@@ -25,11 +30,15 @@ class Participants:
     """Calls participants.
 
     Args:
-        peers: Where they are.
+        peers: Where services are.
+        handed: What others handed in.
+        declared: What others keep, by their names.
     """
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Peers, handed: HandedRecords, declared: Mapping[str, Sequence[StoreInfo]]) -> None:
         self._peers = peers
+        self._handed = handed
+        self._declared = declared
         self._keys: dict[str, dict[str, PublicKey]] = {}
 
     async def genuine(self, message: privacy_pb2.PrivacyTaskCompleted) -> bool:
@@ -50,12 +59,15 @@ class Participants:
             self._keys[participant] = known
         return known.get(kid)
 
-    async def stores(self, participants: Sequence[str]) -> list[StoreInfo]:
-        """Return what participants keep about people."""
-        found = []
-        for participant in participants:
-            answer = await self._stub(participant).ListStores(participant_pb2.ListStoresRequest())
-            found += [_store(participant, each) for each in answer.stores]
+    async def stores(self, tasks: Sequence[AskedTask]) -> list[StoreInfo]:
+        """Return what the participants of these tasks keep about people."""
+        found: list[StoreInfo] = []
+        for task in tasks:
+            if task.participant_kind is ParticipantKind.EVENT:
+                answer = await self._stub(task.participant).ListStores(participant_pb2.ListStoresRequest())
+                found += [_store(task.participant, each) for each in answer.stores]
+            else:
+                found += self._declared.get(task.participant, ())
         return found
 
     async def records(self, tasks: Sequence[AskedTask], profile_ids: Sequence[str]) -> AsyncIterator[PackageRecord]:
@@ -65,30 +77,35 @@ class Participants:
             RapportError: EXPORT_INCOMPLETE: one handed out less than it signed to hold.
         """
         for task in tasks:
-            request = participant_pb2.ExportSubjectRequest(
-                request_id=task.request_id, task_id=task.task_id, profile_ids=profile_ids
-            )
-            counted: dict[str, int] = {}
-            ended = False
-            async for part in self._stub(task.participant).ExportSubject(request):
-                ended = ended or bool(part.totals) or not part.records
-                for record in part.records:
-                    counted[part.store] = counted.get(part.store, 0) + 1
-                    yield PackageRecord(
-                        participant=task.participant,
-                        store=part.store,
-                        record_id=record.record_id,
-                        json=record.json,
-                        recorded_at=moment(record.recorded_at) if record.HasField("recorded_at") else None,
-                        redacted=tuple(record.redacted),
-                    )
-            signed = {each.store: each.found for each in task.answer.stores} if task.answer else {}
-            if not ended or any(counted.get(store, 0) < found for store, found in signed.items()):
-                raise ERRORS.error(
-                    "EXPORT_INCOMPLETE",
-                    "a participant handed out less than it said to hold",
-                    metadata={"participant": task.participant},
+            exported = task.participant_kind is ParticipantKind.EVENT
+            async for record in self._exported(task, profile_ids) if exported else self._handed.records(task):
+                yield record
+
+    async def _exported(self, task: AskedTask, profile_ids: Sequence[str]) -> AsyncIterator[PackageRecord]:
+        request = participant_pb2.ExportSubjectRequest(
+            request_id=task.request_id, task_id=task.task_id, profile_ids=profile_ids
+        )
+        counted: dict[str, int] = {}
+        ended = False
+        async for part in self._stub(task.participant).ExportSubject(request):
+            ended = ended or bool(part.totals) or not part.records
+            for record in part.records:
+                counted[part.store] = counted.get(part.store, 0) + 1
+                yield PackageRecord(
+                    participant=task.participant,
+                    store=part.store,
+                    record_id=record.record_id,
+                    json=record.json,
+                    recorded_at=moment(record.recorded_at) if record.HasField("recorded_at") else None,
+                    redacted=tuple(record.redacted),
                 )
+        signed = {each.store: each.found for each in task.answer.stores} if task.answer else {}
+        if not ended or any(counted.get(store, 0) < found for store, found in signed.items()):
+            raise ERRORS.error(
+                "EXPORT_INCOMPLETE",
+                "a participant handed out less than it said to hold",
+                metadata={"participant": task.participant},
+            )
 
     def _stub(self, participant: str) -> participant_pb2_grpc.ParticipantServiceAsyncStub:
         return self._peers.stub(participant, participant_pb2_grpc.ParticipantServiceStub)

@@ -76,6 +76,14 @@ DELETE FROM privacy_package_pieces USING privacy_requests AS earlier
 WHERE earlier.request_id = privacy_package_pieces.request_id
     AND profile_id = ANY (%(ids)s) AND earlier.request_id <> %(request)s
 """
+_FORGET_HANDED: Final = """
+WITH gone AS (
+    DELETE FROM privacy_handed_records USING privacy_requests AS earlier
+    WHERE earlier.request_id = privacy_handed_records.request_id
+        AND profile_id = ANY (%(ids)s) AND earlier.request_id <> %(request)s
+    RETURNING upload_id)
+DELETE FROM privacy_handed_pieces AS piece USING gone WHERE piece.upload_id = gone.upload_id
+"""
 _FORGET_PACKAGES: Final = """
 DELETE FROM privacy_packages USING privacy_requests AS earlier
 WHERE earlier.request_id = privacy_packages.request_id
@@ -109,7 +117,7 @@ class ConsentHolding(Holding):
         return Answer(counts, await _kept(connection, subject))
 
     async def erase(self, connection: Connection, subject: Subject) -> Answer:
-        """Blank what the person decided, and destroy the packages of earlier requests, but for what a hold keeps.
+        """Blank what the person decided, and destroy what is made for other requests, but for what a hold keeps.
 
         Raises:
             RapportError: NOT_READY: an id has no recorded erasure yet, so that nothing about it may be blanked.
@@ -126,6 +134,7 @@ class ConsentHolding(Holding):
         if not subject.held_in(PACKAGES).everything:
             await connection.execute(_FORGET_PIECES, of_others)
             await connection.execute(_FORGET_PACKAGES, of_others)
+            await connection.execute(_FORGET_HANDED, of_others)
         left = {each.store: each.found for each in (await self.count(connection, subject)).stores}
         held = [(store, subject.held_in(store)) for store, found in left.items() if found]
         return Answer(

@@ -21,14 +21,12 @@ from rapport_consent.adapters.request_letters import RequestLetters
 from rapport_consent.app.request_ports import RequestUnit
 from rapport_consent.domain.certificates import (
     ErasureFacts,
-    KeptRecords,
     KeysDestroyed,
     ParticipantAnswer,
-    StoreOutcome,
 )
 from rapport_consent.domain.packages import PackageKind, PackagePapers, PackagePlan
 from rapport_consent.domain.receipts import Controller
-from rapport_consent.domain.request_words import Choice, ParticipantKind
+from rapport_consent.domain.request_words import Choice
 from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
 from rapport_consent.domain.tasks import AskedTask, TaskAnswer, TaskKind, TaskOutcome, erasures, latest
@@ -80,12 +78,8 @@ class Proofs:
     ) -> Mapping[Right, bool]:
         """Write the packages that a request asks for, in place of unfinished ones; say which hold anything."""
         found = {}
-        asked = [
-            task
-            for task in latest(tasks, TaskKind.ACCESS).values()
-            if task.participant_kind is ParticipantKind.EVENT and task.answer is not None
-        ]
-        stores = tuple(await self.participants.stores([task.participant for task in asked]))
+        asked = [task for task in latest(tasks, TaskKind.ACCESS).values() if task.answer is not None]
+        stores = tuple(await self.participants.stores(asked))
         for right, kind in _KINDS.items():
             if not request.asks(right):
                 continue
@@ -179,8 +173,8 @@ def _answer(task: AskedTask, answer: TaskAnswer, public_key: bytes) -> Participa
         task=task.kind.name,
         outcome=TaskOutcome(answer.outcome).name,
         completed_at=answer.completed_at,
-        stores=tuple(StoreOutcome(each.store, each.found, each.acted) for each in answer.stores),
-        kept=tuple(KeptRecords(each.store, each.count, each.ground, each.until) for each in answer.kept),
+        stores=answer.stores,
+        kept=answer.kept,
         signed=answer.signed if answer.kid else b"",
         public_key=public_key,
         confirmed_by=task.confirmed_by,

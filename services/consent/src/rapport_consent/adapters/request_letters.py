@@ -62,7 +62,7 @@ class RequestLetters:
         """Return a letter as it would be sent now.
 
         Raises:
-            RapportError: LETTER_UNKNOWN, LETTER_UNPRINTABLE.
+            RapportError: LETTER_UNKNOWN.
         """
         marked = await self._marked(unit, request, kind)
         now = await self._now(unit)
@@ -74,10 +74,10 @@ class RequestLetters:
         """Keep what an officer wrote into marked places; a letter that was sent stays as it was.
 
         Raises:
-            RapportError: LETTER_UNKNOWN, LETTER_PLACE_UNKNOWN, LETTER_UNPRINTABLE.
+            RapportError: LETTER_UNKNOWN, LETTER_PLACE_UNKNOWN.
         """
         now = await self._now(unit)
-        letter_pdf(await self._write(unit, request, kind, request.locale, now, marked))
+        await self._write(unit, request, kind, request.locale, now, marked)
         await unit.connection.execute(_EDIT, (request.id, kind, json.dumps(dict(marked))))
         return await self.preview(unit, request, kind, request.locale)
 

@@ -16,6 +16,7 @@ from rapport_chassis.events.envelope import event_of
 from rapport_chassis.times import stamp
 
 from rapport_consent.adapters import head, transparency_intake
+from rapport_consent.adapters.handed_records import HandedRows
 from rapport_consent.adapters.holds import HoldRows
 from rapport_consent.adapters.ledger import LedgerStore, LedgerUnit
 from rapport_consent.adapters.request_register import RequestRegister
@@ -39,6 +40,7 @@ class RequestUnit:
         self.ledger = ledger
         self.requests = RequestRegister(self.connection, law, clock)
         self.tasks = TaskJournal(self.connection, clock)
+        self.handed = HandedRows(self.connection, sealer)
         self.vault = RequestVault(self.connection, sealer)
         self.codes = RequestCodes(self.connection)
         self.holds = HoldRows(self.connection)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rapport_chassis.database.columns import binary, moment, number, small, words
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
@@ -10,12 +11,8 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Identity,
     Index,
-    LargeBinary,
-    SmallInteger,
-    Text,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -44,10 +41,6 @@ ROW_KINDS = (
 )
 
 
-def _time(*, nullable: bool = True) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable)
-
-
 class LedgerRowTable(Base, table=True):
     """One row a ledger write, append-only: the run-time role may insert and read, nothing else."""
 
@@ -59,20 +52,20 @@ class LedgerRowTable(Base, table=True):
         Index("uq_ledger_receipt_id", "receipt_id", unique=True, postgresql_where="receipt_id IS NOT NULL"),
     )
 
-    position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    epoch: str = Field(sa_column=Column(Text, nullable=False))
-    recorded_at: datetime = Field(sa_column=_time(nullable=False))
-    reference: str = Field(sa_column=Column(Text, nullable=False))
-    receipt_id: str | None = Field(sa_column=Column(Text))
-    named_id: str = Field(sa_column=Column(Text, nullable=False))
-    kind: str = Field(sa_column=Column(Text, nullable=False))
-    purpose_id: str = Field(sa_column=Column(Text, nullable=False, server_default=""))
-    brand_id: str = Field(sa_column=Column(Text, nullable=False, server_default=""))
-    occurred_at: datetime | None = Field(sa_column=_time())
-    expires_at: datetime | None = Field(sa_column=_time())
-    reask_not_before: datetime | None = Field(sa_column=_time())
+    position: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    epoch: str = Field(sa_column=words())
+    recorded_at: datetime = Field(sa_column=moment())
+    reference: str = Field(sa_column=words())
+    receipt_id: str | None = Field(sa_column=words(nullable=True))
+    named_id: str = Field(sa_column=words())
+    kind: str = Field(sa_column=words())
+    purpose_id: str = Field(sa_column=words(server_default=""))
+    brand_id: str = Field(sa_column=words(server_default=""))
+    occurred_at: datetime | None = Field(sa_column=moment(nullable=True))
+    expires_at: datetime | None = Field(sa_column=moment(nullable=True))
+    reask_not_before: datetime | None = Field(sa_column=moment(nullable=True))
     details: dict[str, Any] | None = Field(sa_column=Column(JSONB))
-    change: bytes | None = Field(sa_column=Column(LargeBinary))
+    change: bytes | None = Field(sa_column=binary(nullable=True))
     """The LedgerChange as published; null once blanked."""
 
 
@@ -83,15 +76,15 @@ class LedgerHeadTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    epoch: str = Field(sa_column=Column(Text, nullable=False))
-    timeline: str = Field(sa_column=Column(Text, nullable=False))
-    position: int = Field(sa_column=Column(BigInteger, nullable=False))
-    recorded_at: datetime = Field(sa_column=_time(nullable=False))
-    purposes_at: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    epoch: str = Field(sa_column=words())
+    timeline: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
+    recorded_at: datetime = Field(sa_column=moment())
+    purposes_at: int = Field(sa_column=number(server_default="0"))
     """Position of the last row about a purpose: tells a cached catalogue whether it is current."""
     restoring: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=text("false")))
     """True from a restore until what the stream tells is taken in: nothing is answered, and nobody else writes."""
-    doubted_until: datetime | None = Field(sa_column=_time())
+    doubted_until: datetime | None = Field(sa_column=moment(nullable=True))
     """Grants up to this time are withheld from gates: a withdrawal of them may have been lost."""
 
 
@@ -101,22 +94,22 @@ class LedgerRestoreTable(Base, table=True):
     __tablename__ = "ledger_restores"
     __table_args__: ClassVar[Any] = (CheckConstraint("decision IN ('count', 'ask_again')", name="decision"),)
 
-    restored_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
-    epoch: str = Field(sa_column=Column(Text, nullable=False))
+    restored_at: datetime = Field(sa_column=moment(primary_key=True))
+    epoch: str = Field(sa_column=words())
     """The epoch of the backup."""
-    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    position: int = Field(sa_column=number())
     """The head in the backup."""
-    sequence: int = Field(sa_column=Column(BigInteger, nullable=False))
+    sequence: int = Field(sa_column=number())
     """Up to here the backup knew the stream."""
-    replayed_at: datetime | None = Field(sa_column=_time())
-    recorded: int = Field(sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    replayed_at: datetime | None = Field(sa_column=moment(nullable=True))
+    recorded: int = Field(sa_column=number(server_default="0"))
     """Rows that the stream told of."""
-    doubted_until: datetime | None = Field(sa_column=_time())
+    doubted_until: datetime | None = Field(sa_column=moment(nullable=True))
     """Set where the stream does not reach back to the backup: from when on it tells everything."""
-    decision: str | None = Field(sa_column=Column(Text))
+    decision: str | None = Field(sa_column=words(nullable=True))
     """What an officer decided about grants from before."""
-    decided_at: datetime | None = Field(sa_column=_time())
-    decided_by: str | None = Field(sa_column=Column(Text))
+    decided_at: datetime | None = Field(sa_column=moment(nullable=True))
+    decided_by: str | None = Field(sa_column=words(nullable=True))
 
 
 class RestoredErasureTable(Base, table=True):
@@ -124,7 +117,7 @@ class RestoredErasureTable(Base, table=True):
 
     __tablename__ = "restored_erasures"
 
-    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
+    profile_id: str = Field(sa_column=words(primary_key=True))
 
 
 class ProfileTable(Base, table=True):
@@ -132,9 +125,9 @@ class ProfileTable(Base, table=True):
 
     __tablename__ = "profiles"
 
-    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
-    current_id: str = Field(sa_column=Column(Text, nullable=False))
-    family: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    current_id: str = Field(sa_column=words())
+    family: str = Field(sa_column=words(index=True))
     """Names all ids that were ever together; their rows are read together."""
 
 
@@ -143,8 +136,8 @@ class SubjectStateTable(Base, table=True):
 
     __tablename__ = "subject_states"
 
-    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
-    state: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    state: bytes = Field(sa_column=binary())
 
 
 class FenceTable(Base, table=True):
@@ -153,10 +146,10 @@ class FenceTable(Base, table=True):
     __tablename__ = "fences"
     __table_args__: ClassVar[Any] = (CheckConstraint("kind IN ('erased')", name="kind"),)
 
-    profile_id: str = Field(sa_column=Column(Text, primary_key=True))
-    kind: str = Field(sa_column=Column(Text, nullable=False))
-    position: int = Field(sa_column=Column(BigInteger, nullable=False))
-    privacy_request_id: str = Field(sa_column=Column(Text, nullable=False))
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    kind: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
+    privacy_request_id: str = Field(sa_column=words())
 
 
 class ImportedRowTable(Base, table=True):
@@ -167,8 +160,8 @@ class ImportedRowTable(Base, table=True):
 
     __tablename__ = "imported_rows"
 
-    row_key: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
-    reference: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    row_key: bytes = Field(sa_column=binary(primary_key=True))
+    reference: str = Field(sa_column=words(index=True))
 
 
 class TransparencyLeafTable(Base, table=True):
@@ -176,8 +169,8 @@ class TransparencyLeafTable(Base, table=True):
 
     __tablename__ = "transparency_leaves"
 
-    index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    index: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    leaf: bytes = Field(sa_column=binary())
 
 
 class TransparencyNodeTable(Base, table=True):
@@ -185,9 +178,9 @@ class TransparencyNodeTable(Base, table=True):
 
     __tablename__ = "transparency_nodes"
 
-    level: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
-    index: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    level: int = Field(sa_column=small(primary_key=True, autoincrement=False))
+    index: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    hash: bytes = Field(sa_column=binary())
 
 
 class TransparencyHeadTable(Base, table=True):
@@ -197,9 +190,9 @@ class TransparencyHeadTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    size: int = Field(sa_column=Column(BigInteger, nullable=False))
-    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    ledger_position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    size: int = Field(sa_column=number())
+    root: bytes = Field(sa_column=binary())
+    ledger_position: int = Field(sa_column=number())
     """Rows of the ledger up to here are in the log."""
 
 
@@ -209,8 +202,8 @@ class TransparencyQueueTable(Base, table=True):
     __tablename__ = "transparency_queue"
 
     seq: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    reference: str = Field(sa_column=Column(Text, nullable=False))
-    commitment: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    reference: str = Field(sa_column=words())
+    commitment: bytes = Field(sa_column=binary())
 
 
 class TransparencyOpeningTable(Base, table=True):
@@ -218,14 +211,14 @@ class TransparencyOpeningTable(Base, table=True):
 
     __tablename__ = "transparency_openings"
 
-    reference: str = Field(sa_column=Column(Text, primary_key=True))
-    request_id: str | None = Field(sa_column=Column(Text, index=True))
-    leaf_index: int | None = Field(sa_column=Column(BigInteger))
+    reference: str = Field(sa_column=words(primary_key=True))
+    request_id: str | None = Field(sa_column=words(nullable=True, index=True))
+    leaf_index: int | None = Field(sa_column=number(nullable=True))
     """Null until it is logged."""
-    salt: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    record: bytes | None = Field(sa_column=Column(LargeBinary))
+    salt: bytes = Field(sa_column=binary())
+    record: bytes | None = Field(sa_column=binary(nullable=True))
     """What is committed to; null for a row of the ledger, which is kept there."""
-    ledger_position: int | None = Field(sa_column=Column(BigInteger))
+    ledger_position: int | None = Field(sa_column=number(nullable=True))
     """Where that row is."""
 
 
@@ -234,7 +227,7 @@ class TransparencyCosignatureTable(Base, table=True):
 
     __tablename__ = "transparency_cosignatures"
 
-    size: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    witness: str = Field(sa_column=Column(Text, primary_key=True))
-    line: str = Field(sa_column=Column(Text, nullable=False))
+    size: int = Field(sa_column=number(primary_key=True, autoincrement=False))
+    witness: str = Field(sa_column=words(primary_key=True))
+    line: str = Field(sa_column=words())
     """The signature line, as it stands under a checkpoint."""

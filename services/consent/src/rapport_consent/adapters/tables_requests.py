@@ -3,16 +3,15 @@
 from datetime import date, datetime
 from typing import Any, ClassVar
 
+from rapport_chassis.database.columns import binary, moment, words
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
     Date,
-    DateTime,
     Index,
     Integer,
-    LargeBinary,
     SmallInteger,
     Text,
 )
@@ -25,19 +24,19 @@ _STATES = ("RECEIVED", "VERIFIED", "RUNNING", "COMPLETED", "REFUSED", "CANCELLED
 
 
 def _key() -> Any:
-    return Field(sa_column=Column(Text, primary_key=True))
+    return Field(sa_column=words(primary_key=True))
 
 
 def _text(*, default: bool = False) -> Any:
-    return Field(sa_column=Column(Text, nullable=False, server_default="" if default else None))
+    return Field(sa_column=words(server_default="" if default else None))
 
 
 def _time(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(DateTime(timezone=True), nullable=nullable))
+    return Field(sa_column=moment(nullable=nullable))
 
 
 def _bytes(*, nullable: bool = False) -> Any:
-    return Field(sa_column=Column(LargeBinary, nullable=nullable))
+    return Field(sa_column=binary(nullable=nullable))
 
 
 class PrivacyRequestTable(Base, table=True):
@@ -168,7 +167,7 @@ class PackageTable(Base, table=True):
     sha256: bytes = _bytes()
     size: int = Field(sa_column=Column(BigInteger, nullable=False))
     sealed_at: datetime = _time()
-    expires_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False, index=True))
+    expires_at: datetime = Field(sa_column=moment(index=True))
 
 
 class PackagePieceTable(Base, table=True):
@@ -180,6 +179,30 @@ class PackagePieceTable(Base, table=True):
     right_code: str = _key()
     number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
     sealed: bytes = _bytes()
+
+
+class HandedRecordsTable(Base, table=True):
+    """Records that were handed in with an answer; with its row what opens them is gone."""
+
+    __tablename__ = "privacy_handed_records"
+    __table_args__: ClassVar[Any] = (Index("uq_privacy_handed_records_upload_id", "upload_id", unique=True),)
+
+    task_id: str = _key()
+    request_id: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    upload_id: str = _text()
+    sealed_key: bytes = _bytes()
+    handed_at: datetime = _time()
+
+
+class HandedPieceTable(Base, table=True):
+    """The lines of what was handed in, encrypted piece by piece; those of an upload that no row names are of no use."""
+
+    __tablename__ = "privacy_handed_pieces"
+
+    upload_id: str = _key()
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    sealed: bytes = _bytes()
+    written_at: datetime = _time()
 
 
 class CertificateTable(Base, table=True):

@@ -1,6 +1,7 @@
 """Calls participants over HTTPS: a processor, or an old system.
 
 Tasks and answers are signed as Standard Webhooks 1.0 says, with a secret that both know and under the id of the task.
+An answer is JSON; or lines of JSON, the first of them the answer and all others the records that are handed in with it.
 """
 
 from __future__ import annotations
@@ -8,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -18,17 +20,21 @@ from typing import Any, Final
 import httpcore
 from rapport.common.v1 import privacy_pb2
 from rapport_chassis.clock import Clock
+from rapport_chassis.errors import RapportError
 from rapport_chassis.outbound import Endpoint, Pinned, Resolve, is_public, resolve
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.times import stamp
-from rapport_chassis.webhooks import WebhookKey, signed_headers, verified
+from rapport_chassis.webhooks import PiecewiseVerification, WebhookKey, signed_headers
 
+from rapport_consent.adapters.handed_records import HandedRecords
 from rapport_consent.domain.holds import Protected
-from rapport_consent.domain.tasks import AskedTask, TaskAnswer
+from rapport_consent.domain.tasks import AskedTask, TaskAnswer, TaskKind, require_complete
 from rapport_consent.translate.tasks import answer_of, confirmed
 
 _ANSWER_LIMIT: Final = 1 << 20
 _TIMEOUT_S: Final = 30.0
+_RECORDS_TIMEOUT_S: Final = 120.0
+_WITH_RECORDS: Final = "application/x-ndjson"
 
 
 class _UnansweredError(Exception):
@@ -48,6 +54,7 @@ class WebhookCaller:
 
     Args:
         webhooks: Where each is.
+        handed: Where records go that come with an answer.
         clock: The time.
         context: For TLS; None for the public authorities.
         resolve: Finds the addresses of a name.
@@ -61,6 +68,7 @@ class WebhookCaller:
     def __init__(
         self,
         webhooks: Mapping[str, Webhook],
+        handed: HandedRecords,
         clock: Clock,
         *,
         context: ssl.SSLContext | None = None,
@@ -69,6 +77,7 @@ class WebhookCaller:
         inner: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._webhooks = dict(webhooks)
+        self._handed = handed
         self._clock = clock
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context, keepalive_expiry=5.0, network_backend=Pinned(resolve, allowed, inner)
@@ -89,46 +98,57 @@ class WebhookCaller:
     async def call(
         self, task: AskedTask, profile_ids: Sequence[str], kept: Mapping[str, Protected]
     ) -> TaskAnswer | None:
-        """Call for a task; return the answer, None if there is none that the participant signed."""
+        """Call for a task; return the answer, None if there is none that the participant signed.
+
+        Raises:
+            RapportError: The database cannot be reached.
+        """
+        line = ""
         try:
-            return answer_of(_answered(task, await self._called(task, profile_ids, kept)))
+            return await self._called(task, profile_ids, kept)
         except _UnansweredError as error:
             reason = str(error)
+        except RapportError as error:
+            if error.reason.retryable:
+                raise
+            reason, line = error.reason.name, error.metadata.get("line", "")
         except (ValueError, KeyError, TypeError, AttributeError):
             reason = "MALFORMED"
-        get_logger().warning("privacy_webhook_unanswered", task_id=task.task_id, type=task.kind.name, reason=reason)
+        get_logger().warning(
+            "privacy_webhook_unanswered",
+            task_id=task.task_id,
+            participant=task.participant,
+            type=task.kind.name,
+            reason=reason,
+            line=line,
+        )
         return None
 
-    async def _called(
-        self, task: AskedTask, profile_ids: Sequence[str], kept: Mapping[str, Protected]
-    ) -> dict[str, Any]:
-        """Return what a participant says that it signed.
+    async def _called(self, task: AskedTask, profile_ids: Sequence[str], kept: Mapping[str, Protected]) -> TaskAnswer:
+        """Return what a participant signed.
 
         Raises:
             _UnansweredError: It did not, with the reason as a code.
-            ValueError: What it signed is no JSON.
+            ValueError, KeyError, TypeError, AttributeError: What it signed is no answer.
+            RapportError: The records that it handed in are none, or not all.
         """
         hook = self._webhooks[task.participant]
         body = json.dumps(_asked(task, profile_ids, kept)).encode()
         headers = signed_headers(task.task_id, self._second(), body, hook.keys)
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                status, given, content = await self._post(hook.endpoint, headers, body)
+            async with asyncio.timeout(_RECORDS_TIMEOUT_S if task.kind is TaskKind.ACCESS else _TIMEOUT_S):
+                async with self._posted(hook.endpoint, headers, body) as answer:
+                    return await self._read(task, hook.keys, answer)
         except (TimeoutError, OSError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
             raise _UnansweredError("UNREACHABLE") from None
-        if status != HTTPStatus.OK:
-            raise _UnansweredError(f"HTTP_{status}")
-        if given.get("webhook-id") != task.task_id or not verified(given, content, hook.keys, self._second()):
-            raise _UnansweredError("NOT_GENUINE")
-        said: dict[str, Any] = json.loads(content)
-        return said
 
     def _second(self) -> int:
         return int(self._clock.now().timestamp())
 
-    async def _post(
+    @asynccontextmanager
+    async def _posted(
         self, endpoint: Endpoint, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, dict[str, str], bytes]:
+    ) -> AsyncIterator[httpcore.Response]:
         request = httpcore.Request(
             "POST",
             httpcore.URL(scheme=b"https", host=endpoint.host, port=endpoint.port, target=endpoint.target),
@@ -141,15 +161,61 @@ class WebhookCaller:
         )
         answer = await self._pool.handle_async_request(request)
         try:
-            content = b""
-            async for piece in answer.aiter_stream():
-                content += piece
-                if len(content) > _ANSWER_LIMIT:
-                    raise _UnansweredError("TOO_LONG")
+            yield answer
         finally:
             await answer.aclose()
+
+    async def _read(self, task: AskedTask, keys: Sequence[WebhookKey], answer: httpcore.Response) -> TaskAnswer:
+        """Return what a participant says, with the records that it hands in; all of it is signed.
+
+        Raises:
+            _UnansweredError: It is not, or it is too long.
+            ValueError, KeyError, TypeError, AttributeError: What it signed is no answer.
+            RapportError: RECORDS_TOO_LONG, RECORDS_MALFORMED, RECORDS_MISCOUNTED, RECORDS_NOT_ASKED, NOT_READY.
+        """
         given = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in answer.headers}
-        return answer.status, given, content
+        if answer.status != HTTPStatus.OK:
+            raise _UnansweredError(f"HTTP_{answer.status}")
+        verification = PiecewiseVerification(given, keys, self._second())
+        body = _verified_to_the_end(answer.aiter_stream(), verification, given.get("webhook-id") == task.task_id)
+        if given.get("content-type", "").partition(";")[0].strip().lower() != _WITH_RECORDS:
+            said, _ = await _taken(body, b"")
+            return require_complete(task.kind, answer_of(_answered(task, json.loads(said))))
+        async with self._handed.intake(task.participant) as intake:
+            said, begun = await _taken(body, b"\n")
+            await intake.write(begun)
+            async for piece in body:
+                await intake.write(piece)
+            found = answer_of(_answered(task, json.loads(said)))
+            return require_complete(task.kind, replace(found, records=await intake.end()))
+
+
+async def _verified_to_the_end(
+    pieces: AsyncIterator[bytes], verification: PiecewiseVerification, is_of_task: bool
+) -> AsyncIterator[bytes]:
+    """Yield a body in pieces.
+
+    Raises:
+        _UnansweredError: It has come to its end and is not signed.
+    """
+    async for piece in pieces:
+        verification.update(piece)
+        yield piece
+    if not (is_of_task and verification.succeeds):
+        raise _UnansweredError("NOT_GENUINE")
+
+
+async def _taken(pieces: AsyncIterator[bytes], until: bytes) -> tuple[bytes, bytes]:
+    """Return the beginning of a body up to a mark, or all of it, and what came with it beyond."""
+    begun = bytearray()
+    async for piece in pieces:
+        begun += piece
+        if until and until in begun:
+            before, _, beyond = bytes(begun).partition(until)
+            return before, beyond
+        if len(begun) > _ANSWER_LIMIT:
+            raise _UnansweredError("TOO_LONG")
+    return bytes(begun), b""
 
 
 def _asked(task: AskedTask, profile_ids: Sequence[str], kept: Mapping[str, Protected]) -> dict[str, Any]:

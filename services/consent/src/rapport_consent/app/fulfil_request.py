@@ -147,6 +147,7 @@ class Fulfilment:
             for right, anything in held.items():
                 now = conclude(now, right, Outcome.DONE if anything else Outcome.NOTHING_HELD)
                 await unit.log(now, "PACKAGE_SEALED", f"{request.id}/sealed/{right.value}", {"right": right.value})
+            await unit.handed.destroy(request.id)
             await go_on(unit, now, Stage.SEAL, self.clock.now())
 
     async def _capture(self, request: Request) -> None:

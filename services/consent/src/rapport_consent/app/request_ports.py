@@ -12,6 +12,7 @@ from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app.ledger import Token
 from rapport_consent.app.raise_fence import BlankingUnit
+from rapport_consent.domain.handed_records import Handed
 from rapport_consent.domain.holds import Hold
 from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
@@ -92,6 +93,18 @@ class Tasks(Protocol):
 
     async def answer(self, answer: TaskAnswer, now: datetime, confirmed_by: str = "") -> str:
         """Keep the answer to a task; return the request's id, empty if it is unknown or answered already."""
+        ...
+
+
+class HandedRows(Protocol):
+    """Records that were handed in with answers."""
+
+    async def keep(self, request_id: str, task_id: str, handed: Handed, now: datetime) -> None:
+        """Keep what opens the records that came with the answer to a task."""
+        ...
+
+    async def destroy(self, request_id: str) -> None:
+        """Destroy all that was handed in for a request."""
         ...
 
 
@@ -177,6 +190,14 @@ class Holds(Protocol):
         """
         ...
 
+    async def get(self, hold_id: str) -> Hold:
+        """Return a hold.
+
+        Raises:
+            RapportError: HOLD_NOT_FOUND.
+        """
+        ...
+
     async def of(self, profile_ids: Collection[str]) -> list[Hold]:
         """Return the holds on records of these ids, released ones included."""
         ...
@@ -208,6 +229,11 @@ class RequestUnit(Protocol):
     @property
     def tasks(self) -> Tasks:
         """The journal of tasks."""
+        ...
+
+    @property
+    def handed(self) -> HandedRows:
+        """Records that were handed in."""
         ...
 
     @property

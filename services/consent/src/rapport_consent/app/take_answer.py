@@ -16,6 +16,8 @@ async def take_answer(unit: RequestUnit, answer: TaskAnswer, now: datetime, conf
     request_id = await unit.tasks.answer(answer, now, confirmed_by)
     if not request_id:
         return False
+    if answer.records is not None:
+        await unit.handed.keep(request_id, answer.task_id, answer.records, now)
     await unit.requests.wake(request_id, now)
     for hold in await unit.holds.by_tasks(request_id):  # an erasure may wait until everybody knows of it
         for waiting in await unit.requests.running_about(hold.profile_id):

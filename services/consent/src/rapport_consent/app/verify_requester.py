@@ -66,7 +66,7 @@ async def show(
     Raises:
         RapportError: REQUEST_STATE, SUBJECT_CHANGED.
     """
-    shown = verify(request, verification, profile_id, law.of(request))
+    shown = verify(request, verification, profile_id, law.of(request), law.today(request, now))
     await unit.requests.save(shown, now if shown.restless else None)
     rights = {each.right for each in shown.rights}
     for other in await unit.requests.open_of(shown.profile_id) if shown.state is RequestState.VERIFIED else ():

@@ -9,41 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from rapport_consent.domain.receipts import Controller, Json, time_text
+from rapport_consent.domain.tasks import Kept, StoreCount, unexplained
 
 SCHEMA: Final = "rapport-certificate/1"
 """Names the form of the document."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreOutcome:
-    """What became of one store.
-
-    Attributes:
-        store: Its name.
-        found: Records of the person that were found.
-        erased: Records that were erased.
-    """
-
-    store: str
-    found: int
-    erased: int
-
-
-@dataclass(frozen=True, slots=True)
-class KeptRecords:
-    """Records that were kept.
-
-    Attributes:
-        store: Where.
-        count: How many.
-        ground: Why, as a code.
-        until: When the ground ends; None while no end is known.
-    """
-
-    store: str
-    count: int
-    ground: str
-    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +36,8 @@ class ParticipantAnswer:
     task: str
     outcome: str
     completed_at: datetime
-    stores: tuple[StoreOutcome, ...]
-    kept: tuple[KeptRecords, ...] = ()
+    stores: tuple[StoreCount, ...]
+    kept: tuple[Kept, ...] = ()
     signed: bytes = b""
     public_key: bytes = b""
     confirmed_by: str = ""
@@ -136,7 +105,7 @@ def certificate_faults(facts: ErasureFacts) -> tuple[str, ...]:
         faults.append("UNFINISHED")
     if {each.participant for each in facts.answers} - {each.participant for each in facts.probe}:
         faults.append("NOT_PROBED")
-    if any(_unexplained(answer) for answer in facts.probe):
+    if any(unexplained(answer.stores, answer.kept) for answer in facts.probe):
         faults.append("STILL_FOUND")
     return tuple(faults)
 
@@ -169,14 +138,6 @@ def certificate_document(facts: ErasureFacts) -> dict[str, Json]:
     }
 
 
-def _unexplained(answer: ParticipantAnswer) -> bool:
-    """Whether a probe found records that no exception keeps."""
-    kept: dict[str, int] = {}
-    for each in answer.kept:
-        kept[each.store] = kept.get(each.store, 0) + each.count
-    return any(store.found > kept.get(store.store, 0) for store in answer.stores)
-
-
 def _answer(answer: ParticipantAnswer) -> dict[str, Json]:
     return {
         "participant": answer.participant,
@@ -184,7 +145,7 @@ def _answer(answer: ParticipantAnswer) -> dict[str, Json]:
         "outcome": answer.outcome,
         "completed_at": time_text(answer.completed_at),
         "stores": [
-            {"store": each.store, "found": str(each.found), "erased": str(each.erased)} for each in answer.stores
+            {"store": each.store, "found": str(each.found), "erased": str(each.acted)} for each in answer.stores
         ],
         "kept": [
             {

@@ -45,7 +45,6 @@ ERRORS: Final = ErrorTable(
         Reason("LINKS_OFF", "FAILED_PRECONDITION", False, "No links are given here: there is no HTTP listener."),
         Reason("LETTER_INCOMPLETE", "FAILED_PRECONDITION", False, "The letter lacks what it may not be sent without."),
         Reason("LETTER_PLACE_UNKNOWN", "INVALID_ARGUMENT", False, "The letter cannot be edited at this place."),
-        Reason("LETTER_UNPRINTABLE", "INVALID_ARGUMENT", False, "The letter has characters that cannot be printed."),
         Reason("PACKAGE_FAILED", "UNAVAILABLE", True, "The package could not be rendered."),
         Reason("PACKAGE_UNREADABLE", "FAILED_PRECONDITION", False, "A participant exported what is no record."),
         Reason("REQUEST_NOT_FOUND", "NOT_FOUND", False, "There is no such privacy request."),
@@ -70,6 +69,10 @@ ERRORS: Final = ErrorTable(
         Reason("HOLD_NOT_FOUND", "NOT_FOUND", False, "There is no such hold, or it is released."),
         Reason("PACKAGE_NOT_READY", "FAILED_PRECONDITION", False, "The request has no package, or none any more."),
         Reason("EXPORT_INCOMPLETE", "ABORTED", True, "A participant handed out less than it signed to hold."),
+        Reason("RECORDS_MALFORMED", "INVALID_ARGUMENT", False, "A line that was handed in is no record."),
+        Reason("RECORDS_TOO_LONG", "INVALID_ARGUMENT", False, "More was handed in than one answer may hold."),
+        Reason("RECORDS_MISCOUNTED", "INVALID_ARGUMENT", False, "Not as many records as the answer says were found."),
+        Reason("RECORDS_NOT_ASKED", "FAILED_PRECONDITION", False, "Only who is asked for access hands records in."),
         Reason(
             "CERTIFICATE_NOT_READY",
             "FAILED_PRECONDITION",

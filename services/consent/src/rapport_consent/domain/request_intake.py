@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 
 from rapport_consent.domain.errors import ERRORS
 from rapport_consent.domain.request_rules import require
@@ -48,8 +49,15 @@ def needed_assurance(request: Request, pack: RulePack) -> Assurance:
     )
 
 
-def verify(request: Request, verification: Verification, profile_id: str, pack: RulePack) -> Request:
+def verify(request: Request, verification: Verification, profile_id: str, pack: RulePack, shown_on: date) -> Request:
     """Return the request once somebody has shown who they are.
+
+    Args:
+        request: The request.
+        verification: How it was shown.
+        profile_id: Whom it is about, where that is known by now; empty for whom it was about.
+        pack: The law.
+        shown_on: The day it was where the request came from: clocks go on with it.
 
     Raises:
         RapportError: REQUEST_STATE; SUBJECT_CHANGED: something else was shown before.
@@ -57,10 +65,7 @@ def verify(request: Request, verification: Verification, profile_id: str, pack: 
     require(request, RequestState.RECEIVED, RequestState.VERIFIED)
     if profile_id and request.profile_id and profile_id != request.profile_id and request.verifications:
         raise ERRORS.error("SUBJECT_CHANGED", "the request was shown to be of somebody else", field="profile_id")
-    queries = tuple(
-        replace(each, answered_on=each.answered_on or verification.verified_at.date())
-        for each in request.identity_queries
-    )
+    queries = tuple(replace(each, answered_on=each.answered_on or shown_on) for each in request.identity_queries)
     moved = profile_id and profile_id != request.profile_id
     shown = replace(
         request,

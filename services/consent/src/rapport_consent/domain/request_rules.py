@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from rapport_consent.domain.errors import ERRORS
+from rapport_consent.domain.request_stages import Stage
 from rapport_consent.domain.request_words import Outcome, RequestState, RightState
 from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right, RulePack
@@ -59,6 +60,16 @@ def give_back(request: Request, done: Iterable[str]) -> Request:
             replace(each, state=RightState.ASKED, decided_by="") if each.state is RightState.APPROVED else each
             for each in request.rights
         ),
+    )
+
+
+def erase_again(request: Request, asked: Iterable[str]) -> Request:
+    """Return the request as it waits to ask anew what was asked in these tasks: something was found after it."""
+    return replace(
+        request,
+        stage=Stage.ERASE.value,
+        stuck="STILL_FOUND",
+        outdated=tuple(dict.fromkeys((*request.outdated, *asked))),
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
+from rapport_consent.domain.errors import ERRORS
+from rapport_consent.domain.handed_records import Handed
 from rapport_consent.domain.holds import Hold
 from rapport_consent.domain.request_words import Outcome, ParticipantKind
 from rapport_consent.domain.requests import Participant
@@ -72,6 +75,7 @@ class TaskAnswer:
         closure_ids: Every id of the person, from identity's freeze.
         signed: The message as it was signed; from people, as it was confirmed.
         kid: The key; empty from people.
+        records: What was handed in with it, by those from whom nothing can be exported later; None for nothing.
     """
 
     task_id: str
@@ -83,6 +87,7 @@ class TaskAnswer:
     closure_ids: tuple[str, ...]
     signed: bytes
     kid: str
+    records: Handed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,26 @@ class AskedTask:
     answer: TaskAnswer | None = None
     answered_at: datetime | None = None
     confirmed_by: str = ""
+
+
+def require_complete(kind: TaskKind, answer: TaskAnswer) -> TaskAnswer:
+    """Return an answer of somebody from whom nothing can be exported later: what it found, it has handed in.
+
+    Raises:
+        RapportError: RECORDS_NOT_ASKED, RECORDS_MISCOUNTED with the store as metadata.
+    """
+    if kind is not TaskKind.ACCESS:
+        if answer.records is not None:
+            raise ERRORS.error("RECORDS_NOT_ASKED", "the task does not ask for records", field="task_id")
+        return answer
+    found = {each.store: each.found for each in answer.stores if each.found}
+    handed = answer.records.counts if answer.records is not None else {}
+    for store in sorted(found.keys() | handed.keys()):
+        if found.get(store, 0) != handed.get(store, 0):
+            counts = {"store": store, "found": str(found.get(store, 0)), "handed_in": str(handed.get(store, 0))}
+            message = f"{store}: {counts['found']} found, {counts['handed_in']} handed in"
+            raise ERRORS.error("RECORDS_MISCOUNTED", message, field="stores", metadata=counts)
+    return answer
 
 
 def latest(tasks: Iterable[AskedTask], kind: TaskKind) -> dict[str, AskedTask]:
@@ -169,7 +194,7 @@ def released(
         let_go = {task.participant: task.asked_at for task in told[hold.id] if task.kind is TaskKind.UNHOLD}
         for name, task in asked.items():
             since = let_go.get(name) or (None if task.participant_kind is ParticipantKind.EVENT else hold.released_at)
-            if since is not None and task.asked_at < since and task.answer is not None and task.answer.kept:
+            if since is not None and task.asked_at <= since and task.answer is not None and task.answer.kept:
                 found.add(name)
     return found
 
@@ -178,6 +203,20 @@ def held_up(asked: Mapping[str, AskedTask], holds: Iterable[Hold]) -> bool:
     """Whether something was kept for a hold that still stands."""
     standing = {hold.ground for hold in holds if hold.stands}
     return any(kept.ground in standing for task in asked.values() if task.answer for kept in task.answer.kept)
+
+
+def still_found(tasks: Iterable[AskedTask]) -> set[str]:
+    """Return who found something that no exception keeps when they looked again."""
+    answers = {name: task.answer for name, task in latest(tasks, TaskKind.PROBE).items()}
+    return {name for name, answer in answers.items() if answer is not None and unexplained(answer.stores, answer.kept)}
+
+
+def unexplained(stores: Iterable[StoreCount], kept: Iterable[Kept]) -> bool:
+    """Whether more was found in a store than exceptions keep there."""
+    counted: Counter[str] = Counter()
+    for each in kept:
+        counted[each.store] += each.count
+    return any(store.found > counted[store.store] for store in stores)
 
 
 def erasures(tasks: Iterable[AskedTask]) -> list[AskedTask]:

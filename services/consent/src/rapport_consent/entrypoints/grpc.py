@@ -8,12 +8,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
-import grpc
 from rapport.common.v1 import freshness_pb2
 from rapport.consent.v1 import consent_pb2, consent_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, author
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment, stamp
 from rapport_privacy.decision import Decision
@@ -42,8 +42,6 @@ from rapport_consent.translate.decisions import answers_of, consent_state_messag
 from rapport_consent.translate.ledger import position_message
 from rapport_consent.translate.receipts import receipt_message, signing_key_message
 from rapport_consent.translate.restores import DECISIONS, restore_message
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _PAGE: Final = 500
 _MOST: Final = 5_000

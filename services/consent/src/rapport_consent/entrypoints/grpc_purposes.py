@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.consent.v1 import purpose_pb2, purpose_pb2_grpc
 from rapport_chassis.authored import VersionState
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, author
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_consent.app.tell_of_purpose import tell_of_purpose
@@ -22,8 +22,6 @@ from rapport_consent.entrypoints.ports import LedgerStore, LedgerUnit
 from rapport_consent.translate.ledger import position_message
 from rapport_consent.translate.notices import notice_message
 from rapport_consent.translate.purposes import merged_terms, purpose_message, terms_of
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _PAGE: Final = 50
 _MOST: Final = 500

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.consent.v1 import privacy_pb2, privacy_pb2_grpc, privacy_request_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.once import actor, author
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment, stamp
 
+from rapport_consent.app.confirm_task import confirm_task
 from rapport_consent.app.decide_request import (
     approve_request,
     assign_request,
@@ -23,13 +23,12 @@ from rapport_consent.app.decide_request import (
     note_on_request,
     refuse_request,
 )
-from rapport_consent.app.take_answer import take_answer
 from rapport_consent.app.take_request import CODES, take_request
 from rapport_consent.app.verify_requester import show, try_code
 from rapport_consent.domain.errors import ERRORS
-from rapport_consent.domain.request_words import Choice, Method, ParticipantKind
-from rapport_consent.domain.requests import Request, Verification
-from rapport_consent.entrypoints.grpc_requests_read import RequestReading, request_view
+from rapport_consent.domain.request_words import Choice, Method
+from rapport_consent.domain.requests import Verification
+from rapport_consent.entrypoints.grpc_records import RecordTaking
 from rapport_consent.entrypoints.request_ports import RequestUnit
 from rapport_consent.translate.requests import (
     RIGHTS,
@@ -39,15 +38,13 @@ from rapport_consent.translate.requests import (
     request_of,
     vault_of,
 )
-from rapport_consent.translate.tasks import answer_of, confirmed
-
-Context = grpc.aio.ServicerContext[Any, Any]
+from rapport_consent.translate.tasks import answer_of, confirmed_task
 
 _GRACE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class PrivacyRequestServicer(RequestReading, privacy_pb2_grpc.PrivacyRequestServiceServicer):
+class PrivacyRequestServicer(RecordTaking, privacy_pb2_grpc.PrivacyRequestServiceServicer):
     """Every decision is made once, in the transaction that also audits it; the saga does the rest."""
 
     async def CreateRequest(
@@ -219,30 +216,17 @@ class PrivacyRequestServicer(RequestReading, privacy_pb2_grpc.PrivacyRequestServ
     ) -> privacy_request_pb2.PrivacyRequest:
         """Confirm that people have done what a task asks."""
         now = self.clock.now()
-
-        async def confirm(unit: RequestUnit) -> Request:
-            held = await unit.requests.hold(request.privacy_request_id)
-            for task in await unit.tasks.of(held.id):
-                if (
-                    task.task_id == request.task_id
-                    and task.answer is None
-                    and task.participant_kind is not ParticipantKind.EVENT
-                ):
-                    message = confirmed(
-                        request_id=held.id,
-                        task_id=task.task_id,
-                        participant=task.participant,
-                        kind=task.kind,
-                        outcome=request.outcome,
-                        stores=list(request.stores),
-                        exceptions=list(request.exceptions),
-                        now=now,
-                    )
-                    await take_answer(unit, answer_of(message), now, actor())
-                    return held
-            raise ERRORS.error("TASK_NOT_FOUND", "there is no such task for people", field="task_id")
-
-        return await self._decide(request, confirm)
+        return await self._decide(
+            request,
+            lambda unit: confirm_task(
+                unit,
+                request.privacy_request_id,
+                request.task_id,
+                lambda task: answer_of(confirmed_task(task, request, now)),
+                now,
+                actor(),
+            ),
+        )
 
     async def TakeRequestContact(
         self, request: privacy_pb2.TakeRequestContactRequest, context: Context
@@ -256,19 +240,3 @@ class PrivacyRequestServicer(RequestReading, privacy_pb2_grpc.PrivacyRequestServ
             if not held.is_open:
                 await unit.requests.save(held, self.clock.now() + _GRACE)
             return privacy_pb2.TakeRequestContactResponse(contact=contact_message(vault.notice), locale=held.locale)
-
-    async def _decide(
-        self, request: Any, work: Callable[[RequestUnit], Awaitable[Request]]
-    ) -> privacy_request_pb2.PrivacyRequest:
-        """Do what an operator decided, once, with its entry in the audit trail; return the request as it is then."""
-
-        async def effect(unit: RequestUnit) -> privacy_request_pb2.PrivacyRequest:
-            return await request_view(unit, await work(unit), self.law, self.clock.now())
-
-        return await self.once.run(
-            request,
-            privacy_request_pb2.PrivacyRequest,
-            effect,
-            target=request.privacy_request_id,
-            reason=getattr(request, "reason", ""),
-        )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import grpc
 from rapport.consent.v1 import privacy_pb2, privacy_request_pb2
 from rapport_chassis.audit import AuditEntry, AuditTrail
 from rapport_chassis.auth.actor_tokens import require_fresh_login
@@ -15,6 +14,7 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.ids import new_id
 from rapport_chassis.once import Once, actor, deed_of
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import moment, stamp
 
@@ -30,8 +30,6 @@ from rapport_consent.entrypoints.package_links import PackageLinks
 from rapport_consent.entrypoints.ports import Log
 from rapport_consent.entrypoints.request_ports import Letters, PackageStore, RenderedLetter, RequestStore, RequestUnit
 from rapport_consent.translate.requests import RIGHTS, audit_message, placed_hold, request_message, state_of
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _PAGE: Final = 50
 _MOST: Final = 500
@@ -199,11 +197,9 @@ class RequestReading:
         )
 
         async def place(unit: RequestUnit) -> privacy_request_pb2.PlacedHold:
-            return placed_hold(await place_hold(unit, hold, self.participants))
+            return privacy_request_pb2.PlacedHold(hold_id=(await place_hold(unit, hold, self.participants)).id)
 
-        return await self.once.run(
-            request, privacy_request_pb2.PlacedHold, place, target=hold.id, reason=request.reason
-        )
+        return await self._held(request, place, hold.id)
 
     async def ReleaseHold(
         self, request: privacy_pb2.ReleaseHoldRequest, context: Context
@@ -212,11 +208,18 @@ class RequestReading:
 
         async def release(unit: RequestUnit) -> privacy_request_pb2.PlacedHold:
             now = self.clock.now()
-            return placed_hold(await release_hold(unit, request.hold_id, actor(), self.participants, now))
+            released = await release_hold(unit, request.hold_id, actor(), self.participants, now)
+            return privacy_request_pb2.PlacedHold(hold_id=released.id)
 
-        return await self.once.run(
-            request, privacy_request_pb2.PlacedHold, release, target=request.hold_id, reason=request.reason
-        )
+        return await self._held(request, release, request.hold_id)
+
+    async def _held(
+        self, request: Any, work: Callable[[RequestUnit], Awaitable[privacy_request_pb2.PlacedHold]], target: str
+    ) -> privacy_request_pb2.PlacedHold:
+        """Do something about a hold once; what is kept of the answer for a repeat names nobody."""
+        told = await self.once.run(request, privacy_request_pb2.PlacedHold, work, target=target, reason=request.reason)
+        async with self.store.unit() as unit:
+            return placed_hold(await unit.holds.get(told.hold_id))
 
     async def ListHolds(self, request: privacy_pb2.ListHoldsRequest, context: Context) -> privacy_pb2.ListHoldsResponse:
         """List holds, the newest first."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import grpc
 from rapport.consent.v1 import transparency_pb2, transparency_pb2_grpc
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_privacy.log_proofs import Opening
 from rapport_privacy.notes import NoteKey
 
 from rapport_consent.domain.errors import ERRORS
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _PAGE: Final = 500
 _MOST: Final = 1_000

@@ -11,6 +11,7 @@ from rapport.common.v1 import privacy_pb2
 from rapport_chassis.database.pool import Connection
 
 from rapport_consent.app import request_ports
+from rapport_consent.domain.handed_records import Handed
 from rapport_consent.domain.request_words import RequestState
 from rapport_consent.domain.requests import Request
 from rapport_consent.domain.rule_packs import Right
@@ -48,6 +49,34 @@ class RequestStore(Protocol):
 
     def unit_on(self, connection: Connection) -> RequestUnit:
         """Give a unit inside a transaction that somebody else commits, such as a consumer's."""
+        ...
+
+
+class Intake(Protocol):
+    """Takes in the records of one answer."""
+
+    async def write(self, content: bytes) -> None:
+        """Take in the next bytes.
+
+        Raises:
+            RapportError: RECORDS_TOO_LONG, RECORDS_MALFORMED.
+        """
+        ...
+
+    async def end(self) -> Handed:
+        """Return what was taken in.
+
+        Raises:
+            RapportError: RECORDS_MALFORMED.
+        """
+        ...
+
+
+class HandedRecords(Protocol):
+    """Where records are handed in."""
+
+    def intake(self, participant: str) -> AbstractAsyncContextManager[Intake]:
+        """Give what takes in the records of an answer; on an error nothing of them is left."""
         ...
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from rapport.common.v1 import privacy_pb2
+from rapport.consent.v1 import privacy_pb2 as consent_pb2
 from rapport_chassis.times import moment, stamp
 
 from rapport_consent.domain.holds import HeldRecords, Hold
-from rapport_consent.domain.tasks import Kept, StoreCount, TaskAnswer, TaskKind, TaskOutcome
+from rapport_consent.domain.tasks import AskedTask, Kept, StoreCount, TaskAnswer, TaskKind, TaskOutcome
 
 
 def answer_of(message: privacy_pb2.PrivacyTaskCompleted) -> TaskAnswer:
@@ -50,6 +51,22 @@ def confirmed(
         stores=stores,
         exceptions=exceptions,
         completed_at=stamp(now),
+    )
+
+
+def confirmed_task(
+    task: AskedTask, told: consent_pb2.CompleteManualTaskRequest, now: datetime
+) -> privacy_pb2.PrivacyTaskCompleted:
+    """Return what an operator told of a task as such a message."""
+    return confirmed(
+        request_id=task.request_id,
+        task_id=task.task_id,
+        participant=task.participant,
+        kind=task.kind,
+        outcome=told.outcome,
+        stores=list(told.stores),
+        exceptions=list(told.exceptions),
+        now=now,
     )
 
 

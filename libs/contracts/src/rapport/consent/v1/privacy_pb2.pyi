@@ -619,6 +619,39 @@ class CompleteManualTaskRequest(_message.Message):
 Global___CompleteManualTaskRequest: _TypeAlias = CompleteManualTaskRequest  # noqa: Y015
 
 @_typing.final
+class HandInRecordsRequest(_message.Message):
+    """Hands in what people have found for a task of kind ACCESS: first the task, then the records."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    lines: _builtins.bytes
+    """All others: lines of JSON in UTF-8, each one record, cut anywhere. A line is
+    {"store": "...", "record_id": "...", "recorded_at": "2026-11-20T09:30:00Z", "data": {...}, "redacted": ["..."]};
+    "redacted" names keys whose values were left out because they are about other people.
+    """
+    @_builtins.property
+    def task(self) -> Global___CompleteManualTaskRequest:
+        """The first message. Its stores count what is handed in."""
+
+    def __init__(
+        self,
+        *,
+        task: Global___CompleteManualTaskRequest | None = ...,
+        lines: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "message", b"message", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "message", b"message", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["task", "lines"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___HandInRecordsRequest: _TypeAlias = HandInRecordsRequest  # noqa: Y015
+
+@_typing.final
 class GetRequestRequest(_message.Message):
     """Asks for a request."""
 

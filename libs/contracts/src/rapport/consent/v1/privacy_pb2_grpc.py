@@ -96,6 +96,11 @@ class PrivacyRequestServiceStub:
                 request_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.CompleteManualTaskRequest.SerializeToString,
                 response_deserializer=rapport_dot_consent_dot_v1_dot_privacy__request__pb2.PrivacyRequest.FromString,
                 _registered_method=True)
+        self.HandInRecords = channel.stream_unary(
+                '/rapport.consent.v1.PrivacyRequestService/HandInRecords',
+                request_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.HandInRecordsRequest.SerializeToString,
+                response_deserializer=rapport_dot_consent_dot_v1_dot_privacy__request__pb2.PrivacyRequest.FromString,
+                _registered_method=True)
         self.GetRequest = channel.unary_unary(
                 '/rapport.consent.v1.PrivacyRequestService/GetRequest',
                 request_serializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.GetRequestRequest.SerializeToString,
@@ -246,6 +251,13 @@ class PrivacyRequestServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def HandInRecords(self, request_iterator, context):
+        """Confirms a manual task of access as CompleteManualTask does, and takes in a copy of what was found for the package.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetRequest(self, request, context):
         """Returns a request.
         """
@@ -391,6 +403,11 @@ def add_PrivacyRequestServiceServicer_to_server(servicer, server):
             'CompleteManualTask': grpc.unary_unary_rpc_method_handler(
                     servicer.CompleteManualTask,
                     request_deserializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.CompleteManualTaskRequest.FromString,
+                    response_serializer=rapport_dot_consent_dot_v1_dot_privacy__request__pb2.PrivacyRequest.SerializeToString,
+            ),
+            'HandInRecords': grpc.stream_unary_rpc_method_handler(
+                    servicer.HandInRecords,
+                    request_deserializer=rapport_dot_consent_dot_v1_dot_privacy__pb2.HandInRecordsRequest.FromString,
                     response_serializer=rapport_dot_consent_dot_v1_dot_privacy__request__pb2.PrivacyRequest.SerializeToString,
             ),
             'GetRequest': grpc.unary_unary_rpc_method_handler(
@@ -778,6 +795,33 @@ class PrivacyRequestService:
             target,
             '/rapport.consent.v1.PrivacyRequestService/CompleteManualTask',
             rapport_dot_consent_dot_v1_dot_privacy__pb2.CompleteManualTaskRequest.SerializeToString,
+            rapport_dot_consent_dot_v1_dot_privacy__request__pb2.PrivacyRequest.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HandInRecords(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/rapport.consent.v1.PrivacyRequestService/HandInRecords',
+            rapport_dot_consent_dot_v1_dot_privacy__pb2.HandInRecordsRequest.SerializeToString,
             rapport_dot_consent_dot_v1_dot_privacy__request__pb2.PrivacyRequest.FromString,
             options,
             channel_credentials,

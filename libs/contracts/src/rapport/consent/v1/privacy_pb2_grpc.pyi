@@ -58,6 +58,8 @@ class PrivacyRequestServiceStub:
     """Says how the review of a rectification or contest ended."""
     CompleteManualTask: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.CompleteManualTaskRequest, _privacy_request_pb2.PrivacyRequest]
     """Confirms that people have done what a manual task asks."""
+    HandInRecords: _grpc.StreamUnaryMultiCallable[_privacy_pb2.HandInRecordsRequest, _privacy_request_pb2.PrivacyRequest]
+    """Confirms a manual task of access as CompleteManualTask does, and takes in a copy of what was found for the package."""
     GetRequest: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.GetRequestRequest, _privacy_request_pb2.PrivacyRequest]
     """Returns a request."""
     ListRequests: _grpc.UnaryUnaryMultiCallable[_privacy_pb2.ListRequestsRequest, _privacy_pb2.ListRequestsResponse]
@@ -112,6 +114,8 @@ class PrivacyRequestServiceAsyncStub(PrivacyRequestServiceStub):
     """Says how the review of a rectification or contest ended."""
     CompleteManualTask: _aio.UnaryUnaryMultiCallable[_privacy_pb2.CompleteManualTaskRequest, _privacy_request_pb2.PrivacyRequest]  # type: ignore[assignment]
     """Confirms that people have done what a manual task asks."""
+    HandInRecords: _aio.StreamUnaryMultiCallable[_privacy_pb2.HandInRecordsRequest, _privacy_request_pb2.PrivacyRequest]  # type: ignore[assignment]
+    """Confirms a manual task of access as CompleteManualTask does, and takes in a copy of what was found for the package."""
     GetRequest: _aio.UnaryUnaryMultiCallable[_privacy_pb2.GetRequestRequest, _privacy_request_pb2.PrivacyRequest]  # type: ignore[assignment]
     """Returns a request."""
     ListRequests: _aio.UnaryUnaryMultiCallable[_privacy_pb2.ListRequestsRequest, _privacy_pb2.ListRequestsResponse]  # type: ignore[assignment]
@@ -235,6 +239,14 @@ class PrivacyRequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_privacy_request_pb2.PrivacyRequest, _abc.Awaitable[_privacy_request_pb2.PrivacyRequest]]:
         """Confirms that people have done what a manual task asks."""
+
+    @_abc_1.abstractmethod
+    def HandInRecords(
+        self,
+        request_iterator: _MaybeAsyncIterator[_privacy_pb2.HandInRecordsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_privacy_request_pb2.PrivacyRequest, _abc.Awaitable[_privacy_request_pb2.PrivacyRequest]]:
+        """Confirms a manual task of access as CompleteManualTask does, and takes in a copy of what was found for the package."""
 
     @_abc_1.abstractmethod
     def GetRequest(
