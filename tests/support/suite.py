@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from queue import Queue
@@ -109,17 +108,6 @@ class Suite:
         """
         self._replicas.add(f"{service} replica")
         return str(self._order("replica", service))
-
-    @contextmanager
-    def without(self, *names: str) -> Iterator[None]:
-        """End some parts, and have them run again afterwards."""
-        for name in names:
-            self.halt(name)
-        try:
-            yield
-        finally:
-            for name in names:
-                self.resume(name)
 
     def mend(self) -> None:
         """Start again what a test that failed has left ended."""

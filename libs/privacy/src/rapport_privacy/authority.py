@@ -9,7 +9,7 @@ from rapport_chassis.rpc.client import Client
 from rapport_chassis.times import moment
 
 from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
+from rapport_privacy.permits import Position
 from rapport_privacy.state import KeyState
 from rapport_privacy.vocabulary import Answer, Reason, Status
 

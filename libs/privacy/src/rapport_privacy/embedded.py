@@ -19,8 +19,9 @@ from rapport_privacy.authority import RemoteAuthority, is_stale
 from rapport_privacy.decision import Decision
 from rapport_privacy.follower import Follower, Timing
 from rapport_privacy.freshness import Freshness
-from rapport_privacy.gate import Gate, Position
+from rapport_privacy.gate import Gate
 from rapport_privacy.gate_watch import GateWatch
+from rapport_privacy.permits import Position
 from rapport_privacy.replica import Replica
 from rapport_privacy.settings import GateProcessSettings, GateSettings
 from rapport_privacy.sources import RemoteLedger

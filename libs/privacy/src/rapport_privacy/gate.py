@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from rapport_chassis.clock import Clock
@@ -13,6 +13,7 @@ from rapport_privacy.contents import NOT_RECENT
 from rapport_privacy.decision import Decision, Found
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.packed import Block, key_of
+from rapport_privacy.permits import Position
 from rapport_privacy.posed import Posed
 from rapport_privacy.replica import Replica
 from rapport_privacy.rules import FENCED_ERASED, FENCED_RESTRICTED, Outcome, Question, in_force, pose, weigh
@@ -31,18 +32,6 @@ _BLOCK_FOR_EACH_ASKED: Final = 200
 
 # Markets and categories come from callers: what is worked out for them must not grow without end.
 _MOST_QUESTIONS: Final = 10_000
-
-
-class Position(Protocol):
-    """A point in the ledger, such as the freshness token that a write returns."""
-
-    @property
-    def epoch(self) -> str:
-        """Epoch of the ledger."""
-
-    @property
-    def position(self) -> int:
-        """Position in the epoch."""
 
 
 class Gate:

@@ -6,13 +6,13 @@ checkpoints that cannot both be of one log, it keeps: that is proof of the fraud
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from rapport_chassis.key_folder import write_key_file
 
 from rapport_privacy.merkle import EMPTY_ROOT, is_consistent
 from rapport_privacy.notes import COSIGNATURE, Checkpoint, Note, NoteError, NoteKey, cosigned, open_checkpoint
@@ -41,6 +41,9 @@ class Witness:
     Args:
         folder: Where they are; made where it is missing, and only its owner may read it.
         name: Name of the witness, best an address, without spaces or plus.
+
+    Raises:
+        KeyFolderError: The folder cannot be written; from `take`, too.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -77,7 +80,7 @@ class Witness:
         if before is not None:
             await self._require_continued(*before, checkpoint, text, prove)
         note = cosigned(Note.parse(text), self.key, seconds, self._private.sign)
-        _write(self._file(checkpoint.origin), str(note).encode())
+        write_key_file(self._file(checkpoint.origin), str(note).encode())
         return str(note)
 
     async def _require_continued(
@@ -98,7 +101,7 @@ class Witness:
     def _split(self, message: str, *notes: str) -> SplitViewError:
         content = f"{message}\n\n{chr(10).join(notes)}".encode()
         evidence = self._folder / f"evidence-{sha256(content).hexdigest()[:16]}.txt"
-        _write(evidence, content)
+        write_key_file(evidence, content)
         return SplitViewError(message, evidence)
 
     def _file(self, origin: str) -> Path:
@@ -107,15 +110,5 @@ class Witness:
 
 def _private_key(path: Path) -> Ed25519PrivateKey:
     if not path.exists():
-        _write(path, Ed25519PrivateKey.generate().private_bytes_raw())
+        write_key_file(path, Ed25519PrivateKey.generate().private_bytes_raw())
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, also after a crash."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rapport_chassis.clock import Clock
-from rapport_privacy.freshness import Freshness
+from rapport_privacy.freshness import CONTINUATION_S, Freshness
 from rapport_privacy.gate import Gate
 from rapport_privacy.replica import Replica
 from rapport_privacy.snapshot import SnapshotLoad
@@ -27,7 +27,8 @@ class LedgerGate:
 
     def __init__(self, ledger: LedgerModel, clock: Clock, *, bound_s: float = 600.0) -> None:
         self.ledger, self.replica = ledger, Replica()
-        self._clock, self._freshness = clock, Freshness(bound_s=bound_s)
+        self._clock = clock
+        self._freshness = Freshness(bound_s=bound_s, continuation_s=max(bound_s, CONTINUATION_S))
         self.gate = Gate(self.replica, self._freshness, clock)
         snapshot = SnapshotLoad()
         for message in ledger.snapshot():

@@ -34,6 +34,7 @@ from rapport_privacy.participant.joining import participate
 from rapport_privacy.participant.ledger import known_by
 from rapport_privacy.replica import Replica
 
+from rapport_churn.adapters.held_facts import ReleasedFacts
 from rapport_churn.adapters.holdings import DatabaseHoldings
 from rapport_churn.adapters.journal import Journal, SweepDecisions
 from rapport_churn.adapters.log import FactLog
@@ -76,6 +77,8 @@ SERVICES: Final = (
 
 _LOOK_AT_WITHDRAWALS_S: Final = 0.05
 _LOOK_AT_MESSAGES_S: Final = 0.5
+_LOOK_AT_HOLDS_S: Final = 0.5
+_HOLDS_END_S: Final = 60.0
 _LOOK_AT_WORKS_S: Final = 2.0
 _LOOK_AT_MODELS_S: Final = 2.0
 _TRY_AGAIN_AFTER: Final = timedelta(minutes=10)
@@ -149,6 +152,16 @@ def build(settings: ChurnSettings, roles: tuple[Role, ...]) -> Assembly:
         journal,
         models,
         Stepping("withdrawals", withdrawals.step, clock, share=0.5, idle_s=_LOOK_AT_WITHDRAWALS_S, role="relay"),
+        Stepping(
+            "held-facts",
+            ReleasedFacts(database, score.everybody, replica, clock).step,
+            clock,
+            share=0.5,
+            idle_s=_LOOK_AT_HOLDS_S,
+            role="relay",
+            commits=database.commits,
+            overdue_s=_HOLDS_END_S,
+        ),
     ]
     if "api" in roles:
         components += _serve(

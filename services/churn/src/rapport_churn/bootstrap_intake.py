@@ -8,9 +8,9 @@ from rapport_chassis.events.consumer import Consumer
 from rapport_chassis.events.grouping import Together
 from rapport_chassis.events.nats import NatsConnection
 from rapport_chassis.telemetry.setup import Telemetry
+from rapport_privacy.permits import Permits
 
 from rapport_churn.adapters.log import FactLog
-from rapport_churn.app.ports import Permits
 from rapport_churn.definition import DEFINITION, SERVICE
 from rapport_churn.entrypoints.subscriptions import CONSUMERS, SOURCES, Intake
 from rapport_churn.settings import ChurnSettings

@@ -13,6 +13,9 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_churn.adapters.journal import Journal, SweepDecisions, blank, write
 from rapport_churn.app.scores import Kept
+from rapport_privacy.participant import living
+from rapport_privacy.participant.holding import Subject
+from rapport_privacy.participant.journal import HeldRecords, Hold
 from rapport_testing.events import count, rows
 from rapport_testing.waiting import eventually
 
@@ -77,13 +80,19 @@ async def test_of_an_erased_person_the_ids_of_decisions_are_left_alone(opened: D
     assert await journal.find("dec_3") is None
 
 
-async def test_decisions_are_forgotten_when_they_are_too_old(opened: Database, journal: Journal) -> None:
+async def test_decisions_are_forgotten_when_they_are_too_old_unless_a_hold_keeps_the_person(
+    opened: Database, journal: Journal
+) -> None:
     journal.add(decision(1))
     journal.add(decision(2, at=AT + timedelta(days=9)))
-    await eventually(lambda: _count(opened, 2))
+    journal.add(decision(3, "prf_held"))
+    await eventually(lambda: _count(opened, 3))
     async with opened.transaction() as connection:
+        held = Hold("hld_1", "LEGAL_CLAIM", None, (HeldRecords(""),))
+        await living.hold(connection, Subject("req_1", ("prf_held",)), held)
         assert await SweepDecisions(timedelta(days=10))(connection, AT + timedelta(days=11)) == 1
     assert await journal.find("dec_1") is None
+    assert await journal.find("dec_3") == decision(3, "prf_held")
 
 
 async def _count(database: Database, expected: int) -> bool:

@@ -6,9 +6,19 @@ import lightgbm
 import numpy as np
 import pytest
 from rapport_churn.adapters.native import NativeError, NativeModel
+from rapport_churn.domain import shap_tables
 from rapport_churn.domain.batch import BatchTables
 from rapport_churn.domain.shap_tables import ShapTables
-from rapport_churn.domain.trees import Missing, NotTabulableError, Split, UnreadableModelError, goes_left, parse
+from rapport_churn.domain.trees import (
+    Forest,
+    Missing,
+    NotTabulableError,
+    Split,
+    Tree,
+    UnreadableModelError,
+    goes_left,
+    parse,
+)
 
 COLUMNS = 12
 CODED = (0, 1, 2)
@@ -99,6 +109,24 @@ def test_many_rows_at_once_score_as_the_package_scores_them(trained, hostile):
     batch = BatchTables(parse(trained.model_to_string()))
     assert batch.log_odds_of(rows) == pytest.approx(trained.predict(rows, raw_score=True), abs=1e-9)
     assert len(batch.log_odds_of(rows[:0])) == 0
+
+
+def test_trees_that_ask_nothing_are_tabulated():
+    leaf = Tree((), (), (), (0.25,), (1.0,), ())
+    forest, rows = Forest(2, (leaf, leaf)), np.array([[1.0, np.nan]])
+    tables = ShapTables(forest, [0, 1])
+    assert (tables.base, tables.contributions(rows[0]).tolist()) == (0.5, [0.0, 0.0])
+    assert BatchTables(forest).log_odds_of(rows).tolist() == [0.5]
+
+
+def test_a_model_of_many_leaves_has_larger_cells_and_the_same_reasons(trained, hostile, monkeypatch):
+    forest = parse(trained.model_to_string())
+    small = ShapTables(forest, range(COLUMNS))
+    monkeypatch.setattr(shap_tables, "MANY_LEAVES", 0)
+    large = ShapTables(forest, range(COLUMNS))
+    assert large.size_bytes > small.size_bytes
+    for row in hostile[:50]:
+        assert large.contributions(row) == pytest.approx(small.contributions(row), abs=1e-12)
 
 
 def test_paths_of_many_questions_are_not_tabulated():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 from rapport_chassis.database.engine import Database
+from rapport_churn.adapters.held_facts import take_out
 from rapport_churn.adapters.log import FactLog
 from rapport_churn.app.ports import Scope
 from rapport_churn.app.states import States
@@ -16,6 +17,7 @@ from rapport_churn.domain.facts import DAY, Fact, FactKind
 from rapport_churn.domain.features import DEFAULT_FEATURES
 from rapport_churn.domain.state import ProfileState
 from rapport_churn.domain.vectors import Plan
+from rapport_privacy.participant.holding import Held
 
 NOW = 20_000 * DAY
 PEOPLE = ["prf_a", "prf_b", "prf_c"]
@@ -120,7 +122,7 @@ async def test_a_state_that_follows_the_log_is_the_one_that_is_read_from_it(open
             gone = chance.choice(PEOPLE)
             async with opened.transaction() as connection:
                 await log.hold(connection)
-                await log.forget(connection, [gone], Scope.FACTS)
+                await take_out(connection, [gone], Held(everything=chance.random() < 0.5))
                 await log.note(connection, [gone], Scope.FACTS, {}, moment_of(NOW))
         if chance.random() < 0.5:
             await states.get((chance.choice(PEOPLE),))

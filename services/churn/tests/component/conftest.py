@@ -14,14 +14,8 @@ from churn_installation import ChurnInstallation, register, start_installation
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChurnInstallation]:
     """Servers and a running service, for tests that stop neither."""
     made = start_installation(tmp_path_factory.mktemp("churn"))
-    service = made.process()
-    try:
-        service.start()
+    with made.serving():
         yield made
-        service.terminate()
-    finally:
-        service.kill()
-        made.stop()
 
 
 @pytest.fixture(scope="session")

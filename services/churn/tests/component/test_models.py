@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from churn_desk import Desk, open_desk, refused, request_id
+from churn_desk import Desk, open_desk, request_id
 from churn_events import days_ago, order, viewed
 from churn_installation import PROFILING, STREAM, ChurnInstallation, open_database, register, start_installation
 from churn_model import PARTS, artefact
@@ -24,6 +24,7 @@ from rapport_churn.adapters.log import FactLog
 from rapport_churn.domain.labels import PopulationRule
 from rapport_churn.translate.facts import Facts
 from rapport_testing.events import count
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 CHAMPION, CHALLENGER = events_pb2.MODEL_ROLE_CHAMPION, events_pb2.MODEL_ROLE_CHALLENGER

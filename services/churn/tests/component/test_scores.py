@@ -5,12 +5,13 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
-from churn_desk import Desk, refused
+from churn_desk import Desk
 from churn_events import ANALYTICS, DELIVERY, days_ago, order, viewed
 from churn_installation import PROFILING
 from rapport.churn.v1 import churn_pb2
 from rapport.consent.v1 import consent_pb2
 from rapport_chassis.ids import new_id
+from rapport_testing.refusals import refused
 
 
 async def test_a_score_says_who_why_how_much_and_by_whose_permission(desk: Desk, model_id: str) -> None:

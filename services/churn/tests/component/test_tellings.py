@@ -6,11 +6,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from churn_desk import Desk, refused, request_id
+from churn_desk import Desk, request_id
 from churn_events import days_ago, order, viewed
 from churn_installation import PROFILING
 from rapport.churn.v1 import churn_pb2, events_pb2, score_pb2
 from rapport_chassis.ids import new_id
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 UPDATED, RAISED, CLEARED = events_pb2.ScoreUpdated, events_pb2.RiskRaised, events_pb2.RiskCleared

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from churn_desk import Desk, open_desk, refused
+from churn_desk import Desk, open_desk
 from churn_events import days_ago, order
 from churn_installation import PROFILING, STREAM, ChurnInstallation, open_database, register, start_installation
 from rapport.churn.v1 import churn_pb2, events_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id
 from rapport_testing.events import rows
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 RAISED, CLEARED = events_pb2.RiskRaised, events_pb2.RiskCleared

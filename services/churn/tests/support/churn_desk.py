@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-import pytest
 from churn_events import days_ago, order
 from churn_installation import ANALYST, OFFICE, PROFILING, SHOP, STREAM, ChurnInstallation
 from google.longrunning import operations_pb2, operations_pb2_grpc
@@ -26,16 +25,6 @@ from rapport_testing.waiting import eventually
 def request_id() -> str:
     """A request id that was never used."""
     return str(uuid4())
-
-
-@contextmanager
-def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
-    """Expect a call to be refused for a reason, and because of a field."""
-    with pytest.raises(RemoteError) as caught:
-        yield caught
-    assert caught.value.reason.name == reason, caught.value
-    if field is not None:
-        assert field in [violation.path for violation in caught.value.fields]
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
 from rapport_privacy.gate import Gate
+from rapport_privacy.permits import Permits
 from rapport_privacy.replica import Replica
 
 from rapport_identity.adapters.anniversaries import AnniversaryRounds
@@ -57,7 +58,7 @@ from rapport_identity.app.declarations import Registry
 from rapport_identity.app.explain import Explain
 from rapport_identity.app.parked import TakeUpParked
 from rapport_identity.app.partition import Partition, Session
-from rapport_identity.app.ports import KeyStore, Permits
+from rapport_identity.app.ports import KeyStore
 from rapport_identity.app.preview import PreviewMatcher
 from rapport_identity.app.records import TakeInRecords
 from rapport_identity.app.resolve import ResolveRecords

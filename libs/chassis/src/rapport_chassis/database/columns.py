@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, Text
+from sqlalchemy import BigInteger, Column, DateTime, LargeBinary, SmallInteger, Text
 
 
 def moment(*, nullable: bool = False, **options: Any) -> Any:
@@ -25,3 +25,8 @@ def binary(*, nullable: bool = False, **options: Any) -> Any:
 def number(*, nullable: bool = False, **options: Any) -> Any:
     """Return the column of a whole number of 64 bits."""
     return Column(BigInteger, nullable=nullable, **options)
+
+
+def small(*, nullable: bool = False, **options: Any) -> Any:
+    """Return the column of a whole number of 16 bits."""
+    return Column(SmallInteger, nullable=nullable, **options)

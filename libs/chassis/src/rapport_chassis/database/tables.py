@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
-    TIMESTAMP,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -27,6 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.orm import registry
 from sqlmodel import SQLModel
+
+from rapport_chassis.database.columns import moment
 
 NAMING: Final = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -81,7 +82,7 @@ def _event_tables(metadata: MetaData) -> None:
         Column("headers", JSONB, nullable=False),
         Column("profile_ids", ARRAY(Text), nullable=False),
         Column("urgent", Boolean, nullable=False, server_default=text("false")),
-        _time("created_at", server_default=text("now()")),
+        moment(name="created_at", server_default=text("now()")),
         Index("ix_outbox_urgent", "seq", postgresql_where=text("urgent")),
     )
     # One event may be in the stream twice (a relay killed after the broker's answer); erasure must find both.
@@ -92,7 +93,7 @@ def _event_tables(metadata: MetaData) -> None:
         Column("stream", Text),
         Column("sequence", BigInteger),
         Column("profile_ids", ARRAY(Text), nullable=False),
-        _time("published_at", server_default=text("now()")),
+        moment(name="published_at", server_default=text("now()")),
         PrimaryKeyConstraint("event_id", "stream", "sequence"),
         Index("ix_published_profile_ids", "profile_ids", postgresql_using="gin"),
         Index(None, "published_at"),
@@ -108,7 +109,7 @@ def _event_tables(metadata: MetaData) -> None:
         metadata,
         Column("consumer", Text),
         Column("event_id", Text),
-        _time("received_at", server_default=text("now()")),
+        moment(name="received_at", server_default=text("now()")),
         PrimaryKeyConstraint("consumer", "event_id"),
         Index(None, "received_at"),
     )
@@ -118,7 +119,7 @@ def _event_tables(metadata: MetaData) -> None:
         Column("consumer", Text, primary_key=True),
         Column("paused", Boolean, nullable=False, server_default=text("false")),
         Column("reason", Text, nullable=False, server_default=text("''")),
-        _time("since", server_default=text("now()")),
+        moment(name="since", server_default=text("now()")),
         Column("failures", Integer, nullable=False, server_default=text("0")),
         CheckConstraint("failures >= 0", "failures"),
     )
@@ -133,7 +134,7 @@ def _request_tables(metadata: MetaData) -> None:
         Column("request_id", Uuid),
         Column("body_hash", LargeBinary, nullable=False),
         Column("answer", LargeBinary, nullable=False),
-        _time("created_at", server_default=text("now()")),
+        moment(name="created_at", server_default=text("now()")),
         PrimaryKeyConstraint("caller", "method", "request_id"),
         Index(None, "created_at"),
     )
@@ -144,7 +145,7 @@ def _audit_tables(metadata: MetaData) -> None:
         "audit",
         metadata,
         Column("position", BigInteger, primary_key=True, autoincrement=False),
-        _time("recorded_at"),
+        moment(name="recorded_at"),
         Column("actor", Text, nullable=False),
         Column("caller", Text, nullable=False),
         Column("action", Text, nullable=False),
@@ -182,10 +183,10 @@ def _operation_table(metadata: MetaData) -> None:
         Column("progress", REAL, nullable=False, server_default=text("0")),
         Column("attempts", Integer, nullable=False, server_default=text("0")),
         Column("leased_by", Text),
-        _time("lease_until", nullable=True),
-        _time("created_at"),
-        _time("updated_at"),
-        _time("expires_at"),
+        moment(name="lease_until", nullable=True),
+        moment(name="created_at"),
+        moment(name="updated_at"),
+        moment(name="expires_at"),
         _one_of("state", OPERATION_STATES),
         CheckConstraint("progress BETWEEN 0 AND 1", "progress"),
         CheckConstraint("(state = 'succeeded') = (result IS NOT NULL)", "result"),
@@ -204,15 +205,15 @@ def _authored_table(metadata: MetaData) -> None:
         Column("version", Integer, autoincrement=False),
         Column("state", Text, nullable=False),
         Column("body", LargeBinary, nullable=False),
-        _time("created_at"),
+        moment(name="created_at"),
         Column("created_by", Text, nullable=False),
-        _time("active_from", nullable=True),
+        moment(name="active_from", nullable=True),
         Column("decided_by", Text),
-        _time("decided_at", nullable=True),
+        moment(name="decided_at", nullable=True),
         Column("reason", Text),
-        _time("retired_from", nullable=True),
+        moment(name="retired_from", nullable=True),
         Column("retired_by", Text),
-        _time("retired_at", nullable=True),
+        moment(name="retired_at", nullable=True),
         Column("retire_reason", Text),
         PrimaryKeyConstraint("kind", "id", "version"),
         _one_of("state", AUTHORED_STATES),
@@ -229,10 +230,6 @@ def _authored_table(metadata: MetaData) -> None:
         ),
         Index("ix_authored_versions_active_from", "kind", "id", "active_from"),
     )
-
-
-def _time(name: str, *, nullable: bool = False, server_default: Any = None) -> Column[Any]:
-    return Column(name, TIMESTAMP(timezone=True), nullable=nullable, server_default=server_default)
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:

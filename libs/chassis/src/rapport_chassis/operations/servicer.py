@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import descriptor_pool, empty_pb2
 
@@ -16,6 +15,7 @@ from rapport_chassis.database.engine import Database
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError, Resource
 from rapport_chassis.operations.rows import OperationRow, OperationStore, id_of
 from rapport_chassis.rpc.foreign import access_of
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.pipeline import current_call
 
 _DEFAULT_PAGE: Final = 50
@@ -23,8 +23,6 @@ _LARGEST_PAGE: Final = 500
 _POLL_S: Final = 0.2
 _MARGIN_S: Final = 0.1
 _LATEST: Final = (datetime(9999, 1, 1, tzinfo=UTC), "")
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def require_permission_of(method: str) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
-import grpc
 from google.protobuf.duration_pb2 import Duration
 from rapport.common.v1 import participant_pb2, participant_pb2_grpc
 from rapport_chassis.database.engine import Database
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.signing import PublicKey, SigningKeys
 from rapport_chassis.times import stamp
 
@@ -17,8 +16,6 @@ from rapport_privacy.participant import journal
 from rapport_privacy.participant.errors import PARTICIPANT_ERRORS
 from rapport_privacy.participant.export import parts
 from rapport_privacy.participant.holding import Holding, Store, TaskKind
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 SERVICE = participant_pb2.DESCRIPTOR.services_by_name["ParticipantService"]
 """What is served."""

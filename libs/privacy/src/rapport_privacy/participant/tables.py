@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from rapport_chassis.database.columns import moment
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, MetaData, SmallInteger, Table, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import SQLModel
 
 _STATES: Final = "state IN ('asked', 'acted', 'answered')"
@@ -20,14 +21,14 @@ def participant_tables(base: type[SQLModel]) -> None:
         metadata,
         Column("profile_id", Text, primary_key=True),
         Column("request_id", Text, nullable=False),
-        _time("left_at", server_default=text("now()")),
+        moment(name="left_at", server_default=text("now()")),
     )
     Table(
         "privacy_freezes",
         metadata,
         Column("profile_id", Text, primary_key=True),
         Column("request_id", Text, primary_key=True),
-        _time("frozen_at", server_default=text("now()")),
+        moment(name="frozen_at", server_default=text("now()")),
     )
     Table(
         "privacy_held",
@@ -37,22 +38,22 @@ def participant_tables(base: type[SQLModel]) -> None:
         Column("store", Text, primary_key=True),
         Column("record_ids", ARRAY(Text), nullable=False),
         Column("ground", Text, nullable=False),
-        _time("until", nullable=True),
+        moment(name="until", nullable=True),
         Index(None, "profile_id"),
     )
     Table(
         "privacy_sweeps",
         metadata,
         Column("store", Text, primary_key=True),
-        _time("swept_at", primary_key=True, server_default=text("clock_timestamp()")),
-        _time("before"),
+        moment(name="swept_at", primary_key=True, server_default=text("clock_timestamp()")),
+        moment(name="before"),
         Column("deleted", BigInteger, nullable=False),
     )
     Table(
         "privacy_restores",
         metadata,
-        _time("restored_at", primary_key=True, server_default=text("clock_timestamp()")),
-        _time("replayed_at", nullable=True),
+        moment(name="restored_at", primary_key=True, server_default=text("clock_timestamp()")),
+        moment(name="replayed_at", nullable=True),
     )
 
 
@@ -69,16 +70,11 @@ def _tasks(metadata: MetaData) -> None:
         Column("hold", JSONB),
         Column("state", Text, nullable=False, server_default=text("'asked'")),
         Column("answer", JSONB),
-        _time("asked_at", server_default=text("now()")),
-        _time("due_at", nullable=True),
-        _time("answered_at", nullable=True),
+        moment(name="asked_at", server_default=text("now()")),
+        moment(name="due_at", nullable=True),
+        moment(name="answered_at", nullable=True),
         CheckConstraint(_STATES, "state"),
         CheckConstraint("(state = 'asked') = (answer IS NULL)", "answer"),
         CheckConstraint("(state = 'answered') = (answered_at IS NOT NULL)", "answered"),
         Index("ix_privacy_tasks_waiting", "asked_at", "task_id", postgresql_where=text("state <> 'answered'")),
     )
-
-
-def _time(name: str, *, nullable: bool = False, server_default: Any = None, primary_key: bool = False) -> Column[Any]:
-    kind = TIMESTAMP(timezone=True)
-    return Column(name, kind, nullable=nullable, server_default=server_default, primary_key=primary_key)

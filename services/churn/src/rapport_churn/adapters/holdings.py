@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from rapport_chassis.clock import Clock
@@ -12,22 +11,24 @@ from rapport_chassis.database.pool import Connection
 from rapport_chassis.events import outbox
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.metrics import Counter
-from rapport_privacy.participant import living
 from rapport_privacy.participant.holding import Subject
 from rapport_privacy.participant.living import writable
 
 from rapport_churn.adapters import journal
+from rapport_churn.adapters.held_facts import FACTS, secluded, take_out
 from rapport_churn.adapters.log import FactLog
 from rapport_churn.app.ports import Scope
 from rapport_churn.app.states import States
 from rapport_churn.app.withdrawals import Somebody
 from rapport_churn.translate.events import NOT_PERMITTED, OUT_OF_POPULATION, risk_cleared
 
-FACTS: Final = "facts"
 SCORES: Final = "scores"
 DECISIONS: Final = "decisions"
 REVIEWS: Final = "reviews"
-"""The stores, as privacy requests name them."""
+"""The stores, as privacy requests name them, beside `FACTS`."""
+
+HELD: Final = "held"
+"""Facts that were taken out of the log, and kept."""
 
 _PEOPLE: Final = """
 SELECT profile_id, EXISTS (SELECT FROM facts WHERE facts.profile_id = held.profile_id) AND NOT EXISTS (
@@ -123,13 +124,11 @@ class DatabaseHoldings:
             return frozenset(row[0] for row in await cursor.fetchall())
 
     async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
-        """Take away what is held of a person, in one transaction with what is told of it."""
+        """Take away what is held of a person, but not what a legal hold keeps, in one transaction with what is told."""
         if scope is Scope.ALL:
             self._waiting.forget(profile_ids)
         async with self._database.transaction() as connection:
-            subject = Subject("", tuple(profile_ids))
-            if scope is Scope.ALL:
-                subject = replace(subject, holds=await living.holds(connection, subject, self._clock.now()))
+            subject = await secluded(connection, profile_ids, self._clock.now())
             removed = any((await self.take_away(connection, subject, scope)).values())
             failpoint("churn.removed")
         if scope is not Scope.SCORES:
@@ -167,17 +166,18 @@ class DatabaseHoldings:
 
         Args:
             connection: The transaction; it holds the head of the log from here on.
-            subject: Every id that stands for the person, with what legal holds keep.
+            subject: Every id that stands for the person, with what legal holds keep. Held facts leave the log, too.
             scope: What is taken away.
         """
         ids, now = subject.ids, self._clock.now()
         await self._log.hold(connection)  # whoever enters facts or scores is done, or has not begun
         scores = await (await connection.execute(_SCORES, [ids])).fetchall()
         counts = {SCORES: len(scores)}
-        facts, decisions, reviews = (subject.held_in(store) for store in (FACTS, DECISIONS, REVIEWS))
-        if not facts.everything:
-            counts[FACTS] = await self._log.forget(connection, ids, scope, facts.record_ids)
+        if scope is not Scope.SCORES:
+            counts[FACTS], counts[HELD] = await take_out(connection, ids, subject.held_in(FACTS))
         if scope is Scope.ALL:
+            decisions, reviews = subject.held_in(DECISIONS), subject.held_in(REVIEWS)
+            await self._log.forget_owners(connection, ids)
             counts[SCORES] = (await connection.execute(_FORGET, [ids])).rowcount
             if not decisions.everything:
                 counts[DECISIONS] = await journal.blank(connection, ids, decisions.record_ids)

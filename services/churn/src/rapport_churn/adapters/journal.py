@@ -11,7 +11,7 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.telemetry.metrics import Meter
-from rapport_privacy.participant.living import writable
+from rapport_privacy.participant.living import STILL, writable
 
 from rapport_churn.app.scores import Kept
 from rapport_churn.telemetry import JOURNAL
@@ -29,11 +29,12 @@ _BLANK: Final = """
 UPDATE decisions SET profile_id = '', body = NULL, features = NULL
 WHERE profile_id = ANY (%s) AND NOT decision_id = ANY (%s)
 """
-_SWEEP: Final = """
+_SWEEP: Final = f"""
 DELETE FROM decisions WHERE decision_id IN (
-    SELECT decision_id FROM decisions WHERE scored_at < %s ORDER BY scored_at LIMIT %s
+    SELECT decision_id FROM decisions WHERE scored_at < %s AND NOT ({STILL.format(profile_id="decisions.profile_id")})
+    ORDER BY scored_at LIMIT %s
 )
-"""
+"""  # noqa: S608 - made of constants
 
 
 class Journal(journal.Journal[Kept]):
@@ -85,7 +86,7 @@ async def blank(connection: Connection, profile_ids: Collection[str], kept: Coll
 
 
 class SweepDecisions:
-    """Forgets decisions that are too old to be explained.
+    """Forgets decisions that are too old to be explained, but none of whom a request or a legal hold keeps.
 
     Args:
         kept_for: How long they are kept.

@@ -50,7 +50,6 @@ SELECT position, moved_from, {_FACT} FROM facts WHERE position > %s AND position
 _REMOVALS_AFTER: Final = """
 SELECT position, profile_ids, scope FROM removals WHERE position > %s AND position <= %s ORDER BY position LIMIT %s
 """
-_REMOVE_FACTS: Final = "DELETE FROM facts WHERE profile_id = ANY (%s) AND NOT fact_id = ANY (%s)"
 _FORGET_OWNERS: Final = "UPDATE facts SET moved_from = '{}' WHERE moved_from && %s AND moved_from <> '{}'"
 _KNOWN: Final = "SELECT fact_id FROM facts WHERE fact_id = ANY (%s)"
 _NOTE: Final = """
@@ -143,19 +142,9 @@ class FactLog:
         return new
 
     @staticmethod
-    async def forget(
-        connection: Connection, profile_ids: Sequence[str], scope: Scope, kept: Collection[str] = ()
-    ) -> int:
-        """Take the facts of people away, where they are part of what is taken away, but those kept; return how many.
-
-        This transaction holds the head, and notes it.
-        """
-        gone = 0
-        if scope is not Scope.SCORES:
-            gone = (await connection.execute(_REMOVE_FACTS, (list(profile_ids), list(kept)))).rowcount
-        if scope is Scope.ALL:
-            await connection.execute(_FORGET_OWNERS, [list(profile_ids)])
-        return gone
+    async def forget_owners(connection: Connection, profile_ids: Sequence[str]) -> None:
+        """Forget that facts of others were theirs by earlier issues."""
+        await connection.execute(_FORGET_OWNERS, [list(profile_ids)])
 
     @staticmethod
     async def note(

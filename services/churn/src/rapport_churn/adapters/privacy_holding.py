@@ -20,21 +20,26 @@ from rapport_privacy.participant.holding import (
 )
 from rapport_privacy.participant.living import buried
 
-from rapport_churn.adapters.holdings import DECISIONS, FACTS, REVIEWS, SCORES, DatabaseHoldings
+from rapport_churn.adapters.held_facts import FACTS
+from rapport_churn.adapters.holdings import DECISIONS, REVIEWS, SCORES, DatabaseHoldings
 from rapport_churn.app.ports import Scope
 from rapport_churn.app.times import moment_of
 from rapport_churn.translate.holdings import fact_content, score_content
 
 _COUNTS: Final = {
-    FACTS: "SELECT count(*) FROM facts WHERE profile_id = ANY (%(ids)s) OR moved_from && %(ids)s",
+    FACTS: """
+        SELECT (SELECT count(*) FROM facts WHERE profile_id = ANY (%(ids)s) OR moved_from && %(ids)s)
+            + (SELECT count(*) FROM held_facts WHERE profile_id = ANY (%(ids)s))
+    """,
     SCORES: "SELECT count(*) FROM scores WHERE profile_id = ANY (%(ids)s)",
     DECISIONS: "SELECT count(*) FROM decisions WHERE profile_id = ANY (%(ids)s)",
     REVIEWS: "SELECT count(*) FROM reviews WHERE profile_id = ANY (%(ids)s)",
 }
-_FACTS: Final = """
-SELECT fact_id, kind, occurred_at, arrived_at, value, quantity, channel FROM facts WHERE profile_id = ANY (%(ids)s)
-ORDER BY occurred_at, fact_id
-"""
+_CONTENT: Final = "fact_id, kind, occurred_at, arrived_at, value, quantity, channel"
+_FACTS: Final = f"""
+SELECT {_CONTENT} FROM facts WHERE profile_id = ANY (%(ids)s)
+UNION SELECT {_CONTENT} FROM held_facts WHERE profile_id = ANY (%(ids)s) ORDER BY occurred_at, fact_id
+"""  # noqa: S608 - made of constants
 _SCORES: Final = "SELECT profile_id, body, risk, scored_at FROM scores WHERE profile_id = ANY (%(ids)s)"
 _DECISIONS: Final = """
 SELECT decision_id, body, scored_at FROM decisions WHERE profile_id = ANY (%(ids)s) ORDER BY scored_at, decision_id

@@ -3,20 +3,21 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rapport_chassis.database.columns import binary as _bytes
+from rapport_chassis.database.columns import moment as _time
+from rapport_chassis.database.columns import number as _number
+from rapport_chassis.database.columns import small as _small
+from rapport_chassis.database.columns import words as _text
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
 from rapport_privacy.reviews_table import reviews_table
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
     Double,
     ForeignKey,
     Index,
-    LargeBinary,
-    SmallInteger,
     Text,
     text,
 )
@@ -30,26 +31,6 @@ else:
 chassis_tables(Base)
 participant_tables(Base)
 reviews_table(Base)
-
-
-def _time(*, nullable: bool = False, **options: Any) -> Any:
-    return Column(DateTime(timezone=True), nullable=nullable, **options)
-
-
-def _text(**options: Any) -> Any:
-    return Column(Text, **{"nullable": False, **options})
-
-
-def _bytes(*, nullable: bool = False, **options: Any) -> Any:
-    return Column(LargeBinary, nullable=nullable, **options)
-
-
-def _number(**options: Any) -> Any:
-    return Column(BigInteger, **{"nullable": False, **options})
-
-
-def _small(**options: Any) -> Any:
-    return Column(SmallInteger, **{"nullable": False, **options})
 
 
 class LogHeadTable(Base, table=True):
@@ -93,6 +74,23 @@ class FactTable(Base, table=True):
     channel: int = Field(sa_column=_small())
     traceparent: str | None = Field(sa_column=_text(nullable=True))
     """The span that entered it, where that is recorded."""
+
+
+class HeldFactTable(Base, table=True):
+    """Facts that a legal hold keeps of people who may not be profiled: out of the log, so in no feature or model."""
+
+    __tablename__ = "held_facts"
+
+    profile_id: str = Field(sa_column=_text(primary_key=True))
+    fact_id: str = Field(sa_column=_text(primary_key=True))
+    held_with: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    """Every id that stood for the person: a hold names any of them."""
+    kind: int = Field(sa_column=_small())
+    occurred_at: int = Field(sa_column=_number())
+    arrived_at: int = Field(sa_column=_number())
+    value: int = Field(sa_column=_number())
+    quantity: int = Field(sa_column=_number())
+    channel: int = Field(sa_column=_small())
 
 
 class RemovalTable(Base, table=True):

@@ -7,31 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
-
 from rapport_churn.domain.facts import Fact
 from rapport_churn.domain.scoring import Scorer
-
-
-class Permits(Protocol):
-    """The consent gate of this process."""
-
-    def check(
-        self,
-        profile_id: str,
-        purpose_id: str,
-        *,
-        brand_id: str = "",
-        market: str = "",
-        at_least: Position | None = None,
-    ) -> Decision:
-        """Answer whether an effect is allowed at this instant.
-
-        Raises:
-            RapportError: BRAND_REQUIRED.
-        """
-        ...
 
 
 class People(Protocol):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from rapport_chassis.clock import Clock
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
+from rapport_privacy.permits import Permits, Position
 
 from rapport_churn.app.people import refuse
-from rapport_churn.app.ports import HoldsOut, Models, People, Permits, Serving
+from rapport_churn.app.ports import HoldsOut, Models, People, Serving
 from rapport_churn.app.states import States
 from rapport_churn.app.times import micros_of
 from rapport_churn.domain.errors import ERRORS

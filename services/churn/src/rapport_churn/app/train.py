@@ -10,10 +10,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import CHASSIS_ERRORS
+from rapport_privacy.permits import Permits
 from rapport_privacy.replica import Replica
 from rapport_privacy.vocabulary import Answer
 
-from rapport_churn.app.ports import Permits
 from rapport_churn.app.times import micros_of
 
 _AT_ONCE: Final = 1000

@@ -15,11 +15,12 @@ from typing import Final, NamedTuple, Protocol
 
 from rapport_chassis.clock import Clock
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 from rapport_privacy.replica import Replica
 from rapport_privacy.vocabulary import Answer
 
 from rapport_churn.app.people import scope_of
-from rapport_churn.app.ports import People, Permits, Scope
+from rapport_churn.app.ports import People, Scope
 
 _AGAIN_AFTER_S: Final = 2.5
 """Longer than a gate of another process may be out of date: what that still permitted meanwhile is found then."""
@@ -69,7 +70,10 @@ class Holdings(Protocol):
         ...
 
     async def remove(self, profile_ids: Sequence[str], scope: Scope) -> bool:
-        """Take away what is held of a person, and tell that it is void; return whether there was anything."""
+        """Take away what is held of a person, and tell that it is void; return whether there was anything.
+
+        What a legal hold keeps, as it is known in the transaction that deletes, is kept where nothing uses it.
+        """
         ...
 
     async def absorbed(self, profile_ids: Collection[str], current_ids: Collection[str]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import grpc
 from google.longrunning import operations_pb2
 from rapport.churn.v1 import model_pb2, model_pb2_grpc, monitoring_pb2
 from rapport_chassis.clock import Clock
@@ -15,6 +14,7 @@ from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, actor
 from rapport_chassis.operations import Running
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.pipeline import current_call
 from rapport_chassis.times import moment, set_stamp
 
@@ -26,7 +26,6 @@ from rapport_churn.entrypoints.grpc_scores import MOST, PAGE
 from rapport_churn.entrypoints.ports import Operations, Transactions
 from rapport_churn.translate.models import gates_of, model_message, promotion_message, roles_of, work_message
 
-Context = grpc.aio.ServicerContext[Any, Any]
 SERVICE: Final = model_pb2.DESCRIPTOR.services_by_name["ModelService"]
 TRAIN: Final = f"{SERVICE.full_name}/TrainModel"
 

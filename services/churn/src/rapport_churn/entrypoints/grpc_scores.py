@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from google.rpc import code_pb2, status_pb2
 from rapport.churn.v1 import churn_pb2, churn_pb2_grpc, score_pb2
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment
 from rapport_privacy.reviews import Reviews
@@ -27,8 +27,6 @@ from rapport_churn.domain.features import FeatureSet
 from rapport_churn.entrypoints.ports import Journal, RankReader, Transactions
 from rapport_churn.translate.ranks import ranked_message, review_message
 from rapport_churn.translate.scores import Scores, asked_of, explanation_of, features_of, kept_of
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

@@ -15,9 +15,10 @@ from rapport_chassis.events.contract import describe
 from rapport_chassis.events.envelope import Received
 from rapport_chassis.telemetry import metrics
 from rapport_privacy.participant.living import writable
+from rapport_privacy.permits import Permits
 
 from rapport_churn.app.people import scope_of
-from rapport_churn.app.ports import Permits, Scope
+from rapport_churn.app.ports import Scope
 from rapport_churn.domain.facts import Fact
 from rapport_churn.entrypoints.ports import FactStore
 from rapport_churn.translate.facts import Facts, serves

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple, Protocol
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.failpoints import failpoint
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer
 
 from rapport_identity.app.collecting import ask
 from rapport_identity.app.partition import Partition
-from rapport_identity.app.ports import Permits
 from rapport_identity.app.replica import Replica
 from rapport_identity.app.stored import ProfileStatus
 from rapport_identity.app.units import Unit

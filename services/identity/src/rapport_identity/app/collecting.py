@@ -9,9 +9,9 @@ from typing import Final
 from rapport_chassis.errors import CHASSIS_ERRORS, RapportError
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 
 from rapport_identity.app.facts import Outcome, Refusal
-from rapport_identity.app.ports import Permits
 from rapport_identity.domain.declarations import TypeTerms
 from rapport_identity.domain.permission import Verdict, together
 from rapport_identity.domain.touchpoints import Touchpoint, asked, cut, is_whole, needing

@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
+from rapport_privacy.permits import Permits, Position
 from rapport_privacy.vocabulary import Basis
 
 from rapport_identity.app.partition import Partition, current_ids
-from rapport_identity.app.ports import Permits
 from rapport_identity.app.replica import Replica
 from rapport_identity.app.stored import HeldRecord
 from rapport_identity.domain.contact_points import ContactRecord, Ground, covered

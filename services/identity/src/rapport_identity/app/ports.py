@@ -6,9 +6,6 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
-
 
 class DataKey(NamedTuple):
     """The key of one record's value.
@@ -60,25 +57,4 @@ class KeyStore(Protocol):
 
     async def created_between(self, since: datetime, until: datetime, after: bytes, limit: int) -> list[bytes]:
         """Return ids of keys created from `since` until before `until`, in order, from the one after `after` on."""
-        ...
-
-
-class Permits(Protocol):
-    """The consent gate of this process: answers, from memory, whether an effect is allowed now."""
-
-    def check(
-        self,
-        profile_id: str,
-        purpose_id: str,
-        *,
-        brand_id: str = "",
-        market: str = "",
-        data_category: str = "",
-        at_least: Position | None = None,
-    ) -> Decision:
-        """Answer for any id ever issued.
-
-        Raises:
-            RapportError: BRAND_REQUIRED.
-        """
         ...

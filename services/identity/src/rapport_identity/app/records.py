@@ -13,13 +13,13 @@ from typing import Final, TypeVar
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer, Reason
 
 from rapport_identity.app.collecting import ask, stale
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.known import Known
 from rapport_identity.app.partition import FROZEN_S, Partition, Session
-from rapport_identity.app.ports import Permits
 from rapport_identity.app.resolve import Outcome, Resolved, ResolveRecords
 from rapport_identity.app.stored import Submission
 from rapport_identity.app.suppressing import SuppressionList, suppressed

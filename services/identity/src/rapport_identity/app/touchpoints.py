@@ -13,13 +13,13 @@ from datetime import datetime
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.ids import new_id
+from rapport_privacy.permits import Permits
 
 from rapport_identity.app.collecting import Judged, judge, may_link, stale
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.facts import Answered, Fact, Facts, Ingested, RawTouchpoint
 from rapport_identity.app.known import Known
 from rapport_identity.app.partition import Partition, Session
-from rapport_identity.app.ports import Permits
 from rapport_identity.app.resolve import ResolveRecords
 from rapport_identity.app.stored import SourceKey, Submission
 from rapport_identity.app.suppressing import SuppressionList, suppressed

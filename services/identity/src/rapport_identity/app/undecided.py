@@ -14,12 +14,12 @@ from typing import Final, Protocol
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer
 
 from rapport_identity.app.collecting import ask, verdict_of
 from rapport_identity.app.declarations import Registry
 from rapport_identity.app.partition import Partition
-from rapport_identity.app.ports import Permits
 from rapport_identity.app.stored import StoredFact
 from rapport_identity.app.units import Unit
 from rapport_identity.domain.declarations import TypeTerms
