@@ -40,6 +40,7 @@ WANTED: Final = {1: 98.2, 2: 97.6, 3: 98.0, 4: 94.0, 5: 97.2, 6: 95.7, 7: 93.5}
 _WORLD: Final = ("simulator/demand.py", "simulator/scenarios.py", "simulator/playing.py")
 _MADE_OF: Final = {
     OWN: (
+        "domain/anticipating.py",
         "domain/demand.py",
         "domain/detector.py",
         "domain/policy.py",

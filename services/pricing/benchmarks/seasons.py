@@ -47,10 +47,14 @@ def main() -> None:
     ]
     report.add(Figure("20 products, 500 visits each", float(np.mean(starts)), "%", budget=">= 95.5"))
     report.add(Figure("the last five of them", float(np.mean([each[-5:] for each in starts])), "%"))
+    published: list[float] = []
     for consent in (0.0, 0.5, 1.0):
         crowds = [crowd_season(gather(seed, consent=consent, visits=VISITS)) for seed in range(options.seeds)]
         name = f"a crowd and a rival, {consent:.0%} consent"
         report.add(Figure(name, 100 * float(np.mean([each.personal for each in crowds])), "%"))
+        published = published or [each.published for each in crowds]
+        raised = [each.published / before for each, before in zip(crowds, published, strict=True)]
+        report.add(Figure("the list price, over that without consent", 100 * float(np.mean(raised)), "%"))
     print(f"written to {report.write().relative_to(ROOT)}")
 
 

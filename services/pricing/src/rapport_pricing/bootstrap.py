@@ -31,6 +31,7 @@ from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.rpc.servicer import servicer_of
 from rapport_chassis.signing import SigningKeys
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
@@ -58,7 +59,6 @@ from rapport_pricing.app.quoting import MakeQuotes
 from rapport_pricing.app.retention import Retain
 from rapport_pricing.definition import DEFINITION, SERVICE
 from rapport_pricing.domain.law import shipped_law
-from rapport_pricing.entrypoints.grpc import servicer_of
 from rapport_pricing.entrypoints.grpc_catalog import CatalogDesk
 from rapport_pricing.entrypoints.grpc_experiments import ExperimentDesk
 from rapport_pricing.entrypoints.grpc_learning import LearningDesk

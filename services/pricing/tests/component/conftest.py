@@ -16,15 +16,9 @@ from rapport_chassis.ids import new_id
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PricingInstallation]:
     """Servers and a running service, for tests that stop neither."""
     made = start_installation(tmp_path_factory.mktemp("pricing"))
-    service = made.process()
-    try:
-        service.start()
+    with made.serving():
         furnish(made)
         yield made
-        service.terminate()
-    finally:
-        service.kill()
-        made.stop()
 
 
 @pytest.fixture

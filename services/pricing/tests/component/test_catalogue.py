@@ -10,9 +10,10 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from pricing_desk import Desk, open_desk
 from pricing_installation import PricingInstallation
-from pricing_words import minor, money, product, promotion_terms, refused, request_id
+from pricing_words import minor, money, product, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, product_pb2
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pricing_desk import Desk
 from pricing_installation import PERSONAL, PricingInstallation
-from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id
+from pricing_words import INDIVIDUAL, minor, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, experiments_pb2
 from rapport_chassis.ids import new_id
 from rapport_pricing.domain.experiments import Experiment, Unit, assign
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 ACCOUNT, SWITCHBACK = authored_pb2.EXPERIMENT_UNIT_ACCOUNT, authored_pb2.EXPERIMENT_UNIT_SWITCHBACK

@@ -18,10 +18,11 @@ from pricing_installation import (
     PricingInstallation,
     rows_of,
 )
-from pricing_words import minor, product, promotion_terms, refused, request_id, risk_cleared, risk_raised
+from pricing_words import minor, product, promotion_terms, request_id, risk_cleared, risk_raised
 from rapport.pricing.v1 import authored_pb2, events_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.rpc.status import RemoteError
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 LOYALTY = authored_pb2.PROMOTION_AUDIENCE_LOYALTY

@@ -3,91 +3,22 @@
 from __future__ import annotations
 
 import math
-import random
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from pricing_desk import Desk
 from pricing_installation import PricingInstallation
-from pricing_words import minor, money, outcome, promotion_terms, refused, request_id
+from pricing_learning import BOUGHT, HOLD, NOT_BOUGHT, SEEN, history, learned, rate, season, settled
+from pricing_words import minor, money, outcome, request_id
 from rapport.identity.v1 import events_pb2 as identity_pb2
 from rapport.identity.v1 import touchpoint_pb2
-from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, learning_pb2, pricing_pb2, product_pb2
+from rapport.pricing.v1 import authored_pb2, catalog_pb2, events_pb2, learning_pb2, pricing_pb2
 from rapport_chassis.events.envelope import event_of
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
-
-SEEN, BOUGHT = pricing_pb2.OUTCOME_KIND_SEEN, pricing_pb2.OUTCOME_KIND_BOUGHT
-NOT_BOUGHT = pricing_pb2.OUTCOME_KIND_NOT_BOUGHT
-HOLD = 20
-TURNS = 6
-
-
-def rate(rule_id: str, side: authored_pb2.RuleSide.ValueType, percent: int) -> authored_pb2.PriceRule:
-    return authored_pb2.PriceRule(
-        rule_id=rule_id,
-        tier=product_pb2.RULE_TIER_RATE,
-        side=side,
-        of=authored_pb2.RULE_QUANTITY_PUBLISHED,
-        numerator=percent,
-        denominator=100,
-    )
-
-
-RULES = [
-    rate("rate.fall", authored_pb2.RULE_SIDE_FLOOR, 97),
-    rate("rate.rise", authored_pb2.RULE_SIDE_CEILING, 103),
-]
-
-
-async def learned(desk: Desk, price: int, cost: int, **terms: Any) -> product_pb2.Product:
-    """A product whose price is learned, at most 3 % a step."""
-    category = f"c{request_id()[:8]}"
-    scope = authored_pb2.TermsScope(categories=[category])
-    learning = authored_pb2.LearningTerms(hold_visits=HOLD, **terms)
-    await desk.rule(f"learn-{category}", *RULES, scope=scope, rank=5, learning=learning)
-    return await desk.sold(price, cost, category=category)
-
-
-async def history(desk: Desk, made: product_pb2.Product) -> list[product_pb2.PublishedPrice]:
-    request = catalog_pb2.GetPriceHistoryRequest(product_id=made.product_id, market="DE", page_size=500)
-    return list(reversed((await desk.shop.GetPriceHistory(request)).prices))
-
-
-async def settled(desk: Desk, made: product_pb2.Product, turn: int) -> learning_pb2.PriceLearning:
-    """Where learning stands once everything was folded in and a turn was taken."""
-
-    async def there() -> Any:
-        found = await desk.learning(made)
-        return found if found.turn >= turn and not found.waiting else None
-
-    found: learning_pb2.PriceLearning = await eventually(there, timeout_s=20)
-    return found
-
-
-async def season(desk: Desk, made: product_pb2.Product, turns: int, chance: Any) -> learning_pb2.PriceLearning:
-    """Sell through the public client for some turns: late, twice and out of order."""
-    draw, late = random.Random(3), []
-    await desk.report(outcome(made, 1, new_id("touchpoint"), SEEN))
-    found = await settled(desk, made, 1)
-    for turn in range(2, turns + 2):
-        version = found.price_version
-        price = minor((await history(desk, made))[-1].gross)
-        heard = []
-        for _ in range(HOLD):
-            view = new_id("touchpoint")
-            heard.append(outcome(made, version, view, SEEN))
-            late.append(outcome(made, version, view, BOUGHT if draw.random() < chance(price) else NOT_BOUGHT))
-        draw.shuffle(late)
-        heard += late[: len(late) * 3 // 4]
-        late = late[len(late) * 3 // 4 :]
-        heard += draw.sample(heard, 5)
-        await desk.report(*heard)
-        found = await settled(desk, made, turn)
-    await desk.report(*late)
-    return found
 
 
 async def test_a_price_walks_to_what_earns_more_within_the_guardrails_and_replays_bit_for_bit(desk: Desk) -> None:
@@ -117,39 +48,6 @@ async def test_a_price_walks_to_what_earns_more_within_the_guardrails_and_replay
     assert (still.visits, still.changes_would_be, still.prices[-1].binding_rule) == (found.shown, 0, "rate.still")
     assert minor(still.contribution_would_be) < minor(still.contribution_was)
     assert len(await history(desk, made)) == len(prices)
-
-
-async def test_an_audit_finds_a_list_price_that_is_raised_to_pay_for_personal_ones(desk: Desk, consented: str) -> None:
-    made = await learned(desk, 1200, 700)
-    loyal = promotion_terms(
-        scope=authored_pb2.TermsScope(categories=[made.category]),
-        audience=authored_pb2.PROMOTION_AUDIENCE_LOYALTY,
-        loyalty="gold",
-    )
-    await desk.promote(f"p{request_id()[:12]}", loyal)
-
-    def chance(price: int) -> float:
-        return 1 / (1 + math.exp((price - 1100) / 60))
-
-    draw, found = random.Random(5), await season(desk, made, 1, chance)
-    plain = (await desk.learning(made, audit=True)).list_price_audit
-    assert (plain.personal_visits, plain.gap_ppm, plain.passed) == (0, 0, True)
-    for turn in range(found.turn + 1, found.turn + 1 + TURNS):
-        price, heard = minor((await history(desk, made))[-1].gross), []
-        for _ in range(HOLD // 2):
-            seen = BOUGHT if draw.random() < chance(price) else NOT_BOUGHT
-            heard.append(outcome(made, found.price_version, new_id("touchpoint"), seen))
-            quote = await desk.quote((made, 1), profile_id=consented, loyalty="gold")
-            assert quote.personalised  # whoever has a personal price buys, whatever the list price is
-            bought = outcome(made, quote.lines[0].price_version, "unused", BOUGHT)
-            bought.quote_id = quote.quote_id
-            heard.append(bought)
-        await desk.report(*heard)
-        found = await settled(desk, made, turn)
-    raised = (await desk.learning(made, audit=True)).list_price_audit
-    assert raised.personal_visits == TURNS * HOLD // 2
-    assert minor(raised.believed) > minor(raised.neutral)
-    assert not raised.passed
 
 
 async def test_a_price_that_is_paused_stays_and_one_that_is_pinned_goes_there_step_by_step(desk: Desk) -> None:

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pricing_desk import Desk
 from pricing_installation import PERSONAL, PricingInstallation
-from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id, risk_cleared, risk_raised
+from pricing_words import INDIVIDUAL, minor, promotion_terms, request_id, risk_cleared, risk_raised
 from rapport.consent.v1 import events_pb2 as consent_pb2
 from rapport.consent.v1 import ledger_pb2
 from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2, quote_pb2
 from rapport_chassis.events.envelope import event_of
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 SCOPE = authored_pb2.TermsScope(markets=["DE"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pricing_desk import Desk
 from pricing_installation import PERSONAL, PricingInstallation
-from pricing_words import INDIVIDUAL, minor, promotion_terms, refused, request_id
+from pricing_words import INDIVIDUAL, minor, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, pricing_pb2
 from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id
@@ -15,6 +15,7 @@ from rapport_pricing.adapters.privacy_holding import PricingHolding
 from rapport_privacy.participant import living
 from rapport_privacy.participant.holding import Held, Subject
 from rapport_testing.events import rows
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 HOLDING = PricingHolding(years=10)

@@ -8,10 +8,11 @@ import random
 
 from pricing_desk import Desk
 from pricing_installation import PERSONAL, PricingInstallation
-from pricing_words import asked, minor, name, only_for, product, promotion_terms, refused, request_id
+from pricing_words import asked, minor, name, only_for, product, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2, product_pb2, quote_pb2
 from rapport_chassis.ids import new_id
 from rapport_testing.prove import Scale
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 PUBLIC = authored_pb2.PROMOTION_AUDIENCE_PUBLIC

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from pricing_desk import Desk
 from pricing_installation import PricingInstallation, rows_of
-from pricing_words import minor, name, only_for, product, promotion_terms, refused, request_id
+from pricing_words import minor, name, only_for, product, promotion_terms, request_id
 from rapport.pricing.v1 import authored_pb2, events_pb2, pricing_pb2
 from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_testing.prove import Scale
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 

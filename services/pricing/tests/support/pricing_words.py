@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-import pytest
 from google.type import money_pb2
 from rapport.churn.v1 import events_pb2 as churn_pb2
 from rapport.pricing.v1 import authored_pb2, pricing_pb2, product_pb2
 from rapport_chassis.events.envelope import Event, event_of
 from rapport_chassis.ids import new_id
-from rapport_chassis.rpc.status import RemoteError
 from rapport_chassis.times import stamp
 
 INDIVIDUAL: Final = authored_pb2.PROMOTION_AUDIENCE_INDIVIDUAL
@@ -77,16 +73,6 @@ def asked(*basket: tuple[product_pb2.Product, int], market: str = "DE", **fields
     for made, quantity in basket:
         request.lines.add(product_id=made.product_id, quantity=quantity)
     return request
-
-
-@contextmanager
-def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
-    """Expect a call to be refused for a reason, and because of a field."""
-    with pytest.raises(RemoteError) as caught:
-        yield caught
-    assert caught.value.reason.name == reason, caught.value
-    if field is not None:
-        assert field in [violation.path for violation in caught.value.fields]
 
 
 def name() -> str:

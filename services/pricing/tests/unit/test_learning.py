@@ -112,6 +112,7 @@ def test_a_surprise_beyond_chance_is_a_shift_and_one_within_is_not():
     assert not shifted([Residual(250, 75, 0.2, 0.0)], settings)
     assert not shifted([Residual(249, 249, 0.2, 0.0)], settings)
     assert not shifted([Residual(250, 76, 0.2, 0.01)], settings), "a belief that was unsure is not surprised"
+    assert not shifted([Residual(25, 10, 0.2, 0.01)] * 10, settings), "nor are ten versions decided from the same news"
 
 
 def test_a_version_differs_by_a_bounded_step_and_never_leaves_its_bounds():
@@ -214,10 +215,11 @@ def test_a_shift_of_demand_is_noticed_and_the_price_of_before_left_behind():
     assert 0 <= season.recovered <= 1000
 
 
-def test_in_a_crowd_personal_prices_only_lower_and_without_consent_change_nothing():
+def test_in_a_crowd_personal_prices_only_lower_and_without_consent_there_are_none():
     nobody = crowd_season(gather(3, consent=0.0, visits=600))
-    everybody = crowd_season(gather(3, consent=1.0, visits=600))
-    assert (nobody.raised, everybody.raised) == (0, 0)
-    assert nobody.personal == nobody.share == everybody.share
-    assert nobody.share < everybody.personal
-    assert crowd_season(gather(3, consent=1.0, visits=600)) == everybody
+    half = crowd_season(gather(3, consent=0.5, visits=600))
+    assert (nobody.raised, half.raised) == (0, 0)
+    assert nobody.personal == nobody.share
+    assert nobody.personal < half.personal
+    assert half.share < half.personal
+    assert crowd_season(gather(3, consent=0.5, visits=600)) == half

@@ -1,5 +1,6 @@
 import json
 import random
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pricing_inventions import AMERICA, EUROPE, LAW, invented_promotion, invented_quote, line, promotion
 from rapport_chassis.errors import RapportError
+from rapport_chassis.ids import new_id
 from rapport_pricing.domain.baskets import price_basket
 from rapport_pricing.domain.explaining import check_replay
 from rapport_pricing.domain.lines import Part
@@ -22,7 +24,15 @@ from rapport_pricing.domain.personal import (
     outcome_of,
 )
 from rapport_pricing.domain.promotions import Audience, Benefit, Entitlements, PromotionBook
-from rapport_pricing.domain.quotes import Quote, Settlement, canonical, check_redeemable, settle
+from rapport_pricing.domain.quotes import (
+    Quote,
+    Settlement,
+    canonical,
+    check_redeemable,
+    is_personal,
+    personal_id,
+    settle,
+)
 
 TENTH = promotion("tenth", Benefit.PERCENT, 100_000)
 
@@ -96,6 +106,15 @@ def test_the_list_price_may_not_be_raised_to_pay_for_personal_ones():
     assert not audited(1026, 50_000).passed
     assert audited(1300, 10_000).passed  # so little that nobody can tell the two apart
     assert audited(900, 50_000) == ListPriceAudit(900, 1000, 20, -100_000, 50_000, True)
+
+
+def test_the_id_of_a_personal_quote_says_so_and_is_as_random():
+    drawn = [new_id("quote") for _ in range(100)]
+    named = [personal_id(each) for each in drawn]
+    assert not any(map(is_personal, drawn))
+    assert all(map(is_personal, named))
+    assert [each[-22:] for each in named] == [each[-22:] for each in drawn]
+    assert all(re.fullmatch("quo_[0-9A-Za-z]{8,40}", each) for each in named), "as contracts have it"
 
 
 TEXTS_AND_TIMES = (

@@ -1,4 +1,9 @@
-"""Folds outcomes into counts: each once, in any order, whatever is killed in between."""
+"""Folds outcomes into counts: each once, in any order, whatever is killed in between.
+
+What a quote that personal data lowered led to is left out: it says nothing of demand at the published price, which it
+would raise, and everybody would pay for personal prices. A version is held until enough visits came that teach, so it
+never changes more often for that; and the share that explores is one of the visits that pay for it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from rapport_pricing.adapters import redemptions
 from rapport_pricing.app.stored import Key
 from rapport_pricing.app.times import moment_of
 from rapport_pricing.domain.outcomes import NOTHING, Count, Heard, News, change
+from rapport_pricing.domain.quotes import is_personal
 
 OWN: Final = "@"
 """Begins the ids of outcomes that the service itself has reported: no caller's id can."""
@@ -21,6 +27,7 @@ OWN: Final = "@"
 _AT_ONCE: Final = 2000
 _LISTING: Final = "product_id, variant_id, market"
 _EXPOSURE: Final = f"{_LISTING}, price_version, exposure_id"
+_EXPOSURE_AT: Final = 4
 _ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('rapport.pricing.folding', 0))"
 _TAKE: Final = f"""
 WITH taken AS (
@@ -100,8 +107,10 @@ class FoldOutcomes:
             if row is None or not row[0]:
                 return False
             taken = await (await connection.execute(_TAKE, [_AT_ONCE])).fetchall()
+            teaching = [row for row in taken if not is_personal(row[_EXPOSURE_AT])]
+            if teaching:
+                await _fold(connection, teaching)
             if taken:
-                await _fold(connection, taken)
                 failpoint("pricing.learn.folded")
         return bool(taken)
 
@@ -161,6 +170,8 @@ async def folded_again(connection: Connection, key: Key, price_versions: Sequenc
     known: dict[tuple[int, str], Heard] = {}
     counts: dict[int, Count] = {}
     for version, exposure_id, kind, outcome_id in rows:
+        if is_personal(exposure_id):
+            continue
         place = version, exposure_id
         known[place], more = change(known.get(place), heard_of(kind, outcome_id))
         counts[version] = _sum(counts.get(version, NOTHING), more)

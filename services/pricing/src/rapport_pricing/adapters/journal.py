@@ -29,14 +29,13 @@ SELECT * FROM unnest(
 ON CONFLICT (decision_id) DO NOTHING RETURNING decision_id
 """  # noqa: S608 - made of constants
 _FIND: Final = f"SELECT {_COLUMNS} FROM decisions WHERE decision_id = %s"  # noqa: S608 - made of constants
-_SWEEP: Final = """
+_SWEEP: Final = f"""
 DELETE FROM decisions WHERE decision_id IN (
     SELECT decision_id FROM decisions WHERE issued_at < %s
-        AND NOT EXISTS (SELECT FROM privacy_freezes AS frozen WHERE frozen.profile_id = decisions.profile_id)
-        AND NOT EXISTS (SELECT FROM privacy_held AS held WHERE held.profile_id = decisions.profile_id)
+        AND NOT ({living.STILL.format(profile_id="decisions.profile_id")})
     ORDER BY issued_at LIMIT %s
 )
-"""
+"""  # noqa: S608 - made of constants
 
 
 class Journal(journal.Journal[Unkept]):

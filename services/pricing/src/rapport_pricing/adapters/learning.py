@@ -138,7 +138,7 @@ class LearningUnit:
         return {row[0]: Count(*row[1:]) for row in rows}
 
     async def personal_visits(self, key: Key, since_us: int) -> dict[int, Count]:
-        """Return what price versions have to show of visits since a time that saw a personal price."""
+        """Return what visits since a time, that saw a personal price by the journal, added to price versions."""
         fold = Fold()
         values = (*key, since_us, moment_of(since_us - _QUOTED_BEFORE_US))
         async with self._connection.cursor() as cursor:

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from rapport_chassis.database.columns import binary, moment, number, small, words
 from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from rapport_pricing.adapters.base import Base, binary, counter, moment, number, small, words
+from rapport_pricing.adapters.base import Base, counter
 from rapport_pricing.adapters.tables_experiments import ExperimentAllocationTable, ExperimentUnitTable
 from rapport_pricing.adapters.tables_learning import (
     ExposureTable,

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from rapport_chassis.database.columns import moment, number, words
 from sqlalchemy import Column, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
-from rapport_pricing.adapters.base import Base, moment, number, real, words
+from rapport_pricing.adapters.base import Base, real
 
 
 class ExperimentAllocationTable(Base, table=True):

@@ -2,10 +2,11 @@
 
 from typing import Any, ClassVar
 
+from rapport_chassis.database.columns import binary, number, small, words
 from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, text
 from sqlmodel import Field
 
-from rapport_pricing.adapters.base import Base, binary, number, real, small, words
+from rapport_pricing.adapters.base import Base, real
 
 
 class WaitingOutcomeTable(Base, table=True):

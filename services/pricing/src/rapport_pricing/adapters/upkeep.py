@@ -7,12 +7,12 @@ from typing import Final
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.engine import Database
 from rapport_privacy.participant.living import writable
+from rapport_privacy.permits import Permits
 
 from rapport_pricing.adapters import offers
 from rapport_pricing.adapters.units import Store
 from rapport_pricing.app.offer_terms import OfferState, StoredOffer
 from rapport_pricing.app.offers import is_over
-from rapport_pricing.app.quoting import Permits
 from rapport_pricing.app.retention import Retain
 from rapport_pricing.app.times import micros_of
 

@@ -1,4 +1,8 @@
-"""Use case: whether a list price heads for what it would head for if nobody got a personal price."""
+"""Use case: whether a list price heads for what it would head for if nobody got a personal price.
+
+Visits at personal prices are not folded into what is learned, by the id of their quote. The audit asks the journal
+instead: what the quotes said that were folded in all the same.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,10 @@ from rapport_pricing.domain.policy import Version
 
 
 class PersonalVisits(Ledger, Protocol):
-    """What was learned, and of which visits personal data lowered the price."""
+    """What was learned, and from which visits though personal data lowered their price."""
 
     async def personal_visits(self, key: Key, since_us: int) -> dict[int, Count]:
-        """Return what price versions have to show of visits since a time that saw a personal price."""
+        """Return what visits since a time, that saw a personal price by the journal, added to price versions."""
         ...
 
 

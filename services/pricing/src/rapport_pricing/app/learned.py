@@ -178,8 +178,9 @@ def versions_of(start_cell: int, turns: Sequence[Turn], counts: Mapping[int, Cou
     if turns:
         ends.append(counts.get(turns[-1].price_version, NOTHING))
     for turn, end in zip(turns, ends, strict=True):
-        shown, sold, _ = end.less(turn.base)
-        versions.append(Version(turn.cell, turn.price, turn.expected, turn.variance, turn.explores, shown, sold))
+        versions.append(
+            Version(turn.cell, turn.price, turn.expected, turn.variance, turn.explores, *end.less(turn.base))
+        )
     return versions
 
 

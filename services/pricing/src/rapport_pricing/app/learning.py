@@ -157,8 +157,8 @@ def _cause(steering: Steering, decision: Decision) -> Cause:
 def _explored(outlook: Outlook) -> float:
     """Return the share of the latest visits that saw a price published to learn."""
     recent = outlook.versions[1:][-_RECENT:]
-    visits = sum(each.shown for each in recent)
-    return sum(each.shown for each in recent if each.explores) / visits if visits else 0.0
+    visits = sum(each.visits for each in recent)
+    return sum(each.visits for each in recent if each.explores) / visits if visits else 0.0
 
 
 async def _stock(catalogue: Catalogue, key: Key, outlook: Outlook) -> Stock | None:
@@ -167,6 +167,6 @@ async def _stock(catalogue: Catalogue, key: Key, outlook: Outlook) -> Stock | No
     if stock is None or stock.expected_us is None or stock.expected_us <= catalogue.now_us:
         return None
     recent = outlook.turns[-_RECENT:]
-    seen = sum(each.shown for each in outlook.versions[-len(recent) :])
+    seen = sum(each.visits for each in outlook.versions[-len(recent) :])
     passed = max(catalogue.now_us - recent[0].at_us, 1)
     return Stock(stock.quantity, max(round(seen * (stock.expected_us - catalogue.now_us) / passed), 1))

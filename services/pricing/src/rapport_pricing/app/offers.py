@@ -9,10 +9,10 @@ from typing import Final, NamedTuple, NoReturn, Protocol
 
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer, Reason
 
 from rapport_pricing.app.offer_terms import OfferState, StoredOffer, Treatment
-from rapport_pricing.app.quoting import Permits
 from rapport_pricing.app.rules import Rulebook
 from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.promotions import Audience, Caps

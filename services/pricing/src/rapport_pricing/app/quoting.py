@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from rapport_chassis.clock import Clock
 from rapport_chassis.ids import new_id
 from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
+from rapport_privacy.permits import Permits, Position
 from rapport_privacy.vocabulary import Reason
 
 from rapport_pricing.app.offer_terms import promotion_of
@@ -20,7 +20,7 @@ from rapport_pricing.domain.errors import ERRORS
 from rapport_pricing.domain.lines import PricedBasket, Use
 from rapport_pricing.domain.personal import DENIED, Permit
 from rapport_pricing.domain.promotions import Promotion
-from rapport_pricing.domain.quotes import canonical
+from rapport_pricing.domain.quotes import canonical, personal_id
 
 
 class Asked(NamedTuple):
@@ -44,26 +44,6 @@ class Made(NamedTuple):
     document: bytes
     kid: str
     signature: bytes
-
-
-class Permits(Protocol):
-    """The consent gate of this process."""
-
-    def check(
-        self,
-        profile_id: str,
-        purpose_id: str,
-        *,
-        brand_id: str = "",
-        market: str = "",
-        at_least: Position | None = None,
-    ) -> Decision:
-        """Answer whether an effect is allowed at this instant.
-
-        Raises:
-            RapportError: BRAND_REQUIRED.
-        """
-        ...
 
 
 class Signs(Protocol):
@@ -154,6 +134,8 @@ class MakeQuotes:
         brought = Brought(customer_id, permit, asked.codes, asked.loyalty if personal else "", offers, exhausted)
         naming = Naming(new_id("quote"), new_id("decision"), asked.channel, micros_of(self.clock.now()))
         priced = price(shelf, asked.market, asked.lines, brought, naming)
+        if priced.quote.basket.personalised:
+            priced = priced._replace(quote=replace(priced.quote, quote_id=personal_id(naming.quote_id)))
         document = canonical(priced.quote)
         return Made(priced, permission, document, *self.signs.sign(document))
 

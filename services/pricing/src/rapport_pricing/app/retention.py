@@ -8,12 +8,12 @@ from typing import Final, NamedTuple, Protocol
 
 from rapport_chassis.errors import RapportError
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer
 
 from rapport_pricing.app.offer_terms import OfferState, StoredOffer, Treatment
 from rapport_pricing.app.offers import HoldsOut, OfferBook, Offering, make_offer
 from rapport_pricing.app.people import LedgerPeople
-from rapport_pricing.app.quoting import Permits
 
 # Who was erased a moment ago, which the gate did not know yet, gets none either.
 _NOT_MADE: Final = frozenset(

@@ -44,11 +44,12 @@ def shifted(residuals: Sequence[Residual], settings: DetectorSettings) -> bool:
         residuals: Versions since the last shift, in order.
         settings: When a surprise is a shift.
     """
-    surprise, variance, visits = 0.0, 0.0, 0
+    surprise, chance, unsure, visits = 0.0, 0.0, 0.0, 0
     for each in reversed(residuals):
         surprise += each.sold - each.shown * each.expected
-        variance += each.shown * each.expected * (1 - each.expected) + each.shown**2 * each.variance
+        chance += each.shown * each.expected * (1 - each.expected)
+        unsure += each.shown * math.sqrt(each.variance)  # versions that were decided from the same news err together
         visits += each.shown
         if visits >= settings.window:
-            return abs(surprise) > settings.threshold * math.sqrt(variance)
+            return abs(surprise) > settings.threshold * math.sqrt(chance + unsure**2)
     return False

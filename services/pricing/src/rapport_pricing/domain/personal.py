@@ -101,9 +101,9 @@ class ListPriceAudit:
     """Whether a list price heads for what it would head for if nobody got a personal price.
 
     Attributes:
-        believed: The price that earns most by what is believed from all visits, in minor units.
-        neutral: The same by what is believed from visits that saw no personal price.
-        personal_visits: Visits that were left out.
+        believed: The price that earns most by what is believed, in minor units.
+        neutral: The same by what is believed without the visits that saw a personal price and taught nevertheless.
+        personal_visits: Those visits, as journalled: none, unless the release that quoted them let them teach.
         gap_ppm: By how much the former is above the latter, in parts of a million of it; below zero if lower.
         forgone_ppm: What the former forgoes of the contribution that visits without personal prices promise.
         passed: Whether the gap is no wider than the grid of prices, or too small a matter to tell: a list price that
@@ -124,7 +124,7 @@ def audit_list_price(believed: int, neutral: int, *, personal_visits: int, forgo
     Args:
         believed: In minor units.
         neutral: In minor units, above zero.
-        personal_visits: Visits that were left out.
+        personal_visits: Visits that saw a personal price and taught nevertheless.
         forgone_ppm: What `believed` forgoes, in parts of a million.
     """
     gap = (believed - neutral) * PPM // neutral

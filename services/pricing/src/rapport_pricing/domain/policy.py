@@ -1,11 +1,11 @@
 """Decides the next price version of a product: earn now, or learn what may earn more.
 
 For each price the belief says what it forgoes (against the best price of each shape) and what it would tell (how far
-the shapes disagree about its sales). The next version is the one that forgoes least for what it tells, squared
-against single (information-directed sampling): nothing is drawn by chance, so a decision replays bit for bit. The
-walk there is bounded: a version is held for a number of visits and differs from the one before by a bounded step. A
-target may lie beyond a valley, and is walked to. A shift of demand makes the belief start anew from the price of the
-day and from what was believed before.
+the shapes disagree about its sales), on top of what visits that have not ended yet will tell. The next version is the
+one that forgoes least for what it tells, squared against single (information-directed sampling): nothing is drawn by
+chance, so a decision replays bit for bit. The walk there is bounded: a version is held for a number of visits and
+differs from the one before by a bounded step. A target may lie beyond a valley, and is walked to. A shift of demand
+makes the belief start anew from the price of the day and from what was believed before.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from rapport_pricing.domain.anticipating import left_open
 from rapport_pricing.domain.demand import STEP, Counts, Floats, Level, Posterior, Shapes, fit
 from rapport_pricing.domain.detector import DetectorSettings, Residual, shifted
 from rapport_pricing.domain.teaching import after_shift
@@ -55,6 +56,7 @@ class Version:
         explores: Whether it was published to learn.
         shown: Visits at which it could be bought.
         sold: Purchases among them, less returns.
+        pending: Visits whose end is not known yet.
     """
 
     cell: int
@@ -64,6 +66,12 @@ class Version:
     explores: bool = False
     shown: int = 0
     sold: int = 0
+    pending: int = 0
+
+    @property
+    def visits(self) -> int:
+        """All visits, whether or not their end is known."""
+        return self.shown + self.pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +187,7 @@ class Policy:
         prices = self.shapes.ratios * product.anchor
         earns = self._earns(product, chances, last.cell)
         weights = self._weigh(belief, earns, start)
-        target, settled = self._aim(weights, chances, earns, versions)
+        target, settled = self._aim(belief, weights, chances, earns, versions)
         run_out = False
         if stock is not None:
             least = _run_out_cell(weights @ chances, stock)
@@ -218,19 +226,33 @@ class Policy:
         normal: Floats = weights / weights.sum()
         return normal
 
-    def _aim(self, weights: Floats, chances: Floats, earns: Floats, versions: Sequence[Version]) -> tuple[int, int]:
+    def _aim(
+        self, belief: Posterior, weights: Floats, chances: Floats, earns: Floats, versions: Sequence[Version]
+    ) -> tuple[int, int]:
         """Return the cell to head for, and the one that earns most by what is believed."""
         expected = weights @ earns
         settled = int(np.argmax(expected))
         recent = versions[-40:]
         if sum(each.explores for each in recent) > self.settings.explore_share * len(recent):
             return settled, settled
-        forgone = np.maximum(weights @ np.max(earns, axis=1) - expected, 1e-12)
         mean = weights @ chances
-        told = weights @ (chances - mean) ** 2 / (mean * (1 - mean))
+        pending = self._pending(versions)
+        if pending.any():
+            left, variance = left_open(self.shapes, belief, weights, earns, pending)
+            forgone = np.maximum(left + expected[settled] - expected, 1e-12)
+        else:
+            forgone = np.maximum(weights @ np.max(earns, axis=1) - expected, 1e-12)
+            variance = weights @ (chances - mean) ** 2
+        told = variance / (mean * (1 - mean))
         ratio = forgone**2 / (told + 1e-9)
         ratio[expected < (1 - self.settings.forgo) * expected[settled]] = np.inf
         return int(np.argmin(ratio)), settled
+
+    def _pending(self, versions: Sequence[Version]) -> Counts:
+        pending: Counts = np.zeros(len(self.shapes.ratios), dtype=np.int64)
+        for version in versions:
+            pending[version.cell] += version.pending
+        return np.maximum(pending, 0)
 
 
 def _predict(belief: Posterior, chances: Floats) -> tuple[float, float]:

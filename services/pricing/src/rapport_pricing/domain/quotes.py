@@ -17,6 +17,8 @@ from rapport_pricing.domain.lines import PricedBasket, PricedLine
 
 FORMAT: Final = "rapport.quote.1"
 
+_PERSONAL: Final = "quo_personal"
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -49,6 +51,20 @@ class Quote:
     permit: str
     issued_us: int
     expires_us: int
+
+
+def personal_id(quote_id: str) -> str:
+    """Return the id of a quote that personal data lowered: as random as the one that was drawn, and it says so.
+
+    Whoever hears of the quote knows at once that it says nothing of the published price: in another process, before its
+    journal is written or though that was lost, and after its decision was erased.
+    """
+    return _PERSONAL + quote_id.removeprefix("quo_")
+
+
+def is_personal(quote_id: str) -> bool:
+    """Return whether personal data lowered a quote, by its id; quotes of releases before this one do not say so."""
+    return quote_id.startswith(_PERSONAL)
 
 
 def canonical(quote: Quote) -> bytes:

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-import grpc
 from google.protobuf.message import Message
 from rapport.pricing.v1 import authored_pb2, catalog_pb2, product_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, actor, author
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 from rapport_chassis.times import moment
 
@@ -34,7 +34,6 @@ from rapport_pricing.translate.products import (
 )
 from rapport_pricing.translate.terms import currency_in, terms_of
 
-Context = grpc.aio.ServicerContext[Any, Any]
 AnswerT = TypeVar("AnswerT", bound=Message)
 
 PAGE: Final = 50

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
 from rapport.pricing.v1 import authored_pb2, experiments_pb2, experiments_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, actor, author
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_pricing.app.people import LedgerPeople
@@ -25,8 +24,6 @@ from rapport_pricing.entrypoints.ports import Store, Unit
 from rapport_pricing.translate.authored import version_message
 from rapport_pricing.translate.experiments import fairness_message, report_message
 from rapport_pricing.translate.terms import terms_in, terms_of
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-import grpc
 from rapport.pricing.v1 import learning_pb2
 from rapport_chassis.once import Once, actor
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_pricing.app.auditing import audit, bounds_of
 from rapport_pricing.app.catalogue import Laws, listing_of, published_at
@@ -26,7 +25,6 @@ from rapport_pricing.translate.learning import MODES, learning_message, put_audi
 from rapport_pricing.translate.money import minor_of
 from rapport_pricing.translate.terms import terms_of
 
-Context = grpc.aio.ServicerContext[Any, Any]
 _USUAL = PolicySettings()
 
 

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.pricing.v1 import pricing_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
+from rapport_privacy.permits import Permits
 from rapport_privacy.translate import decision_message
 
 from rapport_pricing.app.offer_terms import Treatment
 from rapport_pricing.app.offers import Offering, make_offer, permit
 from rapport_pricing.app.people import LedgerPeople
-from rapport_pricing.app.quoting import Permits
 from rapport_pricing.app.times import micros_of
 from rapport_pricing.entrypoints.ports import Store, Unit
 from rapport_pricing.translate.offers import offer_record
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

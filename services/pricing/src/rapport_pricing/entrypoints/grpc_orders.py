@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
 from rapport.pricing.v1 import pricing_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.ids import new_id
 from rapport_chassis.once import Once
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_pricing.app.decisions import Kept, Redemption
@@ -26,8 +25,6 @@ from rapport_pricing.domain.quotes import Settled
 from rapport_pricing.entrypoints.ports import Journal, Unit, Verifies
 from rapport_pricing.translate.quotes import personal_in
 from rapport_pricing.translate.redemptions import kept_from, quote_redeemed, redemption_message
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True)

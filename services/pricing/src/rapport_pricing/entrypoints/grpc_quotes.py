@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from google.rpc import code_pb2, status_pb2
 from rapport.pricing.v1 import pricing_pb2, quote_pb2
 from rapport_chassis.errors import RapportError
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 
 from rapport_pricing.app.decisions import Kept, Unkept
@@ -27,8 +27,6 @@ from rapport_pricing.translate.offers import offer_record
 from rapport_pricing.translate.products import published_message
 from rapport_pricing.translate.quotes import OUTCOMES, asked_of, brought_of, kept_of, personal_in, quote_message
 from rapport_pricing.translate.reviews import review_message
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _OK: Final = status_pb2.Status(code=code_pb2.OK)
 _OFFERS: Final = 20

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.pricing.v1 import pricing_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, actor
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_pricing.app.times import micros_of, moment_of
 from rapport_pricing.entrypoints.grpc_quotes import kept_decision
 from rapport_pricing.entrypoints.ports import Journal, Store, Unit
 from rapport_pricing.translate.reviews import review_message
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

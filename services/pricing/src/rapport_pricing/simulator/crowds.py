@@ -57,11 +57,13 @@ class CrowdSeason:
         share: Contribution at published prices over that of a clairvoyant, who publishes the best one at each move.
         personal: The same with personal prices, for who consents.
         raised: Visitors who would have paid more than the published price: none.
+        published: Published price, the mean over all visits, in minor units.
     """
 
     share: float
     personal: float
     raised: int
+    published: float
 
 
 def gather(
@@ -92,11 +94,11 @@ def gather(
 
 
 def crowd_season(crowd: Crowd) -> CrowdSeason:
-    """Sell to a crowd as the service does: the learner publishes, and hears of everybody at the published price."""
+    """Sell to a crowd as the service does: the learner publishes, and hears of everybody who pays what is published."""
     world = crowd.world
     seller = Seller(world)
     none = np.empty(0)
-    earned = personal = 0.0
+    earned = personal = published = 0.0
     raised = 0
     for visit in range(world.visits):
         price = seller.price(none)
@@ -106,9 +108,11 @@ def crowd_season(crowd: Crowd) -> CrowdSeason:
         raised += own > price
         earned += (price - world.cost) * chance
         personal += (own - world.cost) * float(crowd.chances(at, own)[0])
-        seller.learn(price, bool(world.luck[visit] < chance), none)
+        published += price
+        if own == price:
+            seller.learn(price, bool(world.luck[visit] < chance), none)
     could = _clairvoyant(crowd)
-    return CrowdSeason(earned / could, personal / could, raised)
+    return CrowdSeason(earned / could, personal / could, raised, published / world.visits)
 
 
 def _personal(crowd: Crowd, at: slice, price: int) -> float:

@@ -26,7 +26,7 @@ class Post:
     """How outcomes travel.
 
     Attributes:
-        delay: Visits until an outcome arrives.
+        delay: Visits until it is heard how one ended; that it was is known at once.
         repeated: Share that arrives twice.
         reordered: Share that arrives up to twice as late.
     """
@@ -37,7 +37,7 @@ class Post:
 
 
 class DistantSeller(Seller):
-    """The seller who hears of outcomes late; each is folded in when it arrives, as the service folds them."""
+    """The seller who hears late how visits end; each end is folded in when it arrives, as the service folds them."""
 
     def __init__(self, world: World, seed: int, post: Post) -> None:
         """Begin at the incumbent price; the seed draws what becomes of the post."""
@@ -51,8 +51,9 @@ class DistantSeller(Seller):
     def learn(self, price: int, bought: bool, covariates: Floats) -> None:
         """Post the outcome of a visit, and hear what arrives now."""
         del price, covariates
-        news = News.BOUGHT if bought else News.NOT_BOUGHT
-        self._send(Outcome(f"v{self._visits}", self._first + len(self.versions) - 1, news))
+        view, version = f"v{self._visits}", self._first + len(self.versions) - 1
+        self._fold.hear([Outcome(view, version, News.SEEN)])
+        self._send(Outcome(view, version, News.BOUGHT if bought else News.NOT_BOUGHT))
         self._held += 1
         self._visits += 1
         heard = []
@@ -63,8 +64,8 @@ class DistantSeller(Seller):
     def publish(self) -> None:
         """Take over what was heard, then decide as ever."""
         for place, version in enumerate(self.versions):
-            shown, sold, _ = self._fold.counts.get(self._first + place, NOTHING)
-            self.versions[place] = replace(version, shown=shown, sold=sold)
+            shown, sold, pending = self._fold.counts.get(self._first + place, NOTHING)
+            self.versions[place] = replace(version, shown=shown, sold=sold, pending=pending)
         before, known = len(self.versions), len(self.shifts)
         super().publish()
         if len(self.shifts) > known:

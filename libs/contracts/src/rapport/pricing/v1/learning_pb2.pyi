@@ -153,7 +153,7 @@ class ListPriceAudit(_message.Message):
     FORGONE_PPM_FIELD_NUMBER: _builtins.int
     PASSED_FIELD_NUMBER: _builtins.int
     personal_visits: _builtins.int
-    """Visits that were left out: they saw a personal price."""
+    """Those visits, as journalled: none, unless the release that quoted them let them teach."""
     gap_ppm: _builtins.int
     """By how much the former is above the latter, in parts of a million of it; below zero if lower."""
     forgone_ppm: _builtins.int
@@ -164,11 +164,11 @@ class ListPriceAudit(_message.Message):
     """
     @_builtins.property
     def believed(self) -> _money_pb2.Money:
-        """The price that earns most by what is believed from all visits."""
+        """The price that earns most by what is believed."""
 
     @_builtins.property
     def neutral(self) -> _money_pb2.Money:
-        """The same by what is believed from visits that saw no personal price."""
+        """The same by what is believed without the visits that saw a personal price and taught nevertheless."""
 
     def __init__(
         self,
@@ -242,7 +242,7 @@ class PriceLearning(_message.Message):
     stuck: _builtins.str
     """Why no price could be published, as a reason of this service; empty if one could."""
     shown: _builtins.int
-    """Visits at which it could be bought, of all outcomes."""
+    """Visits at which it could be bought, of all outcomes but those of quotes that personal data lowered."""
     sold: _builtins.int
     """Visits at which it was bought and kept."""
     waiting: _builtins.int

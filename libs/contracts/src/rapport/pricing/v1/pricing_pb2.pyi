@@ -506,9 +506,9 @@ class Outcome(_message.Message):
     quantity: _builtins.int
     """How many were bought or came back; 0 for the others."""
     quote_id: _builtins.str
-    """The quote that was shown, if nothing was taken off its prices; empty where the published price was shown. All news
-    of a quote, its redemption included, is about one exposure. What was lowered says nothing of the published price:
-    it is not to be reported.
+    """The quote that was shown; empty where the published price was shown. All news of a quote, its redemption included,
+    is about one exposure. What was lowered says nothing of the published price: if personal data lowered the quote,
+    what is reported of it teaches the price nothing; a line that anything else lowered is not to be reported.
     """
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
