@@ -18,12 +18,29 @@ from rapport_chassis.telemetry.span_record import SpanRecord
 from rapport_local.environment import Environment
 from rapport_local.services import SERVICES
 from rapport_testing.waiting import eventually_sync
+from suite import Suite
+from suite_calm import Calm
+from suite_job import MainJob
+from suite_shop import open_shop, request_id
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy/local/mappings/example"
 NAMES = {service.name for service in SERVICES}
 CANARIES = ("Zqkanary", "zq-kanary", "Qzkanarystreet", "7700900777")
-ASKED = ("GetLedgerHead", "ListProfiles", "RankProfiles", "ListOffers", "ListTriggers")
+JOURNEY = (
+    ("churn", "score again"),
+    ("pricing", "risk_raised"),
+    ("notification", "offer_created"),
+    ("notification", "hand over"),
+)
+"""The spans from a score to a mail, by service and what each is called; each links to the one before."""
+ASKED = {
+    "GetLedgerHead": "{}",
+    "ListProfiles": "{}",
+    "RankProfiles": "{}",
+    "ListOffers": '{"profile_id": "prf_00000000"}',
+    "ListTriggers": "{}",
+}
 """A call of each service, so that each has answered one."""
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -74,9 +91,9 @@ def test_a_journey_is_told_whole_by_every_service_and_names_nobody(
     identifier = {"kind": "IDENTIFIER_KIND_ACCOUNT", "namespace": "telemetry.customers", "value": "C-1"}
     bought = run(f"rapport call IngestTouchpoint {quote(json.dumps({'touchpoint': order(identifier)}))}")
     assert "TOUCHPOINT_OUTCOME_RECORDED" in bought.stdout, bought.stderr
-    for method in ASKED:
-        asked = run(f"rapport call {method} '{{}}'")
-        assert "UNIMPLEMENTED" not in asked.stderr
+    for method, request in ASKED.items():
+        asked = run(f"rapport call {method} {quote(request)}")
+        assert asked.returncode == 0, asked.stderr
     telemetry = Environment.at(environment_folder).telemetry
 
     def spans() -> list[SpanRecord] | None:
@@ -118,3 +135,20 @@ def test_a_journey_is_told_whole_by_every_service_and_names_nobody(
     for path in (each for each in written if each.is_file()):
         content = path.read_bytes()
         assert not [canary for canary in CANARIES if canary.encode() in content], path
+
+
+async def test_a_mail_is_linked_to_the_offer_it_speaks_of_the_risk_and_the_score(suite: Suite, calm: Calm) -> None:
+    async with open_shop(suite) as shop:
+        await MainJob(shop, f"traced{request_id()[:8]}", 2, calm.base).run()
+
+    def told() -> bool:
+        found = read_spans([suite.environment.telemetry], "")
+        first, *others = [
+            [each for each in found if each.service == who and what in each.name] for who, what in JOURNEY
+        ]
+        ids = {each.span_id for each in first}
+        for step in others:
+            ids = {each.span_id for each in step if ids.intersection(span_id for _, span_id in each.links)}
+        return bool(ids)
+
+    eventually_sync(told, 30, message="every step of a journey links to the one before")

@@ -56,11 +56,8 @@ from rapport_notification.settings import DispatchSettings, NotificationSettings
 from rapport_notification.templates.preparing import prepare
 from rapport_notification.templates.worker import RenderWorker
 from rapport_notification.translate.contents import content_of, values_in
-from rapport_privacy.freshness import Freshness
-from rapport_privacy.gate import Gate
-from rapport_privacy.replica import Replica
-from rapport_privacy.snapshot import SnapshotLoad
 from rapport_testing.bench import Figure, Report
+from rapport_testing.ledger_gate import LedgerGate
 from rapport_testing.ledger_model import LedgerModel
 from rapport_testing.postgres import PostgresServer
 from rapport_testing.waiting import eventually
@@ -82,15 +79,12 @@ class Way:
     """A worker of the service with all its rules."""
 
     def __init__(self, database: Database, pool: SmtpPool, signer: DkimSigner, worker: RenderWorker) -> None:
-        clock, ledger, replica = SystemClock(), LedgerModel(), Replica()
+        clock, ledger = SystemClock(), LedgerModel()
         ledger.define(PURPOSE, purpose_pb2.LEGAL_BASIS_CONTRACT, active_from=datetime(2020, 1, 1, tzinfo=UTC))
-        load, freshness = SnapshotLoad(), Freshness(bound_s=1e6, continuation_s=1e6)
-        for each in ledger.snapshot():
-            load.take(each)
-        replica.load(load)
-        freshness.head_read(clock.boottime(), ledger.position, replica.position, clock.boottime())
+        known = LedgerGate(ledger, clock, bound_s=1e6)
+        known.follow()
         self.database, self.shelf = database, TemplateShelf(worker, clock)
-        gate, people = Gate(replica, freshness, clock), LedgerPeople(replica)
+        gate, replica, people = known.gate, known.replica, LedgerPeople(known.replica)
         paths = ReturnPaths([b"k" * 32], "bounces.brand.example")
         head = Letterhead(Address("shop@mail.brand.example"), Text("Brand"), None, paths, None, signer)
         providers = ProviderPool([Provider("sink", BLIND, rate_per_s=1e6, burst=1e6)], clock.boottime())

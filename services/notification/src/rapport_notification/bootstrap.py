@@ -25,6 +25,7 @@ from rapport_chassis.once import LoggedCalls, Once
 from rapport_chassis.process import Assembly, Component
 from rapport_chassis.rpc.health import Role
 from rapport_chassis.rpc.server import ServerBuilder
+from rapport_chassis.rpc.servicer import servicer_of
 from rapport_chassis.telemetry.setup import Telemetry
 from rapport_privacy.embedded import ConsentGate
 from rapport_privacy.freshness import Freshness
@@ -49,7 +50,6 @@ from rapport_notification.definition import DEFINITION, SERVICE
 from rapport_notification.delivery import Closing, furnish_channels, furnish_dispatch, poster_of
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.edge import EDGE_SERVICES, furnish_edge
-from rapport_notification.entrypoints.grpc import servicer_of
 from rapport_notification.entrypoints.grpc_messages import MessageDesk
 from rapport_notification.entrypoints.grpc_preferences import PreferenceServicer
 from rapport_notification.entrypoints.grpc_templates import TemplateServicer
@@ -174,7 +174,7 @@ def _serve(parts: Parts, shelf: TemplateShelf, writes: Writing) -> None:
     notifications, templates, preferences, *_ = SERVICES
     parts.server.add(
         notification_pb2_grpc.add_NotificationServiceServicer_to_server,
-        servicer_of(desk, *parts.message_parts),
+        servicer_of(notification_pb2_grpc.NotificationServiceServicer, notifications, desk, *parts.message_parts),
         notifications,
     )
     parts.server.add(

@@ -192,6 +192,7 @@ def furnish_dispatch(parts: Parts, shelf: TemplateShelf, writes: Writing) -> Non
         writes=writes,
         recorder=recorder,
         counted=counted,
+        tracer=parts.telemetry.tracer,
         people=parts.people,
         values_in=values_in,
         unsubscribe_url=lambda stored: _unsubscribe_url(parts, stored),

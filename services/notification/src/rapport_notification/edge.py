@@ -110,8 +110,9 @@ def _listeners(parts: Parts, endpoints: EndpointStore) -> None:
 
 def _triggers(parts: Parts, store: EdgeStore) -> None:
     clock = parts.clock
+    telemetry = parts.telemetry
     triggering = Triggering(
-        parts.accepting, parts.people, content_of_event, parts.telemetry.meter.counter(TRIGGERED), clock
+        parts.accepting, parts.people, content_of_event, telemetry.meter.counter(TRIGGERED), telemetry.tracer, clock
     )
     happenings = Happenings(triggering, store.unit_on)
 

@@ -2,10 +2,26 @@
 
 from typing import Final
 
-from rapport_chassis.telemetry.names import Attribute, CounterName, GaugeName
+from opentelemetry.trace import SpanKind
+from rapport_chassis.telemetry.names import Attribute, CounterName, GaugeName, SpanName
 
 CHANNEL: Final = Attribute("rapport.notification.channel", "The channel, or none.")
 OUTCOME: Final = Attribute("rapport.notification.outcome", "What came of it.")
+
+FIND_ADDRESS: Final = SpanName(
+    "find address",
+    "How somebody is reached is asked; linked to what had the message taken on, as far as that is recorded.",
+)
+HAND_OVER: Final = SpanName(
+    "hand over",
+    "A message is handed to a provider; linked to what had it taken on, as far as that is recorded.",
+    SpanKind.CLIENT,
+    (CHANNEL, OUTCOME),
+)
+FAN_OUT: Final = SpanName(
+    "fan out",
+    "Messages to some who watch a product are taken on; linked to what they hear of, as far as that is recorded.",
+)
 
 OUTCOMES: Final = CounterName(
     "rapport.notification.outcomes", "{message}", "What came of messages, step by step.", (CHANNEL, OUTCOME)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
-import rapport_notification
 from notification_https import serving
 from notification_stage import SPREAD_US, Stage, staged
+from opentelemetry.trace import SpanContext
 from rapport_chassis.database.engine import Database
-from rapport_chassis.database.migrate import upgrade
-from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.ids import new_id
-from rapport_chassis.settings import DatabaseSettings
+from rapport_chassis.telemetry.names import SpanName
+from rapport_chassis.telemetry.propagation import traceparent
 from rapport_notification.adapters.privacy_holding import NotificationHolding
 from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.app.messages import ChannelWish
@@ -33,44 +29,20 @@ from rapport_notification.domain.vocabulary import (
     MessageClass,
 )
 from rapport_notification.sending.sms_http import SmsHttpProvider, SmsHttpSettings
+from rapport_notification.telemetry import FIND_ADDRESS, HAND_OVER
 from rapport_privacy.participant.retention import Retention
-from rapport_testing.databases import Database as MadeDatabase
+from rapport_testing.capture import TelemetryCapture
 from rapport_testing.free_ports import free_port
-from rapport_testing.plugin import MakeDatabase
 from rapport_testing.prove import Scale
 from rapport_testing.waiting import eventually
 
-PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
-MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
+BOTH = (ChannelWish(Channel.EMAIL), ChannelWish(Channel.SMS))
+ASKED = SpanName("asked", "A message is taken on.")
 _PARTS = b"""
 SELECT 'notifications' FROM notifications WHERE notification_id = %s
 UNION ALL SELECT 'attempts' FROM attempts WHERE notification_id = %s
 UNION ALL SELECT 'receipts' FROM receipts WHERE notification_id = %s
 """
-
-
-def settings_of(made: MadeDatabase) -> DatabaseSettings:
-    return DatabaseSettings.model_validate(
-        {
-            "dsn": made.dsn("rapport_notification", PASSWORDS.runtime),
-            "owner_dsn": made.dsn("rapport_notification_owner", PASSWORDS.owner),
-        }
-    )
-
-
-def build(made: MadeDatabase) -> None:
-    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)
-    upgrade(settings_of(made), MIGRATIONS)
-
-
-@pytest.fixture
-async def opened(database: MakeDatabase) -> AsyncIterator[Database]:
-    made = database(build)
-    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)  # a copy is its maker's
-    opened = Database(settings_of(made), service="notification")
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_an_offer_at_night_waits_for_the_morning_and_is_asked_about_again(opened: Database) -> None:
@@ -208,8 +180,7 @@ async def test_what_nobody_notices_is_said_again_on_the_next_channel(opened: Dat
         stage.clock.advance(12 * 3600)
         stage.follow()
         person = stage.person()
-        both = (ChannelWish(Channel.EMAIL), ChannelWish(Channel.SMS))
-        first = await stage.work_until(await stage.accept(person, channels=both, fallback_us=HOUR_US), State.SENT)
+        first = await stage.work_until(await stage.accept(person, channels=BOTH, fallback_us=HOUR_US), State.SENT)
         assert first.channel is Channel.EMAIL
         (follower,) = [each for each in await stage.of(person) if each.notification_id != first.notification_id]
         assert [wish.channel for wish in follower.ask.channels] == [Channel.SMS]
@@ -239,6 +210,28 @@ async def test_a_text_in_doubt_is_handed_over_again_under_the_key_that_the_provi
     key = server.requests[0][0]["idempotency-key"]
     assert key.partition(".")[0] == text
     assert bodies == [{"to": "+4915112345678", "from": "Brand", "text": "Hello Zoë", "reference": key}] * 2
+
+
+async def test_what_is_done_for_a_message_is_linked_to_what_had_it_taken_on(
+    opened: Database, telemetry_capture: TelemetryCapture
+) -> None:
+    telemetry = telemetry_capture.telemetry
+    async with SmtpSink() as sink, staged(opened, sink=sink.address, telemetry=telemetry) as stage:
+        stage.clock.advance(12 * 3600)
+        stage.follow()
+        asked: list[SpanContext] = []
+        for person in (stage.person(), stage.person()):
+            with telemetry.tracer.span(ASKED) as span:
+                await stage.accept(person, channels=BOTH, fallback_us=HOUR_US)
+            asked.append(span.context)
+        assert await stage.work() == 2
+        for name in (FIND_ADDRESS.name, HAND_OVER.name):
+            found = telemetry_capture.spans(name)
+            linked = {link.context.span_id for span in found for link in span.links}
+            assert linked == {each.span_id for each in asked}
+            assert [span.parent for span in found] == [None, None]
+        first, again = await stage.of(person)
+        assert first.traceparent == again.traceparent == traceparent(asked[-1])
 
 
 async def test_a_dead_server_is_left_alone_and_its_messages_go_by_another(opened: Database) -> None:

@@ -11,9 +11,8 @@ import pytest
 import rapport_notification
 from psycopg import errors
 from rapport_chassis.database.engine import Database
-from rapport_chassis.database.migrate import check_drift, pending, upgrade
+from rapport_chassis.database.migrate import check_drift, pending
 from rapport_chassis.database.migration_lint import lint_migrations
-from rapport_chassis.database.roles import RolePasswords, create_service_database
 from rapport_chassis.settings import DatabaseSettings
 from rapport_notification.adapters.edge_tables import EndpointTable
 from rapport_notification.adapters.privacy_holding import NotificationHolding
@@ -23,32 +22,8 @@ from rapport_notification.adapters.tables import Base
 from rapport_notification.app.times import micros_of
 from rapport_privacy.participant.retention import Retention
 from rapport_testing.clock import TestClock
-from rapport_testing.databases import Database as MadeDatabase
-from rapport_testing.plugin import MakeDatabase
 
-PASSWORDS = RolePasswords(owner="owner-secret", runtime="runtime-secret")
 MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
-
-
-def settings_of(made: MadeDatabase) -> DatabaseSettings:
-    return DatabaseSettings.model_validate(
-        {
-            "dsn": made.dsn("rapport_notification", PASSWORDS.runtime),
-            "owner_dsn": made.dsn("rapport_notification_owner", PASSWORDS.owner),
-        }
-    )
-
-
-def build(made: MadeDatabase) -> None:
-    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)
-    upgrade(settings_of(made), MIGRATIONS)
-
-
-@pytest.fixture
-def settings(database: MakeDatabase) -> DatabaseSettings:
-    made = database(build)
-    create_service_database(made.access.dsn(), "notification", PASSWORDS, database=made.name)  # a copy is its maker's
-    return settings_of(made)
 
 
 def test_migrations_make_what_the_models_declare(settings: DatabaseSettings) -> None:

@@ -13,15 +13,9 @@ from notification_installation import NotificationInstallation, start_installati
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotificationInstallation]:
     """Servers and a running service, for tests that stop neither."""
     made = start_installation(tmp_path_factory.mktemp("notification"))
-    service = made.process()
-    try:
-        service.start()
+    with made.serving():
         furnish(made)
         yield made
-        service.terminate()
-    finally:
-        service.kill()
-        made.stop()
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import http_ece
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from notification_desk import Desk, message, refused, request_id, terms
+from notification_desk import Desk, message, request_id, terms
 from notification_https import OK
 from notification_installation import NotificationInstallation
 from notification_receiver import accepts
 from rapport.notification.v1 import events_pb2, feedback_pb2, template_pb2
 from rapport_notification.adapters.endpoints import PAUSE_AFTER
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 from standardwebhooks import Webhook
 

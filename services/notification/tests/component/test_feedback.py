@@ -20,12 +20,13 @@ from typing import Any
 import httpcore
 import psycopg
 import pytest
-from notification_desk import Desk, advertising, daylight, message, refused, request_id, terms
+from notification_desk import Desk, advertising, daylight, message, request_id, terms
 from notification_installation import MARKETING, PROVIDER_SECRET, STREAM, TRACKING, NotificationInstallation
 from rapport.notification.v1 import events_pb2, feedback_pb2, template_pb2
 from rapport_chassis.times import stamp
 from rapport_notification.adapters.keys import load_keys
 from rapport_notification.sending.return_path import ReturnPaths
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import becomes_true, eventually
 
 ONE_CLICK = b"List-Unsubscribe=One-Click"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from notification_desk import Desk, message, refused, request_id, terms
+from notification_desk import Desk, message, request_id, terms
 from notification_installation import NotificationInstallation
 from rapport.notification.v1 import events_pb2, notification_pb2, template_pb2
+from rapport_testing.refusals import refused
 
 
 async def test_an_inbox_goes_on_where_it_was_left(installation: NotificationInstallation, desk: Desk) -> None:

@@ -6,10 +6,11 @@ import asyncio
 from pathlib import Path
 
 from grpc_health.v1 import health_pb2
-from notification_desk import Desk, message, open_desk, refused
+from notification_desk import Desk, message, open_desk
 from notification_installation import EDITOR, NOTIFICATION, OFFICE, SHOP, NotificationInstallation
 from rapport.notification.v1 import events_pb2
 from rapport_chassis.rpc.status import RemoteError
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import dkim
 import pytest
-from notification_desk import Desk, advertising, message, refused, request_id, terms
+from notification_desk import Desk, advertising, message, request_id, terms
 from notification_installation import MARKETING, STREAM, NotificationInstallation
 from rapport.consent.v1 import consent_pb2
 from rapport.notification.v1 import content_pb2, events_pb2, notification_pb2, preference_pb2, template_pb2
@@ -18,6 +18,7 @@ from rapport_chassis.ids import new_id
 from rapport_chassis.times import stamp
 from rapport_notification.conformance.smtp_sink import Fault
 from rapport_testing.prove import Scale
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 

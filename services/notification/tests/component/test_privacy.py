@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from notification_desk import Desk, message, refused, request_id
+from notification_desk import Desk, message, request_id
 from notification_installation import NotificationInstallation
 from rapport.notification.v1 import events_pb2, preference_pb2
 from rapport_chassis.database.engine import Database
@@ -14,6 +14,7 @@ from rapport_notification.adapters.sealing import Sealer
 from rapport_notification.conformance.smtp_sink import Fault
 from rapport_privacy.participant import living
 from rapport_privacy.participant.holding import Held, Subject
+from rapport_testing.refusals import refused
 
 HOLDING = NotificationHolding(Sealer([bytes(32)]))
 

@@ -13,10 +13,11 @@ from uuid import uuid4
 
 import httpcore
 import pytest
-from notification_desk import Desk, message, refused, request_id, terms
+from notification_desk import Desk, message, request_id, terms
 from notification_installation import PROVIDER_SECRET, NotificationInstallation
 from rapport.notification.v1 import events_pb2, feedback_pb2, preference_pb2
 from rapport_chassis.times import stamp
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 NONE = feedback_pb2.FEEDBACK_KIND_UNSPECIFIED

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from notification_desk import Desk, message, refused, request_id, terms
+from notification_desk import Desk, message, request_id, terms
 from notification_events import offer, order, payload, told, visit
 from notification_installation import MARKETING, SERVICE, NotificationInstallation
 from rapport.churn.v1 import events_pb2 as churn
@@ -23,7 +23,10 @@ from rapport.notification.v1 import (
 from rapport.pricing.v1 import events_pb2 as pricing
 from rapport_chassis.events.envelope import Event
 from rapport_chassis.ids import new_id
+from rapport_chassis.telemetry.span_file import read_spans
 from rapport_chassis.times import stamp
+from rapport_notification.telemetry import FAN_OUT
+from rapport_testing.refusals import refused
 from rapport_testing.waiting import eventually
 
 PERSON = trigger_pb2.TRIGGER_AUDIENCE_PERSON
@@ -224,6 +227,7 @@ async def test_those_who_watch_a_product_hear_of_it_and_a_pause_takes_back_what_
     await broker.publish(stock(2, pricing.AVAILABILITY_IN_STOCK))
     waiting = [await one_message(desk, each) for each in watchers]
     assert await messages_of(desk, stranger) == []
+    await eventually(lambda: _linked_to_stock(installation, watchers), timeout_s=20)
     found = await _simulated_until(desk, "back_again", events=2)
     assert (found.planned, found.sent, found.recipients) == (3, 3, 3)
 
@@ -233,6 +237,18 @@ async def test_those_who_watch_a_product_hear_of_it_and_a_pause_takes_back_what_
     assert paused.status.state == authored_pb2.VERSION_STATE_RETIRED
     for each in waiting:
         await desk.becomes(each.notification.notification_id, "CANCELLED")
+
+
+def _linked_to_stock(installation: NotificationInstallation, watchers: list[str]) -> bool:
+    """Say whether what took messages on is recorded, and linked to what heard of the stock."""
+    with psycopg.connect(installation.database_settings().dsn.get_secret_value()) as connection:
+        query = "SELECT DISTINCT split_part(traceparent, '-', 3) FROM notifications WHERE recipient_id = ANY (%s)"
+        ((taken_on_by,),) = connection.execute(query, (watchers,)).fetchall()
+    spans = {each.span_id: each for each in read_spans([installation.folder / "telemetry"], "")}
+    if taken_on_by not in spans:
+        return False
+    heard = [spans[span_id].name for _, span_id in spans[taken_on_by].links if span_id in spans]
+    return spans[taken_on_by].name == FAN_OUT.name and any("stock_changed" in name for name in heard)
 
 
 async def _simulated_until(desk: Desk, trigger_id: str, events: int) -> trigger_pb2.TriggerSimulation:

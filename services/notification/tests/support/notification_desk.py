@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
-import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from notification_installation import EDITOR, MARKETING, OFFICE, SERVICE, SHOP
 from rapport.notification.v1 import (
@@ -75,16 +74,6 @@ def daylight() -> str:
     """Return a zone in which it is about noon, as far as one goes."""
     offset = 12 - datetime.now(UTC).hour
     return f"Etc/GMT{-offset:+d}" if offset else "Etc/UTC"
-
-
-@contextmanager
-def refused(reason: str, field: str | None = None) -> Iterator[pytest.ExceptionInfo[RemoteError]]:
-    """Expect a call to be refused for a reason, and because of a field."""
-    with pytest.raises(RemoteError) as caught:
-        yield caught
-    assert caught.value.reason.name == reason, caught.value
-    if field is not None:
-        assert field in [violation.path for violation in caught.value.fields]
 
 
 @dataclass(frozen=True)

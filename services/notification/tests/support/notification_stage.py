@@ -14,6 +14,8 @@ from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.database.engine import Database
 from rapport_chassis.ids import new_id
 from rapport_chassis.telemetry.metrics import Meter
+from rapport_chassis.telemetry.setup import Telemetry
+from rapport_chassis.telemetry.tracing import Tracer
 from rapport_notification import telemetry
 from rapport_notification.adapters.dispatch import SendingStore
 from rapport_notification.adapters.email import EmailCarrier, Letterhead
@@ -53,11 +55,8 @@ from rapport_notification.sending.sms_http import SmsHttpProvider
 from rapport_notification.sending.smtp import SmtpPool, SmtpSettings
 from rapport_notification.templates.worker import RenderWorker
 from rapport_notification.translate.contents import content_of, values_in
-from rapport_privacy.freshness import Freshness
-from rapport_privacy.gate import Gate
-from rapport_privacy.replica import Replica
-from rapport_privacy.snapshot import SnapshotLoad
 from rapport_testing.clock import TestClock
+from rapport_testing.ledger_gate import LedgerGate
 from rapport_testing.ledger_model import LedgerModel
 
 MONDAY_NIGHT = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)
@@ -95,17 +94,19 @@ class Stage:
     """A worker of the service, taken step by step."""
 
     def __init__(
-        self, database: Database, pools: dict[str, SmtpPool], worker: RenderWorker, sms: SmsHttpProvider | None
+        self,
+        database: Database,
+        pools: dict[str, SmtpPool],
+        worker: RenderWorker,
+        sms: SmsHttpProvider | None,
+        tracer: Tracer,
     ) -> None:
         self.clock, self.ledger = TestClock(MONDAY_NIGHT), LedgerModel()
         self.ledger.define(OFFERS, purpose_pb2.LEGAL_BASIS_CONSENT, active_from=datetime(2020, 1, 1, tzinfo=UTC))
-        self._replica, self._freshness = Replica(), Freshness(bound_s=1e6, continuation_s=1e6)
-        load = SnapshotLoad()
-        for each in self.ledger.snapshot():
-            load.take(each)
-        self._replica.load(load)
+        known = LedgerGate(self.ledger, self.clock, bound_s=1e6)
+        self.follow = known.follow
         self.follow()
-        gate, people = Gate(self._replica, self._freshness, self.clock), LedgerPeople(self._replica)
+        gate, replica, people = known.gate, known.replica, LedgerPeople(known.replica)
         head = Letterhead(
             Address("shop@mail.brand.example"), Text(""), None, ReturnPaths([b"k" * 32], "b.example"), None, None
         )
@@ -116,7 +117,7 @@ class Stage:
             carriers[Channel.SMS] = SmsCarrier(sms, "Brand", sms_pool)
         hours, meter = load_quiet_hours(), Meter()
         self.pool, self._database, self._shelf = pool, database, TemplateShelf(worker, self.clock)
-        self._accepting = Accepting(gate, people, lambda: self._replica.contents.purposes, values_in, self.clock)
+        self._accepting = Accepting(gate, people, lambda: replica.contents.purposes, values_in, self.clock)
         self.store = SendingStore(database, self._shelf, Rules(self.clock), spread_us=SPREAD_US)
         judge = Judge(
             permits=gate,
@@ -142,6 +143,7 @@ class Stage:
             writes=Writing(worker),
             recorder=self.recorder,
             counted=counted,
+            tracer=tracer,
             people=people,
             values_in=values_in,
             unsubscribe_url=lambda _: "",
@@ -151,13 +153,6 @@ class Stage:
         )
         in_doubt = meter.gauge(telemetry.IN_DOUBT).of()
         self._reconciling = Reconciling(self.store, carriers, LIMITS, in_doubt, self.clock)
-
-    def follow(self) -> None:
-        """Have the gate know the ledger."""
-        for change in self.ledger.changes[self._replica.position :]:
-            self._replica.apply(change)
-        now = self.clock.boottime()
-        self._freshness.head_read(now, self.ledger.position, self._replica.position, now)
 
     def person(self) -> str:
         """Somebody who wants offers."""
@@ -184,17 +179,17 @@ class Stage:
 
     async def accept(self, recipient: str, **fields: Any) -> str:
         """Take a message on: an offer unless more is said."""
-        ask = Ask(
-            recipient,
-            "news",
-            MessageClass.MARKETING,
-            "offers",
-            OFFERS,
-            content_of({"title": content_pb2.ContentValue(text="Lamp")}),
-        )
         async with self._database.transaction() as connection:
             book = MessageBook(connection, self._shelf)
-            return (await self._accepting.accept(book, replace(ask, **fields))).notification_id
+            return (await self._accepting.accept(book, _ask(recipient, fields))).notification_id
+
+    async def accept_together(self, *asked: tuple[str, dict[str, Any]]) -> None:
+        """Take messages on as those of several events are: each to somebody, and an offer unless more is said."""
+        async with self._database.transaction() as connection:
+            book = MessageBook(connection, self._shelf)
+            async with book.together({recipient for recipient, _ in asked}):
+                for each in asked:
+                    await self._accepting.accept(book, _ask(*each))
 
     async def hold_copies(self, notification_id: str, first_us: int, number: int, every_us: int) -> None:
         """Have copies of a message wait for the morning, one let go after the other; the message itself goes."""
@@ -252,14 +247,23 @@ class Stage:
         return found
 
 
+def _ask(recipient: str, fields: dict[str, Any]) -> Ask:
+    content = content_of({"title": content_pb2.ContentValue(text="Lamp")})
+    return replace(Ask(recipient, "news", MessageClass.MARKETING, "offers", OFFERS, content), **fields)
+
+
 @asynccontextmanager
 async def staged(
-    opened: Database, *, sms: SmsHttpProvider | None = None, **servers: tuple[str, int]
+    opened: Database,
+    *,
+    sms: SmsHttpProvider | None = None,
+    telemetry: Telemetry | None = None,
+    **servers: tuple[str, int],
 ) -> AsyncIterator[Stage]:
     """A worker that hands mails to these servers, and texts to a provider."""
     worker = RenderWorker()
     pools = {name: SmtpPool(SmtpSettings(*each, tls="never", timeout_s=1.0)) for name, each in servers.items()}
-    stage = Stage(opened, pools, worker, sms)
+    stage = Stage(opened, pools, worker, sms, (telemetry or Telemetry.off()).tracer)
     await stage.recorder.start()
     try:
         await stage.template()

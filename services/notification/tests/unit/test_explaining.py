@@ -1,7 +1,15 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from rapport_notification.domain.explaining import FIRST, CapSeen, ConsentSeen, Receipt, WindowSeen, is_chain
+from rapport_notification.domain.explaining import (
+    FIRST,
+    CapSeen,
+    ConsentSeen,
+    Receipt,
+    WindowSeen,
+    digest_over,
+    is_chain,
+)
 from rapport_notification.domain.vocabulary import Channel, MessageClass
 
 RECEIPT = Receipt(
@@ -24,7 +32,7 @@ RECEIPT = Receipt(
 def sealed(*receipts: Receipt) -> list[tuple[bytes, bytes]]:
     before, chain = FIRST, []
     for each in receipts:
-        before = each.sealed(before)
+        before = digest_over(before, each.canonical())
         chain.append((each.canonical(), before))
     return chain
 

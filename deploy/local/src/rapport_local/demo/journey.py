@@ -15,6 +15,7 @@ from rapport.pricing.v1 import events_pb2 as pricing_events_pb2
 from rapport_chassis.telemetry.names import SpanName
 from rapport_chassis.telemetry.span_file import read_spans
 from rapport_chassis.telemetry.span_record import SpanRecord
+from rapport_notification.telemetry import HAND_OVER
 
 from rapport_local.demo.arriving import Known
 from rapport_local.demo.asking import until
@@ -150,12 +151,16 @@ def _lanes(cast: Cast, trace_id: str, steps: Sequence[tuple[str, str, str, datet
     for depth, (name, stream, event_id, at) in enumerate(steps, 1):
         told_ms = at.timestamp() * 1000 - zero / 1e6
         lanes.append(Lane(stream.removeprefix("RAPPORT_").lower(), f"{name}, published", told_ms, told_ms, depth))
-        lanes += [_lane(each, zero, depth + 1) for each in _handled(spans, event_id)]
+        handled = [each for each in spans if each.attributes.get(_MESSAGE_ID) == event_id]
+        lanes += [_lane(each, zero, depth + 1) for each in handled]
+        lanes += [_lane(each, zero, depth + 2) for each in _handed_over(spans, handled)]
     return sorted(lanes, key=lambda each: each.begin_ms)
 
 
-def _handled(spans: Sequence[SpanRecord], event_id: str) -> Iterator[SpanRecord]:
-    return (each for each in spans if each.attributes.get(_MESSAGE_ID) == event_id)
+def _handed_over(spans: Sequence[SpanRecord], handled: Sequence[SpanRecord]) -> Iterator[SpanRecord]:
+    """Return what became of messages that were taken on there."""
+    taken_on = {each.span_id for each in handled}
+    return (each for each in spans if each.name == HAND_OVER.name and taken_on.intersection(i for _, i in each.links))
 
 
 def _lane(span: SpanRecord, zero_ns: int, depth: int) -> Lane:

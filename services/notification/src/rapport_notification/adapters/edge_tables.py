@@ -3,15 +3,16 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
+from rapport_chassis.database.columns import binary as _bytes
+from rapport_chassis.database.columns import number as _number
+from rapport_chassis.database.columns import small as _small
+from rapport_chassis.database.columns import words as _text
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Index,
     Integer,
-    LargeBinary,
-    SmallInteger,
     Text,
     Uuid,
 )
@@ -20,23 +21,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
 from rapport_notification.adapters.tables import Base
-
-
-def _text(**options: Any) -> Any:
-    return Column(Text, **{"nullable": False, **options})
-
-
-def _bytes(**options: Any) -> Any:
-    return Column(LargeBinary, **{"nullable": False, **options})
-
-
-def _number(**options: Any) -> Any:
-    """A number; times are microseconds since 1970."""
-    return Column(BigInteger, **{"nullable": False, **options})
-
-
-def _small(**options: Any) -> Any:
-    return Column(SmallInteger, **{"nullable": False, **options})
 
 
 def _flag(**options: Any) -> Any:
@@ -81,6 +65,8 @@ class FanoutTable(Base, table=True):
     """What happened; it names nobody."""
     after_id: str = Field(sa_column=_text())
     """Everybody up to this id has theirs."""
+    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    """The span that had it begun; absent where that was not recorded."""
 
 
 class FeedbackTable(Base, table=True):

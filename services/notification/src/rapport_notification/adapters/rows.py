@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from psycopg.types.json import Jsonb
 from rapport_chassis.database.pool import Connection
 
 from rapport_notification.app.messages import Ask, AttemptRow, ChannelWish, Stored
@@ -17,7 +17,7 @@ ASKED: Final = (
     "notification_id, recipient_id, class, priority, category, purpose_id, brand_id, market, template_id,"
     " template_brand, template_version, channels, content, decision_id, decision_ids, cause, cause_event_id,"
     " trigger_id, supersede_key, about_us, cancelled_by, cancel_keys, fallback_us, at_least_epoch, at_least_position,"
-    " accepted_us, not_before_us, locale"
+    " accepted_us, not_before_us, locale, traceparent"
 )
 ENTRY: Final = (
     "state, fence, attempt, series, due_us, expires_us, leased_until_us, provider, begun_us, series_us,"
@@ -66,6 +66,7 @@ def stored_in(row: Sequence[Any]) -> Stored:
         template_version=row[10],
         decision_id=row[13],
         accepted_us=row[25],
+        traceparent=row[28],
         entry=_entry(ask.message_class, row[_ENTRY_FROM:]),
         channel=Channel(channel) if channel else None,
         tried=tuple(Channel(each) for each in tried),
@@ -77,68 +78,74 @@ def stored_in(row: Sequence[Any]) -> Stored:
     )
 
 
-def asked_values(stored: Stored) -> tuple[Any, ...]:
-    """Return the values of `ASKED`: what never changes."""
+def asked_in(stored: Stored) -> dict[str, Any]:
+    """Return the columns of `ASKED`: what never changes."""
     ask = stored.ask
-    return (
-        stored.notification_id,
-        ask.recipient_id,
-        int(ask.message_class),
-        int(stored.priority),
-        ask.category,
-        ask.purpose_id,
-        ask.brand_id,
-        ask.market,
-        ask.template_id,
-        stored.template_brand,
-        stored.template_version,
-        Jsonb([[int(wish.channel), wish.purpose_id] for wish in ask.channels]),
-        ask.content,
-        stored.decision_id,
-        list(ask.decision_ids),
-        ask.cause,
-        ask.cause_event_id,
-        ask.trigger_id,
-        ask.supersede_key,
-        ask.about_us,
-        Jsonb([[each.name, sorted(each.match)] for each in ask.cancelled_by]),
-        sorted({key for each in ask.cancelled_by for key in _keys(each)}),
-        ask.fallback_us,
-        ask.at_least[0],
-        ask.at_least[1],
-        stored.accepted_us,
-        ask.not_before_us,
-        ask.locale,
-    )
+    return {
+        "notification_id": stored.notification_id,
+        "recipient_id": ask.recipient_id,
+        "class": ask.message_class,
+        "priority": stored.priority,
+        "category": ask.category,
+        "purpose_id": ask.purpose_id,
+        "brand_id": ask.brand_id,
+        "market": ask.market,
+        "template_id": ask.template_id,
+        "template_brand": stored.template_brand,
+        "template_version": stored.template_version,
+        "channels": ask.channels,
+        "content": ask.content,
+        "decision_id": stored.decision_id,
+        "decision_ids": ask.decision_ids,
+        "cause": ask.cause,
+        "cause_event_id": ask.cause_event_id,
+        "trigger_id": ask.trigger_id,
+        "supersede_key": ask.supersede_key,
+        "about_us": ask.about_us,
+        "cancelled_by": [[each.name, sorted(each.match)] for each in ask.cancelled_by],
+        "cancel_keys": sorted({key for each in ask.cancelled_by for key in _keys(each)}),
+        "fallback_us": ask.fallback_us,
+        "at_least_epoch": ask.at_least[0],
+        "at_least_position": ask.at_least[1],
+        "accepted_us": stored.accepted_us,
+        "not_before_us": ask.not_before_us,
+        "locale": ask.locale,
+        "traceparent": stored.traceparent,
+    }
 
 
-def moving_values(stored: Stored) -> tuple[Any, ...]:
-    """Return the values of `MOVING`: where it stands."""
+def moving_in(stored: Stored) -> dict[str, Any]:
+    """Return the columns of `MOVING`, in their order: where it stands."""
     entry = stored.entry
-    return (
-        int(stored.channel or 0),
-        [int(each) for each in stored.tried],
-        stored.ended_us,
-        stored.delivered_us,
-        stored.look_us,
-        stored.digest,
-        stored.receipts,
-        int(entry.state),
-        entry.fence,
-        entry.attempt,
-        entry.series,
-        entry.due_us,
-        entry.expires_us,
-        entry.leased_until_us,
-        entry.provider,
-        entry.begun_us,
-        entry.series_us,
-        entry.repeat_until_us,
-        _number(entry.verdict),
-        _number(entry.hold),
-        _number(entry.drop),
-        _number(entry.ending),
-    )
+    return {
+        "channel": int(stored.channel or 0),
+        "tried": [int(each) for each in stored.tried],
+        "ended_us": stored.ended_us,
+        "delivered_us": stored.delivered_us,
+        "look_us": stored.look_us,
+        "digest": stored.digest,
+        "receipts": stored.receipts,
+        "state": int(entry.state),
+        "fence": entry.fence,
+        "attempt": entry.attempt,
+        "series": entry.series,
+        "due_us": entry.due_us,
+        "expires_us": entry.expires_us,
+        "leased_until_us": entry.leased_until_us,
+        "provider": entry.provider,
+        "begun_us": entry.begun_us,
+        "series_us": entry.series_us,
+        "repeat_until_us": entry.repeat_until_us,
+        "verdict": _number(entry.verdict),
+        "hold": _number(entry.hold),
+        "drop_reason": _number(entry.drop),
+        "ending": _number(entry.ending),
+    }
+
+
+def written(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as one value, of which a statement makes rows again: a value each costs the driver several times."""
+    return _JSON.encode(rows)
 
 
 def cancel_keys(name: str, fields: Iterable[tuple[str, str]]) -> list[str]:
@@ -162,11 +169,6 @@ def attempt_in(row: Sequence[Any]) -> AttemptRow:
     """Return the attempt in a row of `ATTEMPT`."""
     attempt = AttemptRow(*row)
     return attempt._replace(places=tuple((name, day) for name, day in attempt.places))
-
-
-def attempt_values(attempt: AttemptRow) -> tuple[Any, ...]:
-    """Return the values of `ATTEMPT`."""
-    return tuple(attempt._replace(places=Jsonb([list(each) for each in attempt.places])))  # type: ignore[arg-type] # as the driver takes it
 
 
 def _keys(event: CounterEvent) -> list[str]:
@@ -202,3 +204,11 @@ def _entry(message_class: MessageClass, row: Sequence[Any]) -> Entry:
 
 def _number(value: int | None) -> int | None:
     return None if value is None else int(value)
+
+
+def _octets(value: bytes) -> str:
+    """Return bytes as PostgreSQL reads them; all else that rows hold is JSON's."""
+    return rf"\x{value.hex()}"
+
+
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), default=_octets)

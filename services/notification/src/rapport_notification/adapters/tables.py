@@ -3,17 +3,19 @@
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rapport_chassis.database.columns import binary as _bytes
+from rapport_chassis.database.columns import number as _number
+from rapport_chassis.database.columns import small as _small
+from rapport_chassis.database.columns import words as _text
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
-    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     Date,
     Index,
     Integer,
-    LargeBinary,
     SmallInteger,
     Text,
 )
@@ -32,25 +34,8 @@ _WAITING = sql("state IN (1, 2)")
 _IN_DOUBT = sql("state IN (3, 5)")
 
 
-def _text(**options: Any) -> Any:
-    return Column(Text, **{"nullable": False, **options})
-
-
-def _bytes(**options: Any) -> Any:
-    return Column(LargeBinary, **{"nullable": False, **options})
-
-
-def _number(**options: Any) -> Any:
-    """A number; times are microseconds since 1970."""
-    return Column(BigInteger, **{"nullable": False, **options})
-
-
 def _integer(**options: Any) -> Any:
     return Column(Integer, **{"nullable": False, **options})
-
-
-def _small(**options: Any) -> Any:
-    return Column(SmallInteger, **{"nullable": False, **options})
 
 
 def _json() -> Any:
@@ -116,6 +101,8 @@ class NotificationTable(Base, table=True):
     not_before_us: int = Field(sa_column=_number())
     locale: str = Field(sa_column=_text())
     """Language that is wished; empty for that of the address."""
+    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    """The span that had it taken on; absent where that was not recorded."""
     channel: int = Field(sa_column=_small())
     """The channel chosen; 0 while none is."""
     tried: list[int] = Field(sa_column=Column(ARRAY(SmallInteger), nullable=False))

@@ -46,17 +46,17 @@ class TriggerMessages(MessageBook):
     async def since(self, recipient_ids: Sequence[str], trigger_id: str, after_us: int, supersede_key: str) -> bool:
         """Say whether a trigger has spoken to a person of something after a time, and was not refused."""
         values = (list(recipient_ids), trigger_id, after_us, supersede_key)
-        return await (await self.connection.execute(_SINCE, values)).fetchone() is not None
+        return await (await self.execute(_SINCE, values)).fetchone() is not None
 
     async def keyed(self, recipient_ids: Sequence[str]) -> list[Stored]:
         """Return a person's waiting messages that have a supersede key, and all others with these keys; hold them."""
-        cursor = await self.connection.execute(_KEYED, (list(recipient_ids), list(recipient_ids)))
+        cursor = await self.execute(_KEYED, (list(recipient_ids), list(recipient_ids)))
         return [stored_in(row) for row in await cursor.fetchall()]
 
     async def awaiting(self, happened: Sequence[tuple[str, Fields]], recipient_ids: Sequence[str]) -> set[str]:
         """Return who of these has a waiting message that one of these events may make pointless: name and fields."""
         keys = sorted({key for name, fields in happened for key in cancel_keys(name, fields.items())})
-        cursor = await self.connection.execute(_AWAITING, (list(recipient_ids), keys))
+        cursor = await self.execute(_AWAITING, (list(recipient_ids), keys))
         return {who for (who,) in await cursor.fetchall()}
 
 

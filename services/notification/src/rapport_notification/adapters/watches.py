@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from psycopg.types.json import Jsonb
 from rapport_chassis.database.pool import Connection
 
+from rapport_notification.app.traces import traced
 from rapport_notification.domain.occurrences import Product
 
 MOST: Final = 500
@@ -42,10 +43,11 @@ ON CONFLICT (product_id, variant_id, market) DO UPDATE SET version = excluded.ve
     WHERE stocks_seen.version < excluded.version
 """
 _BEGIN: Final = """
-INSERT INTO fanouts (fanout_id, trigger_id, version, body, after_id) VALUES (%s, %s, %s, %s, '') ON CONFLICT DO NOTHING
+INSERT INTO fanouts (fanout_id, trigger_id, version, body, after_id, traceparent) VALUES (%s, %s, %s, %s, '', %s)
+ON CONFLICT DO NOTHING
 """
 _NEXT: Final = """
-SELECT fanout_id, trigger_id, version, body, after_id FROM fanouts
+SELECT fanout_id, trigger_id, version, body, after_id, traceparent FROM fanouts
 ORDER BY fanout_id LIMIT 1 FOR UPDATE SKIP LOCKED
 """
 
@@ -66,6 +68,7 @@ class Fanout(NamedTuple):
     version: int
     body: dict[str, Any]
     after_id: str
+    traceparent: str | None
 
 
 class Watches:
@@ -115,7 +118,7 @@ class Watches:
 
     async def begin(self, fanout_id: str, trigger_id: str, version: int, body: dict[str, Any]) -> None:
         """Begin to write to all who watch something; done once, however often it is begun."""
-        await self._connection.execute(_BEGIN, (fanout_id, trigger_id, version, Jsonb(body)))
+        await self._connection.execute(_BEGIN, (fanout_id, trigger_id, version, Jsonb(body), traced()))
 
     async def next_fanout(self) -> Fanout | None:
         """Hold messages that are not all taken on yet; None if there are none that nobody else holds."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rapport_chassis.clock import Clock
 from rapport_chassis.ids import new_id
-from rapport_privacy.decision import Decision
-from rapport_privacy.gate import Position
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer, Reason
 
 from rapport_notification.app.ledger import Book, Step, taken_back
@@ -18,6 +17,7 @@ from rapport_notification.app.messages import Ask, ChannelWish, Stored
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.templates import Prepared
 from rapport_notification.app.times import micros_of
+from rapport_notification.app.traces import traced
 from rapport_notification.domain.contents import ValuesRefusedError, checked
 from rapport_notification.domain.entries import Entry, State
 from rapport_notification.domain.errors import ERRORS
@@ -25,22 +25,6 @@ from rapport_notification.domain.holds import cancelled, superseded
 from rapport_notification.domain.vocabulary import Channel
 
 _NEAR: Final = 3
-
-
-class Permits(Protocol):
-    """The consent gate."""
-
-    def check(
-        self,
-        profile_id: str,
-        purpose_id: str,
-        *,
-        brand_id: str = "",
-        market: str = "",
-        at_least: Position | None = None,
-    ) -> Decision:
-        """Answer whether an effect is allowed now."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -165,6 +149,7 @@ class Accepting:
             new_id("decision"),
             now_us,
             Entry(ask.message_class, due_us=due_us, expires_us=ask.expires_us),
+            traceparent=traced(),
         )
 
 

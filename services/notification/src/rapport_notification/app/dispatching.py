@@ -16,6 +16,7 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Counter
+from rapport_chassis.telemetry.tracing import Tracer
 
 from rapport_notification.app.carriers import Carrier, Contact, Contacts, ContactsAwayError, Parcel, Texts
 from rapport_notification.app.intents import Intents
@@ -27,12 +28,14 @@ from rapport_notification.app.recording import Recorder
 from rapport_notification.app.sending import Case, Result, SendStore
 from rapport_notification.app.templates import filled
 from rapport_notification.app.times import micros_of
+from rapport_notification.app.traces import links_to
 from rapport_notification.domain.contents import ValuesRefusedError, checked
 from rapport_notification.domain.entries import Limits
 from rapport_notification.domain.suppression import address_hash
 from rapport_notification.domain.vocabulary import SECOND_US, Channel, DropReason, HoldReason
 from rapport_notification.sending.outcome import Handed, Outcome
 from rapport_notification.sending.sms import segments
+from rapport_notification.telemetry import CHANNEL, FIND_ADDRESS, HAND_OVER, OUTCOME
 
 _AWAY_US: Final = 2 * SECOND_US
 _LEAST_WAIT_US: Final = 50_000
@@ -55,6 +58,7 @@ class Dispatching:
         writes: Writes messages.
         recorder: Keeps what came of attempts.
         counted: Counts what is not sent now, by channel and outcome.
+        tracer: Records for each message what others are asked.
         people: Who is whose.
         values_in: Returns the values in a content.
         unsubscribe_url: Returns where a message is unsubscribed from; empty for nowhere.
@@ -72,6 +76,7 @@ class Dispatching:
     writes: Writes
     recorder: Recorder
     counted: Counter
+    tracer: Tracer
     people: LedgerPeople
     values_in: Callable[[bytes], dict[str, object]]
     unsubscribe_url: Callable[[Stored], str]
@@ -116,7 +121,8 @@ class Dispatching:
         for channel in case.routes:
             asked = self.request_contacts if stored.to_request else self.contacts[channel]
             try:
-                contact = await asked.find(stored, channel, stored.purpose_of(channel))
+                with self.tracer.span(FIND_ADDRESS, links=links_to(stored.traceparent)):
+                    contact = await asked.find(stored, channel, stored.purpose_of(channel))
             except ContactsAwayError:
                 case.hold(HoldReason.PROVIDER, micros_of(self.clock.now()) + _AWAY_US)
                 return
@@ -196,6 +202,18 @@ class Dispatching:
     async def _hand_over(self, case: Case, begun: Stored, attempt: AttemptRow) -> None:
         """Hand one message over and keep what came of it."""
         assert case.channel is not None
+        with self.tracer.span(HAND_OVER, links=links_to(begun.traceparent)) as span:
+            outcome = await self._handed_over(case, begun)
+            span.set(CHANNEL, case.channel.name)
+            span.set(OUTCOME, outcome.handed.value)
+        failpoint("notification.handed.over")
+        pool = self.carriers[case.channel].pool
+        others = any(each not in case.tried and each is not case.channel for each in case.routes)
+        another = pool.wait_s(self.clock.boottime()) <= 0 and len(pool.health(0.0)) > 1
+        await self.recorder.keep(Result(begun, attempt, outcome, others, another))
+
+    async def _handed_over(self, case: Case, begun: Stored) -> Outcome:
+        assert case.channel is not None
         assert case.provider is not None
         assert case.texts is not None
         assert case.contact is not None
@@ -216,10 +234,7 @@ class Dispatching:
         finally:
             carrier.pool.ended(case.provider, outcome, self.clock.boottime())
             case.provider = None
-        failpoint("notification.handed.over")
-        others = any(each not in case.tried and each is not case.channel for each in case.routes)
-        another = carrier.pool.wait_s(self.clock.boottime()) <= 0 and len(carrier.pool.health(0.0)) > 1
-        await self.recorder.keep(Result(begun, attempt, outcome, others, another))
+        return outcome
 
     def _parcel(self, case: Case, begun: Stored, contact: Contact, texts: Texts) -> Parcel:
         return Parcel(

@@ -7,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from rapport_chassis.clock import Clock
+from rapport_privacy.permits import Permits
 
-from rapport_notification.app.accepting import Permits
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.engagement import SETTLES_US, By, Engagement, Seen, judged

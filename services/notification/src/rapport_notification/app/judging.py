@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from rapport_chassis.clock import Clock
 from rapport_privacy.decision import Decision
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Answer, Basis, Reason
 
-from rapport_notification.app.accepting import Permits
 from rapport_notification.app.carriers import Carrier
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.sending import Case

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rapport_notification.app.messages import AttemptRow, Stored
 from rapport_notification.app.templates import Prepared
-from rapport_notification.domain import ledger
+from rapport_notification.domain import explaining, ledger
 from rapport_notification.domain.entries import FINAL, Entry, State
 from rapport_notification.domain.explaining import Receipt
 
@@ -80,10 +80,9 @@ class Book(Protocol):
 
 def sealed(stored: Stored, receipt: Receipt) -> tuple[Stored, bytes]:
     """Return a message with one more decision, and that decision as it is kept."""
-    return (
-        replace(stored, digest=receipt.sealed(stored.digest), receipts=stored.receipts + 1),
-        receipt.canonical(),
-    )
+    canonical = receipt.canonical()
+    digest = explaining.digest_over(stored.digest, canonical)
+    return replace(stored, digest=digest, receipts=stored.receipts + 1), canonical
 
 
 def taken_back(stored: Stored, ending: State, now_us: int) -> Step | None:

@@ -104,6 +104,7 @@ class Stored:
         look_us: When a doubt is looked at next.
         digest: Of the last receipt.
         receipts: How many there are.
+        traceparent: The span that had it taken on; None where that was not recorded.
     """
 
     notification_id: str
@@ -120,6 +121,7 @@ class Stored:
     look_us: int = 0
     digest: bytes = b"\0" * 32
     receipts: int = 0
+    traceparent: str | None = None
 
     @property
     def to_request(self) -> bool:

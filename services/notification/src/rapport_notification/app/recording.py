@@ -159,7 +159,14 @@ def _follower(sent: Stored, now_us: int) -> Stored | None:
     again = replace(ask, channels=left, cause=cause, not_before_us=due_us, about_us=ask.about_us + 1)
     entry = Entry(ask.message_class, due_us=due_us, expires_us=ask.expires_us)
     return Stored(
-        new_id("notification"), again, sent.template_brand, sent.template_version, new_id("decision"), now_us, entry
+        new_id("notification"),
+        again,
+        sent.template_brand,
+        sent.template_version,
+        new_id("decision"),
+        now_us,
+        entry,
+        traceparent=sent.traceparent,
     )
 
 

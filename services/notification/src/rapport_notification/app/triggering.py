@@ -10,12 +10,14 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.telemetry.logs import get_logger
 from rapport_chassis.telemetry.metrics import Counter
+from rapport_chassis.telemetry.tracing import Tracer
 
 from rapport_notification.app.accepting import Accepting
 from rapport_notification.app.ledger import taken_back
 from rapport_notification.app.messages import Ask, ChannelWish
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
+from rapport_notification.app.traces import links_to
 from rapport_notification.app.trigger_units import TriggerUnit
 from rapport_notification.domain.contents import Kind
 from rapport_notification.domain.entries import State
@@ -23,6 +25,7 @@ from rapport_notification.domain.holds import superseded
 from rapport_notification.domain.occurrences import Occurred, Product
 from rapport_notification.domain.triggers import Audience, Fields, Planned, Trigger, respond
 from rapport_notification.domain.vocabulary import SECOND_US
+from rapport_notification.telemetry import FAN_OUT
 
 BATCH: Final = 100
 """Watchers written to in one transaction."""
@@ -40,16 +43,24 @@ class Triggering:
         people: Who is whose.
         fills: Makes the content of messages.
         outcomes: Counts what triggers did.
+        tracer: Records messages to all who watch something.
         clock: The time.
     """
 
     def __init__(
-        self, accepting: Accepting, people: LedgerPeople, fills: Fills, outcomes: Counter, clock: Clock
+        self,
+        accepting: Accepting,
+        people: LedgerPeople,
+        fills: Fills,
+        outcomes: Counter,
+        tracer: Tracer,
+        clock: Clock,
     ) -> None:
         self._accepting = accepting
         self._people = people
         self._fills = fills
         self._outcomes = outcomes
+        self._tracer = tracer
         self._clock = clock
 
     async def concerned(self, unit: TriggerUnit, happened: Sequence[Occurred]) -> set[str]:
@@ -130,9 +141,10 @@ class Triggering:
         assert not isinstance(planned, str)
         found = await unit.watches.watchers(occurred.product, occurred.occurred_us, fanout.after_id, BATCH)
         recipients = dict.fromkeys(map(self._people.current, found))
-        async with unit.messages.together(recipients):
-            for recipient in recipients:
-                await self._ask(unit, trigger, planned, occurred, recipient)
+        with self._tracer.span(FAN_OUT, links=links_to(fanout.traceparent)):
+            async with unit.messages.together(recipients):
+                for recipient in recipients:
+                    await self._ask(unit, trigger, planned, occurred, recipient)
         await unit.watches.went(fanout.fanout_id, found[-1] if len(found) == BATCH else "")
         return True
 

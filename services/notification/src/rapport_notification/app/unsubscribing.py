@@ -16,9 +16,9 @@ from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.failpoints import failpoint
 from rapport_chassis.telemetry.logs import get_logger
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Basis
 
-from rapport_notification.app.accepting import Permits
 from rapport_notification.app.messages import Stored
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of

@@ -117,13 +117,14 @@ class Receipt:
     providers_health: Mapping[str, str] | None = None
     attempt: int = 0
 
-    def sealed(self, before: bytes) -> bytes:
-        """Return its digest over the one before."""
-        return hashlib.sha256(before + self.canonical()).digest()
-
     def canonical(self) -> bytes:
         """Return it in one form for each content: as it is stored and hashed."""
         return json.dumps(_shown(self), sort_keys=True, separators=(",", ":"), default=_plain).encode()
+
+
+def digest_over(before: bytes, canonical: bytes) -> bytes:
+    """Return the digest of a receipt, given in its canonical form, over that of the one before."""
+    return hashlib.sha256(before + canonical).digest()
 
 
 def is_chain(receipts: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -134,7 +135,7 @@ def is_chain(receipts: Iterable[tuple[bytes, bytes]]) -> bool:
     """
     before = FIRST
     for canonical, digest in receipts:
-        if hashlib.sha256(before + canonical).digest() != digest:
+        if digest_over(before, canonical) != digest:
             return False
         before = digest
     return True

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-import grpc
 from rapport.notification.v1 import feedback_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
@@ -19,8 +18,6 @@ from rapport_notification.app.times import micros_of
 from rapport_notification.domain.errors import ERRORS
 from rapport_notification.domain.vocabulary import Channel
 from rapport_notification.entrypoints.edge_ports import EdgeStore, EdgeUnit
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

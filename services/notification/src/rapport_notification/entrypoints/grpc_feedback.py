@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from google.protobuf import json_format
 from rapport.notification.v1 import feedback_pb2, feedback_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.events.contract import validate
 from rapport_chassis.once import Once
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_notification.app.feedback import Reported, Result, TakeFeedback
 from rapport_notification.app.replying import TakeReply
@@ -26,8 +26,6 @@ from rapport_notification.entrypoints.grpc_endpoints import EndpointDesk
 from rapport_notification.entrypoints.grpc_texts import TextDesk
 from rapport_notification.sending.bounces import Returned, read
 from rapport_notification.translate.feedback import KINDS, NUMBERS, suppression_message
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 _NO_REQUEST: Final = "00000000-0000-4000-8000-000000000000"
 """A provider's call has no id of a request: what it says is known when it comes again."""

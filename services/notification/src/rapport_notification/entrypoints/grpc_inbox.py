@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.notification.v1 import notification_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.database.pool import Connection
 from rapport_chassis.errors import CHASSIS_ERRORS
 from rapport_chassis.once import Once
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.inbox import InboxEntry
 from rapport_notification.entrypoints.edge_ports import EdgeUnit
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 IDLE_S: Final = 15.0
 """After so long without anything new the stream says that it is alive."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.notification.v1 import notification_pb2
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.rpc.status import encode
 
 from rapport_notification.app.accepting import Accepting
@@ -25,8 +25,6 @@ from rapport_notification.domain.errors import ERRORS
 from rapport_notification.entrypoints.ports import Unit
 from rapport_notification.translate.messages import ask_in, record_of
 from rapport_notification.translate.receipts import explanation_of
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

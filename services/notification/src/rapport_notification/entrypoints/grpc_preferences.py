@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.notification.v1 import preference_pb2, preference_pb2_grpc
 from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, actor, author
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
+from rapport_privacy.permits import Permits
 from rapport_privacy.vocabulary import Reason
 
-from rapport_notification.app.accepting import Permits
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.errors import ERRORS
@@ -23,8 +23,6 @@ from rapport_notification.domain.quiet_hours import QuietHours
 from rapport_notification.entrypoints.ports import Unit
 from rapport_notification.translate.rules import body_of, preferences_message, rule_message, wishes_in
 from rapport_notification.translate.templates import STATES
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

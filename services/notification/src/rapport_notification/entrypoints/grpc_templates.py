@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.notification.v1 import template_pb2, template_pb2_grpc
 from rapport_chassis.authored import AuthoredStore
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once, actor, author
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_notification.app.previewing import Looked, Preview, Wanted
@@ -20,8 +20,6 @@ from rapport_notification.domain.errors import ERRORS
 from rapport_notification.entrypoints.ports import Unit
 from rapport_notification.translate.contents import content_of, values_in
 from rapport_notification.translate.templates import STATES, template_in, template_message, thing_id
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 200

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-import grpc
 from rapport.notification.v1 import trigger_pb2, trigger_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.errors import RapportError
 from rapport_chassis.once import Once, actor, author
 from rapport_chassis.paging import cursor_of, next_page_token
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 from rapport_chassis.times import moment
 
 from rapport_notification.app.accepting import Accepting
@@ -22,8 +22,6 @@ from rapport_notification.domain.errors import ERRORS
 from rapport_notification.entrypoints.edge_ports import EdgeStore, EdgeUnit
 from rapport_notification.translate.templates import STATES
 from rapport_notification.translate.triggers import simulation_message, trigger_in, trigger_message, trigger_of
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 PAGE: Final = 50
 MOST: Final = 500

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import grpc
 from rapport.notification.v1 import watch_pb2, watch_pb2_grpc
 from rapport_chassis.clock import Clock
 from rapport_chassis.once import Once
+from rapport_chassis.rpc.pipeline import ServicerContext as Context
 
 from rapport_notification.app.people import LedgerPeople
 from rapport_notification.app.times import micros_of
 from rapport_notification.domain.occurrences import Product
 from rapport_notification.entrypoints.edge_ports import EdgeStore, EdgeUnit, Watched
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 @dataclass(frozen=True)
