@@ -3,11 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rapport_chassis.database.columns import binary as _bytes
-from rapport_chassis.database.columns import moment as _time
-from rapport_chassis.database.columns import number as _number
-from rapport_chassis.database.columns import small as _small
-from rapport_chassis.database.columns import words as _text
+from rapport_chassis.database.columns import binary, moment, number, small, words
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
 from rapport_privacy.reviews_table import reviews_table
@@ -40,10 +36,10 @@ class LogHeadTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    epoch: str = Field(sa_column=_text())
-    timeline: str = Field(sa_column=_text())
-    position: int = Field(sa_column=_number())
-    holdout_salt: bytes = Field(sa_column=_bytes())
+    epoch: str = Field(sa_column=words())
+    timeline: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
+    holdout_salt: bytes = Field(sa_column=binary())
     """Drawn once: with it, chance says for ever who is held out."""
 
 
@@ -57,22 +53,22 @@ class FactTable(Base, table=True):
         Index(None, "moved_from", postgresql_using="gin", postgresql_where=text("moved_from <> '{}'")),
     )
 
-    fact_id: str = Field(sa_column=_text(primary_key=True))
-    position: int = Field(sa_column=_number())
-    profile_id: str = Field(sa_column=_text())
+    fact_id: str = Field(sa_column=words(primary_key=True))
+    position: int = Field(sa_column=number())
+    profile_id: str = Field(sa_column=words())
     """Whose it is, as named by this issue."""
     moved_from: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
     """Whose it was by the issues before: who follows the log may have missed any of them."""
-    owner_version: int = Field(sa_column=_number())
-    kind: int = Field(sa_column=_small())
-    occurred_at: int = Field(sa_column=_number())
+    owner_version: int = Field(sa_column=number())
+    kind: int = Field(sa_column=small())
+    occurred_at: int = Field(sa_column=number())
     """Microseconds since 1970."""
-    arrived_at: int = Field(sa_column=_number())
+    arrived_at: int = Field(sa_column=number())
     """The same, of when it was first recorded here."""
-    value: int = Field(sa_column=_number())
-    quantity: int = Field(sa_column=_number())
-    channel: int = Field(sa_column=_small())
-    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    value: int = Field(sa_column=number())
+    quantity: int = Field(sa_column=number())
+    channel: int = Field(sa_column=small())
+    traceparent: str | None = Field(sa_column=words(nullable=True))
     """The span that entered it, where that is recorded."""
 
 
@@ -81,16 +77,16 @@ class HeldFactTable(Base, table=True):
 
     __tablename__ = "held_facts"
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    fact_id: str = Field(sa_column=_text(primary_key=True))
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    fact_id: str = Field(sa_column=words(primary_key=True))
     held_with: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     """Every id that stood for the person: a hold names any of them."""
-    kind: int = Field(sa_column=_small())
-    occurred_at: int = Field(sa_column=_number())
-    arrived_at: int = Field(sa_column=_number())
-    value: int = Field(sa_column=_number())
-    quantity: int = Field(sa_column=_number())
-    channel: int = Field(sa_column=_small())
+    kind: int = Field(sa_column=small())
+    occurred_at: int = Field(sa_column=number())
+    arrived_at: int = Field(sa_column=number())
+    value: int = Field(sa_column=number())
+    quantity: int = Field(sa_column=number())
+    channel: int = Field(sa_column=small())
 
 
 class RemovalTable(Base, table=True):
@@ -102,11 +98,11 @@ class RemovalTable(Base, table=True):
         Index("ix_removals_open", "position", postgresql_where=text("messages_deleted_at IS NULL")),
     )
 
-    position: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    position: int = Field(sa_column=number(primary_key=True, autoincrement=False))
     profile_ids: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
-    scope: str = Field(sa_column=_text())
-    removed_at: datetime = Field(sa_column=_time())
-    messages_deleted_at: datetime | None = Field(sa_column=_time(nullable=True))
+    scope: str = Field(sa_column=words())
+    removed_at: datetime = Field(sa_column=moment())
+    messages_deleted_at: datetime | None = Field(sa_column=moment(nullable=True))
     """When what had been published was deleted from the stream, too."""
     counts: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False, server_default=text("'{}'")))
     """How many rows of each store were taken away: what a privacy request is answered with later."""
@@ -122,12 +118,12 @@ class DecisionTable(Base, table=True):
         Index(None, "scored_at"),
     )
 
-    decision_id: str = Field(sa_column=_text(primary_key=True))
-    profile_id: str = Field(sa_column=_text())
-    scored_at: datetime = Field(sa_column=_time())
-    body: bytes | None = Field(sa_column=_bytes(nullable=True))
+    decision_id: str = Field(sa_column=words(primary_key=True))
+    profile_id: str = Field(sa_column=words())
+    scored_at: datetime = Field(sa_column=moment())
+    body: bytes | None = Field(sa_column=binary(nullable=True))
     """The score, as the contract's message."""
-    features: bytes | None = Field(sa_column=_bytes(nullable=True))
+    features: bytes | None = Field(sa_column=binary(nullable=True))
     """What the model was given: doubles."""
 
 
@@ -148,27 +144,27 @@ class ScoreTable(Base, table=True):
         Index("ix_scores_at_stake", text("at_stake DESC"), "profile_id", postgresql_where=text("body IS NOT NULL")),
     )
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())
     """Of score_updated; it never falls, whatever is removed."""
-    risk_version: int = Field(sa_column=_number())
+    risk_version: int = Field(sa_column=number())
     """Of risk_raised and risk_cleared, in the same way."""
-    risk: int = Field(sa_column=_small())
+    risk: int = Field(sa_column=small())
     """Level raised and not cleared, by the contract's number; 0 for none."""
     churn: float | None = Field(sa_column=Column(Double, nullable=True))
     """Chance of churn within the model's horizon, as it was last told."""
-    value: int | None = Field(sa_column=_number(nullable=True))
+    value: int | None = Field(sa_column=number(nullable=True))
     """Expected spend, in minor units."""
     at_stake: float | None = Field(sa_column=Column(Double, nullable=True))
     """The product of the two."""
-    segment: str = Field(sa_column=_text())
-    tier: str = Field(sa_column=_text())
-    model_id: str = Field(sa_column=_text())
-    scored_at: datetime = Field(sa_column=_time())
-    rescore_at: datetime | None = Field(sa_column=_time(nullable=True))
-    body: bytes | None = Field(sa_column=_bytes(nullable=True))
+    segment: str = Field(sa_column=words())
+    tier: str = Field(sa_column=words())
+    model_id: str = Field(sa_column=words())
+    scored_at: datetime = Field(sa_column=moment())
+    rescore_at: datetime | None = Field(sa_column=moment(nullable=True))
+    body: bytes | None = Field(sa_column=binary(nullable=True))
     """The score, as the contract's message."""
-    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    traceparent: str | None = Field(sa_column=words(nullable=True))
     """The span that entered what the customer is to be scored for."""
 
 
@@ -179,8 +175,8 @@ class RescoringTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=Column(Boolean, primary_key=True, server_default=text("true")))
-    epoch: str = Field(sa_column=_text())
-    position: int = Field(sa_column=_number())
+    epoch: str = Field(sa_column=words())
+    position: int = Field(sa_column=number())
 
 
 class ModelTable(Base, table=True):
@@ -189,15 +185,15 @@ class ModelTable(Base, table=True):
     __tablename__ = "models"
     __table_args__: ClassVar[Any] = (Index("ix_models_created_at", "created_at", "model_id"),)
 
-    model_id: str = Field(sa_column=_text(primary_key=True))
-    sha256: bytes = Field(sa_column=_bytes())
+    model_id: str = Field(sa_column=words(primary_key=True))
+    sha256: bytes = Field(sa_column=binary())
     """Names the artefact."""
-    body: bytes = Field(sa_column=_bytes())
+    body: bytes = Field(sa_column=binary())
     """What is told of it, as the contract's message, without a role."""
-    log_epoch: str = Field(sa_column=_text())
-    log_position: int = Field(sa_column=_number())
+    log_epoch: str = Field(sa_column=words())
+    log_position: int = Field(sa_column=number())
     """It was trained on the log up to here: whoever was removed later may be in it."""
-    created_at: datetime = Field(sa_column=_time())
+    created_at: datetime = Field(sa_column=moment())
 
 
 class PromotionTable(Base, table=True):
@@ -206,11 +202,11 @@ class PromotionTable(Base, table=True):
     __tablename__ = "promotions"
     __table_args__: ClassVar[Any] = (Index("ix_promotions_promoted_at", "promoted_at", "role", "version"),)
 
-    role: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
-    version: int = Field(sa_column=_number(primary_key=True, autoincrement=False))
+    role: int = Field(sa_column=small(primary_key=True, autoincrement=False))
+    version: int = Field(sa_column=number(primary_key=True, autoincrement=False))
     model_id: str = Field(sa_column=Column(Text, ForeignKey("models.model_id"), nullable=False))
-    previous_model_id: str = Field(sa_column=_text())
-    promoted_at: datetime = Field(sa_column=_time())
-    promoted_by: str = Field(sa_column=_text())
-    reason: str = Field(sa_column=_text())
+    previous_model_id: str = Field(sa_column=words())
+    promoted_at: datetime = Field(sa_column=moment())
+    promoted_by: str = Field(sa_column=words())
+    reason: str = Field(sa_column=words())
     despite_gates: bool = Field(sa_column=Column(Boolean, nullable=False))

@@ -3,10 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from rapport_chassis.database.columns import binary as _bytes
-from rapport_chassis.database.columns import number as _number
-from rapport_chassis.database.columns import small as _small
-from rapport_chassis.database.columns import words as _text
+from rapport_chassis.database.columns import binary, number, small, words
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
@@ -33,11 +30,11 @@ class WatchTable(Base, table=True):
     __tablename__ = "watches"
     __table_args__: ClassVar[Any] = (Index("ix_watches_product_id", "product_id", "market", "profile_id"),)
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    product_id: str = Field(sa_column=_text(primary_key=True))
-    variant_id: str = Field(sa_column=_text(primary_key=True))
-    market: str = Field(sa_column=_text(primary_key=True))
-    since_us: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    product_id: str = Field(sa_column=words(primary_key=True))
+    variant_id: str = Field(sa_column=words(primary_key=True))
+    market: str = Field(sa_column=words(primary_key=True))
+    since_us: int = Field(sa_column=number())
 
 
 class StockSeenTable(Base, table=True):
@@ -45,10 +42,10 @@ class StockSeenTable(Base, table=True):
 
     __tablename__ = "stocks_seen"
 
-    product_id: str = Field(sa_column=_text(primary_key=True))
-    variant_id: str = Field(sa_column=_text(primary_key=True))
-    market: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
+    product_id: str = Field(sa_column=words(primary_key=True))
+    variant_id: str = Field(sa_column=words(primary_key=True))
+    market: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())
     available: bool = Field(sa_column=_flag())
 
 
@@ -57,15 +54,15 @@ class FanoutTable(Base, table=True):
 
     __tablename__ = "fanouts"
 
-    fanout_id: str = Field(sa_column=_text(primary_key=True))
+    fanout_id: str = Field(sa_column=words(primary_key=True))
     """The event and the trigger."""
-    trigger_id: str = Field(sa_column=_text())
+    trigger_id: str = Field(sa_column=words())
     version: int = Field(sa_column=Column(Integer, nullable=False))
     body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     """What happened; it names nobody."""
-    after_id: str = Field(sa_column=_text())
+    after_id: str = Field(sa_column=words())
     """Everybody up to this id has theirs."""
-    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    traceparent: str | None = Field(sa_column=words(nullable=True))
     """The span that had it begun; absent where that was not recorded."""
 
 
@@ -75,12 +72,12 @@ class FeedbackTable(Base, table=True):
     __tablename__ = "feedback"
     __table_args__: ClassVar[Any] = (Index("ix_feedback_address_hash", "address_hash", "channel", "at_us"),)
 
-    notification_id: str = Field(sa_column=_text(primary_key=True))
-    attempt: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
-    kind: str = Field(sa_column=_text(primary_key=True))
-    channel: int = Field(sa_column=_small())
-    address_hash: bytes = Field(sa_column=_bytes())
-    at_us: int = Field(sa_column=_number())
+    notification_id: str = Field(sa_column=words(primary_key=True))
+    attempt: int = Field(sa_column=small(primary_key=True, autoincrement=False))
+    kind: str = Field(sa_column=words(primary_key=True))
+    channel: int = Field(sa_column=small())
+    address_hash: bytes = Field(sa_column=binary())
+    at_us: int = Field(sa_column=number())
 
 
 class UnsubscribeTable(Base, table=True):
@@ -94,19 +91,19 @@ class UnsubscribeTable(Base, table=True):
     )
 
     request_id: UUID = Field(sa_column=Column(Uuid, primary_key=True, nullable=False))
-    notification_id: str = Field(sa_column=_text())
-    profile_id: str = Field(sa_column=_text())
-    channel: int = Field(sa_column=_small())
+    notification_id: str = Field(sa_column=words())
+    profile_id: str = Field(sa_column=words())
+    channel: int = Field(sa_column=small())
     purpose_ids: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     """Empty for all direct marketing."""
-    brand_id: str = Field(sa_column=_text())
-    method: int = Field(sa_column=_small())
-    occurred_us: int = Field(sa_column=_number())
-    state: str = Field(sa_column=_text())
+    brand_id: str = Field(sa_column=words())
+    method: int = Field(sa_column=small())
+    occurred_us: int = Field(sa_column=number())
+    state: str = Field(sa_column=words())
     tries: int = Field(sa_column=Column(Integer, nullable=False))
-    next_us: int = Field(sa_column=_number())
+    next_us: int = Field(sa_column=number())
     """When the ledger is told next; once it is, since when."""
-    position: int = Field(sa_column=_number())
+    position: int = Field(sa_column=number())
     """In the ledger; 0 before it is there."""
 
 
@@ -118,14 +115,14 @@ class EngagementTable(Base, table=True):
         Index("ix_engagements_settles_us", "settles_us", postgresql_where=sql("told = 0")),
     )
 
-    notification_id: str = Field(sa_column=_text(primary_key=True))
-    engagement: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
-    link: str = Field(sa_column=_text(primary_key=True))
-    at_us: int = Field(sa_column=_number())
-    looks: int = Field(sa_column=_small())
+    notification_id: str = Field(sa_column=words(primary_key=True))
+    engagement: int = Field(sa_column=small(primary_key=True, autoincrement=False))
+    link: str = Field(sa_column=words(primary_key=True))
+    at_us: int = Field(sa_column=number())
+    looks: int = Field(sa_column=small())
     """What the request itself looked like: 0 cannot be told, 1 a person, 2 a machine."""
-    settles_us: int = Field(sa_column=_number())
-    told: int = Field(sa_column=_small())
+    settles_us: int = Field(sa_column=number())
+    told: int = Field(sa_column=small())
     """0 not yet, 1 told, 2 told as a machine's, which a person may still correct."""
 
 
@@ -136,7 +133,7 @@ class InboxHeadTable(Base, table=True):
     __table_args__: ClassVar[Any] = (CheckConstraint("singleton", name="singleton"),)
 
     singleton: bool = Field(sa_column=_flag(primary_key=True, server_default=sql("true")))
-    position: int = Field(sa_column=_number())
+    position: int = Field(sa_column=number())
 
 
 class InboxMessageTable(Base, table=True):
@@ -145,16 +142,16 @@ class InboxMessageTable(Base, table=True):
     __tablename__ = "inbox_messages"
     __table_args__: ClassVar[Any] = (Index("ix_inbox_messages_profile_id", "profile_id", "position"),)
 
-    notification_id: str = Field(sa_column=_text(primary_key=True))
-    position: int = Field(sa_column=_number())
-    profile_id: str = Field(sa_column=_text())
-    brand_id: str = Field(sa_column=_text())
-    category: str = Field(sa_column=_text())
-    locale: str = Field(sa_column=_text())
-    subject: str = Field(sa_column=_text())
-    body: str = Field(sa_column=_text())
-    sent_us: int = Field(sa_column=_number())
-    read_us: int = Field(sa_column=_number())
+    notification_id: str = Field(sa_column=words(primary_key=True))
+    position: int = Field(sa_column=number())
+    profile_id: str = Field(sa_column=words())
+    brand_id: str = Field(sa_column=words())
+    category: str = Field(sa_column=words())
+    locale: str = Field(sa_column=words())
+    subject: str = Field(sa_column=words())
+    body: str = Field(sa_column=words())
+    sent_us: int = Field(sa_column=number())
+    read_us: int = Field(sa_column=number())
     """0 while it was not read."""
     removed: bool = Field(sa_column=_flag())
 
@@ -165,17 +162,17 @@ class EndpointTable(Base, table=True):
     __tablename__ = "endpoints"
     __table_args__: ClassVar[Any] = (Index("ix_endpoints_profile_id", "profile_id", "registered_us"),)
 
-    endpoint_id: str = Field(sa_column=_text(primary_key=True))
-    profile_id: str = Field(sa_column=_text())
-    channel: int = Field(sa_column=_small())
-    host: str = Field(sa_column=_text())
-    digest: bytes = Field(sa_column=_bytes(unique=True))
+    endpoint_id: str = Field(sa_column=words(primary_key=True))
+    profile_id: str = Field(sa_column=words())
+    channel: int = Field(sa_column=small())
+    host: str = Field(sa_column=words())
+    digest: bytes = Field(sa_column=binary(unique=True))
     """Keyed, over person and address: the same is not registered twice."""
-    sealed: bytes = Field(sa_column=_bytes())
-    registered_us: int = Field(sa_column=_number())
-    failures: int = Field(sa_column=_small())
+    sealed: bytes = Field(sa_column=binary())
+    registered_us: int = Field(sa_column=number())
+    failures: int = Field(sa_column=small())
     """In a row."""
-    paused_until_us: int = Field(sa_column=_number())
+    paused_until_us: int = Field(sa_column=number())
     """0 while it answers."""
 
 
@@ -191,22 +188,22 @@ class TextTable(Base, table=True):
         Index("ix_texts_profile_id", "profile_id"),
     )
 
-    text_id: str = Field(sa_column=_text(primary_key=True))
-    address_hash: bytes = Field(sa_column=_bytes())
-    profile_id: str = Field(sa_column=_text())
+    text_id: str = Field(sa_column=words(primary_key=True))
+    address_hash: bytes = Field(sa_column=binary())
+    profile_id: str = Field(sa_column=words())
     """Whom the last message to the number was for; empty if there was none."""
-    notification_id: str = Field(sa_column=_text())
+    notification_id: str = Field(sa_column=words())
     """That message."""
-    brand_id: str = Field(sa_column=_text())
-    meaning: str = Field(sa_column=_text())
-    language: str = Field(sa_column=_text())
+    brand_id: str = Field(sa_column=words())
+    meaning: str = Field(sa_column=words())
+    language: str = Field(sa_column=words())
     """That it is answered in."""
-    sealed: bytes = Field(sa_column=_bytes())
+    sealed: bytes = Field(sa_column=binary())
     """The number, and what is to be looked at, encrypted."""
-    received_us: int = Field(sa_column=_number())
-    due_us: int = Field(sa_column=_number())
+    received_us: int = Field(sa_column=number())
+    due_us: int = Field(sa_column=number())
     """When it is taken up next."""
-    tries: int = Field(sa_column=_small())
+    tries: int = Field(sa_column=small())
     unknown: bool = Field(sa_column=_flag())
     """Whose number it is, has still to be asked."""
     begun: bool = Field(sa_column=_flag())

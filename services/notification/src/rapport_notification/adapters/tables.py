@@ -3,10 +3,7 @@
 from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rapport_chassis.database.columns import binary as _bytes
-from rapport_chassis.database.columns import number as _number
-from rapport_chassis.database.columns import small as _small
-from rapport_chassis.database.columns import words as _text
+from rapport_chassis.database.columns import binary, number, small, words
 from rapport_chassis.database.tables import chassis_tables, service_base
 from rapport_privacy.participant.tables import participant_tables
 from sqlalchemy import (
@@ -64,74 +61,74 @@ class NotificationTable(Base, table=True):
         Index("ix_notifications_cancel", "cancel_keys", postgresql_using="gin", postgresql_where=_WAITING),
     )
 
-    notification_id: str = Field(sa_column=_text(primary_key=True))
-    recipient_id: str = Field(sa_column=_text())
+    notification_id: str = Field(sa_column=words(primary_key=True))
+    recipient_id: str = Field(sa_column=words())
     """As named when it was taken on: any id of the person, or a privacy request."""
-    message_class: int = Field(sa_column=_small(name="class"))
-    priority: int = Field(sa_column=_small())
-    category: str = Field(sa_column=_text())
-    purpose_id: str = Field(sa_column=_text())
-    brand_id: str = Field(sa_column=_text())
-    market: str = Field(sa_column=_text())
-    template_id: str = Field(sa_column=_text())
-    template_brand: str = Field(sa_column=_text())
+    message_class: int = Field(sa_column=small(name="class"))
+    priority: int = Field(sa_column=small())
+    category: str = Field(sa_column=words())
+    purpose_id: str = Field(sa_column=words())
+    brand_id: str = Field(sa_column=words())
+    market: str = Field(sa_column=words())
+    template_id: str = Field(sa_column=words())
+    template_brand: str = Field(sa_column=words())
     """The brand whose version it is; empty where the brand has none of its own."""
     template_version: int = Field(sa_column=_integer())
     channels: list[Any] = Field(sa_column=_json())
     """Channels it may take, each with the purpose that allows it there."""
-    content: bytes = Field(sa_column=_bytes())
+    content: bytes = Field(sa_column=binary())
     """Values of the template's variables, as the contract's message."""
-    decision_id: str = Field(sa_column=_text())
+    decision_id: str = Field(sa_column=words())
     decision_ids: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
-    cause: str = Field(sa_column=_text())
+    cause: str = Field(sa_column=words())
     """What caused it: an event and a template, or a trigger; a recipient has one message of a cause. Empty for none."""
-    cause_event_id: str = Field(sa_column=_text())
-    trigger_id: str = Field(sa_column=_text())
-    supersede_key: str = Field(sa_column=_text())
-    about_us: int = Field(sa_column=_number())
+    cause_event_id: str = Field(sa_column=words())
+    trigger_id: str = Field(sa_column=words())
+    supersede_key: str = Field(sa_column=words())
+    about_us: int = Field(sa_column=number())
     cancelled_by: list[Any] = Field(sa_column=_json())
     """Events that make it pointless: name, and fields with their values."""
     cancel_keys: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     """What such an event is found by."""
-    fallback_us: int = Field(sa_column=_number())
+    fallback_us: int = Field(sa_column=number())
     """How long before the next channel is tried; 0 for never."""
-    at_least_epoch: str = Field(sa_column=_text())
-    at_least_position: int = Field(sa_column=_number())
-    accepted_us: int = Field(sa_column=_number())
-    not_before_us: int = Field(sa_column=_number())
-    locale: str = Field(sa_column=_text())
+    at_least_epoch: str = Field(sa_column=words())
+    at_least_position: int = Field(sa_column=number())
+    accepted_us: int = Field(sa_column=number())
+    not_before_us: int = Field(sa_column=number())
+    locale: str = Field(sa_column=words())
     """Language that is wished; empty for that of the address."""
-    traceparent: str | None = Field(sa_column=_text(nullable=True))
+    traceparent: str | None = Field(sa_column=words(nullable=True))
     """The span that had it taken on; absent where that was not recorded."""
-    channel: int = Field(sa_column=_small())
+    channel: int = Field(sa_column=small())
     """The channel chosen; 0 while none is."""
     tried: list[int] = Field(sa_column=Column(ARRAY(SmallInteger), nullable=False))
     """Channels that did not reach the person."""
-    ended_us: int = Field(sa_column=_number())
+    ended_us: int = Field(sa_column=number())
     """When it ended; 0 while it has not."""
-    delivered_us: int = Field(sa_column=_number())
+    delivered_us: int = Field(sa_column=number())
     """When it arrived, as far as the provider can tell; 0 if that is not known."""
-    look_us: int = Field(sa_column=_number())
+    look_us: int = Field(sa_column=number())
     """When a doubt is looked at next."""
-    digest: bytes = Field(sa_column=_bytes())
+    digest: bytes = Field(sa_column=binary())
     """Of the last receipt."""
     receipts: int = Field(sa_column=_integer())
     """How many there are."""
-    state: int = Field(sa_column=_small())
-    fence: int = Field(sa_column=_number())
+    state: int = Field(sa_column=small())
+    fence: int = Field(sa_column=number())
     attempt: int = Field(sa_column=_integer())
     series: int = Field(sa_column=_integer())
-    due_us: int = Field(sa_column=_number())
-    expires_us: int | None = Field(sa_column=_number(nullable=True))
-    leased_until_us: int = Field(sa_column=_number())
-    provider: str = Field(sa_column=_text())
-    begun_us: int = Field(sa_column=_number())
-    series_us: int = Field(sa_column=_number())
-    repeat_until_us: int = Field(sa_column=_number())
-    verdict: int | None = Field(sa_column=_small(nullable=True))
-    hold: int | None = Field(sa_column=_small(nullable=True))
-    drop_reason: int | None = Field(sa_column=_small(nullable=True))
-    ending: int | None = Field(sa_column=_small(nullable=True))
+    due_us: int = Field(sa_column=number())
+    expires_us: int | None = Field(sa_column=number(nullable=True))
+    leased_until_us: int = Field(sa_column=number())
+    provider: str = Field(sa_column=words())
+    begun_us: int = Field(sa_column=number())
+    series_us: int = Field(sa_column=number())
+    repeat_until_us: int = Field(sa_column=number())
+    verdict: int | None = Field(sa_column=small(nullable=True))
+    hold: int | None = Field(sa_column=small(nullable=True))
+    drop_reason: int | None = Field(sa_column=small(nullable=True))
+    ending: int | None = Field(sa_column=small(nullable=True))
 
 
 class AttemptTable(Base, table=True):
@@ -140,29 +137,29 @@ class AttemptTable(Base, table=True):
     __tablename__ = "attempts"
     __table_args__: ClassVar[Any] = (Index("ix_attempts_address_hash", "address_hash", "began_us"),)
 
-    notification_id: str = Field(sa_column=_text(primary_key=True))
+    notification_id: str = Field(sa_column=words(primary_key=True))
     attempt: int = Field(sa_column=_integer(primary_key=True, autoincrement=False))
-    channel: int = Field(sa_column=_small())
-    provider: str = Field(sa_column=_text())
-    began_us: int = Field(sa_column=_number())
-    ended_us: int = Field(sa_column=_number())
+    channel: int = Field(sa_column=small())
+    provider: str = Field(sa_column=words())
+    began_us: int = Field(sa_column=number())
+    ended_us: int = Field(sa_column=number())
     """0 while it is under way."""
-    outcome: int = Field(sa_column=_small())
+    outcome: int = Field(sa_column=small())
     """0 under way, 1 sent, 2 not sent, 3 nobody can tell."""
     code: int = Field(sa_column=_integer())
-    status: str = Field(sa_column=_text())
-    reference: str = Field(sa_column=_text())
+    status: str = Field(sa_column=words())
+    reference: str = Field(sa_column=words())
     """What the provider calls it."""
-    address_hash: bytes = Field(sa_column=_bytes())
+    address_hash: bytes = Field(sa_column=binary())
     """Stands for the address; empty where there is none."""
-    contact_point_id: str = Field(sa_column=_text())
-    permission: bytes = Field(sa_column=_bytes())
+    contact_point_id: str = Field(sa_column=words())
+    permission: bytes = Field(sa_column=binary())
     """The gate's answer, as the contract's message."""
-    person_id: str = Field(sa_column=_text())
+    person_id: str = Field(sa_column=words())
     """The id that stood for the person."""
     places: list[Any] = Field(sa_column=_json())
     """Places it holds in caps: name and day."""
-    place_state: int = Field(sa_column=_small())
+    place_state: int = Field(sa_column=small())
     """0 reserved, 1 committed, 2 refunded."""
 
 
@@ -171,10 +168,10 @@ class ReceiptTable(Base, table=True):
 
     __tablename__ = "receipts"
 
-    notification_id: str = Field(sa_column=_text(primary_key=True))
+    notification_id: str = Field(sa_column=words(primary_key=True))
     number: int = Field(sa_column=_integer(primary_key=True, autoincrement=False))
-    canonical: bytes = Field(sa_column=_bytes())
-    digest: bytes = Field(sa_column=_bytes())
+    canonical: bytes = Field(sa_column=binary())
+    digest: bytes = Field(sa_column=binary())
 
 
 class PreferenceTable(Base, table=True):
@@ -182,11 +179,11 @@ class PreferenceTable(Base, table=True):
 
     __tablename__ = "preferences"
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    category: str = Field(sa_column=_text(primary_key=True))
-    channel: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    category: str = Field(sa_column=words(primary_key=True))
+    channel: int = Field(sa_column=small(primary_key=True, autoincrement=False))
     wanted: bool = Field(sa_column=Column(Boolean, nullable=False))
-    set_us: int = Field(sa_column=_number())
+    set_us: int = Field(sa_column=number())
 
 
 class PersonTable(Base, table=True):
@@ -194,11 +191,11 @@ class PersonTable(Base, table=True):
 
     __tablename__ = "people"
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    version: int = Field(sa_column=_number())
-    zone: str = Field(sa_column=_text())
-    country: str = Field(sa_column=_text())
-    place_us: int = Field(sa_column=_number())
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    version: int = Field(sa_column=number())
+    zone: str = Field(sa_column=words())
+    country: str = Field(sa_column=words())
+    place_us: int = Field(sa_column=number())
     """When that was said; 0 if it was not."""
 
 
@@ -208,8 +205,8 @@ class CapCountTable(Base, table=True):
     __tablename__ = "cap_counts"
     __table_args__: ClassVar[Any] = (Index("ix_cap_counts_day", "day"),)
 
-    profile_id: str = Field(sa_column=_text(primary_key=True))
-    cap: str = Field(sa_column=_text(primary_key=True))
+    profile_id: str = Field(sa_column=words(primary_key=True))
+    cap: str = Field(sa_column=words(primary_key=True))
     day: date = Field(sa_column=Column(Date, primary_key=True, nullable=False))
     taken: int = Field(sa_column=_integer())
 
@@ -220,8 +217,8 @@ class SuppressionTable(Base, table=True):
     __tablename__ = "suppressions"
     __table_args__: ClassVar[Any] = (CheckConstraint("reason IN ('hard', 'soft', 'complaint')", name="reason"),)
 
-    address_hash: bytes = Field(sa_column=_bytes(primary_key=True))
-    channel: int = Field(sa_column=_small(primary_key=True, autoincrement=False))
-    reason: str = Field(sa_column=_text())
-    since_us: int = Field(sa_column=_number())
-    until_us: int | None = Field(sa_column=_number(nullable=True))
+    address_hash: bytes = Field(sa_column=binary(primary_key=True))
+    channel: int = Field(sa_column=small(primary_key=True, autoincrement=False))
+    reason: str = Field(sa_column=words())
+    since_us: int = Field(sa_column=number())
+    until_us: int | None = Field(sa_column=number(nullable=True))
