@@ -12,6 +12,7 @@ from rapport_churn.domain.features import DEFAULT_FEATURES, Feature, FeatureSet,
 from rapport_churn.domain.labels import Horizon, PopulationRule
 from rapport_churn.domain.terms import Aggregate, Excess, Measure, Month, Ratio, Source, Term, Variation, Window
 from rapport_churn.domain.vectors import Plan
+from rapport_churn.training import offline
 from rapport_churn.training.frame import Frame
 from rapport_churn.training.log import EventLog
 from rapport_churn.training.offline import OPEN, rebuild
@@ -235,7 +236,22 @@ def test_rows_are_drawn_alike_each_time_and_from_all_cutoffs():
     assert drawn[0] == drawn[1]
     assert 320 < len(drawn[0]) < 480
     assert {at for _, at in drawn[0]} == set(cutoffs)
-    assert told_shares == [0.25, 0.5, 0.75, 1.0] * 2
+    assert told_shares == [1.0] * 2
+
+
+def test_rows_that_are_filled_part_by_part_are_the_same(monkeypatch):
+    draw = random.Random(3)
+    issues = [
+        Fact(f"evt_{number}", f"prf_{draw.randrange(9)}", 1, draw.choice(list(FactKind)), at, at + draw.randrange(DAY))
+        for number, at in enumerate(START + draw.randrange(9 * DAY) for _ in range(200))
+    ]
+    cutoffs = [START + day * DAY for day in (2, 5, 8)]
+    at_once, shares = snapshots(issues, cutoffs), list[float]()
+    monkeypatch.setattr(offline, "_ROWS_AT_ONCE", 4)
+    assert snapshots(issues, cutoffs, progress=shares.append) == at_once
+    assert len(shares) == -(-len(at_once) // 4) > 3
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_of_many_people_the_same_ones_are_drawn_whoever_else_is_there():

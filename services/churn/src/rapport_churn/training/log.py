@@ -13,6 +13,7 @@ import numpy as np
 
 from rapport_churn.domain.facts import DAY, Fact, FactKind
 from rapport_churn.domain.labels import Gaps
+from rapport_churn.training.frame import Integers
 
 _AT_ONCE: Final = 100_000
 _ISSUES: Final = """
@@ -47,6 +48,10 @@ CREATE TABLE facts AS
 SELECT profile, kind, channel, occurred_at AS occurred,
     CASE WHEN arrived_at < $assumed THEN occurred_at ELSE arrived_at END AS arrived, value, quantity
 FROM owned JOIN people USING (current_id) ORDER BY kind, occurred
+"""
+_ASKED: Final = """
+CREATE OR REPLACE TEMP TABLE asked AS
+SELECT place::INTEGER AS place, profile::INTEGER AS profile, cutoff, instant FROM added
 """
 _GAPS: Final = f"""
 WITH days AS (
@@ -134,6 +139,19 @@ class EventLog:
         self.connection.execute(_PEOPLE, {"most": most_people})
         self.connection.execute(_FACTS, {"assumed": arrival_assumed_before})
         self.connection.execute("DROP VIEW owned; DROP TABLE issues; DROP TABLE redirects; DROP TABLE erased")
+
+    def ask_about(self, profiles: Integers, cutoffs: Integers, instants: Integers) -> None:
+        """Keep rows that queries answer for as the table `asked`, numbered from 0, in place of earlier ones.
+
+        Args:
+            profiles: Number of the person of each row.
+            cutoffs: What its labels follow.
+            instants: When its features were known.
+        """
+        columns = {"place": np.arange(len(profiles)), "profile": profiles, "cutoff": cutoffs, "instant": instants}
+        self.connection.register("added", columns)
+        self.connection.execute(_ASKED)
+        self.connection.unregister("added")
 
     def people(self) -> list[str]:
         """Return the current id of each person, by number."""

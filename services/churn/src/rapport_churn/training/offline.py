@@ -6,7 +6,7 @@ says something.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import inf, nan
 from typing import Any, Final
@@ -18,12 +18,15 @@ from rapport_churn.domain.facts import DAY, SECOND
 from rapport_churn.domain.features import FeatureSet
 from rapport_churn.domain.labels import Horizon, PopulationRule
 from rapport_churn.domain.terms import WINDOWED, Excess, Measure, Month, Ratio, Term, Variation
-from rapport_churn.training.compiled import drawn, measure_queries, outcome_query, population_query, summary_query
+from rapport_churn.training.compiled import measure_queries, outcome_query, population_query, summary_query
 from rapport_churn.training.frame import Column, Floats, Frame, Integers
 from rapport_churn.training.log import EventLog
 
 OPEN: Final = -1
 """The spend in a window that is not closed yet."""
+
+_ROWS_AT_ONCE: Final = 100_000
+_MODULUS: Final = 1_000_003
 
 Progress = Callable[[float], None]
 Answer = Mapping[str, NDArray[Any]]
@@ -53,23 +56,35 @@ def rebuild(
         population: Of whom; None for everyone of whom something is known.
         most_rows: If there are more rows, about so many are drawn, always the same ones.
         read_late_days: Reads features so much later than the cutoff, which is wrong: the control of leak tests.
-        progress: Is told the share done after each cutoff.
+        progress: Is told the share done after each part of the rows.
     """
-    share = 1.0 if most_rows is None else min(most_rows / max(_count(log, cutoffs, population), 1), 1.0)
-    asked = [(cutoff, drawn(cutoff, share)) for cutoff in cutoffs]
-    people = [np.sort(_ask(log, population_query(cutoff, population, who))["profile"]) for cutoff, who in asked]
+    people = [np.sort(_ask(log, population_query(cutoff, population))["profile"]) for cutoff in cutoffs]
+    share = 1.0 if most_rows is None else min(most_rows / max(sum(map(len, people)), 1), 1.0)
+    if share < 1.0:
+        people = [each[_drawn(each, cutoff, share)] for each, cutoff in zip(people, cutoffs, strict=True)]
     frame = _empty(features, sum(map(len, people)))
-    start = 0
-    for number, ((cutoff, who), rows) in enumerate(zip(asked, people, strict=True)):
-        part = frame.rows(slice(start, start + len(rows)))
-        part.profiles[:] = rows
-        part.cutoffs[:] = cutoff
-        _fill(part, log, features, cutoff + read_late_days * DAY, who)
-        _label(part, _ask(log, outcome_query(cutoff, horizon, now, who)), cutoff, horizon, now)
-        start += len(rows)
+    frame.profiles[:] = np.concatenate([*people, np.empty(0, np.int64)])
+    frame.cutoffs[:] = np.repeat(np.array(cutoffs, np.int64), [len(each) for each in people])
+    for part in _parts(len(frame)):
+        rows = frame.rows(part)
+        log.ask_about(rows.profiles, rows.cutoffs, rows.cutoffs + read_late_days * DAY)
+        _fill(rows, log, features, rows.cutoffs + read_late_days * DAY)
+        _label(rows, _ask(log, outcome_query(horizon, now)), horizon, now)
         if progress:
-            progress((number + 1) / len(cutoffs))
+            progress(part.stop / len(frame))
     return frame
+
+
+def _drawn(people: Integers, cutoff: int, share: float) -> NDArray[np.bool_]:
+    """Return whom chance draws at a cutoff: always the same people, others at each cutoff."""
+    mixed = (people.astype(np.int64) * 73_856_093 + cutoff // DAY * 19_349_663 % _MODULUS) % _MODULUS
+    return mixed * 611_953 % _MODULUS < int(share * _MODULUS)
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    """Cut rows into parts for each of which all measures are held at once."""
+    for start in range(0, rows, _ROWS_AT_ONCE):
+        yield slice(start, min(start + _ROWS_AT_ONCE, rows))
 
 
 def _empty(features: FeatureSet, rows: int) -> Frame:
@@ -88,49 +103,47 @@ def _empty(features: FeatureSet, rows: int) -> Frame:
     )
 
 
-def _count(log: EventLog, cutoffs: Sequence[int], population: PopulationRule | None) -> int:
-    everyone = (population_query(cutoff, population, drawn(cutoff, 1.0)) for cutoff in cutoffs)
-    return sum(len(_ask(log, query)["profile"]) for query in everyone)
-
-
-def _fill(part: Frame, log: EventLog, features: FeatureSet, at: int, who: str) -> None:
-    """Compute features and summary of the people of one cutoff."""
+def _fill(part: Frame, log: EventLog, features: FeatureSet, at: Integers) -> None:
+    """Compute features and summary of some rows."""
     measures: dict[Measure, Floats] = {}
-    for query in measure_queries(features, at, who):
+    for query in measure_queries(features):
         answer = _ask(log, query.text)
-        places, chosen = _places(part.profiles, answer)
         for index, measure in enumerate(query.measures):
             column = np.full(len(part), 0.0 if measure.aggregate in WINDOWED else nan)
-            column[places] = _floats(answer[f"m{index}"])[chosen]
+            column[answer["place"]] = _floats(answer[f"m{index}"])
             measures[measure] = column / float(measure.unit) if measure.unit else column
-    month = float(datetime.fromtimestamp(at // SECOND, UTC).month)
+    month = _months(at)
     with np.errstate(divide="ignore", invalid="ignore"):
         for index, feature in enumerate(features):
             part.values[:, index] = _term(feature.term, measures, month)
-    bought = _ask(log, summary_query(at, who))
-    places, chosen = _places(part.profiles, bought)
+    bought = _ask(log, summary_query())
     for column in (part.frequency, part.recency, part.tenure, part.mean_value):
         column[:] = nan
-    frequency = _floats(bought["frequency"])[chosen]
+    places, frequency = bought["place"], _floats(bought["frequency"])
     part.frequency[places] = frequency
-    part.recency[places] = _floats(bought["recency"])[chosen]
-    part.tenure[places] = _floats(bought["tenure"])[chosen]
-    part.mean_value[places] = _floats(bought["repeated"])[chosen] / np.maximum(frequency, 1.0)
+    part.recency[places] = _floats(bought["recency"])
+    part.tenure[places] = _floats(bought["tenure"])
+    part.mean_value[places] = _floats(bought["repeated"]) / np.maximum(frequency, 1.0)
 
 
-def _label(part: Frame, outcome: Answer, cutoff: int, horizon: Horizon, now: int) -> None:
-    places, chosen = _places(part.profiles, outcome)
-    following = outcome["next"][chosen] - cutoff
+def _months(at: Integers) -> Floats:
+    instants, place = np.unique(at, return_inverse=True)
+    return np.array([float(datetime.fromtimestamp(each // SECOND, UTC).month) for each in instants.tolist()])[place]
+
+
+def _label(part: Frame, outcome: Answer, horizon: Horizon, now: int) -> None:
+    places, following = outcome["place"], outcome["next"]
     part.next_days[:] = inf
     part.next_days[places] = np.where(following <= horizon.days * DAY, following / float(DAY), inf)
     part.churned[:] = part.next_days == inf
     part.spend[:] = 0
-    part.spend[places] = outcome["spend"][chosen]
-    if not horizon.value_is_closed(cutoff, now):
-        part.spend[:] = OPEN
+    part.spend[places] = outcome["spend"]
+    for cutoff in np.unique(part.cutoffs).tolist():
+        if not horizon.value_is_closed(cutoff, now):
+            part.spend[part.cutoffs == cutoff] = OPEN
 
 
-def _term(term: Term, measures: Mapping[Measure, Floats], month: float) -> Floats | float:
+def _term(term: Term, measures: Mapping[Measure, Floats], month: Floats) -> Floats:
     match term:
         case Measure():
             return measures[term]
@@ -151,14 +164,6 @@ def _term(term: Term, measures: Mapping[Measure, Floats], month: float) -> Float
 def _ask(log: EventLog, query: str) -> Answer:
     answer: Answer = log.connection.execute(query).fetchnumpy()
     return answer
-
-
-def _places(people: Integers, answer: Answer) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return the rows of the people that are answered for, and which rows of the answer are theirs."""
-    places = np.searchsorted(people, answer["profile"])
-    chosen = places < len(people)
-    chosen[chosen] = people[places[chosen]] == answer["profile"][chosen]
-    return places[chosen], chosen
 
 
 def _floats(column: NDArray[Any]) -> Floats:
