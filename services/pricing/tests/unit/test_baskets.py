@@ -5,6 +5,7 @@ import pytest
 from pricing_inventions import AMERICA, EUROPE, invented_promotion, line, promotion
 from rapport_chassis.errors import RapportError
 from rapport_pricing.domain.baskets import price_basket
+from rapport_pricing.domain.lines import PricedBasket
 from rapport_pricing.domain.promotions import Audience, Benefit, Entitlements, Promotion, PromotionBook, Scope
 from rapport_pricing.domain.quotes import Quote, canonical
 
@@ -45,6 +46,20 @@ def test_of_a_group_the_one_that_takes_most_off_applies():
     assert amount_of(replace(TWENTY, group="g"), replace(TENTH, group="g")) == 8000
     assert amount_of(replace(TWENTY, group="g", value=500), replace(TENTH, group="g")) == 9000
     assert amount_of(replace(TWENTY, group="g"), replace(TENTH, group="h")) == 7200
+
+
+def test_a_personal_promotion_that_only_keeps_another_from_applying_does_not_apply():
+    low = promotion("low", Benefit.PRICE_EACH, 4000)
+    gold = promotion(
+        "gold", Benefit.PRICE_EACH, 4500, order=2, group="g", audience=Audience.LOYALTY, loyalty="gold"
+    )  # alone it takes more off than a tenth, after the other one nothing
+    book = PromotionBook([low, gold, replace(TENTH, group="g")])
+
+    def basket(brought: Entitlements) -> PricedBasket:
+        return price_basket([line()], book, market="DE", at_us=5, tax=EUROPE, brought=brought)
+
+    assert basket(Entitlements(loyalty="gold")) == basket(Entitlements())
+    assert basket(Entitlements()).totals.gross == 3600
 
 
 @pytest.mark.parametrize(

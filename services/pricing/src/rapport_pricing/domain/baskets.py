@@ -33,8 +33,8 @@ def price_basket(
 ) -> PricedBasket:
     """Price a basket; the same arguments give the same answer, for ever.
 
-    What personal data add can change which promotions stand together, so the basket is priced without them too, and the
-    lower of the two is the answer: a personal price only lowers.
+    What personal data add can change which promotions stand together, even where it takes nothing off itself. So the
+    basket is priced without them too, and that is the answer unless a personal promotion makes it cost less.
 
     Args:
         lines: What is asked for.
@@ -50,11 +50,11 @@ def price_basket(
     """
     if not lines:
         raise ERRORS.error("BASKET_INVALID", "a basket has a line", field="lines")
-    priced = _price(lines, book, market, at_us, tax, brought, charges)
-    if not priced.personalised:
-        return priced
     plain = _price(lines, book, market, at_us, tax, Entitlements(brought.codes), charges)
-    return priced if priced.totals.gross < plain.totals.gross else plain
+    if not brought.personal:
+        return plain
+    priced = _price(lines, book, market, at_us, tax, brought, charges)
+    return priced if priced.personalised and priced.totals.gross < plain.totals.gross else plain
 
 
 def _price(

@@ -137,6 +137,11 @@ class Entitlements:
     loyalty: str = ""
     offers: tuple[Promotion, ...] = ()
 
+    @property
+    def personal(self) -> bool:
+        """Whether personal data are among it."""
+        return bool(self.loyalty or self.offers)
+
 
 NOTHING: Final = Entitlements()
 
