@@ -39,6 +39,7 @@ from rapport_testing.bench import Figure, Report
 from rapport_testing.free_ports import free_port
 
 ROUNDS, MAILS, CONNECTIONS, BATCH = 7, 400, 8, 25
+HOST = "127.0.0.1"
 FOLDER = Path(__file__).resolve().parents[3] / "build" / "bench"
 
 MJML = """<mjml><mj-body><mj-section><mj-column><mj-text>Good morning {{ name }}</mj-text>
@@ -61,8 +62,8 @@ ENVELOPE = Envelope(Address("b+1@mail.brand.example"), Address("a@example.org"))
 class Way:
     """The whole way of a mail."""
 
-    def __init__(self, host: str, port: int, signer: DkimSigner, worker: RenderWorker, html: dict[str, str]) -> None:
-        self.pool = SmtpPool(SmtpSettings(host, port, tls="never", connections=CONNECTIONS))
+    def __init__(self, port: int, signer: DkimSigner, worker: RenderWorker, html: dict[str, str]) -> None:
+        self.pool = SmtpPool(SmtpSettings(HOST, port, tls="never", connections=CONNECTIONS))
         self.signer, self.worker, self.html = signer, worker, html
 
     async def send(self, count: int) -> None:
@@ -115,11 +116,11 @@ def values(number: int) -> dict[str, Any]:
     return {"name": f"customer {number}", "products": rows}
 
 
-async def raw(host: str, port: int, mail: bytes, count: int) -> None:
+async def raw(port: int, mail: bytes, count: int) -> None:
     """Send the same bytes again and again by the library alone, over as many kept connections."""
 
     async def one(share: int) -> None:
-        async with aiosmtplib.SMTP(hostname=host, port=port, start_tls=False, timeout=30) as client:
+        async with aiosmtplib.SMTP(hostname=HOST, port=port, start_tls=False, timeout=30) as client:
             for _ in range(share):
                 await client.sendmail("b+1@mail.brand.example", ["a@example.org"], mail)
 
@@ -127,20 +128,20 @@ async def raw(host: str, port: int, mail: bytes, count: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def sink() -> AsyncIterator[tuple[str, str, int]]:
-    """Run a sink in a process of its own; its name, host and port."""
+async def sink() -> AsyncIterator[tuple[str, int]]:
+    """Run a sink in a process of its own; its name and port."""
     port = free_port()
     binary = shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin:/usr/local/sbin")
-    command = [binary, "-u", "root", f"127.0.0.1:{port}", "1024"] if binary else [sys.executable, __file__, str(port)]
+    command = [binary, "-u", "root", f"{HOST}:{port}", "1024"] if binary else [sys.executable, __file__, str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603, ASYNC220 - before anything is measured
     try:
         while True:
             with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection(HOST, port)
                 writer.close()
                 break
             await asyncio.sleep(0.05)
-        yield ("smtp-sink" if binary else "own sink"), "127.0.0.1", port
+        yield ("smtp-sink" if binary else "own sink"), port
     finally:
         process.kill()
         process.wait()
@@ -149,7 +150,7 @@ async def sink() -> AsyncIterator[tuple[str, str, int]]:
 async def serve(port: int) -> None:
     """Be the sink."""
     listening = SmtpSink()
-    listening.address = ("127.0.0.1", port)
+    listening.address = (HOST, port)
     async with listening:
         await asyncio.Event().wait()
 
@@ -159,8 +160,8 @@ async def measure() -> None:
     key = generate_private_key(65537, 2048)
     worker = RenderWorker(("en",))
     html = await prepare(TEMPLATE, worker)
-    async with sink() as (name, host, port):
-        path = Way(host, port, DkimSigner("brand.example", [DkimKey("r1", key)]), worker, html)
+    async with sink() as (name, port):
+        path = Way(port, DkimSigner("brand.example", [DkimKey("r1", key)]), worker, html)
         [texts] = await path.render(range(1))
         mail = path.sign(0, texts)
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -171,7 +172,7 @@ async def measure() -> None:
             for what in rates:
                 began = time.perf_counter()
                 if what == "raw":
-                    await raw(host, port, mail, MAILS)
+                    await raw(port, mail, MAILS)
                 elif what == "path":
                     await path.send(MAILS)
                 else:

@@ -1,7 +1,8 @@
 """Mails a second over the whole way: claimed, judged, rendered in two parts, written down, signed, sent, recorded.
 
-One worker on a PostgreSQL that syncs its commits, against the same bytes handed over raw in the same run. Counted in
-the ledger, which says SENT only after the sink has answered.
+One worker on a PostgreSQL that syncs its commits, against the same bytes handed over raw in the same run: to a sink,
+and where there is one to a Postfix that hands them on. Counted in the ledger, which says SENT only after the peer has
+answered.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -62,7 +64,10 @@ from rapport_testing.ledger_model import LedgerModel
 from rapport_testing.postgres import PostgresServer
 from rapport_testing.waiting import eventually
 
-ROUNDS, MAILS = 5, 400
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests/support"))
+from notification_peers import postfix, postfix_root
+
+ROUNDS, MAILS = 5, 1000
 PURPOSE = "contract.service"
 MIGRATIONS = Path(rapport_notification.__file__).parent / "migrations"
 
@@ -184,36 +189,47 @@ async def measure(server: PostgresServer) -> None:
     await asyncio.to_thread(upgrade, settings, MIGRATIONS)
     database = Database(settings, service="notification")
     await database.open()
-    rates: dict[str, list[float]] = {"raw": [], "path": [], "accept": []}
-    async with mails.sink() as (name, host, port):
-        pool = SmtpPool(SmtpSettings(host, port, tls="never", connections=mails.CONNECTIONS))
-        signer = DkimSigner("brand.example", [DkimKey("r1", key)])
-        way = Way(database, pool, signer, worker)
-        await way.template()
-        plain = mails.Way(host, port, signer, worker, await prepare(mails.TEMPLATE, worker))
-        [texts] = await plain.render(range(1))
-        mail = plain.sign(0, texts)
-        for turn in range(ROUNDS + 1):
-            accepted = await way.accept(MAILS)
-            began = time.perf_counter()
-            async with way.working():
-                await eventually(way.is_done, timeout_s=300)
-                took = time.perf_counter() - began
-            began = time.perf_counter()
-            await mails.raw(host, port, mail, MAILS)
-            if turn:
-                rates["raw"].append(MAILS / (time.perf_counter() - began))
-                rates["path"].append(MAILS / took)
-                rates["accept"].append(accepted)
-        await pool.close()
+    signer = DkimSigner("brand.example", [DkimKey("r1", key)])
+    report = Report("notification-path", mails.FOLDER)
+    async with mails.sink() as (name, port):
+        await compare(report, name, port, database, signer, worker, ">= 0.15")
+        if postfix_root() is not None:
+            async with postfix(port) as (relay, _):
+                await compare(report, "Postfix", relay, database, signer, worker, ">= 0.6")
     await worker.close()
     await database.close()
-    report = Report("notification-path", mails.FOLDER)
-    floor = statistics.median(rates["raw"])
-    ratio = statistics.median(p / r for p, r in zip(rates["path"], rates["raw"], strict=True))
-    report.add(Figure(f"full path, one worker ({name}, {len(mail)} bytes)", ratio * floor, "mails/s", floor, ">= 0.15"))
-    report.add(Figure("taken on, one by one", statistics.median(rates["accept"]), "messages/s"))
     report.write()
+
+
+async def compare(
+    report: Report, name: str, port: int, database: Database, signer: DkimSigner, worker: RenderWorker, budget: str
+) -> None:
+    """Send to a peer on this machine by the whole way and raw, in turns, and report how they compare."""
+    pool = SmtpPool(SmtpSettings(mails.HOST, port, tls="never", connections=mails.CONNECTIONS))
+    way = Way(database, pool, signer, worker)
+    await way.template()
+    plain = mails.Way(port, signer, worker, await prepare(mails.TEMPLATE, worker))
+    [texts] = await plain.render(range(1))
+    mail = plain.sign(0, texts)
+    raw, path, taken_on = [], [], []
+    for turn in range(ROUNDS + 1):
+        accepted = await way.accept(MAILS)
+        began = time.perf_counter()
+        async with way.working():
+            await eventually(way.is_done, timeout_s=300)
+            took = time.perf_counter() - began
+        began = time.perf_counter()
+        await mails.raw(port, mail, MAILS)
+        if turn:
+            raw.append(MAILS / (time.perf_counter() - began))
+            path.append(MAILS / took)
+            taken_on.append(accepted)
+    await pool.close()
+    floor = statistics.median(raw)
+    ratio = statistics.median(p / r for p, r in zip(path, raw, strict=True))
+    what = f"full path, one worker ({name}, {len(mail)} bytes)"
+    report.add(Figure(what, ratio * floor, "mails/s", floor, budget))
+    report.add(Figure("taken on, one by one", statistics.median(taken_on), "messages/s"))
 
 
 def main() -> None:

@@ -167,8 +167,8 @@ class DispatchSettings(SettingsGroup):
     """Messages under way at most."""
     urgent_places: Annotated[int, Field(ge=0)] = 16
     """Of them only for urgent ones."""
-    per_destination: Annotated[int, Field(gt=0)] = 64
-    """Under way to one provider at most."""
+    per_destination: Annotated[int, Field(gt=0)] = 32
+    """Under way to one provider at most: a breaker lets no more begin, and what waits for it is held in the ledger."""
     lease_s: PositiveSeconds = 120.0
     """How long a worker has a message for itself."""
     transfer_s: PositiveSeconds = 60.0

@@ -69,14 +69,18 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+def postfix_root() -> Path | None:
+    """Where a Postfix is that can be started, which root alone can; None if there is none."""
+    found = (each for each in (PEERS / "postfix", Path("/")) if (each / "usr/sbin/postfix").exists())
+    return next(found, None) if os.geteuid() == 0 else None
+
+
 @asynccontextmanager
 async def postfix(next_port: int) -> AsyncIterator[tuple[int, Path]]:
     """Run a Postfix that hands all mails on to a port of this machine; its port, and its log."""
-    root = next((each for each in (PEERS / "postfix", Path("/")) if (each / "usr/sbin/postfix").exists()), None)
+    root = postfix_root()
     if root is None:
-        pytest.skip("there is no Postfix, neither installed nor in build/peers")
-    if os.geteuid() != 0:
-        pytest.skip("Postfix is started by root alone")
+        pytest.skip("there is no Postfix, neither installed nor in build/peers, or nobody here may start it")
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="postfix-") as name:
         folder = Path(name)
