@@ -249,7 +249,9 @@ async def killed(rig: PrivacyRig) -> None:
     await asyncio.to_thread(rig.service.wait_killed)
 
 
-async def test_what_was_handed_in_goes_with_a_request_that_is_taken_back(desk: PrivacyDesk, rig: PrivacyRig) -> None:
+async def test_a_request_that_is_taken_back_takes_what_was_handed_in_along_and_asks_nobody_any_more(
+    desk: PrivacyDesk, rig: PrivacyRig, certificate: IssuedFiles, port: int
+) -> None:
     asked = await approved(desk, PRIVACY_RIGHT_ACCESS)
     await hand_in(desk.first, told(asked, (await task_of(desk, asked, "archive")).task_id))
     assert kept(rig, asked) == 1
@@ -260,6 +262,13 @@ async def test_what_was_handed_in_goes_with_a_request_that_is_taken_back(desk: P
         return kept(rig, asked) == 0
 
     await eventually(gone, PATIENCE_S)
+    with rig.database("consent") as connection:
+        connection.execute("UPDATE privacy_asked_tasks SET call_at = 'yesterday' WHERE request_id = %s", [asked])
+    warehouse = Warehouse()
+    async with serving(certificate, warehouse, port):
+        another = await approved(desk, PRIVACY_RIGHT_ACCESS)
+        await eventually(lambda: _answered(desk, another, "warehouse"), PATIENCE_S)
+    assert warehouse.asked(asked) == []
 
 
 async def test_what_cannot_be_taken_in_is_refused_with_its_reason_and_leaves_nothing(

@@ -42,6 +42,9 @@ UPDATE privacy_asked_tasks SET calls = calls + 1, call_at = %(now)s + CASE calls
 WHERE task_id = (
     SELECT task_id FROM privacy_asked_tasks
     WHERE participant_kind = 'WEBHOOK' AND answer IS NULL AND call_at <= %(now)s AND participant = ANY (%(names)s)
+        AND NOT EXISTS (
+            SELECT FROM privacy_requests AS ended WHERE ended.request_id = privacy_asked_tasks.request_id
+                AND ended.state NOT IN ('RECEIVED', 'VERIFIED', 'RUNNING'))
     ORDER BY call_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {_COLUMNS}
 """  # noqa: S608 - made of constants
