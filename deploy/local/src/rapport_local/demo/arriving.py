@@ -181,7 +181,7 @@ async def history(report: Report, cast: Cast, known: Known) -> None:
     began = time.perf_counter()
     done = await _sent(cast, [touchpoint for touchpoint, _ in sent])
     took_s = time.perf_counter() - began
-    whole = Counter(each.profile_id for each in done if not each.refused_purposes)
+    whole = Counter(each.profile_id for each in done if not _denied(each))
     await _arrived(cast, [who for who in whole if known.permits(who, PROFILING)], whole)
     known_s = time.perf_counter() - began
     theirs = sum(each.profile_id == profile_id for each, (_, profile_id) in zip(done, sent, strict=True))
@@ -199,7 +199,7 @@ async def history(report: Report, cast: Cast, known: Known) -> None:
     )
     report.expect(all(each.fact_id for each in done), "every touchpoint is kept, as far as its customer allows")
     report.expect(
-        all((each.profile_id in permitted) != bool(each.refused_purposes) for each in done),
+        all(not _denied(each) if each.profile_id in permitted else each.refused_purposes for each in done),
         "of those who did not say yes, only for what delivery and service need",
     )
     report.figure("touchpoints a second", f"{len(sent) / known_s:,.0f}", "from the shop to what churn learns from")
@@ -269,6 +269,11 @@ async def _sent(cast: Cast, sent: Sequence[ingest_pb2.RawTouchpoint]) -> list[in
 
     answers = cast.touchpoints.IngestTouchpoints(batches(), timeout=_TIMEOUT_S)
     return [result.ingested async for answer in answers for result in answer.results]
+
+
+def _denied(touchpoint: ingest_pb2.IngestedTouchpoint) -> bool:
+    """Whether a purpose was refused for good: what a gate could not know at that moment is decided later."""
+    return any(each.decision.answer != consent_pb2.ANSWER_DENY_STALE for each in touchpoint.refused_purposes)
 
 
 async def _arrived(cast: Cast, people: Sequence[str], sent: Mapping[str, int]) -> None:
